@@ -1,0 +1,10 @@
+//! Corpus in, token shards and input embeddings out, at memory speed.
+
+mod dtype;
+mod error;
+mod map;
+mod table;
+
+pub use dtype::{Dtype, Element};
+pub use error::{Error, Result};
+pub use table::{Elements, Table};
