@@ -37,11 +37,41 @@ impl Dtype {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for half::f16 {}
-    impl Sealed for half::bf16 {}
+    use half::{bf16, f16};
+
+    /// A vector of one of the types, with its tag.
+    #[derive(Debug)]
+    pub enum Values {
+        F32(Vec<f32>),
+        F16(Vec<f16>),
+        BF16(Vec<bf16>),
+    }
+
+    pub trait Sealed: Sized {
+        /// Tags a vector with its type.
+        fn tag(values: Vec<Self>) -> Values;
+    }
+
+    impl Sealed for f32 {
+        fn tag(values: Vec<Self>) -> Values {
+            Values::F32(values)
+        }
+    }
+
+    impl Sealed for f16 {
+        fn tag(values: Vec<Self>) -> Values {
+            Values::F16(values)
+        }
+    }
+
+    impl Sealed for bf16 {
+        fn tag(values: Vec<Self>) -> Values {
+            Values::BF16(values)
+        }
+    }
 }
+
+pub(crate) use sealed::Values;
 
 /// A Rust type that is one of the [`Dtype`]s. Sealed: `f32`, [`f16`] and [`bf16`].
 pub trait Element: sealed::Sealed + bytemuck::Pod + Send + Sync + std::fmt::Debug {

@@ -7,4 +7,7 @@ mod table;
 
 pub use dtype::{Dtype, Element};
 pub use error::{Error, Result};
-pub use table::{Elements, Table};
+pub use table::{
+    Elements, FORMATS as TABLE_FORMATS, InitialTables, Table, TableFormat, TableOptions, TableSpec,
+    TorchGenerator,
+};

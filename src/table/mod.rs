@@ -1,19 +1,60 @@
 //! Embedding tables: `rows` x `dim` elements of one [`Dtype`].
 //!
-//! Reads them from files or draws them as PyTorch would; does not know what the rows mean nor who
-//! gathers them.
+//! Reads them from files, computes them, or draws them as PyTorch would; does not know what the
+//! rows mean nor who gathers them.
+//!
+//! | File | Holds |
+//! | --- | --- |
+//! | `open.rs` | the name `FILE[#key]`, the formats, opening |
+//! | `npy.rs`, `safetensors.rs` | one format each: bytes of a file -> where its elements lie |
+//! | `mt19937.rs`, `box_muller.rs`, `torch_init.rs` | PyTorch's generator and the tables it draws |
+//! | `positions.rs` | tables computed from positions |
 
+mod box_muller;
+mod mt19937;
+mod npy;
+mod open;
+mod positions;
+mod safetensors;
+mod torch_init;
+
+use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use half::{bf16, f16};
 
-use crate::dtype::{Dtype, Element};
+use crate::dtype::{Dtype, Element, Values};
 use crate::map::Map;
 use crate::{Error, Result};
 
+pub use mt19937::TorchGenerator;
+pub use open::{FORMATS, TableFormat, TableOptions, TableSpec};
+pub use torch_init::InitialTables;
+
+const _: () = assert!(
+    cfg!(target_endian = "little"),
+    "table files are little-endian and viewed in place"
+);
+
 /// A row-major matrix of `rows` x `dim` elements, owned or mapped from a file.
-#[derive(Clone, Debug)]
+///
+/// Cloning shares the elements.
+///
+/// # Examples
+///
+/// ```
+/// use shardmill::{Dtype, Table};
+///
+/// let table = Table::from_vec(2, 3, vec![0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0])?;
+/// assert_eq!((table.rows(), table.dim(), table.dtype()), (2, 3, Dtype::F32));
+/// let mut row = [0.0; 3];
+/// table.row_to_f32(1, &mut row);
+/// assert_eq!(row, [3.0, 4.0, 5.0]);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+#[derive(Clone)]
 pub struct Table {
     rows: usize,
     dim: usize,
@@ -21,12 +62,11 @@ pub struct Table {
 }
 
 /// Where the elements lie.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Data {
-    F32(Arc<Vec<f32>>),
-    F16(Arc<Vec<f16>>),
-    BF16(Arc<Vec<bf16>>),
-    /// Bytes of a mapped file: in range, aligned for the type, little-endian, checked at open.
+    Owned(Arc<Values>),
+    /// Bytes of a mapped file: in range, aligned for the type, little-endian, a whole number of
+    /// elements; checked at open.
     Mapped(Arc<Map>, Range<usize>, Dtype),
 }
 
@@ -39,4 +79,253 @@ pub enum Elements<'a> {
     F16(&'a [f16]),
     /// `bf16` elements.
     BF16(&'a [bf16]),
+}
+
+/// Where a format's reader found the elements in the bytes of a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Extent {
+    rows: usize,
+    dim: usize,
+    dtype: Dtype,
+    bytes: Range<usize>,
+}
+
+impl Extent {
+    /// The elements of a `shape` that a header claims, from byte `start` of a file; nothing is
+    /// known yet about that byte range being there.
+    fn new(shape: &[u64], dtype: Dtype, start: usize) -> std::result::Result<Self, String> {
+        let &[rows, dim] = shape else {
+            return Err(format!(
+                "has {} dimensions {shape:?}; a table has two, [rows, dim]",
+                shape.len()
+            ));
+        };
+        if dim == 0 {
+            return Err(format!("has shape {shape:?}; dim must be at least 1"));
+        }
+        let too_large = || format!("shape {shape:?} is larger than any file");
+        let rows = usize::try_from(rows).map_err(|_| too_large())?;
+        let dim = usize::try_from(dim).map_err(|_| too_large())?;
+        let end = rows
+            .checked_mul(dim)
+            .and_then(|n| n.checked_mul(dtype.size_bytes()))
+            .and_then(|n| n.checked_add(start))
+            .ok_or_else(too_large)?;
+        Ok(Self {
+            rows,
+            dim,
+            dtype,
+            bytes: start..end,
+        })
+    }
+}
+
+impl Table {
+    /// Makes a table of `rows` x `dim` from its elements, row-major.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] where `values` does not hold exactly `rows` x `dim` elements or `dim` is 0.
+    pub fn from_vec<E: Element>(rows: usize, dim: usize, values: Vec<E>) -> Result<Self> {
+        if dim == 0 || rows.checked_mul(dim) != Some(values.len()) {
+            return Err(Error::Shape {
+                what: format!(
+                    "a table of {rows} x {dim} cannot be made of {} elements",
+                    values.len()
+                ),
+            });
+        }
+        Ok(Self {
+            rows,
+            dim,
+            data: Data::Owned(Arc::new(E::tag(values))),
+        })
+    }
+
+    /// A view of `extent`, which must lie inside `map`, or a copy of it where it is misaligned.
+    fn from_map(map: Map, extent: Extent) -> Self {
+        let Extent {
+            rows,
+            dim,
+            dtype,
+            bytes,
+        } = extent;
+        let slice = &map[bytes.clone()];
+        let data = if slice.as_ptr().addr().is_multiple_of(dtype.size_bytes()) {
+            Data::Mapped(Arc::new(map), bytes, dtype)
+        } else {
+            Data::Owned(Arc::new(copy(slice, dtype)))
+        };
+        Self { rows, dim, data }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of elements of a row, at least 1.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> Dtype {
+        match self.elements() {
+            Elements::F32(_) => Dtype::F32,
+            Elements::F16(_) => Dtype::F16,
+            Elements::BF16(_) => Dtype::BF16,
+        }
+    }
+
+    /// All elements, row-major: `rows` x `dim` of them.
+    pub fn elements(&self) -> Elements<'_> {
+        match &self.data {
+            Data::Owned(values) => match &**values {
+                Values::F32(v) => Elements::F32(v),
+                Values::F16(v) => Elements::F16(v),
+                Values::BF16(v) => Elements::BF16(v),
+            },
+            Data::Mapped(map, range, dtype) => {
+                let bytes = &map[range.clone()];
+                match dtype {
+                    Dtype::F32 => Elements::F32(bytemuck::cast_slice(bytes)),
+                    Dtype::F16 => Elements::F16(bytemuck::cast_slice(bytes)),
+                    Dtype::BF16 => Elements::BF16(bytemuck::cast_slice(bytes)),
+                }
+            }
+        }
+    }
+
+    /// The elements as they lie in memory and in files: little-endian, row-major.
+    pub fn bytes(&self) -> &[u8] {
+        match self.elements() {
+            Elements::F32(v) => bytemuck::cast_slice(v),
+            Elements::F16(v) => bytemuck::cast_slice(v),
+            Elements::BF16(v) => bytemuck::cast_slice(v),
+        }
+    }
+
+    /// Writes row `i`, widened to `f32`, to `out`.
+    ///
+    /// # Panics
+    ///
+    /// Where `i` is not less than `rows` or `out` does not hold `dim` elements.
+    pub fn row_to_f32(&self, i: usize, out: &mut [f32]) {
+        assert!(i < self.rows, "row {i} of a table of {} rows", self.rows);
+        assert_eq!(out.len(), self.dim, "a row has dim elements");
+        let row = i * self.dim..(i + 1) * self.dim;
+        match self.elements() {
+            Elements::F32(v) => out.copy_from_slice(&v[row]),
+            Elements::F16(v) => widen(&v[row], out, f16::to_f32),
+            Elements::BF16(v) => widen(&v[row], out, bf16::to_f32),
+        }
+    }
+
+    /// Writes the table as a `.npy` file, the bytes `numpy.save` would write.
+    ///
+    /// NumPy has no bf16: such a table is written as `<u2` and read back with
+    /// [`TableOptions::table_dtype`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever `out` answers.
+    pub fn write_npy(&self, mut out: impl io::Write) -> io::Result<()> {
+        let shape = [self.rows as u64, self.dim as u64];
+        out.write_all(&npy::npy_header(npy::descr(self.dtype()), &shape))?;
+        out.write_all(self.bytes())
+    }
+}
+
+/// Shape, type and place; never the elements.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("rows", &self.rows)
+            .field("dim", &self.dim)
+            .field("dtype", &self.dtype())
+            .field("is_mapped", &matches!(self.data, Data::Mapped(..)))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Copies little-endian elements that lie at any address.
+fn copy(bytes: &[u8], dtype: Dtype) -> Values {
+    let halves = || bytes.as_chunks::<2>().0.iter();
+    match dtype {
+        Dtype::F32 => {
+            let words = bytes.as_chunks::<4>().0.iter();
+            Values::F32(words.map(|b| f32::from_le_bytes(*b)).collect())
+        }
+        Dtype::F16 => Values::F16(halves().map(|b| f16::from_le_bytes(*b)).collect()),
+        Dtype::BF16 => Values::BF16(halves().map(|b| bf16::from_le_bytes(*b)).collect()),
+    }
+}
+
+fn widen<E: Copy>(row: &[E], out: &mut [f32], to_f32: impl Fn(E) -> f32) {
+    for (out, &x) in out.iter_mut().zip(row) {
+        *out = to_f32(x);
+    }
+}
+
+/// A zeroed vector for `rows` x `dim` elements.
+fn zeroed_f32(rows: usize, dim: usize) -> Result<Vec<f32>> {
+    let too_large = || Error::Shape {
+        what: format!("there is no memory for a table of {rows} x {dim} f32"),
+    };
+    let len = rows.checked_mul(dim).ok_or_else(too_large)?;
+    let mut values = Vec::new();
+    values.try_reserve_exact(len).map_err(|_| too_large())?;
+    values.resize(len, 0.0);
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_vec_checks_the_shape() {
+        assert!(Table::from_vec(2, 3, vec![0.0f32; 6]).is_ok());
+        for (rows, dim, len) in [
+            (2, 3, 5),
+            (2, 3, 7),
+            (3, 0, 0),
+            (usize::MAX, 2, 6),
+            (0, 3, 1),
+        ] {
+            let error = Table::from_vec(rows, dim, vec![f16::ONE; len]).unwrap_err();
+            assert!(matches!(error, Error::Shape { .. }), "{rows} {dim} {len}");
+        }
+        assert_eq!(Table::from_vec::<bf16>(0, 3, vec![]).unwrap().rows(), 0);
+    }
+
+    #[test]
+    fn every_type_widens_its_rows_and_shows_its_bytes() {
+        let halves = Table::from_vec(2, 1, vec![f16::ONE, f16::from_f32(-2.0)]).unwrap();
+        let brains = Table::from_vec(2, 1, vec![bf16::ONE, bf16::from_f32(-2.0)]).unwrap();
+        let singles = Table::from_vec(2, 1, vec![1.0f32, -2.0]).unwrap();
+        assert_eq!(halves.bytes(), [0x00, 0x3c, 0x00, 0xc0]);
+        assert_eq!(brains.bytes(), [0x80, 0x3f, 0x00, 0xc0]);
+        assert_eq!(singles.bytes(), [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
+        for table in [halves, brains, singles] {
+            let mut row = [0.0];
+            table.clone().row_to_f32(1, &mut row);
+            assert_eq!(row.map(f32::to_bits), [(-2.0f32).to_bits()]);
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_elements() {
+        let table = Table::from_vec(1000, 1, vec![0.5f32; 1000]).unwrap();
+        let text = format!("{table:?}");
+        assert!(text.contains("rows: 1000") && text.len() < 100, "{text}");
+    }
+
+    #[test]
+    #[should_panic(expected = "row 2 of a table of 2 rows")]
+    fn a_row_past_the_end_panics() {
+        let table = Table::from_vec(2, 1, vec![0.0f32; 2]).unwrap();
+        table.row_to_f32(2, &mut [0.0]);
+    }
 }

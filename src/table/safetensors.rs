@@ -1,0 +1,158 @@
+//! Safetensors files: several named tensors behind one JSON header.
+//!
+//! | Bytes | Are |
+//! | --- | --- |
+//! | 8 | length of the header, little-endian |
+//! | that many | JSON: name -> dtype, shape, byte range |
+//! | the rest | the tensors' elements, tiling it without gaps |
+//!
+//! The `safetensors` crate reads the header and proves that the tensors tile the rest. It is given
+//! a copy of the header alone, after its length was compared with the file's.
+
+#[cfg(test)]
+mod tests;
+
+use safetensors::Dtype as FileDtype;
+use safetensors::tensor::Metadata;
+
+use super::open::printable;
+use super::{Extent, TableOptions};
+use crate::dtype::Dtype;
+
+/// The format's own limit.
+const MAX_HEADER_BYTES: usize = 100_000_000;
+
+/// How many names an error lists.
+const MAX_LISTED: usize = 10;
+
+/// Finds the table in the bytes of a safetensors file.
+pub(super) fn read(
+    bytes: &[u8],
+    key: Option<&str>,
+    options: &TableOptions,
+) -> Result<Extent, String> {
+    let (metadata, data_start) = header(bytes)?;
+    let names = metadata.offset_keys();
+    let name = choose(&names, key, &options.default_keys)?;
+    let info = metadata.info(name).ok_or("names no such tensor")?;
+    let shape: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
+    let extent = dtype_of(info.dtype).and_then(|dtype| {
+        // Cannot overflow: the tensors' end was compared with the file's length.
+        Extent::new(&shape, dtype, data_start + info.data_offsets.0)
+    });
+    extent.map_err(|what| format!("tensor '{}' {what}", printable(name)))
+}
+
+/// The checked header, and where the tensors start.
+fn header(bytes: &[u8]) -> Result<(Metadata, usize), String> {
+    let (len, rest) = bytes
+        .split_first_chunk()
+        .ok_or("the file is shorter than a safetensors header")?;
+    let len = u64::from_le_bytes(*len);
+    let header = usize::try_from(len)
+        .ok()
+        .filter(|&len| len <= MAX_HEADER_BYTES)
+        .and_then(|len| rest.get(..len))
+        .ok_or_else(|| {
+            format!(
+                "claims a header of {len} bytes; the file has {} after it begins, and at most \
+                 {MAX_HEADER_BYTES} are read",
+                rest.len()
+            )
+        })?;
+    let header = header.to_vec();
+    let metadata: Metadata = serde_json::from_slice(&header)
+        .map_err(|error| format!("safetensors header: {}", printable(&error.to_string())))?;
+    let found = rest.len() - header.len();
+    if metadata.data_len() != found {
+        return Err(format!(
+            "its tensors need {} bytes after the header, the file has {found}",
+            metadata.data_len()
+        ));
+    }
+    Ok((metadata, 8 + header.len()))
+}
+
+/// The name of the tensor that is meant.
+fn choose<'a>(
+    names: &'a [String],
+    key: Option<&str>,
+    default_keys: &[String],
+) -> Result<&'a str, String> {
+    if let Some(key) = key {
+        return match find(names, key)? {
+            Some(name) => Ok(name),
+            None => Err(format!(
+                "has no tensor '{}'; it has {}",
+                printable(key),
+                list(names)
+            )),
+        };
+    }
+    if let [only] = names {
+        return Ok(only);
+    }
+    for key in default_keys {
+        if let Some(name) = find(names, key)? {
+            return Ok(name);
+        }
+    }
+    let file = format!("holds {} tensors", names.len());
+    Err(format!(
+        "{file}; name one as FILE#key: it has {}",
+        list(names)
+    ))
+}
+
+/// The tensor called `key`; else the only one whose name differs by a prefix such as
+/// `transformer.` that one of the two has and the other has not.
+fn find<'a>(names: &'a [String], key: &str) -> Result<Option<&'a str>, String> {
+    if let Some(name) = names.iter().find(|name| *name == key) {
+        return Ok(Some(name));
+    }
+    // What a key is cut to must name a module and a parameter: a tensor that is called `weight`
+    // alone may be anybody's.
+    let is_match = |name: &str| is_tail(name, key) || (name.contains('.') && is_tail(key, name));
+    let matches: Vec<&String> = names.iter().filter(|name| is_match(name)).collect();
+    match matches[..] {
+        [] => Ok(None),
+        [name] => Ok(Some(name)),
+        _ => Err(format!(
+            "'{}' may be any of {}",
+            printable(key),
+            list(&matches)
+        )),
+    }
+}
+
+/// Whether `tail` is the end of `name` after a dot.
+fn is_tail(name: &str, tail: &str) -> bool {
+    !tail.is_empty()
+        && name
+            .strip_suffix(tail)
+            .is_some_and(|head| head.ends_with('.'))
+}
+
+fn list(names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let shown = names.iter().take(MAX_LISTED);
+    let mut text: Vec<_> = shown.map(|name| printable(name.as_ref())).collect();
+    if names.len() > MAX_LISTED {
+        text.push(format!("{} more", names.len() - MAX_LISTED));
+    }
+    text.join(", ")
+}
+
+fn dtype_of(dtype: FileDtype) -> Result<Dtype, String> {
+    match dtype {
+        FileDtype::F16 => Ok(Dtype::F16),
+        FileDtype::BF16 => Ok(Dtype::BF16),
+        FileDtype::F32 => Ok(Dtype::F32),
+        FileDtype::F64 => Err("is f64; save it as F32, BF16 or F16".to_owned()),
+        _ => Err(format!(
+            "has elements {dtype}; a table has F32, BF16 or F16"
+        )),
+    }
+}
