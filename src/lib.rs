@@ -4,6 +4,7 @@ mod dtype;
 mod error;
 mod map;
 mod table;
+mod window;
 
 pub use dtype::{Dtype, Element};
 pub use error::{Error, Result};
@@ -11,3 +12,4 @@ pub use table::{
     Elements, FORMATS as TABLE_FORMATS, InitialTables, Table, TableFormat, TableOptions, TableSpec,
     TorchGenerator,
 };
+pub use window::{Batches, Order, Windows};

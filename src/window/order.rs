@@ -1,0 +1,204 @@
+//! The order in which windows are visited.
+
+use crate::table::TorchGenerator;
+use crate::{Error, Result};
+
+/// From this many numbers on, PyTorch permutes by another method.
+const MAX_SHUFFLED: u64 = u32::MAX as u64 / 20;
+
+/// Draws of a 64-bit number.
+const DRAWS_PER_INT64: u64 = 2;
+
+/// An order of windows: as they come, or permuted. A permutation takes 4 bytes a window.
+///
+/// # Examples
+///
+/// ```
+/// use shardmill::Order;
+///
+/// // torch.manual_seed(123); the first pass of DataLoader(range(20), shuffle=True)
+/// let order = Order::data_loader_epoch(20, 123, 0)?;
+/// let first: Vec<u64> = (0..4).map(|i| order.window(i)).collect();
+/// assert_eq!(first, [18, 7, 6, 3]);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Window after window.
+    Sequential,
+    /// The window for each place.
+    Shuffled(Vec<u32>),
+}
+
+impl Order {
+    /// The window at place `i`.
+    ///
+    /// # Panics
+    ///
+    /// Where a permutation has no place `i`.
+    pub fn window(&self, i: u64) -> u64 {
+        match self {
+            Self::Sequential => i,
+            Self::Shuffled(windows) => {
+                let window = usize::try_from(i).ok().and_then(|i| windows.get(i));
+                u64::from(*window.unwrap_or_else(|| panic!("place {i} of {}", windows.len())))
+            }
+        }
+    }
+
+    /// `torch.randperm(n, generator=generator)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for 214,748,364 windows and more.
+    pub fn torch_randperm(n: u64, generator: &mut TorchGenerator) -> Result<Self> {
+        let n = check(n)?;
+        let mut windows: Vec<u32> = (0..n).collect();
+        for i in 0..n.saturating_sub(1) {
+            let other = i + generator.next_u32() % (n - i);
+            windows.swap(i as usize, other as usize);
+        }
+        Ok(Self::Shuffled(windows))
+    }
+
+    /// The order of a pass over `RandomSampler(windows, generator=generator)`.
+    ///
+    /// Leaves the generator where PyTorch has it during the pass. A sampler that is asked for one
+    /// more than there are draws a permutation of which it uses nothing: call
+    /// [`finish_pass`](Self::finish_pass) for a pass that ran to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`torch_randperm`](Self::torch_randperm).
+    pub fn random_sampler(n: u64, generator: &mut TorchGenerator) -> Result<Self> {
+        Self::torch_randperm(n, generator)
+    }
+
+    /// Moves `generator` to where `RandomSampler(windows, generator=generator)` leaves it when its
+    /// pass of `n` windows has run to the end.
+    pub fn finish_pass(n: u64, generator: &mut TorchGenerator) {
+        generator.skip(n.saturating_sub(1));
+    }
+
+    /// The order of the pass number `epoch`, counted from 0, over
+    /// `DataLoader(windows, shuffle=True, generator=generator)`, the earlier ones having run to
+    /// their end.
+    ///
+    /// Leaves the generator where PyTorch has it during that pass, as
+    /// [`random_sampler`](Self::random_sampler) does. An earlier pass costs its draws, not its
+    /// permutation.
+    ///
+    /// # Errors
+    ///
+    /// As [`torch_randperm`](Self::torch_randperm).
+    pub fn data_loader_with_generator(
+        n: u64,
+        generator: &mut TorchGenerator,
+        epoch: u32,
+    ) -> Result<Self> {
+        check(n)?;
+        for _ in 0..epoch {
+            generator.skip(DRAWS_PER_INT64 + n.saturating_sub(1));
+            Self::finish_pass(n, generator);
+        }
+        // Every pass begins with a seed for the loader's workers.
+        generator.skip(DRAWS_PER_INT64);
+        Self::torch_randperm(n, generator)
+    }
+
+    /// The order of the next pass over `DataLoader(windows, shuffle=True)`, where `generator` is
+    /// PyTorch's global one; four draws are taken from it, whether the pass runs to its end or
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// As [`torch_randperm`](Self::torch_randperm).
+    pub fn data_loader(n: u64, generator: &mut TorchGenerator) -> Result<Self> {
+        check(n)?;
+        // Every pass begins with a seed for the loader's workers.
+        generator.skip(DRAWS_PER_INT64);
+        let mut own = TorchGenerator::new(generator.random_int63());
+        Self::torch_randperm(n, &mut own)
+    }
+
+    /// The order of the pass number `epoch`, counted from 0, over `DataLoader(windows,
+    /// shuffle=True)` right after `torch.manual_seed(seed)`. An earlier pass costs four draws.
+    ///
+    /// # Errors
+    ///
+    /// As [`torch_randperm`](Self::torch_randperm).
+    pub fn data_loader_epoch(n: u64, seed: u64, epoch: u32) -> Result<Self> {
+        let mut generator = TorchGenerator::new(seed);
+        generator.skip(2 * DRAWS_PER_INT64 * u64::from(epoch));
+        Self::data_loader(n, &mut generator)
+    }
+}
+
+fn check(n: u64) -> Result<u32> {
+    match u32::try_from(n) {
+        Ok(small) if n < MAX_SHUFFLED => Ok(small),
+        _ => Err(Error::Config {
+            field: "--shuffle",
+            what: format!(
+                "{n} windows are too many, at most {} can be shuffled as PyTorch does; use a \
+                 larger --stride or leave out --shuffle",
+                MAX_SHUFFLED - 1
+            ),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_windows_are_refused_before_any_work() {
+        let mut generator = TorchGenerator::new(0);
+        for n in [214_748_364, 1 << 32, u64::MAX] {
+            let errors = [
+                Order::torch_randperm(n, &mut generator),
+                Order::random_sampler(n, &mut generator),
+                Order::data_loader(n, &mut generator),
+                Order::data_loader_with_generator(n, &mut generator, u32::MAX),
+                Order::data_loader_epoch(n, 0, 0),
+            ];
+            for error in errors {
+                let text = error.unwrap_err().to_string();
+                assert!(
+                    text.starts_with("--shuffle: ") && text.contains("214748363"),
+                    "{text}"
+                );
+            }
+        }
+        assert_eq!(check(214_748_363).unwrap(), 214_748_363);
+    }
+
+    #[test]
+    fn passes_that_ran_to_their_end_are_skipped_by_their_draws() {
+        for n in [0, 1, 2, 20] {
+            let mut stepped = TorchGenerator::new(5);
+            for _ in 0..3 {
+                Order::data_loader_with_generator(n, &mut stepped, 0).unwrap();
+                // What the sampler does when it is asked for one more.
+                Order::torch_randperm(n, &mut stepped).unwrap();
+            }
+            let expected = Order::data_loader_with_generator(n, &mut stepped, 0);
+            let mut skipped = TorchGenerator::new(5);
+            let order = Order::data_loader_with_generator(n, &mut skipped, 3);
+            assert_eq!(order.unwrap(), expected.unwrap());
+            assert_eq!(skipped.next_u32(), stepped.next_u32());
+        }
+    }
+
+    #[test]
+    fn any_epoch_is_a_permutation() {
+        let Order::Shuffled(mut windows) = Order::data_loader_epoch(1000, 7, 1_000_000).unwrap()
+        else {
+            panic!("shuffled");
+        };
+        windows.sort_unstable();
+        assert!(windows.into_iter().eq(0..1000));
+        assert_eq!(Order::Sequential.window(u64::MAX), u64::MAX);
+    }
+}
