@@ -3,6 +3,7 @@
 mod dtype;
 mod error;
 mod map;
+mod simd;
 mod table;
 mod window;
 
@@ -13,3 +14,5 @@ pub use table::{
     TorchGenerator,
 };
 pub use window::{Batches, Order, Windows};
+pub use simd::Level;
+pub use table::{Elements, Table};

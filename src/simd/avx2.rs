@@ -1,0 +1,273 @@
+//! AVX2 with the instructions that every CPU since Haswell and Zen has beside it.
+#![allow(
+    clippy::unused_self,
+    reason = "taking `self` is how a method shows the proof that the CPU has the instructions"
+)]
+
+use std::arch::x86_64::{
+    __m128i, __m256, __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
+    _mm_loadu_si128, _mm_prefetch, _mm_sfence, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepu16_epi32,
+    _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_movemask_ps, _mm256_or_si256,
+    _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi32,
+    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_ps,
+    _mm256_stream_si256,
+};
+
+use half::{bf16, f16};
+
+use super::{Aligned, Kernel, LANES, Simd};
+
+/// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; made by detection alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    /// The proof, where it holds. The standard library asks the CPU once and remembers.
+    pub(super) fn detect() -> Option<Self> {
+        let has_all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("fma");
+        has_all.then_some(Self(()))
+    }
+
+    /// Runs `kernel` with these instructions.
+    pub(super) fn enter<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` exists only where `detect` found every feature that `enter` enables.
+        unsafe { enter(self, kernel) }
+    }
+}
+
+/// The one function of a kernel that has the features; everything else is inlined into it.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c,fma")]
+fn enter<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
+    let _fence = Fence;
+    kernel.run(token)
+}
+
+/// Orders streaming stores before whatever follows, a panic's unwinding too: another thread may
+/// read the output as soon as the kernel has ended.
+struct Fence;
+
+impl Drop for Fence {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: SSE is in the baseline of x86-64.
+        unsafe { _mm_sfence() };
+    }
+}
+
+/// Sixteen elements as two times eight.
+#[inline(always)]
+fn halves<T>(from: &[T; LANES]) -> (&[T; 8], &[T; 8]) {
+    let halves = from.as_chunks().0;
+    (&halves[0], &halves[1])
+}
+
+/// Rounds two vectors to `f16` and packs them.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+fn round_f16([low, high]: [__m256; 2]) -> __m256i {
+    // The mode stands in the instruction, so that the thread's rounding mode has no say.
+    let low = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(low);
+    let high = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(high);
+    _mm256_set_m128i(high, low)
+}
+
+/// Rounds two vectors to `bf16` and packs them.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn round_bf16([low, high]: [__m256; 2]) -> __m256i {
+    let rounded = [round_bits(low), round_bits(high)];
+    // One test for sixteen lanes: NaN is rare, and blending always costs 7 %.
+    if _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(low, high)) == 0 {
+        pack(rounded)
+    } else {
+        pack([
+            _mm256_or_si256(rounded[0], nan_lanes(low)),
+            _mm256_or_si256(rounded[1], nan_lanes(high)),
+        ])
+    }
+}
+
+/// The rounded upper half of each lane's bits, in the lower half of the lane.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn round_bits(values: __m256) -> __m256i {
+    let bits = _mm256_castps_si256(values);
+    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+    let bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, bias))
+}
+
+/// `0xFFFF` in the lanes that are NaN, else 0.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn nan_lanes(values: __m256) -> __m256i {
+    let mask = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
+    _mm256_srli_epi32::<16>(mask)
+}
+
+/// The lower halves of all lanes, in order.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pack([low, high]: [__m256i; 2]) -> __m256i {
+    // The instruction packs each 128-bit half on its own: quarters 0 2 1 3 put them in order.
+    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high))
+}
+
+/// Widens eight `f16`.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+fn widen_f16(bits: __m128i) -> __m256 {
+    _mm256_cvtph_ps(bits)
+}
+
+/// Widens eight `bf16`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widen_bf16(bits: __m128i) -> __m256 {
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
+}
+
+/// Adds lane by lane.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+    [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])]
+}
+
+impl Avx2 {
+    #[inline(always)]
+    fn load_ps(self, from: &[f32; 8]) -> __m256 {
+        // SAFETY: `self` proves AVX; 32 bytes lie at the address, which need not be aligned.
+        unsafe { _mm256_loadu_ps(from.as_ptr()) }
+    }
+
+    /// Reads eight elements of a 16-bit type.
+    #[inline(always)]
+    fn load_u16<E: crate::Element>(self, from: &[E; 8]) -> __m128i {
+        const { assert!(size_of::<E>() == 2) };
+        // SAFETY: 16 bytes lie at the address, which need not be aligned; SSE2 is in the baseline.
+        unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn round_f16(self, values: [__m256; 2]) -> __m256i {
+        // SAFETY: `self` proves AVX2 and F16C.
+        unsafe { round_f16(values) }
+    }
+
+    #[inline(always)]
+    fn round_bf16(self, values: [__m256; 2]) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe { round_bf16(values) }
+    }
+
+    /// Writes sixteen elements of a 16-bit type.
+    #[inline(always)]
+    fn store_u16<E: crate::Element>(self, bits: __m256i, to: &mut [E; LANES]) {
+        const { assert!(size_of::<E>() == 2) };
+        // SAFETY: `self` proves AVX; 32 bytes lie at the address, which need not be aligned, and
+        // every bit pattern is an `E`.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), bits) };
+    }
+
+    /// [`Self::store_u16`] past the caches; [`Fence`] makes it visible.
+    #[inline(always)]
+    fn stream_u16<E: crate::Element>(self, bits: __m256i, to: &mut Aligned<E>) {
+        const { assert!(size_of::<E>() == 2) };
+        // SAFETY: `self` proves AVX; 32 bytes lie at the address, `Aligned` aligns it to 32, and
+        // every bit pattern is an `E`.
+        unsafe { _mm256_stream_si256(to.0.as_mut_ptr().cast(), bits) };
+    }
+}
+
+impl Simd for Avx2 {
+    type F32x16 = [__m256; 2];
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32; LANES]) -> Self::F32x16 {
+        let (low, high) = halves(from);
+        [self.load_ps(low), self.load_ps(high)]
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16; LANES]) -> Self::F32x16 {
+        let (low, high) = halves(from);
+        // SAFETY: `self` proves AVX2 and F16C.
+        let low = unsafe { widen_f16(self.load_u16(low)) };
+        // SAFETY: as above.
+        let high = unsafe { widen_f16(self.load_u16(high)) };
+        [low, high]
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16; LANES]) -> Self::F32x16 {
+        let (low, high) = halves(from);
+        // SAFETY: `self` proves AVX2.
+        let low = unsafe { widen_bf16(self.load_u16(low)) };
+        // SAFETY: as above.
+        let high = unsafe { widen_bf16(self.load_u16(high)) };
+        [low, high]
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { add(a, b) }
+    }
+
+    #[inline(always)]
+    fn store_f32(self, [low, high]: Self::F32x16, to: &mut [f32; LANES]) {
+        let (to_low, to_high) = to.split_at_mut(8);
+        // SAFETY: `self` proves AVX; half of 64 bytes lies at the address, alignment is not needed.
+        unsafe { _mm256_storeu_ps(to_low.as_mut_ptr(), low) };
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_ps(to_high.as_mut_ptr(), high) };
+    }
+
+    #[inline(always)]
+    fn store_f16(self, values: Self::F32x16, to: &mut [f16; LANES]) {
+        self.store_u16(self.round_f16(values), to);
+    }
+
+    #[inline(always)]
+    fn store_bf16(self, values: Self::F32x16, to: &mut [bf16; LANES]) {
+        self.store_u16(self.round_bf16(values), to);
+    }
+
+    #[inline(always)]
+    fn stream_f32(self, [low, high]: Self::F32x16, to: &mut Aligned<f32>) {
+        let (to_low, to_high) = to.0.split_at_mut(8);
+        // SAFETY: `self` proves AVX; `Aligned` aligns both halves of its 64 bytes to 32; `Fence`
+        // makes the store visible.
+        unsafe { _mm256_stream_ps(to_low.as_mut_ptr(), low) };
+        // SAFETY: as above.
+        unsafe { _mm256_stream_ps(to_high.as_mut_ptr(), high) };
+    }
+
+    #[inline(always)]
+    fn stream_f16(self, values: Self::F32x16, to: &mut Aligned<f16>) {
+        self.stream_u16(self.round_f16(values), to);
+    }
+
+    #[inline(always)]
+    fn stream_bf16(self, values: Self::F32x16, to: &mut Aligned<bf16>) {
+        self.stream_u16(self.round_bf16(values), to);
+    }
+
+    #[inline(always)]
+    fn prefetch<T, const N: usize>(self, from: &[T; N]) {
+        const LINE_BYTES: usize = 64;
+        for offset in (0..size_of::<[T; N]>()).step_by(LINE_BYTES) {
+            let address = from.as_ptr().cast::<i8>().wrapping_add(offset);
+            // SAFETY: a prefetch reads nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! UNSAFE ROOM: vector types and the CPU level.
+//!
+//! A [`Level`] says which instructions a kernel may use and holds the proof that this CPU has them.
+//! A kernel is safe code, generic over [`Simd`], that [`Level::dispatch`] compiles once per level.
+//! [`scalar`] is the specification: every other level gives the same bits. This room knows nothing
+//! of tables, tokens or shapes.
+//!
+//! Enter a level once per tile, never per row: only what the compiler inlines into the entered
+//! function may use the level's instructions. So everything below it is `#[inline(always)]`, and
+//! loops are plain `for` loops: a closure that stays a function of its own loses the instructions,
+//! and then every intrinsic becomes a call (measured: up to 30 times slower).
+#![allow(
+    unsafe_code,
+    reason = "vector instructions are unsafe where the CPU may lack them"
+)]
+#![allow(
+    clippy::inline_always,
+    reason = "what is not inlined into the entered function loses its instructions"
+)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+pub(crate) mod scalar;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use half::{bf16, f16};
+
+use crate::{Error, Result};
+
+/// A set of CPU instructions that kernels may use.
+///
+/// A value exists only where this CPU can run it. Every level gives the same bytes.
+///
+/// ```
+/// use shardmill::Level;
+///
+/// let level = Level::detect();
+/// assert!(Level::available().contains(&level));
+/// assert_eq!("scalar".parse::<Level>()?, Level::scalar());
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Level(Tier);
+
+/// The levels with their proofs; slowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Tier {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+}
+
+impl Level {
+    /// The fastest level that this CPU has.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = avx2::Avx2::detect() {
+            return Self(Tier::Avx2(token));
+        }
+        Self::scalar()
+    }
+
+    /// The level that every CPU has.
+    pub const fn scalar() -> Self {
+        Self(Tier::Scalar)
+    }
+
+    /// Every level that this CPU has, slowest first.
+    pub fn available() -> Vec<Self> {
+        let mut levels = vec![Self::scalar()];
+        if Self::detect() != Self::scalar() {
+            levels.push(Self::detect());
+        }
+        levels
+    }
+
+    /// `scalar` or `avx2`.
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            Tier::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx2(_) => "avx2",
+        }
+    }
+
+    /// Runs `kernel`, compiled for this level.
+    pub(crate) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Tier::Scalar => kernel.run(scalar::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx2(token) => token.enter(kernel),
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Level {
+    type Err = Error;
+
+    /// Finds an available level by name, as `--simd` takes it; else [`Error::Config`].
+    fn from_str(name: &str) -> Result<Self> {
+        let levels = Self::available();
+        if let Some(level) = levels.iter().find(|level| level.name() == name) {
+            return Ok(*level);
+        }
+        let known: Vec<_> = levels.iter().map(|level| level.name()).collect();
+        Err(Error::Config {
+            field: "--simd",
+            what: format!(
+                "this CPU has no level '{name}'; it has {}",
+                known.join(", ")
+            ),
+        })
+    }
+}
+
+/// A computation that [`Level::dispatch`] compiles for each level.
+pub(crate) trait Kernel {
+    /// What the computation returns.
+    type Output;
+
+    /// The computation. Mark it and all it calls `#[inline(always)]`. Plain scalar loops may ignore
+    /// `s` and still gain the level's instructions, `f32::mul_add` as one instruction among them.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Lanes of a [`Simd::F32x16`].
+pub(crate) const LANES: usize = 16;
+
+/// Sixteen elements at an address that streaming stores accept.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+pub(crate) struct Aligned<E>(pub(crate) [E; LANES]);
+
+// SAFETY: a wrapper of an array of zeroable elements.
+unsafe impl<E: bytemuck::Zeroable> bytemuck::Zeroable for Aligned<E> {}
+
+// SAFETY: an array of plain elements, and no padding: the size of 16 elements of 2^n bytes and the
+// larger of 32 and their alignment divide each other for the 2- and 4-byte types, to which the
+// bound limits it.
+unsafe impl<E: crate::Element> bytemuck::Pod for Aligned<E> {}
+
+/// The vector operations of the kernels, on sixteen `f32` lanes.
+///
+/// A value of an implementing type proves that the CPU has the instructions, so the methods are
+/// safe. All of them are bit-equal to [`scalar`].
+pub(crate) trait Simd: Copy {
+    /// Sixteen `f32`.
+    type F32x16: Copy;
+
+    /// Reads sixteen `f32`.
+    fn load_f32(self, from: &[f32; LANES]) -> Self::F32x16;
+    /// Reads and widens sixteen `f16`.
+    fn load_f16(self, from: &[f16; LANES]) -> Self::F32x16;
+    /// Reads and widens sixteen `bf16`.
+    fn load_bf16(self, from: &[bf16; LANES]) -> Self::F32x16;
+
+    /// Adds lane by lane.
+    fn add(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16;
+
+    /// Writes the lanes.
+    fn store_f32(self, values: Self::F32x16, to: &mut [f32; LANES]);
+    /// Rounds to nearest, ties to even, and writes the lanes.
+    fn store_f16(self, values: Self::F32x16, to: &mut [f16; LANES]);
+    /// Rounds to nearest, ties to even, and writes the lanes; NaN becomes `0xFFFF`.
+    fn store_bf16(self, values: Self::F32x16, to: &mut [bf16; LANES]);
+
+    /// [`Self::store_f32`] past the caches: for output that is not read soon.
+    fn stream_f32(self, values: Self::F32x16, to: &mut Aligned<f32>);
+    /// [`Self::store_f16`] past the caches.
+    fn stream_f16(self, values: Self::F32x16, to: &mut Aligned<f16>);
+    /// [`Self::store_bf16`] past the caches.
+    fn stream_bf16(self, values: Self::F32x16, to: &mut Aligned<bf16>);
+
+    /// Asks for the cache lines of `from`. Only a hint.
+    fn prefetch<T, const N: usize>(self, from: &[T; N]);
+}

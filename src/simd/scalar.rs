@@ -1,0 +1,140 @@
+//! The specification: what every level computes, one element at a time.
+
+use half::{bf16, f16};
+
+use super::{Aligned, LANES, Simd};
+
+/// Exponent bits of an `f32` infinity, and of an `f16` one.
+const INFINITY_F32: u32 = 0x7f80_0000;
+const INFINITY_F16: u16 = 0x7c00;
+/// 2^16, 2^-14 and 2^-1 as `f32` bits. Below 2^-14 an `f16` is subnormal: a multiple of 2^-24,
+/// which is the last place of an `f32` in [1/2, 1).
+const OVERFLOW: u32 = 0x4780_0000;
+const SMALLEST_NORMAL: u32 = 0x3880_0000;
+const HALF: u32 = 0x3f00_0000;
+/// The difference of the two formats' exponent biases, in `f32` exponent position.
+const REBIAS: u32 = (127 - 15) << 23;
+
+/// Widens an `f16` exactly. A signaling NaN becomes quiet and keeps its sign and payload.
+#[inline(always)]
+pub(crate) fn widen_f16(value: f16) -> f32 {
+    let bits = value.to_bits();
+    let sign = u32::from(bits & 0x8000) << 16;
+    let magnitude = u32::from(bits & 0x7fff) << 13;
+    let wide = if bits & INFINITY_F16 == 0 {
+        // A subnormal: the low bits of a number in [2^-14, 2^-13), less its leading one.
+        (f32::from_bits(magnitude + SMALLEST_NORMAL) - f32::from_bits(SMALLEST_NORMAL)).to_bits()
+    } else if bits & INFINITY_F16 != INFINITY_F16 {
+        magnitude + REBIAS
+    } else if bits & 0x7fff == INFINITY_F16 {
+        INFINITY_F32
+    } else {
+        magnitude | 0x7fc0_0000
+    };
+    f32::from_bits(sign | wide)
+}
+
+/// Widens a `bf16` exactly: it is the upper half of the `f32`.
+#[inline(always)]
+pub(crate) fn widen_bf16(value: bf16) -> f32 {
+    f32::from_bits(u32::from(value.to_bits()) << 16)
+}
+
+/// Rounds to nearest, ties to even, as the F16C instruction and PyTorch do: 65520 and above become
+/// infinity, subnormals are kept, NaN keeps its sign and the top ten bits of its payload.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "all that is cast lies in the lower 16 bits"
+)]
+pub(crate) fn round_f16(value: f32) -> f16 {
+    let bits = value.to_bits();
+    let magnitude = bits & 0x7fff_ffff;
+    let narrow = if magnitude > INFINITY_F32 {
+        0x7e00 | (magnitude >> 13 & 0x03ff)
+    } else if magnitude >= OVERFLOW {
+        u32::from(INFINITY_F16)
+    } else if magnitude < SMALLEST_NORMAL {
+        // The addition rounds to a multiple of 2^-24 and leaves it in the low bits.
+        (f32::from_bits(magnitude) + f32::from_bits(HALF)).to_bits() - HALF
+    } else {
+        // A carry out of the fraction goes to the exponent, and from there to infinity.
+        (magnitude - REBIAS + 0x0fff + (magnitude >> 13 & 1)) >> 13
+    };
+    f16::from_bits((bits >> 16 & 0x8000 | narrow) as u16)
+}
+
+/// Rounds to nearest, ties to even. Every NaN becomes `0xFFFF`, as in PyTorch's vector code; its
+/// scalar code gives `0x7FC0`.
+#[inline(always)]
+pub(crate) fn round_bf16(value: f32) -> bf16 {
+    let bits = value.to_bits();
+    if bits & 0x7fff_ffff > INFINITY_F32 {
+        return bf16::from_bits(0xffff);
+    }
+    bf16::from_bits(((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16)
+}
+
+/// The level that every CPU has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scalar;
+
+impl Simd for Scalar {
+    type F32x16 = [f32; LANES];
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32; LANES]) -> Self::F32x16 {
+        *from
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16; LANES]) -> Self::F32x16 {
+        from.map(widen_f16)
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16; LANES]) -> Self::F32x16 {
+        from.map(widen_bf16)
+    }
+
+    #[inline(always)]
+    fn add(self, mut a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn store_f32(self, values: Self::F32x16, to: &mut [f32; LANES]) {
+        *to = values;
+    }
+
+    #[inline(always)]
+    fn store_f16(self, values: Self::F32x16, to: &mut [f16; LANES]) {
+        *to = values.map(round_f16);
+    }
+
+    #[inline(always)]
+    fn store_bf16(self, values: Self::F32x16, to: &mut [bf16; LANES]) {
+        *to = values.map(round_bf16);
+    }
+
+    #[inline(always)]
+    fn stream_f32(self, values: Self::F32x16, to: &mut Aligned<f32>) {
+        self.store_f32(values, &mut to.0);
+    }
+
+    #[inline(always)]
+    fn stream_f16(self, values: Self::F32x16, to: &mut Aligned<f16>) {
+        self.store_f16(values, &mut to.0);
+    }
+
+    #[inline(always)]
+    fn stream_bf16(self, values: Self::F32x16, to: &mut Aligned<bf16>) {
+        self.store_bf16(values, &mut to.0);
+    }
+
+    #[inline(always)]
+    fn prefetch<T, const N: usize>(self, _from: &[T; N]) {}
+}

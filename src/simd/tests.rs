@@ -1,0 +1,214 @@
+//! Every level against the scalar specification, and that against the `half` crate.
+
+use half::{bf16, f16};
+
+use super::scalar::{round_bf16, round_f16, widen_bf16, widen_f16};
+use super::{Aligned, Kernel, LANES, Level, Simd};
+
+/// Stamps each test once per level. A level that this CPU lacks is reported here, and a failure in
+/// `expected_levels_are_there`.
+macro_rules! for_each_level {
+    ($($test:ident),+ $(,)?) => {
+        for_each_level!(@ scalar $($test)+);
+        for_each_level!(@ avx2 $($test)+);
+    };
+    (@ $level:ident $($test:ident)+) => {
+        mod $level {
+            $(
+                #[test]
+                fn $test() {
+                    match stringify!($level).parse() {
+                        Ok(level) => super::$test(level),
+                        Err(error) => eprintln!("not run: {error}"),
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(crate) use for_each_level;
+
+/// `f32` bit patterns all over the range (4093 is prime), then around every rounding edge.
+fn patterns() -> Vec<u32> {
+    let sweep = (0..1_049_344_u32).map(|k| k.wrapping_mul(4093));
+    let edges = (0..=0xffff_u32).flat_map(|upper| {
+        [
+            0, 1, 0xfff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x7fff, 0x8000, 0x8001, 0xffff,
+        ]
+        .map(|lower| upper << 16 | lower)
+    });
+    sweep.chain(edges).collect()
+}
+
+#[test]
+fn widening_is_that_of_the_half_crate() {
+    for bits in 0..=u16::MAX {
+        let ours = widen_f16(f16::from_bits(bits)).to_bits();
+        assert_eq!(
+            ours,
+            f16::from_bits(bits).to_f32_const().to_bits(),
+            "f16 {bits:04x}"
+        );
+        let ours = widen_bf16(bf16::from_bits(bits)).to_bits();
+        assert_eq!(ours, u32::from(bits) << 16, "bf16 {bits:04x}");
+    }
+}
+
+#[test]
+fn rounding_is_that_of_the_half_crate_but_for_bf16_nan() {
+    for bits in patterns() {
+        let value = f32::from_bits(bits);
+        let theirs = f16::from_f32_const(value).to_bits();
+        assert_eq!(round_f16(value).to_bits(), theirs, "f16 of {bits:08x}");
+        let nan_or = |bits| if value.is_nan() { 0xffff } else { bits };
+        let theirs = nan_or(bf16::from_f32_const(value).to_bits());
+        assert_eq!(round_bf16(value).to_bits(), theirs, "bf16 of {bits:08x}");
+    }
+}
+
+/// Everything that a level makes of two vectors.
+#[derive(Debug, PartialEq)]
+struct Results {
+    sums: [u32; LANES],
+    f16: [u16; LANES],
+    bf16: [u16; LANES],
+    streamed_f16: [u16; LANES],
+    streamed_bf16: [u16; LANES],
+    streamed_f32: [u32; LANES],
+    widened_f16: [u32; LANES],
+    widened_bf16: [u32; LANES],
+}
+
+struct Operations {
+    a: [f32; LANES],
+    b: [f32; LANES],
+}
+
+impl Kernel for Operations {
+    type Output = Results;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Results {
+        let (a, b) = (s.load_f32(&self.a), s.load_f32(&self.b));
+        let halves = self
+            .a
+            .map(|value| f16::from_bits((value.to_bits() >> 16) as u16));
+        let bhalves = self
+            .a
+            .map(|value| bf16::from_bits((value.to_bits() >> 16) as u16));
+        let mut sums = [0.0; LANES];
+        s.store_f32(s.add(a, b), &mut sums);
+        let (mut to_f16, mut to_bf16) = ([f16::ZERO; LANES], [bf16::ZERO; LANES]);
+        s.store_f16(a, &mut to_f16);
+        s.store_bf16(a, &mut to_bf16);
+        let mut streamed_f16 = Aligned([f16::ZERO; LANES]);
+        s.stream_f16(a, &mut streamed_f16);
+        let mut streamed_bf16 = Aligned([bf16::ZERO; LANES]);
+        s.stream_bf16(a, &mut streamed_bf16);
+        let mut streamed_f32 = Aligned([0.0; LANES]);
+        s.stream_f32(a, &mut streamed_f32);
+        let (mut widened_f16, mut widened_bf16) = ([0.0; LANES], [0.0; LANES]);
+        s.store_f32(s.load_f16(&halves), &mut widened_f16);
+        s.store_f32(s.load_bf16(&bhalves), &mut widened_bf16);
+        s.prefetch(&self.a);
+        Results {
+            sums: sums.map(f32::to_bits),
+            f16: to_f16.map(f16::to_bits),
+            bf16: to_bf16.map(bf16::to_bits),
+            streamed_f16: streamed_f16.0.map(f16::to_bits),
+            streamed_bf16: streamed_bf16.0.map(bf16::to_bits),
+            streamed_f32: streamed_f32.0.map(f32::to_bits),
+            widened_f16: widened_f16.map(f32::to_bits),
+            widened_bf16: widened_bf16.map(f32::to_bits),
+        }
+    }
+}
+
+/// NaN + x and x + NaN are covered; NaN + NaN is left out, as its bits are not promised.
+fn operations_are_the_specification(level: Level) {
+    let addends = [
+        0.0,
+        -0.0,
+        1.0,
+        f32::MIN_POSITIVE,
+        1e-45,
+        f32::NEG_INFINITY,
+        -65504.0,
+    ];
+    for (index, bits) in patterns().as_chunks::<LANES>().0.iter().enumerate() {
+        let a = bits.map(f32::from_bits);
+        let b = [addends[index % addends.len()]; LANES];
+        let expected = Level::scalar().dispatch(Operations { a, b });
+        assert_eq!(level.dispatch(Operations { a, b }), expected, "{bits:08x?}");
+    }
+}
+
+/// Each level's NaN test covers sixteen lanes: a NaN in any one of them must be found.
+fn nan_is_found_in_every_lane(level: Level) {
+    for lane in 0..LANES {
+        let mut a = [1.0; LANES];
+        a[lane] = f32::from_bits(0xff80_0001);
+        let results = level.dispatch(Operations { a, b: [1.0; LANES] });
+        let mut expected = [0x3f80; LANES];
+        expected[lane] = 0xffff;
+        assert_eq!(results.bf16, expected);
+        assert_eq!(results.streamed_bf16, expected);
+    }
+}
+
+/// A plain loop: the level's instructions must not change what `mul_add` gives.
+struct MulAdd<'a>(&'a [f32]);
+
+impl Kernel for MulAdd<'_> {
+    type Output = Vec<u32>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _s: S) -> Vec<u32> {
+        let mut out = Vec::with_capacity(self.0.len());
+        for value in self.0 {
+            out.push(value.mul_add(1.000_000_1, -0.693_359_4).to_bits());
+        }
+        out
+    }
+}
+
+fn plain_loops_are_the_same(level: Level) {
+    let values: Vec<_> = (0..10_000_u16).map(|k| f32::from(k) * 0.37).collect();
+    assert_eq!(
+        level.dispatch(MulAdd(&values)),
+        Level::scalar().dispatch(MulAdd(&values))
+    );
+}
+
+for_each_level!(
+    operations_are_the_specification,
+    nan_is_found_in_every_lane,
+    plain_loops_are_the_same,
+);
+
+#[test]
+fn names_are_parsed_and_shown() {
+    for level in Level::available() {
+        assert_eq!(level.name().parse::<Level>().unwrap(), level);
+        assert_eq!(level.to_string(), level.name());
+    }
+    assert_eq!(Level::available().last(), Some(&Level::detect()));
+    let error = "sse9".parse::<Level>().unwrap_err().to_string();
+    assert!(
+        error.starts_with("--simd: this CPU has no level 'sse9'; it has scalar"),
+        "{error}"
+    );
+}
+
+/// `EXPECT_SIMD` names the levels that a test machine must have, separated by commas; where it is
+/// set, a test that passes because a level is absent does not go unnoticed.
+#[test]
+fn expected_levels_are_there() {
+    let expected = std::env::var("EXPECT_SIMD").unwrap_or_default();
+    for name in expected.split(',').filter(|name| !name.is_empty()) {
+        assert!(
+            name.parse::<Level>().is_ok(),
+            "this CPU has no level '{name}'"
+        );
+    }
+}
