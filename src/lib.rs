@@ -2,6 +2,7 @@
 
 mod dtype;
 mod error;
+mod gather;
 mod map;
 mod simd;
 mod table;
@@ -14,5 +15,6 @@ pub use table::{
     TorchGenerator,
 };
 pub use window::{Batches, Order, Windows};
+pub use gather::{Gatherer, Stores};
 pub use simd::Level;
 pub use table::{Elements, Table};

@@ -1,0 +1,316 @@
+//! Ids x tables -> output buffer: `out[b, t, :] = token[ids[b, t], :] + position[t, :]`.
+//!
+//! Checks shapes and ids, cuts the output into tiles, and runs them on threads. It knows neither
+//! where the ids come from nor where the buffer goes.
+//!
+//! Exact as PyTorch is: each table is widened to `f32`, which loses nothing; one IEEE addition per
+//! element; one rounding to the output's type. Output does not depend on threads, CPU level or
+//! stores.
+
+mod kernel;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use std::sync::Arc;
+use std::thread;
+
+use half::{bf16, f16};
+
+use crate::{Dtype, Element, Elements, Error, Level, Result, Table};
+use kernel::{Addend, Gather, Lane};
+use tile::{Order, Tile};
+
+/// Larger outputs do not stay in the cache, and streaming stores spare it (measured: 1.5 to 2 times
+/// faster).
+const STREAM_OVER_BYTES: usize = 8 << 20;
+
+/// A thread gets at least this much output: starting one costs as much as filling some 300 KiB.
+const THREAD_BYTES: usize = 1 << 20;
+
+/// Whether output goes through the caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stores {
+    /// Streaming for outputs over 8 MiB, else regular.
+    #[default]
+    Auto,
+    /// Through the caches: for output that is read at once.
+    Regular,
+    /// Past the caches: for output that is read later.
+    Streaming,
+}
+
+/// Adds token rows and position rows into output buffers.
+///
+/// ```
+/// use shardmill::{Gatherer, Table};
+///
+/// let token = Table::from_vec(3, 2, vec![0.0_f32, 1.0, 2.0, 3.0, 4.0, 5.0])?;
+/// let position = Table::from_vec(2, 2, vec![10.0_f32, 20.0, 30.0, 40.0])?;
+/// let gatherer = Gatherer::new(token, Some(position))?;
+///
+/// let mut out = [0.0_f32; 4];
+/// gatherer.gather_into(&[2, 0], 2, &mut out)?;
+/// assert_eq!(out, [14.0, 25.0, 30.0, 41.0]);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gatherer {
+    token: Table,
+    positions: Option<Positions>,
+    level: Level,
+    threads: usize,
+    stores: Stores,
+}
+
+/// A position table, as `f32`.
+#[derive(Clone, Debug)]
+struct Positions {
+    table: Table,
+    /// The elements where the table's own are of a 16-bit type, else empty.
+    widened: Arc<Vec<f32>>,
+}
+
+impl Positions {
+    fn new(table: Table) -> Self {
+        let widened = match table.elements() {
+            Elements::F32(_) => Vec::new(),
+            Elements::F16(values) => values.iter().map(|value| value.widen()).collect(),
+            Elements::BF16(values) => values.iter().map(|value| value.widen()).collect(),
+        };
+        Self {
+            table,
+            widened: Arc::new(widened),
+        }
+    }
+
+    fn elements(&self) -> &[f32] {
+        match self.table.elements() {
+            Elements::F32(values) => values,
+            Elements::F16(_) | Elements::BF16(_) => &self.widened,
+        }
+    }
+}
+
+/// One call's work: checked, and none of it empty.
+struct Job<'a, E> {
+    ids: &'a [u32],
+    seq_len: usize,
+    dim: usize,
+    out: &'a mut [E],
+}
+
+impl Gatherer {
+    /// A gatherer of `token` rows, to which the row of its position is added if there are any. The
+    /// tables' types may differ; both must have the same `dim`, else [`Error::Shape`].
+    ///
+    /// It uses the fastest [`Level`] and as many threads as there are CPUs.
+    pub fn new(token: Table, position: Option<Table>) -> Result<Self> {
+        if let Some(position) = &position
+            && position.dim() != token.dim()
+        {
+            return Err(shape(format!(
+                "the token table's rows have {} elements and the position table's {}",
+                token.dim(),
+                position.dim()
+            )));
+        }
+        Ok(Self {
+            token,
+            positions: position.map(Positions::new),
+            level: Level::detect(),
+            threads: thread::available_parallelism().map_or(1, usize::from),
+            stores: Stores::Auto,
+        })
+    }
+
+    /// Uses the instructions of `level`.
+    #[must_use]
+    pub fn with_level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Uses up to `threads` threads; 0 means 1. Small outputs take fewer.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Writes with `stores`.
+    #[must_use]
+    pub fn with_stores(mut self, stores: Stores) -> Self {
+        self.stores = stores;
+        self
+    }
+
+    /// Elements of an output row.
+    pub fn dim(&self) -> usize {
+        self.token.dim()
+    }
+
+    /// Fills `out`, `[batch, seq_len, dim]` row-major, from `ids`, `[batch, seq_len]` row-major.
+    ///
+    /// Rounding is to nearest, ties to even. A NaN becomes `0xFFFF` in `bf16`, and keeps its sign
+    /// and the top ten bits of its payload in `f16`; where both addends are NaN, the sum is some
+    /// NaN. Without positions, rows whose type is the output's are copied bit for bit.
+    ///
+    /// Returns [`Error::Shape`], and leaves `out` as it was, where the sizes do not fit, an id is
+    /// not a row of the token table, or the position table has fewer than `seq_len` rows.
+    pub fn gather_into<E: Element>(
+        &self,
+        ids: &[u32],
+        seq_len: usize,
+        out: &mut [E],
+    ) -> Result<()> {
+        self.check(ids, seq_len, out.len())?;
+        if out.is_empty() {
+            return Ok(());
+        }
+        // The cast is to the type itself; it names the type that `DTYPE` stands for.
+        match E::DTYPE {
+            Dtype::F32 => self.fill::<f32>(ids, seq_len, bytemuck::cast_slice_mut(out)),
+            Dtype::F16 => self.fill::<f16>(ids, seq_len, bytemuck::cast_slice_mut(out)),
+            Dtype::BF16 => self.fill::<bf16>(ids, seq_len, bytemuck::cast_slice_mut(out)),
+        }
+        Ok(())
+    }
+
+    /// Checks sizes and ids.
+    fn check(&self, ids: &[u32], seq_len: usize, out_len: usize) -> Result<()> {
+        let (count, dim) = (ids.len(), self.dim());
+        if count.checked_rem(seq_len).unwrap_or(count) != 0 {
+            return Err(shape(format!(
+                "{count} ids are not whole sequences of {seq_len}"
+            )));
+        }
+        if count.checked_mul(dim) != Some(out_len) {
+            return Err(shape(format!(
+                "the output has {out_len} elements; {count} ids with rows of {dim} need {count} x {dim}"
+            )));
+        }
+        if let Some(positions) = &self.positions
+            && positions.table.rows() < seq_len
+        {
+            return Err(shape(format!(
+                "the position table has {} rows; sequences of {seq_len} need as many",
+                positions.table.rows()
+            )));
+        }
+        self.check_ids(ids)
+    }
+
+    /// Checks that every id is a row of the token table.
+    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let rows = self.token.rows();
+        let is_row = |id: u32| (id as usize) < rows;
+        // The maximum is found with vectors; the index only matters once there is an error.
+        if ids.iter().copied().max().is_none_or(is_row) {
+            return Ok(());
+        }
+        match ids.iter().enumerate().find(|(_, id)| !is_row(**id)) {
+            None => Ok(()),
+            Some((index, id)) => Err(shape(format!(
+                "id {id} at index {index} is not a row of the token table, which has {rows}"
+            ))),
+        }
+    }
+
+    /// Chooses the kernel by the types of the tables.
+    fn fill<E: Lane>(&self, ids: &[u32], seq_len: usize, out: &mut [E]) {
+        let job = Job {
+            ids,
+            seq_len,
+            dim: self.dim(),
+            out,
+        };
+        match self.token.elements() {
+            Elements::F32(token) => self.fill_from(token, job),
+            Elements::F16(token) => self.fill_from(token, job),
+            Elements::BF16(token) => self.fill_from(token, job),
+        }
+    }
+
+    fn fill_from<T: Lane, E: Lane>(&self, token: &[T], job: Job<E>) {
+        match &self.positions {
+            Some(positions) => self.run(token, positions.elements(), job),
+            None if T::DTYPE == E::DTYPE => self.copy(bytemuck::cast_slice(token), job),
+            None => self.run(token, &vec![(); job.seq_len * job.dim], job),
+        }
+    }
+
+    /// Copies rows. Widening and rounding would change a signaling NaN, so rows of a 16-bit type
+    /// are copied as rows of half as many 32-bit elements where they can be.
+    fn copy<E: Lane>(&self, token: &[E], job: Job<E>) {
+        let Job {
+            ids,
+            seq_len,
+            dim,
+            out,
+        } = job;
+        let words_per_row = dim * size_of::<E>() / size_of::<f32>();
+        let has_whole_words = dim * size_of::<E>() == words_per_row * size_of::<f32>();
+        if has_whole_words && is_word_aligned(token) && is_word_aligned(out) {
+            let (token, out) = (bytemuck::cast_slice(token), bytemuck::cast_slice_mut(out));
+            let job = Job {
+                ids,
+                seq_len,
+                dim: words_per_row,
+                out,
+            };
+            return self.run::<f32, (), f32>(token, &vec![(); seq_len * words_per_row], job);
+        }
+        for (id, out) in ids.iter().zip(out.chunks_exact_mut(dim)) {
+            out.copy_from_slice(&token[*id as usize * dim..][..dim]);
+        }
+    }
+
+    /// Runs the job's tiles, each on its own thread.
+    fn run<T: Lane, A: Addend, E: Lane>(&self, token: &[T], positions: &[A], job: Job<E>) {
+        let Job {
+            ids,
+            seq_len,
+            dim,
+            out,
+        } = job;
+        let out_bytes = size_of_val(out);
+        let stream = match self.stores {
+            Stores::Auto => out_bytes > STREAM_OVER_BYTES,
+            Stores::Regular => false,
+            Stores::Streaming => true,
+        };
+        let order = Order::for_dim(dim, size_of::<A>() != 0);
+        let parts = self.threads.min(out_bytes / THREAD_BYTES).max(1);
+        let fill = |tile| {
+            self.level.dispatch(Gather {
+                token,
+                positions,
+                dim,
+                stream,
+                order,
+                tile,
+            });
+        };
+        let whole = Tile::whole(ids, seq_len, dim, out);
+        if parts == 1 {
+            return fill(whole);
+        }
+        let mut tiles = whole.split(parts, order);
+        let last = tiles.pop();
+        thread::scope(|scope| {
+            for tile in tiles {
+                scope.spawn(|| fill(tile));
+            }
+            last.map(fill);
+        });
+    }
+}
+
+fn is_word_aligned<E>(elements: &[E]) -> bool {
+    elements.as_ptr().cast::<f32>().is_aligned()
+}
+
+fn shape(what: String) -> Error {
+    Error::Shape { what }
+}

@@ -1,0 +1,325 @@
+//! The gatherer against a plain loop, bit for bit, at every level.
+
+use half::{bf16, f16};
+
+use super::kernel::Lane;
+use super::tile::{Order, Tile};
+use super::{Gatherer, Stores};
+use crate::simd::tests::for_each_level;
+use crate::{Dtype, Level, Table};
+
+const TOKEN_ROWS: usize = 11;
+const POSITION_ROWS: usize = 9;
+
+/// Pseudo-random bits (xorshift64), the same on every run.
+struct Bits(u64);
+
+impl Bits {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A value of ordinary size, or, one time in eight, one with a rule of its own: zeros,
+    /// subnormals of all three types, overflow, infinities, quiet and signaling NaN.
+    fn value(&mut self) -> f32 {
+        const SPECIAL: [u32; 16] = [
+            0x0000_0000,
+            0x8000_0000,
+            0x0000_0001,
+            0x807f_ffff,
+            0x3300_0000,
+            0x3300_0001,
+            0x387f_e000,
+            0x477f_efff,
+            0x477f_f000,
+            0x7f7f_ffff,
+            0x7f80_0000,
+            0xff80_0000,
+            0x7fc0_1234,
+            0xffc0_0000,
+            0x7f80_0001,
+            0xffa0_0000,
+        ];
+        let bits = self.next();
+        if bits.is_multiple_of(8) {
+            return f32::from_bits(SPECIAL[(bits >> 8) as usize % SPECIAL.len()]);
+        }
+        let exponent = 100 + (bits >> 8) as u32 % 50;
+        f32::from_bits((bits >> 32) as u32 & 0x807f_ffff | exponent << 23)
+    }
+
+    fn values<E: Lane>(&mut self, count: usize) -> Vec<E> {
+        (0..count).map(|_| E::round(self.value())).collect()
+    }
+
+    fn table(&mut self, dtype: Dtype, rows: usize, dim: usize) -> Table {
+        match dtype {
+            Dtype::F32 => Table::from_vec(rows, dim, self.values::<f32>(rows * dim)),
+            Dtype::F16 => Table::from_vec(rows, dim, self.values::<f16>(rows * dim)),
+            Dtype::BF16 => Table::from_vec(rows, dim, self.values::<bf16>(rows * dim)),
+        }
+        .unwrap()
+    }
+
+    fn ids(&mut self, count: usize) -> Vec<u32> {
+        (0..count)
+            .map(|_| (self.next() % TOKEN_ROWS as u64) as u32)
+            .collect()
+    }
+}
+
+/// An element's bits, so that comparing knows NaN and the sign of zero.
+trait ToBits: Lane {
+    fn bits(self) -> u32;
+    fn canary() -> Self;
+}
+
+impl ToBits for f32 {
+    fn bits(self) -> u32 {
+        self.to_bits()
+    }
+    fn canary() -> Self {
+        Self::from_bits(0xdead_beef)
+    }
+}
+
+impl ToBits for f16 {
+    fn bits(self) -> u32 {
+        self.to_bits().into()
+    }
+    fn canary() -> Self {
+        Self::from_bits(0xbeef)
+    }
+}
+
+impl ToBits for bf16 {
+    fn bits(self) -> u32 {
+        self.to_bits().into()
+    }
+    fn canary() -> Self {
+        Self::from_bits(0xbeef)
+    }
+}
+
+/// Element `index` of `table`, as `f32` and as its own bits.
+fn element(table: &Table, index: usize) -> (f32, u32) {
+    match table.elements() {
+        crate::Elements::F32(values) => (values[index], values[index].bits()),
+        crate::Elements::F16(values) => (values[index].to_f32_const(), values[index].bits()),
+        crate::Elements::BF16(values) => (values[index].widen(), values[index].bits()),
+    }
+}
+
+/// The specification. `None` where both addends are NaN, so that only NaN-ness is promised.
+fn expected<E: ToBits>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) -> Vec<Option<u32>> {
+    let dim = gatherer.dim();
+    let mut bits = Vec::with_capacity(ids.len() * dim);
+    for (index, id) in ids.iter().enumerate() {
+        for column in 0..dim {
+            let (token, own_bits) = element(&gatherer.token, *id as usize * dim + column);
+            bits.push(match &gatherer.positions {
+                None if gatherer.token.dtype() == E::DTYPE => Some(own_bits),
+                None => Some(E::round(token).bits()),
+                Some(positions) => {
+                    let (position, _) = element(&positions.table, index % seq_len * dim + column);
+                    let both_nan = token.is_nan() && position.is_nan();
+                    (!both_nan).then(|| E::round(token + position).bits())
+                }
+            });
+        }
+    }
+    bits
+}
+
+/// Gathers into the middle of a guarded buffer that starts `offset` elements past a cache line.
+fn gather_guarded<E: ToBits>(
+    gatherer: &Gatherer,
+    (ids, seq_len): (&[u32], usize),
+    offset: usize,
+    expected: &[Option<u32>],
+) {
+    const GUARD: usize = 64;
+    let mut buffer = vec![E::canary(); expected.len() + 3 * GUARD];
+    let start = GUARD + buffer[GUARD..].as_ptr().align_offset(64) + offset;
+    let end = start + expected.len();
+    gatherer
+        .gather_into(ids, seq_len, &mut buffer[start..end])
+        .unwrap();
+    for (index, (value, expected)) in buffer[start..end].iter().zip(expected).enumerate() {
+        match expected {
+            Some(expected) => assert!(
+                value.bits() == *expected,
+                "element {index}: {:08x}, expected {expected:08x}; offset {offset}, {gatherer:?}",
+                value.bits()
+            ),
+            None => assert!(
+                value.widen().is_nan(),
+                "element {index} is {value:?}, not NaN"
+            ),
+        }
+    }
+    let is_canary = |value: &E| value.bits() == E::canary().bits();
+    assert!(
+        buffer[..start].iter().all(is_canary),
+        "written before the output"
+    );
+    assert!(
+        buffer[end..].iter().all(is_canary),
+        "written after the output"
+    );
+}
+
+fn check_output_type<E: ToBits>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) {
+    let expected = expected::<E>(gatherer, ids, seq_len);
+    for stores in [Stores::Regular, Stores::Streaming] {
+        let gatherer = gatherer.clone().with_stores(stores);
+        for offset in [0, 1, 5] {
+            gather_guarded::<E>(&gatherer, (ids, seq_len), offset, &expected);
+        }
+    }
+}
+
+fn check_dim(level: Level, dim: usize, token: Dtype, position: Option<Dtype>) {
+    let mut bits = Bits((dim as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let position = position.map(|dtype| bits.table(dtype, POSITION_ROWS, dim));
+    let token = bits.table(token, TOKEN_ROWS, dim);
+    let gatherer = Gatherer::new(token, position).unwrap().with_level(level);
+    for (batch, seq_len) in [(1, 1), (3, 5), (9, 7)] {
+        let ids = bits.ids(batch * seq_len);
+        check_output_type::<f32>(&gatherer, &ids, seq_len);
+        check_output_type::<f16>(&gatherer, &ids, seq_len);
+        check_output_type::<bf16>(&gatherer, &ids, seq_len);
+    }
+}
+
+fn sums_are_the_plain_loops(level: Level) {
+    for dim in (1..=260).chain([768, 1600]) {
+        for (index, token) in Dtype::ALL.into_iter().enumerate() {
+            // The position table's type goes round, so that every pair of types comes up.
+            check_dim(level, dim, token, Some(Dtype::ALL[(index + dim) % 3]));
+        }
+    }
+}
+
+fn rows_without_positions_are_converted_or_copied(level: Level) {
+    for dim in (1..=260).chain([768, 1600]) {
+        for token in Dtype::ALL {
+            check_dim(level, dim, token, None);
+        }
+    }
+}
+
+fn threads_do_not_change_the_output(level: Level) {
+    for (batch, seq_len, dim) in [
+        (5, 300, 768),
+        (1, 2000, 800),
+        (2000, 1, 768),
+        (1500, 3, 256),
+    ] {
+        let mut bits = Bits(7);
+        let position = bits.table(Dtype::F32, seq_len, dim);
+        let token = bits.table(Dtype::F16, TOKEN_ROWS, dim);
+        let ids = bits.ids(batch * seq_len);
+        let gatherer = Gatherer::new(token, Some(position))
+            .unwrap()
+            .with_level(level);
+        let expected = expected::<f32>(&gatherer, &ids, seq_len);
+        for threads in [0, 1, 2, 7] {
+            for stores in [Stores::Regular, Stores::Streaming] {
+                let gatherer = gatherer.clone().with_threads(threads).with_stores(stores);
+                gather_guarded::<f32>(&gatherer, (&ids, seq_len), 0, &expected);
+            }
+        }
+    }
+}
+
+for_each_level!(
+    sums_are_the_plain_loops,
+    rows_without_positions_are_converted_or_copied,
+    threads_do_not_change_the_output,
+);
+
+/// Numbers the output rows through the tiles and looks whether each got its own number.
+#[test]
+fn tiles_cover_the_output_once_in_either_order() {
+    for (batch, seq_len, parts) in [(1, 1, 4), (3, 5, 2), (5, 3, 7), (1, 9, 4), (9, 1, 4)] {
+        for order in [Order::TokenMajor, Order::PositionMajor] {
+            let ids: Vec<u32> = (0..).take(batch * seq_len).collect();
+            let mut out = vec![u32::MAX; ids.len() * 2];
+            let tiles = Tile::whole(&ids, seq_len, 2, &mut out).split(parts, order);
+            assert!(tiles.len() <= parts);
+            for mut tile in tiles {
+                let visits = tile.visits(order);
+                let after: Vec<_> = visits.after(2).map(|place| tile.id(place)).collect();
+                let all: Vec<_> = visits.clone().map(|place| tile.id(place)).collect();
+                assert_eq!(all[2.min(all.len())..], after);
+                for place in visits {
+                    let id = tile.id(place);
+                    assert_eq!(tile.position(place), id as usize % seq_len);
+                    tile.row(place, 2).fill(id);
+                }
+            }
+            assert!(out.chunks(2).zip(&ids).all(|(row, id)| row == [*id; 2]));
+        }
+    }
+}
+
+/// Gathers from 3 token rows and 2 position rows of 4 elements and expects to be refused.
+fn refusal(ids: &[u32], seq_len: usize, out_len: usize) -> String {
+    let token = Table::from_vec(3, 4, vec![1.0_f32; 12]).unwrap();
+    let position = Table::from_vec(2, 4, vec![f16::ONE; 8]).unwrap();
+    let mut out = vec![-1.0_f32; out_len];
+    let gatherer = Gatherer::new(token, Some(position)).unwrap();
+    let error = gatherer.gather_into(ids, seq_len, &mut out).unwrap_err();
+    assert!(
+        out.iter()
+            .all(|value| value.to_bits() == (-1.0_f32).to_bits())
+    );
+    error.to_string()
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_nothing_written() {
+    let cases = [
+        (
+            refusal(&[0, 1, 2], 2, 12),
+            "3 ids are not whole sequences of 2",
+        ),
+        (refusal(&[0, 1], 0, 8), "2 ids are not whole sequences of 0"),
+        (
+            refusal(&[0, 1], 2, 7),
+            "the output has 7 elements; 2 ids with rows of 4 need 2 x 4",
+        ),
+        (
+            refusal(&[0, 1, 2], 3, 12),
+            "the position table has 2 rows; sequences of 3 need as many",
+        ),
+        (
+            refusal(&[0, 3, 9], 1, 12),
+            "id 3 at index 1 is not a row of the token table, which has 3",
+        ),
+    ];
+    for (message, expected) in cases {
+        assert_eq!(message, expected);
+    }
+    let token = Table::from_vec(3, 4, vec![1.0_f32; 12]).unwrap();
+    let position = Table::from_vec(2, 3, vec![1.0_f32; 6]).unwrap();
+    assert_eq!(
+        Gatherer::new(token, Some(position))
+            .unwrap_err()
+            .to_string(),
+        "the token table's rows have 4 elements and the position table's 3"
+    );
+}
+
+#[test]
+fn no_ids_give_no_output() {
+    let token = Table::from_vec(3, 4, vec![1.0_f32; 12]).unwrap();
+    let gatherer = Gatherer::new(token, None).unwrap();
+    for seq_len in [0, 1, 5] {
+        gatherer.gather_into::<f32>(&[], seq_len, &mut []).unwrap();
+    }
+}
