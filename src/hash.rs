@@ -1,0 +1,193 @@
+//! Checksums: XXH3-128, written as 32 lower-case hex digits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+/// Bytes of a file that are hashed as one block, so that damage can be placed.
+pub(crate) const BLOCK_BYTES: usize = 16 << 20;
+
+/// An XXH3-128 checksum. It finds damage, not forgery.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hash128(u128);
+
+impl Hash128 {
+    /// The checksum of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(xxh3_128(bytes))
+    }
+
+    /// The hash of a list of hashes: that of their canonical (big-endian) bytes, one after another.
+    pub fn of_hashes(hashes: &[Self]) -> Self {
+        let mut hasher = Hasher128::new();
+        for hash in hashes {
+            hasher.update(&hash.0.to_be_bytes());
+        }
+        hasher.finish()
+    }
+}
+
+impl fmt::Display for Hash128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for Hash128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Hash128 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_canonical =
+            text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let value = u128::from_str_radix(text, 16);
+        match value {
+            Ok(value) if is_canonical => Ok(Self(value)),
+            _ => Err(format!("'{text}' is not 32 lower-case hex digits")),
+        }
+    }
+}
+
+impl serde::Serialize for Hash128 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Hash128 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Computes a [`Hash128`] of bytes that come in pieces; any pieces give the same hash.
+pub(crate) struct Hasher128(Box<Xxh3>);
+
+impl Hasher128 {
+    pub(crate) fn new() -> Self {
+        Self(Box::new(Xxh3::new()))
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(&self) -> Hash128 {
+        Hash128(self.0.digest128())
+    }
+}
+
+impl fmt::Debug for Hasher128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher128")
+    }
+}
+
+impl std::io::Write for Hasher128 {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Computes the hashes of the 16 MiB blocks of a file that is written in pieces.
+#[derive(Debug)]
+pub(crate) struct BlockHasher {
+    blocks: Vec<Hash128>,
+    open: Hasher128,
+    open_bytes: usize,
+}
+
+impl BlockHasher {
+    pub(crate) fn new() -> Self {
+        Self {
+            blocks: Vec::new(),
+            open: Hasher128::new(),
+            open_bytes: 0,
+        }
+    }
+
+    pub(crate) fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let take = bytes.len().min(BLOCK_BYTES - self.open_bytes);
+            let (now, rest) = bytes.split_at(take);
+            self.open.update(now);
+            self.open_bytes += take;
+            bytes = rest;
+            if self.open_bytes == BLOCK_BYTES {
+                self.blocks.push(self.open.finish());
+                self.open = Hasher128::new();
+                self.open_bytes = 0;
+            }
+        }
+    }
+
+    /// One hash per block; none for an empty file.
+    pub(crate) fn finish(mut self) -> Vec<Hash128> {
+        if self.open_bytes > 0 {
+            self.blocks.push(self.open.finish());
+        }
+        self.blocks
+    }
+}
+
+/// The block hashes of bytes that are all there.
+pub(crate) fn block_hashes(bytes: &[u8]) -> Vec<Hash128> {
+    use rayon::prelude::*;
+    bytes.par_chunks(BLOCK_BYTES).map(Hash128::of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_published_xxh3_128() {
+        // XXH3_128bits("") with seed 0, from xxHash's own sanity checks.
+        assert_eq!(
+            Hash128::of(b"").to_string(),
+            "99aa06d3014798d86001c324468d497f"
+        );
+    }
+
+    #[test]
+    fn hex_round_trips_and_nothing_else_is_taken() {
+        let hash = Hash128::of(b"shardmill");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        for bad in [
+            "",
+            "12",
+            "+9aa06d3014798d86001c324468d497f",
+            "99AA06D3014798D86001C324468D497F",
+        ] {
+            assert!(bad.parse::<Hash128>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn blocks_do_not_depend_on_the_pieces() {
+        let bytes: Vec<u8> = (0..BLOCK_BYTES + 1000)
+            .map(|i| (i * 7 % 251) as u8)
+            .collect();
+        let mut hasher = BlockHasher::new();
+        for piece in bytes.chunks(999_999) {
+            hasher.update(piece);
+        }
+        let blocks = hasher.finish();
+        assert_eq!(blocks, block_hashes(&bytes));
+        assert_eq!(blocks.len(), 2);
+        assert_eq!(blocks[1], Hash128::of(&bytes[BLOCK_BYTES..]));
+        assert!(BlockHasher::new().finish().is_empty());
+    }
+}
