@@ -1,0 +1,169 @@
+//! One input: what it is called, how large it is, how to read it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::document::{self, Format};
+use crate::map::Map;
+use crate::{Error, Result};
+
+/// Files below this are read, larger ones mapped: a map costs more than a small read.
+pub(crate) const MAP_FROM_BYTES: u64 = 1 << 20;
+
+/// An input of a corpus. Kept small: there may be millions.
+#[derive(Debug)]
+pub(crate) struct Source {
+    base: u32,
+    relative: Box<OsStr>,
+    kind: Kind,
+    format: Format,
+}
+
+/// What a source is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A regular file with the size and modification time it had when it was listed.
+    File {
+        bytes: u64,
+        modified: Option<SystemTime>,
+    },
+    /// A FIFO or character device.
+    Stream,
+    /// Standard input.
+    Stdin,
+}
+
+/// The bytes of a regular file.
+#[derive(Clone, Debug)]
+pub(crate) enum Opened {
+    Mapped(Arc<Map>),
+    Read(Arc<Vec<u8>>),
+}
+
+impl std::ops::Deref for Opened {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl Source {
+    pub(super) fn new(base: usize, relative: OsString, kind: Kind, format: Format) -> Self {
+        Self {
+            // `Corpus::open` refuses more than u32::MAX sources, and so arguments with sources.
+            base: u32::try_from(base).unwrap_or(u32::MAX),
+            relative: relative.into_boxed_os_str(),
+            kind,
+            format,
+        }
+    }
+
+    pub(super) fn base(&self) -> usize {
+        self.base as usize
+    }
+
+    pub(super) fn relative(&self) -> &OsStr {
+        &self.relative
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The size it had when it was listed; `None` for a stream.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        match self.kind {
+            Kind::File { bytes, .. } => Some(bytes),
+            Kind::Stream | Kind::Stdin => None,
+        }
+    }
+
+    /// The name as manifests have it: the path relative to the argument, where `%` is `%25` and
+    /// each byte that is not UTF-8 is `%` and two hex digits.
+    pub(crate) fn name(&self) -> String {
+        use std::fmt::Write;
+        let mut name = String::with_capacity(self.relative.len());
+        for chunk in self.relative.as_bytes().utf8_chunks() {
+            name.push_str(&chunk.valid().replace('%', "%25"));
+            for byte in chunk.invalid() {
+                // Writing to a String cannot fail.
+                let _ = write!(name, "%{byte:02X}");
+            }
+        }
+        name
+    }
+
+    /// Maps or reads the file at `path`, which must still be as it was listed.
+    pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
+        let Kind::File { bytes, .. } = self.kind else {
+            return Err(Error::Input {
+                path: path.to_owned(),
+                what: "is a stream and cannot be read twice".to_owned(),
+            });
+        };
+        let mut file = File::open(path).map_err(Error::io(path, "cannot open"))?;
+        let opened = if bytes < MAP_FROM_BYTES {
+            // One byte more than listed, so that growth shows.
+            let mut contents = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0) + 1);
+            Read::by_ref(&mut file)
+                .take(bytes + 1)
+                .read_to_end(&mut contents)
+                .map_err(Error::io(path, "cannot read"))?;
+            Opened::Read(Arc::new(contents))
+        } else {
+            let map = Map::from_file(&file, path)?;
+            map.advise_sequential();
+            Opened::Mapped(Arc::new(map))
+        };
+        if opened.len() as u64 != bytes {
+            return Err(changed(path, opened.len() as u64));
+        }
+        refuse_foreign(path, &opened)?;
+        Ok(opened)
+    }
+
+    /// Checks that the file still has the size and modification time with which it was listed.
+    pub(crate) fn check_unchanged(&self, path: &Path) -> Result<()> {
+        if let Kind::File { bytes, modified } = self.kind {
+            let now = std::fs::metadata(path).map_err(Error::io(path, "cannot read its size"))?;
+            if now.len() != bytes || (modified.is_some() && now.modified().ok() != modified) {
+                return Err(changed(path, now.len().min(bytes)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn changed(path: &Path, offset: u64) -> Error {
+    Error::Byte {
+        path: path.to_owned(),
+        offset,
+        what: "the file changed while it was in use; run again when nothing writes to it"
+            .to_owned(),
+    }
+}
+
+/// Refuses bytes that begin like a format which is not supported.
+pub(crate) fn refuse_foreign(path: &Path, head: &[u8]) -> Result<()> {
+    document::foreign_format(head).map_or(Ok(()), |format| {
+        Err(Error::Input {
+            path: path.to_owned(),
+            what: format!(
+                "is {format} data, which is not supported; give it as plain text or JSON Lines"
+            ),
+        })
+    })
+}

@@ -1,0 +1,42 @@
+//! Plain text: one document, which may be cut where a cut provably cannot change the ids.
+//!
+//! **Rule A.** Cut at `p` where `text[p]` is a space and `text[p - 1]` is an ASCII byte from `!`
+//! to `~`. In all patterns of the built-in encodings:
+//!
+//! 1. `p` begins a pretoken of the whole text: a space occurs in a match only as its first
+//!    character or among nothing but white space, and here a character that is not white space
+//!    stands before it.
+//! 2. What is left of `p` splits as before: the only parts of the patterns that look at what
+//!    follows, `$` and `(?!\S)`, are reached only after white space, and every other part fails
+//!    alike at a space and at the end of the text.
+//! 3. No pattern looks behind, so the matches from `p` on depend on `text[p..]` alone.
+//!
+//! Both bytes are ASCII, so a cut never falls into a character, nor changes what an invalid byte
+//! sequence is replaced by.
+
+use memchr::memchr_iter;
+
+/// The first place at or after `from` where rule A allows a cut.
+pub(crate) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
+    let from = from.max(1);
+    memchr_iter(b' ', bytes.get(from..)?)
+        .map(|at| from + at)
+        .find(|&at| bytes[at - 1].is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_lie_before_a_space_that_follows_a_printable_character() {
+        let text = b" a b  c\n d\xff e";
+        let cuts: Vec<_> = (0..text.len())
+            .filter(|&at| next_cut(text, at) == Some(at))
+            .collect();
+        assert_eq!(cuts, [2, 4]);
+        assert_eq!(next_cut(text, 0), Some(2));
+        assert_eq!(next_cut(text, 5), None);
+        assert_eq!(next_cut(text, 99), None);
+    }
+}
