@@ -1,0 +1,221 @@
+//! `manifest.json`: the index of a dataset.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Format, InvalidUtf8};
+use crate::encoding::{Encoding, Special};
+use crate::hash::{Hash128, Hasher128};
+use crate::shard::{Eot, TokenDtype};
+use crate::{Error, Result};
+
+/// Raised whenever a byte of a dataset could change for the same inputs and settings.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything a reader needs to trust the files of a dataset.
+///
+/// The same inputs and settings give the same manifest, whatever the machine, the thread count or
+/// the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`] of the writer.
+    pub format_version: u32,
+    /// What the ids mean.
+    pub encoding: EncodingInfo,
+    /// The settings that shape the bytes.
+    pub settings: Settings,
+    /// The inputs, in order.
+    pub sources: Vec<SourceInfo>,
+    /// The shards, in order.
+    pub shards: Vec<ShardInfo>,
+    /// Sums over all shards.
+    pub totals: Totals,
+    /// Hash of everything above, as compact JSON.
+    pub dataset_id: Hash128,
+}
+
+/// What the ids of a dataset mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncodingInfo {
+    /// Its name, such as `gpt2`.
+    pub name: String,
+    /// Largest id + 1.
+    pub n_vocab: u32,
+    /// [`Encoding::vocabulary_hash`].
+    pub vocabulary_hash: Hash128,
+    /// The split pattern's family.
+    pub pattern: String,
+    /// The id of `<|endoftext|>`.
+    pub end_of_text: u32,
+}
+
+impl EncodingInfo {
+    /// Describes `encoding`.
+    pub fn of(encoding: &Encoding) -> Self {
+        Self {
+            name: encoding.name().to_owned(),
+            n_vocab: encoding.n_vocab(),
+            vocabulary_hash: encoding.vocabulary_hash(),
+            pattern: encoding.pattern().to_owned(),
+            end_of_text: encoding.end_of_text(),
+        }
+    }
+}
+
+/// The settings that shape the bytes of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The field of a JSON Lines record that is the document.
+    pub text_field: String,
+    /// Where end-of-text tokens go.
+    pub eot: Eot,
+    /// What was done with the text of special tokens.
+    pub special: Special,
+    /// What was done with bytes that are not UTF-8.
+    pub invalid_utf8: InvalidUtf8,
+    /// The integer type of the ids.
+    pub token_dtype: TokenDtype,
+    /// Bytes of corpus after which a unit, and so a shard, ends at the next allowed cut.
+    pub unit_size_bytes: u64,
+}
+
+/// An input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceInfo {
+    /// Its path relative to the argument that named it.
+    pub name: String,
+    /// How its documents are marked.
+    pub format: Format,
+    /// Its size.
+    pub bytes: u64,
+    /// The hash of the hashes of its ranges in the units, in order.
+    pub hash: Hash128,
+}
+
+/// A place in the corpus: a byte of a source. `(n_sources, 0)` is the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Index of the source.
+    pub source: u32,
+    /// Byte offset in it.
+    pub byte: u64,
+}
+
+/// One shard: its unit of the corpus and its two files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardInfo {
+    /// Name of the file of ids.
+    pub file: String,
+    /// Name of the file of document records.
+    pub docs_file: String,
+    /// Where the unit begins.
+    pub start: Position,
+    /// Where the unit ends (exclusive).
+    pub end: Position,
+    /// Ids in the shard.
+    pub tokens: u64,
+    /// Documents that begin in the shard.
+    pub documents: u64,
+    /// Bytes of text that the ids stand for, end-of-text tokens apart.
+    pub text_bytes: u64,
+    /// Size of the file of ids.
+    pub bytes: u64,
+    /// Hashes of its 16 MiB blocks.
+    pub blocks: Vec<Hash128>,
+    /// Size of the file of document records.
+    pub docs_bytes: u64,
+    /// Hashes of its 16 MiB blocks.
+    pub docs_blocks: Vec<Hash128>,
+}
+
+/// Sums over a dataset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Ids.
+    pub tokens: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Documents without text.
+    pub empty_documents: u64,
+    /// Bytes of all sources.
+    pub source_bytes: u64,
+    /// Bytes of text that the ids stand for, end-of-text tokens apart.
+    pub text_bytes: u64,
+    /// Invalid UTF-8 sequences that were replaced or left out.
+    pub invalid_sequences: u64,
+}
+
+/// A manifest without its id: what the id is the hash of.
+#[derive(Serialize)]
+struct Body<'a> {
+    format_version: u32,
+    encoding: &'a EncodingInfo,
+    settings: &'a Settings,
+    sources: &'a [SourceInfo],
+    shards: &'a [ShardInfo],
+    totals: &'a Totals,
+}
+
+impl Manifest {
+    /// The id that the rest of the manifest gives.
+    pub fn computed_id(&self) -> Hash128 {
+        let body = Body {
+            format_version: self.format_version,
+            encoding: &self.encoding,
+            settings: &self.settings,
+            sources: &self.sources,
+            shards: &self.shards,
+            totals: &self.totals,
+        };
+        let mut hasher = Hasher128::new();
+        // The hasher takes everything and plain data always serializes.
+        let _ = serde_json::to_writer(&mut hasher, &body);
+        hasher.finish()
+    }
+
+    /// This manifest with its own id.
+    #[must_use]
+    pub(crate) fn with_id(mut self) -> Self {
+        self.dataset_id = self.computed_id();
+        self
+    }
+
+    /// Reads a manifest; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where it is no manifest of a known version or its id is not its hash.
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let damaged = |what: String| Error::Shard {
+            path: path.to_owned(),
+            what,
+        };
+        let not_json = |error: serde_json::Error| damaged(format!("is not a manifest: {error}"));
+        let version: Version = serde_json::from_slice(bytes).map_err(not_json)?;
+        if version.format_version != FORMAT_VERSION {
+            return Err(damaged(format!(
+                "has format version {}, this program reads {FORMAT_VERSION}; use the release that \
+                 wrote it or make the dataset again",
+                version.format_version
+            )));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(not_json)?;
+        if manifest.computed_id() != manifest.dataset_id {
+            return Err(damaged(
+                "was changed after it was written: its dataset_id is not its hash".to_owned(),
+            ));
+        }
+        Ok(manifest)
+    }
+}

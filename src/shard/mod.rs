@@ -1,0 +1,115 @@
+//! The token format on disk: flat shard files, document records and a manifest.
+//!
+//! ```text
+//! DIR/
+//!   shard-00000.u32    token ids, little-endian u32 (or .u16), nothing else
+//!   shard-00000.docs   32-byte records, one per document or piece of one in the shard
+//!   ...
+//!   manifest.json      sources, shards, settings, hashes: all a reader needs to trust the rest
+//!   run.json           how it was made; no part of any hash
+//! ```
+//!
+//! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
+
+pub(crate) mod atomic;
+mod docs;
+mod manifest;
+mod reader;
+mod verify;
+mod writer;
+
+pub use atomic::Durability;
+pub(crate) use atomic::sync_directory;
+pub use docs::DocRecord;
+pub use manifest::{
+    EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
+};
+pub use reader::{Document, Shard, TokenStore, Tokens};
+pub(crate) use verify::check_blocks;
+pub use verify::{Verified, verify};
+pub(crate) use writer::{HashedFile, ShardWriter};
+
+/// The name of the manifest in a dataset's directory.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// The name of the file that says how a dataset was made.
+pub(crate) const RUN: &str = "run.json";
+/// The directory in a dataset that `shardmill run` puts embeddings into.
+pub const EMBEDDINGS: &str = "embeddings";
+
+#[cfg(target_endian = "big")]
+compile_error!("shard files are little-endian and are mapped as they are");
+
+/// The integer type of the ids in a shard file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenDtype {
+    /// Two bytes an id; for vocabularies of at most 65,536.
+    U16,
+    /// Four bytes an id.
+    #[default]
+    U32,
+}
+
+impl TokenDtype {
+    /// Both types, in the order in which help lists them.
+    pub const ALL: [Self; 2] = [Self::U16, Self::U32];
+
+    /// `u16` or `u32`: the name, and the extension of shard files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+        }
+    }
+
+    /// Bytes of one id.
+    pub const fn size_bytes(self) -> u64 {
+        match self {
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
+
+    /// The largest vocabulary whose ids all fit.
+    pub const fn max_vocab(self) -> u64 {
+        match self {
+            Self::U16 => 1 << 16,
+            Self::U32 => 1 << 32,
+        }
+    }
+}
+
+/// Where the end-of-text tokens of documents go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Eot {
+    /// One after each document, as nanoGPT and Megatron-LM have it.
+    #[default]
+    After,
+    /// One before each document, as llm.c has it.
+    Before,
+    /// None.
+    None,
+}
+
+impl Eot {
+    /// Every choice, in the order in which help lists them.
+    pub const ALL: [Self; 3] = [Self::After, Self::Before, Self::None];
+
+    /// The choice as it is spelled on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::After => "after",
+            Self::Before => "before",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The names of shard `index`: its tokens and its documents.
+pub(crate) fn file_names(index: usize, dtype: TokenDtype) -> (String, String) {
+    (
+        format!("shard-{index:05}.{}", dtype.name()),
+        format!("shard-{index:05}.docs"),
+    )
+}

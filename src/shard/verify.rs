@@ -1,0 +1,232 @@
+//! Is a dataset whole: every checksum, every invariant.
+
+use std::path::Path;
+
+use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
+use crate::map::Map;
+use crate::shard::{DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals};
+use crate::{Error, Result};
+
+/// What was checked and found whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Verified {
+    /// Shards.
+    pub shards: u64,
+    /// Ids, each below `n_vocab`.
+    pub tokens: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Bytes of files whose hashes hold.
+    pub bytes: u64,
+    /// The dataset's id.
+    pub dataset_id: Hash128,
+}
+
+/// Checks every checksum and every invariant of the dataset in the directory `path`.
+///
+/// # Errors
+/// [`Error::Shard`] names the first file, block or record that is wrong, in the order of the
+/// manifest.
+pub fn verify(path: &Path) -> Result<Verified> {
+    let store = TokenStore::open(path)?;
+    let manifest = store.manifest();
+    check_units(path, manifest)?;
+    let mut documents = Documents {
+        manifest,
+        open: None,
+        counted: Totals::default(),
+    };
+    let mut bytes = 0;
+    for (info, shard) in manifest.shards.iter().zip(store.shards()) {
+        for (map, hashes) in shard
+            .files()
+            .into_iter()
+            .zip([&info.blocks, &info.docs_blocks])
+        {
+            check_blocks(map, hashes)?;
+            bytes += map.len() as u64;
+        }
+        check_ids(shard, manifest.encoding.n_vocab)?;
+        documents.check_shard(info, shard)?;
+    }
+    documents.check_totals(path)?;
+    Ok(Verified {
+        shards: manifest.shards.len() as u64,
+        tokens: manifest.totals.tokens,
+        documents: manifest.totals.documents,
+        bytes,
+        dataset_id: manifest.dataset_id,
+    })
+}
+
+fn damaged(path: &Path, what: String) -> Error {
+    Error::Shard {
+        path: path.to_owned(),
+        what,
+    }
+}
+
+/// The units must cover the sources without gap or overlap.
+fn check_units(path: &Path, manifest: &Manifest) -> Result<()> {
+    let wrong = |what: String| Err(damaged(&path.join(MANIFEST), what));
+    let mut at = crate::shard::Position::default();
+    for info in &manifest.shards {
+        if info.start != at || info.end < info.start {
+            return wrong(format!(
+                "the unit of {} does not follow the one before",
+                info.file
+            ));
+        }
+        at = info.end;
+    }
+    if u64::from(at.source) != manifest.sources.len() as u64 || at.byte != 0 {
+        return wrong("the units do not end where the sources end".to_owned());
+    }
+    Ok(())
+}
+
+/// Compares the hashes of a file's blocks; the first wrong one is named.
+pub(crate) fn check_blocks(map: &Map, expected: &[Hash128]) -> Result<()> {
+    let found = block_hashes(map);
+    if found.len() != expected.len() {
+        return Err(damaged(
+            map.path(),
+            format!("has {} blocks, {} are listed", found.len(), expected.len()),
+        ));
+    }
+    match found.iter().zip(expected).position(|(a, b)| a != b) {
+        None => Ok(()),
+        Some(block) => Err(damaged(
+            map.path(),
+            format!(
+                "damaged in the 16 MiB block {block}, from byte {}",
+                block * BLOCK_BYTES
+            ),
+        )),
+    }
+}
+
+fn check_ids(shard: &Shard, n_vocab: u32) -> Result<()> {
+    let beyond = match shard.tokens() {
+        Tokens::U16(ids) => ids.iter().position(|&id| u32::from(id) >= n_vocab),
+        Tokens::U32(ids) => ids.iter().position(|&id| id >= n_vocab),
+    };
+    match beyond {
+        None => Ok(()),
+        Some(at) => Err(damaged(
+            shard.files()[0].path(),
+            format!("token {at} is beyond the vocabulary of {n_vocab}"),
+        )),
+    }
+}
+
+/// Only a shard's first document may have begun earlier, only its last may go on.
+fn check_piece(
+    record: &DocRecord,
+    is_first: bool,
+    is_last: bool,
+) -> std::result::Result<(), String> {
+    if (record.began_earlier() && !is_first) || (record.goes_on() && !is_last) {
+        return Err("is a piece of a document in the middle of the shard".to_owned());
+    }
+    Ok(())
+}
+
+/// Walks the document records of all shards.
+struct Documents<'a> {
+    manifest: &'a Manifest,
+    /// The source and byte where the next shard's first piece must go on.
+    open: Option<(u32, u64)>,
+    counted: Totals,
+}
+
+impl Documents<'_> {
+    fn check_shard(&mut self, info: &ShardInfo, shard: &Shard) -> Result<()> {
+        let path = shard.files()[1].path();
+        let mut end = 0;
+        let mut documents = 0;
+        for (index, record) in shard.documents().iter().enumerate() {
+            let is_last = index + 1 == shard.documents().len();
+            self.check_record(info, record, end)
+                .and_then(|()| check_piece(record, index == 0, is_last))
+                .map_err(|what| damaged(path, format!("record {index}: {what}")))?;
+            end = record.end_tokens;
+            documents += u64::from(!record.began_earlier());
+            self.counted.empty_documents += u64::from(record.is_empty());
+        }
+        if end != info.tokens || documents != info.documents {
+            return Err(damaged(
+                path,
+                format!(
+                    "ends at token {end} with {documents} documents, the manifest says {} and {}",
+                    info.tokens, info.documents
+                ),
+            ));
+        }
+        self.counted.tokens += info.tokens;
+        self.counted.documents += documents;
+        self.counted.text_bytes = self.counted.text_bytes.saturating_add(info.text_bytes);
+        Ok(())
+    }
+
+    fn check_record(
+        &mut self,
+        info: &ShardInfo,
+        record: &DocRecord,
+        before: u64,
+    ) -> std::result::Result<(), String> {
+        if record.end_tokens < before {
+            return Err("ends before the one before it".to_owned());
+        }
+        let position = crate::shard::Position {
+            source: record.source,
+            byte: record.byte_start,
+        };
+        let source_bytes = self
+            .manifest
+            .sources
+            .get(record.source as usize)
+            .map(|source| source.bytes)
+            .ok_or_else(|| format!("there is no source {}", record.source))?;
+        let end_byte = record.byte_start.checked_add(record.byte_len);
+        let is_inside = end_byte.is_some_and(|end| end <= source_bytes);
+        if !is_inside || position < info.start || position >= info.end {
+            return Err("lies outside of the shard's unit".to_owned());
+        }
+        match self.open.take() {
+            None if record.began_earlier() => {
+                return Err("goes on with a document that did not begin".to_owned());
+            }
+            Some(open) if !record.began_earlier() || open != (record.source, record.byte_start) => {
+                return Err("is not the rest of the document before it".to_owned());
+            }
+            _ => {}
+        }
+        if record.goes_on() {
+            self.open = end_byte.map(|end| (record.source, end));
+        }
+        Ok(())
+    }
+
+    fn check_totals(&self, path: &Path) -> Result<()> {
+        let expected = self.manifest.totals;
+        let counted = Totals {
+            source_bytes: self
+                .manifest
+                .sources
+                .iter()
+                .fold(0, |sum, source| sum.saturating_add(source.bytes)),
+            // Nothing else tells this number.
+            invalid_sequences: expected.invalid_sequences,
+            ..self.counted
+        };
+        if counted == expected && self.open.is_none() {
+            Ok(())
+        } else {
+            Err(damaged(
+                &path.join(MANIFEST),
+                "its totals are not the sums over its shards".to_owned(),
+            ))
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Writes the two files of one shard.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::encoding::TokenId;
+use crate::hash::{BlockHasher, Hash128};
+use crate::shard::atomic::{Durability, TempFile};
+use crate::shard::{DocRecord, TokenDtype, file_names};
+
+/// Bytes gathered before a write: larger ones fall out of the L2 cache.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// A shard that is being written, its tokens and its documents in step.
+#[derive(Debug)]
+pub(crate) struct ShardWriter {
+    tokens_file: HashedFile,
+    docs_file: HashedFile,
+    dtype: TokenDtype,
+    tokens: u64,
+    names: (String, String),
+}
+
+/// What a shard came out as.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) file: String,
+    pub(crate) docs_file: String,
+    pub(crate) bytes: u64,
+    pub(crate) blocks: Vec<Hash128>,
+    pub(crate) docs_bytes: u64,
+    pub(crate) docs_blocks: Vec<Hash128>,
+}
+
+impl ShardWriter {
+    /// Begins shard `index` in `directory`.
+    pub(crate) fn create(
+        directory: &Path,
+        index: usize,
+        dtype: TokenDtype,
+        durability: Durability,
+    ) -> Result<Self> {
+        let names = file_names(index, dtype);
+        Ok(Self {
+            tokens_file: HashedFile::create(directory, &names.0, durability)?,
+            docs_file: HashedFile::create(directory, &names.1, durability)?,
+            dtype,
+            tokens: 0,
+            names,
+        })
+    }
+
+    /// Ids written so far.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Appends ids, each below [`TokenDtype::max_vocab`].
+    pub(crate) fn push_tokens(&mut self, ids: &[TokenId]) -> Result<()> {
+        self.tokens += ids.len() as u64;
+        match self.dtype {
+            TokenDtype::U32 => self.tokens_file.write(bytemuck::cast_slice(ids)),
+            TokenDtype::U16 => {
+                let mut narrow = [0_u16; 4096];
+                for part in ids.chunks(narrow.len()) {
+                    for (to, &id) in narrow.iter_mut().zip(part) {
+                        debug_assert!(u64::from(id) < self.dtype.max_vocab());
+                        *to = (id & 0xffff) as u16;
+                    }
+                    self.tokens_file
+                        .write(bytemuck::cast_slice(&narrow[..part.len()]))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends the record of a document whose tokens have been pushed.
+    pub(crate) fn push_record(&mut self, record: DocRecord) -> Result<()> {
+        self.docs_file.write(bytemuck::bytes_of(&record))
+    }
+
+    /// Completes both files and gives them their names.
+    pub(crate) fn finish(self) -> Result<Finished> {
+        let (bytes, blocks) = self.tokens_file.finish()?;
+        let (docs_bytes, docs_blocks) = self.docs_file.finish()?;
+        Ok(Finished {
+            file: self.names.0,
+            docs_file: self.names.1,
+            bytes,
+            blocks,
+            docs_bytes,
+            docs_blocks,
+        })
+    }
+}
+
+/// A temporary file with a buffer and block hashes.
+#[derive(Debug)]
+pub(crate) struct HashedFile {
+    file: TempFile,
+    buffer: Vec<u8>,
+    hasher: BlockHasher,
+    bytes: u64,
+}
+
+impl HashedFile {
+    /// Begins `directory/name`.
+    pub(crate) fn create(directory: &Path, name: &str, durability: Durability) -> Result<Self> {
+        Ok(Self {
+            file: TempFile::create(directory, name, durability)?,
+            buffer: Vec::new(),
+            hasher: BlockHasher::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Appends `bytes`.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
+            self.file.write(&self.buffer)?;
+            self.buffer.clear();
+        }
+        if bytes.len() > BUFFER_BYTES {
+            self.file.write(bytes)
+        } else {
+            self.buffer.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    /// Completes the file; gives its size and block hashes.
+    pub(crate) fn finish(mut self) -> Result<(u64, Vec<Hash128>)> {
+        self.file.write(&self.buffer)?;
+        self.file.finish(self.bytes)?;
+        Ok((self.bytes, self.hasher.finish()))
+    }
+}
