@@ -1,0 +1,169 @@
+//! Units -> chunks: about 1 MiB of whole documents, or a piece of one.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::Result;
+use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
+use crate::document::Format;
+use crate::pipeline::CHUNK_BYTES;
+use crate::pipeline::plan::Unit;
+use crate::shard::Position;
+
+/// More pieces than this end a chunk, so that a chunk of tiny files stays small.
+const MAX_PIECES: usize = 4096;
+
+/// A parallel step: pieces of sources that follow each other in the corpus.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// A range of one source.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) source: u32,
+    pub(crate) format: Format,
+    /// Where the piece begins in the source.
+    pub(crate) byte: u64,
+    pub(crate) contents: Contents,
+    /// Whether the piece ends where the source does.
+    pub(crate) ends_source: bool,
+    /// Lines of the source before the piece, where the source cannot be read again.
+    pub(crate) lines_before: Option<u64>,
+}
+
+/// The bytes of a piece.
+#[derive(Clone, Debug)]
+pub(crate) enum Contents {
+    /// A range of a small file that the worker reads.
+    Unread { bytes: u64 },
+    /// A range of bytes that are there.
+    Opened(Opened, Range<usize>),
+}
+
+impl Piece {
+    pub(crate) fn len_bytes(&self) -> u64 {
+        match &self.contents {
+            Contents::Unread { bytes } => *bytes,
+            Contents::Opened(_, range) => range.len() as u64,
+        }
+    }
+
+    /// The bytes; empty while unread.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.contents {
+            Contents::Unread { .. } => &[],
+            Contents::Opened(opened, range) => &opened[range.clone()],
+        }
+    }
+
+    /// Reads the bytes if that has not been done.
+    pub(crate) fn read(&mut self, corpus: &Corpus) -> Result<()> {
+        if let Contents::Unread { bytes } = self.contents {
+            let source = &corpus.sources()[self.source as usize];
+            let opened = source.open(&corpus.path(source))?;
+            // A small file, of the size that was listed.
+            let start = usize::try_from(self.byte).unwrap_or(usize::MAX);
+            let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
+            self.contents = Contents::Opened(opened, start..end);
+        }
+        Ok(())
+    }
+}
+
+/// Walks through a unit of regular files.
+#[derive(Debug)]
+pub(crate) struct UnitCursor {
+    at: Position,
+    end: Position,
+    /// The large file that the cursor is in.
+    open: Option<(u32, Opened)>,
+}
+
+impl UnitCursor {
+    pub(crate) fn new(unit: Unit) -> Self {
+        Self {
+            at: unit.start,
+            end: unit.end,
+            open: None,
+        }
+    }
+
+    /// The next chunk of the unit; `None` at its end.
+    pub(crate) fn next(&mut self, corpus: &Corpus) -> Result<Option<Chunk>> {
+        let mut chunk = Chunk::default();
+        let mut bytes = 0;
+        while self.at < self.end && bytes < CHUNK_BYTES as u64 && chunk.pieces.len() < MAX_PIECES {
+            let source = &corpus.sources()[self.at.source as usize];
+            let source_bytes = source.bytes().unwrap_or(0);
+            let limit = if self.end.source == self.at.source {
+                self.end.byte
+            } else {
+                source_bytes
+            };
+            let rest = limit - self.at.byte;
+            if rest >= MAP_FROM_BYTES && !chunk.pieces.is_empty() {
+                break;
+            }
+            let contents = if source_bytes < MAP_FROM_BYTES {
+                Contents::Unread { bytes: rest }
+            } else {
+                self.large_piece(corpus, source.format(), limit)?
+            };
+            let mut piece = Piece {
+                source: self.at.source,
+                format: source.format(),
+                byte: self.at.byte,
+                contents,
+                ends_source: false,
+                lines_before: None,
+            };
+            bytes += piece.len_bytes();
+            let end = piece.byte + piece.len_bytes();
+            piece.ends_source = end == source_bytes;
+            self.at = if piece.ends_source {
+                Position {
+                    source: self.at.source + 1,
+                    byte: 0,
+                }
+            } else {
+                Position {
+                    source: self.at.source,
+                    byte: end,
+                }
+            };
+            chunk.pieces.push(piece);
+        }
+        Ok((!chunk.pieces.is_empty()).then_some(chunk))
+    }
+
+    /// The bytes of the open file from here to the next cut behind a chunk's size.
+    fn large_piece(&mut self, corpus: &Corpus, format: Format, limit: u64) -> Result<Contents> {
+        let opened = match &self.open {
+            Some((source, opened)) if *source == self.at.source => opened.clone(),
+            _ => {
+                let source = &corpus.sources()[self.at.source as usize];
+                let opened = source.open(&corpus.path(source))?;
+                self.open = Some((self.at.source, opened.clone()));
+                opened
+            }
+        };
+        // In range: offsets in something mapped.
+        let start = usize::try_from(self.at.byte).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let rest = &opened[start..limit];
+        let length = if rest.len() <= CHUNK_BYTES {
+            rest.len()
+        } else {
+            format.next_cut(rest, CHUNK_BYTES).unwrap_or(rest.len())
+        };
+        Ok(Contents::Opened(opened, start..start + length))
+    }
+}
+
+/// A piece of a stream that has been read.
+pub(crate) fn read_bytes(bytes: Vec<u8>) -> Contents {
+    let length = bytes.len();
+    Contents::Opened(Opened::Read(Arc::new(bytes)), 0..length)
+}

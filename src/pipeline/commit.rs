@@ -1,0 +1,272 @@
+//! Puts the chunks of a unit in order, writes them and hashes what they were made from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::Result;
+use crate::corpus::{Corpus, Opened};
+use crate::hash::{BlockHasher, Hash128};
+use crate::pipeline::chunk::{Contents, Piece};
+use crate::pipeline::plan::Unit;
+use crate::pipeline::worker::{DocumentPiece, Encoded};
+use crate::shard::{DocRecord, Durability, ShardInfo, ShardWriter, TokenDtype, Totals};
+
+/// One unit on its way to being a shard; shared by the threads that work on its chunks.
+#[derive(Debug)]
+pub(crate) struct UnitCommit {
+    pub(crate) index: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Chunks that came before their turn.
+    ready: BTreeMap<u64, Encoded>,
+    /// Where it goes; away while a thread writes.
+    shard: Option<Box<OpenShard>>,
+    /// The next chunk to write.
+    next: u64,
+    /// How many chunks there are, and where the unit lies, once that is known.
+    end: Option<(u64, Unit)>,
+}
+
+/// A finished unit.
+#[derive(Debug)]
+pub(crate) struct DoneUnit {
+    pub(crate) info: ShardInfo,
+    /// What the shard adds to the dataset's totals.
+    pub(crate) totals: Totals,
+    /// The hash of each source's range in the unit, and how many bytes it has, in order.
+    pub(crate) ranges: Vec<(u32, u64, Hash128)>,
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A thread that panicked has already ended the run.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl UnitCommit {
+    pub(crate) fn create(
+        directory: &Path,
+        index: usize,
+        dtype: TokenDtype,
+        durability: Durability,
+    ) -> Result<Self> {
+        let shard = OpenShard {
+            writer: ShardWriter::create(directory, index, dtype, durability)?,
+            open: None,
+            totals: Totals::default(),
+            ranges: Vec::new(),
+            range: None,
+        };
+        Ok(Self {
+            index,
+            state: Mutex::new(State {
+                ready: BTreeMap::new(),
+                shard: Some(Box::new(shard)),
+                next: 0,
+                end: None,
+            }),
+        })
+    }
+
+    /// The next chunk to be written.
+    pub(crate) fn next(&self) -> u64 {
+        lock(&self.state).next
+    }
+
+    /// Takes a finished chunk, and writes it and those behind it whose turn it is, unless another
+    /// thread is doing that. Gives the unit where this was the last of it.
+    ///
+    /// # Errors
+    /// With the number of the chunk that failed.
+    pub(crate) fn put(
+        &self,
+        chunk: u64,
+        encoded: Encoded,
+        corpus: &Corpus,
+    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
+        lock(&self.state).ready.insert(chunk, encoded);
+        self.drain(corpus)
+    }
+
+    /// Says that the unit has `chunks` chunks and lies at `unit`.
+    pub(crate) fn end(
+        &self,
+        chunks: u64,
+        unit: Unit,
+        corpus: &Corpus,
+    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
+        lock(&self.state).end = Some((chunks, unit));
+        self.drain(corpus)
+    }
+
+    fn drain(&self, corpus: &Corpus) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
+        let mut state = lock(&self.state);
+        let Some(mut shard) = state.shard.take() else {
+            return Ok(None);
+        };
+        loop {
+            let at = state.next;
+            if let Some(encoded) = state.ready.remove(&at) {
+                drop(state);
+                shard.push(&encoded, corpus).map_err(|error| (at, error))?;
+                state = lock(&self.state);
+                state.next = at + 1;
+            } else if let Some((chunks, unit)) = state.end
+                && chunks == at
+            {
+                drop(state);
+                let done = shard.finish(unit, corpus).map_err(|error| (at, error))?;
+                return Ok(Some(done));
+            } else {
+                state.shard = Some(shard);
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// A shard that is being written, in order.
+#[derive(Debug)]
+struct OpenShard {
+    writer: ShardWriter,
+    /// The last document, as long as the next piece may belong to it.
+    open: Option<OpenDocument>,
+    totals: Totals,
+    ranges: Vec<(u32, u64, Hash128)>,
+    /// The source whose bytes are being hashed.
+    range: Option<OpenRange>,
+}
+
+#[derive(Debug)]
+struct OpenDocument {
+    record: DocRecord,
+    text_bytes: u64,
+}
+
+#[derive(Debug)]
+struct OpenRange {
+    source: u32,
+    bytes: u64,
+    hasher: BlockHasher,
+    is_mapped: bool,
+}
+
+impl OpenShard {
+    fn push(&mut self, encoded: &Encoded, corpus: &Corpus) -> Result<()> {
+        let before = self.writer.tokens();
+        for document in &encoded.documents {
+            self.push_document(document, before)?;
+        }
+        self.writer.push_tokens(&encoded.ids)?;
+        self.totals.invalid_sequences += encoded.invalid_sequences;
+        encoded
+            .pieces
+            .iter()
+            .try_for_each(|piece| self.hash(piece, corpus))
+    }
+
+    fn push_document(&mut self, piece: &DocumentPiece, before: u64) -> Result<()> {
+        self.totals.text_bytes += piece.text_bytes;
+        self.totals.documents += u64::from(piece.begins);
+        let document = match self.open.take() {
+            Some(mut document) => {
+                document.record.end_tokens = before + piece.end_tokens;
+                document.record.byte_len += piece.byte_len;
+                document.text_bytes += piece.text_bytes;
+                document
+            }
+            None => OpenDocument {
+                record: DocRecord {
+                    end_tokens: before + piece.end_tokens,
+                    byte_start: piece.byte_start,
+                    byte_len: piece.byte_len,
+                    source: piece.source,
+                    flags: if piece.begins {
+                        0
+                    } else {
+                        DocRecord::BEGAN_EARLIER
+                    },
+                },
+                text_bytes: piece.text_bytes,
+            },
+        };
+        if piece.ends {
+            self.close(document)
+        } else {
+            self.open = Some(document);
+            Ok(())
+        }
+    }
+
+    /// Writes the record of a document that ends in this shard.
+    fn close(&mut self, mut document: OpenDocument) -> Result<()> {
+        if document.text_bytes == 0 && !document.record.began_earlier() {
+            document.record.flags |= DocRecord::EMPTY;
+            self.totals.empty_documents += 1;
+        }
+        self.writer.push_record(document.record)
+    }
+
+    fn hash(&mut self, piece: &Piece, corpus: &Corpus) -> Result<()> {
+        if self
+            .range
+            .as_ref()
+            .is_none_or(|range| range.source != piece.source)
+        {
+            self.close_range(corpus)?;
+        }
+        let range = self.range.get_or_insert_with(|| OpenRange {
+            source: piece.source,
+            bytes: 0,
+            hasher: BlockHasher::new(),
+            is_mapped: matches!(piece.contents, Contents::Opened(Opened::Mapped(_), _)),
+        });
+        range.hasher.update(piece.bytes());
+        range.bytes += piece.len_bytes();
+        self.totals.source_bytes += piece.len_bytes();
+        Ok(())
+    }
+
+    fn close_range(&mut self, corpus: &Corpus) -> Result<()> {
+        if let Some(range) = self.range.take() {
+            if range.is_mapped {
+                // What was hashed is what was tokenized only if nobody wrote in between.
+                let source = &corpus.sources()[range.source as usize];
+                source.check_unchanged(&corpus.path(source))?;
+            }
+            let hash = Hash128::of_hashes(&range.hasher.finish());
+            self.ranges.push((range.source, range.bytes, hash));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, unit: Unit, corpus: &Corpus) -> Result<DoneUnit> {
+        self.close_range(corpus)?;
+        if let Some(mut document) = self.open.take() {
+            document.record.flags |= DocRecord::GOES_ON;
+            self.writer.push_record(document.record)?;
+        }
+        self.totals.tokens = self.writer.tokens();
+        let finished = self.writer.finish()?;
+        Ok(DoneUnit {
+            info: ShardInfo {
+                file: finished.file,
+                docs_file: finished.docs_file,
+                start: unit.start,
+                end: unit.end,
+                tokens: self.totals.tokens,
+                documents: self.totals.documents,
+                text_bytes: self.totals.text_bytes,
+                bytes: finished.bytes,
+                blocks: finished.blocks,
+                docs_bytes: finished.docs_bytes,
+                docs_blocks: finished.docs_blocks,
+            },
+            totals: self.totals,
+            ranges: self.ranges,
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! Hands out chunks to threads: which unit, which chunk, and when to wait.
+//!
+//! Each thread keeps to a unit of its own, so that units are written in parallel; when none is
+//! left it helps with another's chunks. Regular files are planned ahead; a corpus with a stream
+//! in it is walked in order, one unit at a time.
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::corpus::Corpus;
+use crate::pipeline::chunk::{Chunk, UnitCursor};
+use crate::pipeline::commit::{DoneUnit, UnitCommit};
+use crate::pipeline::plan::{Unit, units};
+use crate::pipeline::stream::StreamCursor;
+use crate::shard::{Durability, TokenDtype};
+use crate::{Error, Result};
+
+/// What a thread is to do next.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) unit: Arc<UnitCommit>,
+    pub(crate) number: u64,
+    pub(crate) chunk: Chunk,
+}
+
+/// Where chunks come from; shared by all threads.
+#[derive(Debug)]
+pub(crate) struct Feed<'a> {
+    corpus: &'a Corpus,
+    directory: &'a Path,
+    dtype: TokenDtype,
+    durability: Durability,
+    /// Chunks of one unit that may be handed out before the oldest of them is written.
+    window: u64,
+    state: Mutex<State>,
+    /// Told whenever a chunk was written or the run failed.
+    moved: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    walk: Walk,
+    open: Vec<OpenUnit>,
+    done: Vec<(usize, DoneUnit)>,
+    /// The first failure in corpus order: its unit, its chunk.
+    failed: Option<(usize, u64, Error)>,
+    /// A thread panicked: the others are to stop, not to wait for its chunk.
+    is_aborted: bool,
+}
+
+/// How the corpus is walked.
+#[derive(Debug)]
+enum Walk {
+    Planned { units: Vec<Unit>, next: usize },
+    Stream { cursor: StreamCursor, units: usize },
+}
+
+/// A unit of which chunks are still to be handed out.
+#[derive(Debug)]
+struct OpenUnit {
+    commit: Arc<UnitCommit>,
+    /// `None` in a streamed corpus, where there is only one.
+    cursor: Option<(UnitCursor, Unit)>,
+    next: u64,
+}
+
+impl<'a> Feed<'a> {
+    /// Plans the corpus; shards will be written to `directory`.
+    pub(crate) fn new(
+        corpus: &'a Corpus,
+        directory: &'a Path,
+        unit_bytes: u64,
+        dtype: TokenDtype,
+        durability: Durability,
+        threads: usize,
+    ) -> Result<Self> {
+        let walk = if corpus.has_stream() {
+            Walk::Stream {
+                cursor: StreamCursor::new(corpus, unit_bytes, directory),
+                units: 0,
+            }
+        } else {
+            Walk::Planned {
+                units: units(corpus, unit_bytes)?,
+                next: 0,
+            }
+        };
+        Ok(Self {
+            corpus,
+            directory,
+            dtype,
+            durability,
+            window: 2 * threads as u64,
+            state: Mutex::new(State {
+                walk,
+                open: Vec::new(),
+                done: Vec::new(),
+                failed: None,
+                is_aborted: false,
+            }),
+            moved: Condvar::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked ends the run when the pool is left.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next chunk for a thread that last worked on unit `mine`; waits where there may be one
+    /// later. `None` when there is nothing left to do.
+    pub(crate) fn next(&self, mine: Option<usize>) -> Option<Task> {
+        let mut state = self.lock();
+        loop {
+            match state.next(self, mine) {
+                Step::Task(task) => return Some(task),
+                Step::Over => return None,
+                Step::Again => {}
+                Step::UnitEnds(commit, chunks, unit) => {
+                    // Completing a file takes long; the others go on meanwhile.
+                    drop(state);
+                    self.settle(commit.index, commit.end(chunks, unit, self.corpus));
+                    state = self.lock();
+                }
+                Step::Wait => {
+                    state = self
+                        .moved
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Reports what became of a chunk after it was put in order.
+    pub(crate) fn settle(
+        &self,
+        unit: usize,
+        outcome: std::result::Result<Option<DoneUnit>, (u64, Error)>,
+    ) {
+        let mut state = self.lock();
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(done)) => state.done.push((unit, done)),
+            Err((chunk, error)) => state.fail(unit, chunk, error),
+        }
+        drop(state);
+        self.moved.notify_all();
+    }
+
+    /// Makes all threads stop; for one that panics.
+    pub(crate) fn abort(&self) {
+        self.lock().is_aborted = true;
+        self.moved.notify_all();
+    }
+
+    /// The units in order, or the first failure.
+    pub(crate) fn finish(self) -> Result<Vec<DoneUnit>> {
+        let state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, error)) = state.failed {
+            return Err(error);
+        }
+        let mut done = state.done;
+        done.sort_by_key(|&(index, _)| index);
+        Ok(done.into_iter().map(|(_, unit)| unit).collect())
+    }
+}
+
+enum Step {
+    Task(Task),
+    /// All chunks of a unit are out: their number, and where the unit lies.
+    UnitEnds(Arc<UnitCommit>, u64, Unit),
+    /// The state changed; look again.
+    Again,
+    Wait,
+    Over,
+}
+
+impl State {
+    fn fail(&mut self, unit: usize, chunk: u64, error: Error) {
+        let is_first = self
+            .failed
+            .as_ref()
+            .is_none_or(|&(other_unit, other_chunk, _)| (unit, chunk) < (other_unit, other_chunk));
+        if is_first {
+            self.failed = Some((unit, chunk, error));
+        }
+        // Later work cannot change the outcome; earlier work may still fail first.
+        let last = self
+            .failed
+            .as_ref()
+            .map_or(usize::MAX, |&(unit, _, _)| unit);
+        self.open.retain(|open| open.commit.index < last);
+    }
+
+    fn next(&mut self, feed: &Feed<'_>, mine: Option<usize>) -> Step {
+        if self.is_aborted {
+            return Step::Over;
+        }
+        let has_room = |open: &OpenUnit| open.next < open.commit.next() + feed.window;
+        let own = self
+            .open
+            .iter()
+            .position(|open| Some(open.commit.index) == mine);
+        if let Some(own) = own.filter(|&own| has_room(&self.open[own])) {
+            return self.chunk_of(feed, own);
+        }
+        if own.is_none() && self.may_open() {
+            return match self.open_unit(feed) {
+                // Whoever opened it works on it.
+                Ok(()) => self.chunk_of(feed, self.open.len() - 1),
+                Err((index, error)) => {
+                    self.fail(index, 0, error);
+                    Step::Again
+                }
+            };
+        }
+        match self.open.iter().position(has_room) {
+            Some(other) => self.chunk_of(feed, other),
+            None if self.open.is_empty() => Step::Over,
+            None => Step::Wait,
+        }
+    }
+
+    fn may_open(&self) -> bool {
+        self.failed.is_none()
+            && match &self.walk {
+                Walk::Planned { units, next } => *next < units.len(),
+                Walk::Stream { cursor, .. } => self.open.is_empty() && !cursor.is_over(),
+            }
+    }
+
+    fn open_unit(&mut self, feed: &Feed<'_>) -> std::result::Result<(), (usize, Error)> {
+        let (index, cursor) = match &mut self.walk {
+            Walk::Planned { units, next } => {
+                let index = *next;
+                *next += 1;
+                (index, Some((UnitCursor::new(units[index]), units[index])))
+            }
+            Walk::Stream { units, .. } => {
+                *units += 1;
+                (*units - 1, None)
+            }
+        };
+        let commit = UnitCommit::create(feed.directory, index, feed.dtype, feed.durability)
+            .map_err(|error| (index, error))?;
+        self.open.push(OpenUnit {
+            commit: Arc::new(commit),
+            cursor,
+            next: 0,
+        });
+        Ok(())
+    }
+
+    /// The next chunk of open unit `at`.
+    fn chunk_of(&mut self, feed: &Feed<'_>, at: usize) -> Step {
+        let open = &mut self.open[at];
+        let unit = Arc::clone(&open.commit);
+        let number = open.next;
+        let (next, range) = match (&mut open.cursor, &mut self.walk) {
+            (Some((cursor, range)), _) => (cursor.next(feed.corpus), *range),
+            (None, Walk::Stream { cursor, .. }) => {
+                let next = cursor.next(feed.corpus);
+                (next, cursor.unit())
+            }
+            (None, Walk::Planned { .. }) => return Step::Over,
+        };
+        match next {
+            Ok(Some(chunk)) => {
+                open.next += 1;
+                Step::Task(Task {
+                    unit,
+                    number,
+                    chunk,
+                })
+            }
+            Ok(None) => {
+                self.open.remove(at);
+                Step::UnitEnds(unit, number, range)
+            }
+            Err(error) => {
+                self.fail(unit.index, number, error);
+                Step::Again
+            }
+        }
+    }
+}

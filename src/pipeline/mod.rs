@@ -1,0 +1,119 @@
+//! Corpus -> shards: in parallel, in order.
+//!
+//! ```text
+//! plan     cuts the corpus into units; each becomes one shard
+//! feed     hands out chunks of about 1 MiB of the open units, earliest first
+//! worker   chunk -> documents -> ids, on every thread
+//! commit   puts a unit's chunks in order, writes and hashes them
+//! ```
+//!
+//! Threads only decide who works on which chunk: cuts, ids and files depend on the inputs and the
+//! settings alone. Of several errors the first in corpus order is reported: work before a failed
+//! chunk goes on, work after it stops.
+
+mod chunk;
+mod commit;
+mod dataset;
+mod feed;
+mod plan;
+mod stats;
+mod stream;
+mod worker;
+
+pub use dataset::{Outcome, tokenize};
+pub(crate) use dataset::{build, find_same};
+pub use stats::Stats;
+
+use crate::document::InvalidUtf8;
+use crate::encoding::{Encoding, Special};
+use crate::shard::{Durability, Eot, Settings, TokenDtype};
+use crate::{Error, Result};
+
+/// Bytes of text that are one parallel step.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// How a corpus is tokenized.
+///
+/// ```
+/// let mut config = shardmill::TokenizeConfig::default();
+/// config.eot = shardmill::Eot::None;
+/// config.threads = 4;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenizeConfig {
+    /// The field of a JSON Lines record that is the document.
+    pub text_field: String,
+    /// Where end-of-text tokens go.
+    pub eot: Eot,
+    /// What to do with the text of special tokens.
+    pub special: Special,
+    /// What to do with bytes that are not UTF-8.
+    pub invalid_utf8: InvalidUtf8,
+    /// The integer type of the ids in shard files.
+    pub token_dtype: TokenDtype,
+    /// Bytes of corpus after which a unit, and so a shard, ends at the next allowed cut.
+    pub unit_size_bytes: u64,
+    /// Threads to use; the output does not depend on them.
+    pub threads: usize,
+    /// Whether output is forced to the disk before it becomes visible.
+    pub durability: Durability,
+    /// Whether an output made earlier may be replaced.
+    pub overwrite: bool,
+}
+
+impl Default for TokenizeConfig {
+    fn default() -> Self {
+        Self {
+            text_field: "text".to_owned(),
+            eot: Eot::default(),
+            special: Special::default(),
+            invalid_utf8: InvalidUtf8::default(),
+            token_dtype: TokenDtype::default(),
+            unit_size_bytes: 256 << 20,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            durability: Durability::default(),
+            overwrite: false,
+        }
+    }
+}
+
+impl TokenizeConfig {
+    /// Checks that the settings are in range and fit `encoding`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the setting.
+    pub fn validate(&self, encoding: &Encoding) -> Result<()> {
+        let refuse = |field, what: String| Err(Error::Config { field, what });
+        if self.unit_size_bytes == 0 {
+            return refuse("--unit-size", "must be at least 1 byte".to_owned());
+        }
+        if self.threads == 0 {
+            return refuse("--threads", "must be at least 1".to_owned());
+        }
+        if u64::from(encoding.n_vocab()) > self.token_dtype.max_vocab() {
+            return refuse(
+                "--token-dtype",
+                format!(
+                    "{} has {} ids, which do not fit {}; use u32",
+                    encoding.name(),
+                    encoding.n_vocab(),
+                    self.token_dtype.name()
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// The part that shapes the bytes.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            text_field: self.text_field.clone(),
+            eot: self.eot,
+            special: self.special,
+            invalid_utf8: self.invalid_utf8,
+            token_dtype: self.token_dtype,
+            unit_size_bytes: self.unit_size_bytes,
+        }
+    }
+}

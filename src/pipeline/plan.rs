@@ -1,0 +1,202 @@
+//! The unit cut: where one shard ends and the next begins.
+//!
+//! Lay the sources end to end. Boundary `k` is the first allowed cut at or after `k` times the
+//! unit size; equal boundaries merge. Allowed are the start of a source, the start of a JSON Lines
+//! record, and, only inside a text document larger than the unit size, rule A. The rule looks at
+//! nothing behind a boundary, so a stream is cut as a file is.
+
+use crate::Result;
+use crate::corpus::Corpus;
+use crate::document::Format;
+use crate::shard::Position;
+
+/// A contiguous range of the corpus that becomes one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unit {
+    pub(crate) start: Position,
+    /// Exclusive; `(n_sources, 0)` at the end of the corpus.
+    pub(crate) end: Position,
+}
+
+/// Finds unit boundaries while sources go by.
+#[derive(Debug)]
+pub(crate) struct UnitCutter {
+    unit_bytes: u64,
+    /// Where the current source begins in the corpus.
+    source_start: u64,
+    /// The next unit ends at the first allowed cut from here on.
+    boundary: u64,
+}
+
+impl UnitCutter {
+    pub(crate) fn new(unit_bytes: u64) -> Self {
+        Self {
+            unit_bytes,
+            source_start: 0,
+            boundary: unit_bytes,
+        }
+    }
+
+    /// Whether a unit ends where the current source starts.
+    pub(crate) fn ends_at_source_start(&mut self) -> bool {
+        self.cut(0)
+    }
+
+    /// The byte of the current source from which on the next allowed cut ends the unit.
+    pub(crate) fn target(&self) -> u64 {
+        self.boundary.saturating_sub(self.source_start)
+    }
+
+    /// Whether an allowed cut at `byte` of the current source ends the unit; the search for the
+    /// next one then begins.
+    pub(crate) fn cut(&mut self, byte: u64) -> bool {
+        let at = self.source_start.saturating_add(byte);
+        if at < self.boundary {
+            return false;
+        }
+        self.boundary = (at / self.unit_bytes)
+            .saturating_add(1)
+            .saturating_mul(self.unit_bytes);
+        true
+    }
+
+    /// Whether a source of this format and size may be cut inside.
+    pub(crate) fn cuts_inside(&self, format: Format, bytes: u64) -> bool {
+        match format {
+            Format::Jsonl => true,
+            Format::Text => bytes > self.unit_bytes,
+        }
+    }
+
+    /// Whether the current source is the first bytes of the corpus.
+    pub(crate) fn is_at_start(&self) -> bool {
+        self.source_start == 0
+    }
+
+    /// Goes on to the next source, after one of `bytes`.
+    pub(crate) fn next_source(&mut self, bytes: u64) {
+        self.source_start = self.source_start.saturating_add(bytes);
+    }
+}
+
+/// The units of a corpus of regular files.
+pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
+    let mut cutter = UnitCutter::new(unit_bytes);
+    let mut cuts = vec![Position::default()];
+    for (index, source) in (0_u32..).zip(corpus.sources()) {
+        let bytes = source.bytes().unwrap_or(0);
+        if cutter.ends_at_source_start() {
+            cuts.push(Position {
+                source: index,
+                byte: 0,
+            });
+        }
+        if cutter.target() < bytes && cutter.cuts_inside(source.format(), bytes) {
+            let opened = source.open(&corpus.path(source))?;
+            // In range: the target is below the size of something mapped.
+            while let Ok(target) = usize::try_from(cutter.target())
+                && let Some(byte) = source.format().next_cut(&opened, target)
+            {
+                let byte = byte as u64;
+                cutter.cut(byte);
+                cuts.push(Position {
+                    source: index,
+                    byte,
+                });
+            }
+        }
+        cutter.next_source(bytes);
+    }
+    cuts.push(end_of(corpus));
+    Ok(cuts
+        .windows(2)
+        .map(|cut| Unit {
+            start: cut[0],
+            end: cut[1],
+        })
+        .collect())
+}
+
+/// The position behind the last source.
+pub(crate) fn end_of(corpus: &Corpus) -> Position {
+    Position {
+        // `Corpus::open` refuses more sources.
+        source: u32::try_from(corpus.len()).unwrap_or(u32::MAX),
+        byte: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The rule, word by word: every allowed cut by its offset in the corpus, then the first at
+    /// or after each multiple of the unit size.
+    fn naive(files: &[(Format, Vec<u8>)], unit: u64) -> Vec<Position> {
+        let mut allowed = Vec::new();
+        let mut offset = 0;
+        for (source, (format, bytes)) in files.iter().enumerate() {
+            for byte in 0..bytes.len().max(1) {
+                let is_allowed = byte == 0
+                    || match format {
+                        Format::Jsonl => bytes[byte - 1] == b'\n',
+                        Format::Text => {
+                            bytes.len() as u64 > unit
+                                && bytes[byte] == b' '
+                                && (0x21..=0x7e).contains(&bytes[byte - 1])
+                        }
+                    };
+                if is_allowed {
+                    let position = Position {
+                        source: u32::try_from(source).unwrap(),
+                        byte: byte as u64,
+                    };
+                    allowed.push((offset + byte as u64, position));
+                }
+            }
+            offset += bytes.len() as u64;
+        }
+        let mut cuts = vec![Position::default()];
+        for k in 1..=offset / unit {
+            let found = allowed.iter().find(|&&(at, _)| at >= k * unit);
+            if let Some(&(_, position)) = found
+                && cuts.last() != Some(&position)
+            {
+                cuts.push(position);
+            }
+        }
+        cuts
+    }
+
+    fn file() -> impl Strategy<Value = (Format, Vec<u8>)> {
+        let bytes = prop::collection::vec(prop::sample::select(b"ab  \n\xff".to_vec()), 0..60);
+        (
+            prop::sample::select(vec![Format::Text, Format::Jsonl]),
+            bytes,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn units_follow_the_rule(files in prop::collection::vec(file(), 1..6), unit in 1_u64..80) {
+            let dir = tempfile::tempdir().unwrap();
+            let arguments: Vec<_> = files
+                .iter()
+                .enumerate()
+                .map(|(index, (format, bytes))| {
+                    let extension = if *format == Format::Text { "txt" } else { "jsonl" };
+                    let path = dir.path().join(format!("{index}.{extension}"));
+                    std::fs::write(&path, bytes).unwrap();
+                    path.into_os_string()
+                })
+                .collect();
+            let corpus = Corpus::open(&arguments, None).unwrap();
+            let units = units(&corpus, unit).unwrap();
+            let starts: Vec<_> = units.iter().map(|unit| unit.start).collect();
+            prop_assert_eq!(starts, naive(&files, unit));
+            prop_assert!(units.windows(2).all(|pair| pair[0].end == pair[1].start));
+            prop_assert_eq!(units.last().unwrap().end, end_of(&corpus));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! How far a run is, for whoever shows it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters that a run updates and a display reads, from any thread.
+///
+/// ```
+/// let stats = shardmill::Stats::default();
+/// assert_eq!((stats.done(), stats.total()), (0, 0));
+/// ```
+#[derive(Debug, Default)]
+pub struct Stats {
+    total: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Stats {
+    /// What there is to do: bytes of input when tokenizing, bytes of output when embedding; 0
+    /// while it is not known.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// What is done of it, in the same unit.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin(&self, total: u64) {
+        self.done.store(0, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    pub(crate) fn advance(&self, by: u64) {
+        self.done.fetch_add(by, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,272 @@
+//! A corpus with a stream in it: sources are read once, in order, and cut as they go by.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use crate::corpus::{Corpus, Kind, Source, refuse_foreign};
+use crate::document::Format;
+use crate::pipeline::CHUNK_BYTES;
+use crate::pipeline::chunk::{Chunk, Piece, read_bytes};
+use crate::pipeline::plan::{Unit, UnitCutter, end_of};
+use crate::shard::Position;
+use crate::{Error, Result};
+
+/// Walks through a corpus by reading it.
+#[derive(Debug)]
+pub(crate) struct StreamCursor {
+    cutter: UnitCutter,
+    source: u32,
+    open: Option<OpenSource>,
+    /// The chunk that begins the next unit, once the walk has come to it.
+    pending: Option<StreamChunk>,
+    /// The unit that the walk is in; its end is known when it has been passed.
+    unit: Unit,
+    is_over: bool,
+    /// Where a stream is kept whose size must be known before it is cut.
+    spool_directory: PathBuf,
+}
+
+/// A step of the walk.
+#[derive(Debug)]
+struct StreamChunk {
+    chunk: Chunk,
+    /// Whether a new unit begins with this chunk.
+    starts_unit: bool,
+    start: Position,
+}
+
+/// The source that is being read.
+struct OpenSource {
+    reader: Box<dyn Read + Send>,
+    path: PathBuf,
+    format: Format,
+    /// The size, where it is known.
+    expected_bytes: Option<u64>,
+    /// Bytes read and not yet handed out.
+    buffer: Vec<u8>,
+    /// Where the buffer begins in the source.
+    byte: u64,
+    is_at_end: bool,
+    lines: u64,
+    /// Whether the next chunk begins a unit.
+    starts_unit: bool,
+}
+
+impl std::fmt::Debug for OpenSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenSource")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StreamCursor {
+    pub(crate) fn new(corpus: &Corpus, unit_bytes: u64, spool_directory: &Path) -> Self {
+        Self {
+            cutter: UnitCutter::new(unit_bytes),
+            source: 0,
+            open: None,
+            pending: None,
+            unit: Unit {
+                start: Position::default(),
+                end: end_of(corpus),
+            },
+            is_over: false,
+            spool_directory: spool_directory.to_owned(),
+        }
+    }
+
+    /// Whether the last unit has been passed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The unit that was passed last.
+    pub(crate) fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// The next chunk of the current unit; `None` where the unit ends.
+    pub(crate) fn next(&mut self, corpus: &Corpus) -> Result<Option<Chunk>> {
+        if let Some(first) = self.pending.take() {
+            self.unit = Unit {
+                start: first.start,
+                end: end_of(corpus),
+            };
+            return Ok(Some(first.chunk));
+        }
+        match self.read(corpus)? {
+            None => {
+                self.is_over = true;
+                Ok(None)
+            }
+            Some(first) if first.starts_unit => {
+                self.unit.end = first.start;
+                self.pending = Some(first);
+                Ok(None)
+            }
+            Some(next) => Ok(Some(next.chunk)),
+        }
+    }
+
+    /// The next chunk of the corpus; `None` at its end.
+    fn read(&mut self, corpus: &Corpus) -> Result<Option<StreamChunk>> {
+        let Some(source) = corpus.sources().get(self.source as usize) else {
+            return Ok(None);
+        };
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.open_source(corpus, source)?,
+        };
+        let (length, ends_unit) = open.next_cut(&self.cutter)?;
+        let start = Position {
+            source: self.source,
+            byte: open.byte,
+        };
+        let (piece, starts_unit) = open.take(length, self.source);
+        if ends_unit {
+            self.cutter.cut(open.byte);
+            open.starts_unit = true;
+        }
+        if piece.ends_source {
+            self.cutter.next_source(open.byte);
+            self.source += 1;
+        } else {
+            self.open = Some(open);
+        }
+        let chunk = Chunk {
+            pieces: vec![piece],
+        };
+        Ok(Some(StreamChunk {
+            chunk,
+            starts_unit,
+            start,
+        }))
+    }
+
+    fn open_source(&mut self, corpus: &Corpus, source: &Source) -> Result<OpenSource> {
+        let path = corpus.path(source);
+        let mut expected_bytes = source.bytes();
+        let mut reader: Box<dyn Read + Send> = match source.kind() {
+            Kind::Stdin => Box::new(io::stdin()),
+            Kind::File { .. } | Kind::Stream => {
+                Box::new(File::open(&path).map_err(Error::io(&path, "cannot open"))?)
+            }
+        };
+        // Only the first source is larger than the unit size wherever a unit may end inside it.
+        let needs_size = source.format() == Format::Text && expected_bytes.is_none();
+        if needs_size && !self.cutter.is_at_start() {
+            let (spooled, bytes) = self.spool(reader, &path)?;
+            reader = Box::new(spooled);
+            expected_bytes = Some(bytes);
+        }
+        Ok(OpenSource {
+            reader,
+            path,
+            format: source.format(),
+            expected_bytes,
+            buffer: Vec::new(),
+            byte: 0,
+            is_at_end: false,
+            lines: 0,
+            starts_unit: self.cutter.ends_at_source_start(),
+        })
+    }
+
+    /// Copies a stream into a file without a name; gives the file, rewound, and its size.
+    fn spool(&self, mut reader: Box<dyn Read + Send>, path: &Path) -> Result<(File, u64)> {
+        let name = format!(".stream-{}.tmp-{}", self.source, std::process::id());
+        let spool = self.spool_directory.join(name);
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&spool)
+            .map_err(Error::io(&spool, "cannot create"))?;
+        fs::remove_file(&spool).map_err(Error::io(&spool, "cannot remove"))?;
+        let bytes = io::copy(&mut reader, &mut file)
+            .map_err(Error::io(path, "cannot copy the stream to the disk"))?;
+        file.rewind().map_err(Error::io(&spool, "cannot rewind"))?;
+        Ok((file, bytes))
+    }
+}
+
+impl OpenSource {
+    /// How many bytes the next chunk takes, and whether a unit ends behind it.
+    fn next_cut(&mut self, cutter: &UnitCutter) -> Result<(usize, bool)> {
+        let mut wanted = CHUNK_BYTES + 1;
+        loop {
+            self.fill(wanted)?;
+            let may_cut = self
+                .expected_bytes
+                .is_none_or(|bytes| cutter.cuts_inside(self.format, bytes));
+            // The boundary lies behind everything that has been handed out.
+            let target = usize::try_from(cutter.target().saturating_sub(self.byte));
+            let unit_cut = target
+                .ok()
+                .filter(|_| may_cut)
+                .and_then(|target| self.format.next_cut(&self.buffer, target));
+            let chunk_cut = self.format.next_cut(&self.buffer, CHUNK_BYTES);
+            match (unit_cut, chunk_cut) {
+                (Some(unit), chunk) if chunk.is_none_or(|chunk| unit <= chunk) => {
+                    return Ok((unit, true));
+                }
+                (_, Some(chunk)) => return Ok((chunk, false)),
+                _ if self.is_at_end => return Ok((self.buffer.len(), false)),
+                // Doubling keeps the search over a long stretch without a cut linear.
+                _ => wanted = wanted.max(self.buffer.len()).saturating_mul(2),
+            }
+        }
+    }
+
+    /// Reads until the buffer has `wanted` bytes or the source ends.
+    fn fill(&mut self, wanted: usize) -> Result<()> {
+        if self.is_at_end || self.buffer.len() >= wanted {
+            return Ok(());
+        }
+        let missing = (wanted - self.buffer.len()) as u64;
+        let read = Read::by_ref(&mut self.reader)
+            .take(missing)
+            .read_to_end(&mut self.buffer)
+            .map_err(Error::io(&self.path, "cannot read"))?;
+        self.is_at_end = (read as u64) < missing;
+        if self.byte == 0 {
+            refuse_foreign(&self.path, &self.buffer)?;
+        }
+        let total = self.byte + self.buffer.len() as u64;
+        let has_changed = self
+            .expected_bytes
+            .is_some_and(|expected| total > expected || (self.is_at_end && total != expected));
+        if has_changed {
+            return Err(Error::Byte {
+                path: self.path.clone(),
+                offset: total,
+                what: "the file changed while it was in use; run again when nothing writes to it"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Hands out the first `length` bytes of the buffer; says also whether they begin a unit.
+    fn take(&mut self, length: usize, source: u32) -> (Piece, bool) {
+        let rest = self.buffer.split_off(length);
+        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let lines_before = self.lines;
+        if self.format == Format::Jsonl {
+            self.lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        }
+        let piece = Piece {
+            source,
+            format: self.format,
+            byte: self.byte,
+            contents: read_bytes(bytes),
+            ends_source: self.is_at_end && self.buffer.is_empty(),
+            lines_before: Some(lines_before),
+        };
+        self.byte += length as u64;
+        let starts_unit = std::mem::take(&mut self.starts_unit);
+        (piece, starts_unit)
+    }
+}
