@@ -1,0 +1,270 @@
+//! Windows in their order -> ids -> rows -> a sink.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use half::{bf16, f16};
+
+use crate::embed::EmbedConfig;
+use crate::embed::record::{EMBED, EmbedRecord};
+use crate::embed::tables::{EmbedTables, to_usize};
+use crate::shard::RUN;
+use crate::shard::atomic::{Staging, write_json};
+use crate::shard::{Durability, sync_directory};
+use crate::sink::{Batch, NpySink, Sink, headers};
+use crate::{Dtype, Element, Error, Gatherer, Order, Result, Stats, TokenId, TokenStore, Windows};
+
+/// Bytes of embeddings gathered between two writes: they stay in the cache until written.
+const STEP_BYTES: usize = 4 << 20;
+
+/// What [`embed`] did.
+#[derive(Debug)]
+pub struct EmbedOutcome {
+    /// What the arrays are.
+    pub record: EmbedRecord,
+    /// Whether the output was there already, just as asked for, and was left as it is.
+    pub was_there: bool,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// The windows of a dataset with the tables that embed them.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    store: &'a TokenStore,
+    config: &'a EmbedConfig,
+    windows: Windows,
+    order: Order,
+    gatherer: Gatherer,
+    record: EmbedRecord,
+    seq_len: usize,
+}
+
+/// Embeds the windows of `store` into the directory `out`, which appears when it is complete.
+///
+/// `run` is what `run.json` is to say of this run. Output that is there already and holds exactly
+/// what is asked for is left as it is.
+///
+/// # Errors
+/// [`Error::NoRoom`] before any work where the disk is too small; else as for
+/// [`EmbedTables::open`], [`Windows::new`] and [`Order::data_loader_epoch`]. Nothing is visible
+/// then but what was before.
+pub fn embed(
+    store: &TokenStore,
+    config: &EmbedConfig,
+    out: &Path,
+    run: &serde_json::Value,
+    stats: &Stats,
+) -> Result<EmbedOutcome> {
+    let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
+    embed_with(store, config, &tables, out, run, stats)
+}
+
+/// As [`embed`], with tables that are open.
+pub(super) fn embed_with(
+    store: &TokenStore,
+    config: &EmbedConfig,
+    tables: &EmbedTables,
+    out: &Path,
+    run: &serde_json::Value,
+    stats: &Stats,
+) -> Result<EmbedOutcome> {
+    let started = Instant::now();
+    let job = Job::new(store, config, tables)?;
+    if let Some(record) = job.record.found_in(out) {
+        return Ok(EmbedOutcome {
+            record,
+            was_there: true,
+            time: started.elapsed(),
+        });
+    }
+    job.check_room(out)?;
+    let staging = Staging::begin(out, config.overwrite, config.durability)?;
+    let record = build(&job, staging.path(), config.durability, run, stats)?;
+    staging.publish()?;
+    Ok(EmbedOutcome {
+        record,
+        was_there: false,
+        time: started.elapsed(),
+    })
+}
+
+/// Embeds the windows of `store` into `sink`; gives `[n, seq_len, dim]`.
+///
+/// # Errors
+/// As [`embed`], and whatever the sink refuses.
+pub fn embed_to(
+    store: &TokenStore,
+    config: &EmbedConfig,
+    sink: &mut impl Sink,
+    stats: &Stats,
+) -> Result<[u64; 3]> {
+    let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
+    let job = Job::new(store, config, &tables)?;
+    job.feed(sink, stats)?;
+    Ok(job.record.shape())
+}
+
+/// Fills `directory` with the arrays and their record.
+pub(super) fn build(
+    job: &Job<'_>,
+    directory: &Path,
+    durability: Durability,
+    run: &serde_json::Value,
+    stats: &Stats,
+) -> Result<EmbedRecord> {
+    let record = &job.record;
+    let mut sink = NpySink::create(directory, record.shape(), record.dtype(), durability)?;
+    job.feed(&mut sink, stats)?;
+    let record = record.clone().with_files(sink.finish()?);
+    write_json(directory, EMBED, durability, &record)?;
+    write_json(directory, RUN, durability, run)?;
+    sync_directory(directory, durability)?;
+    Ok(record)
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(
+        store: &'a TokenStore,
+        config: &'a EmbedConfig,
+        tables: &EmbedTables,
+    ) -> Result<Self> {
+        let windows = Windows::new(store.n_tokens(), config.seq_len, config.stride)?;
+        if windows.is_empty() {
+            return Err(Error::Input {
+                path: store.path().to_owned(),
+                what: format!(
+                    "has {} tokens, no window of {} and its target; lower --seq-len",
+                    store.n_tokens(),
+                    config.seq_len
+                ),
+            });
+        }
+        let order = match config.shuffle {
+            None => Order::Sequential,
+            Some((seed, epoch)) => Order::data_loader_epoch(windows.len(), seed, epoch)?,
+        };
+        let rows = windows
+            .batches(config.batch_size, config.drop_last)?
+            .n_rows();
+        if rows == 0 {
+            return Err(Error::Config {
+                field: "--drop-last",
+                what: format!(
+                    "leaves nothing: {} windows are no batch of {}",
+                    windows.len(),
+                    config.batch_size
+                ),
+            });
+        }
+        let gatherer = Gatherer::new(tables.token.clone(), tables.position.clone())?
+            .with_level(config.level)
+            .with_threads(config.threads);
+        let shape = [rows, config.seq_len, tables.dim() as u64];
+        Ok(Self {
+            store,
+            config,
+            windows,
+            order,
+            gatherer,
+            record: EmbedRecord::new(store, config, tables, shape),
+            seq_len: to_usize("--seq-len", config.seq_len)?,
+        })
+    }
+
+    /// Bytes of the three arrays; `None` beyond what a file can hold.
+    fn output_bytes(&self) -> Option<u64> {
+        let [rows, seq_len, dim] = self.record.shape();
+        let ids = rows.checked_mul(seq_len)?;
+        let headers: u64 = headers(self.record.shape(), self.config.dtype)
+            .iter()
+            .map(|header| header.len() as u64)
+            .sum();
+        let element = self.config.dtype.size_bytes() as u64;
+        let embeddings = ids.checked_mul(dim)?.checked_mul(element)?;
+        embeddings
+            .checked_add(ids.checked_mul(8)?)?
+            .checked_add(headers)
+    }
+
+    /// Refuses an output that does not fit on its disk.
+    pub(super) fn check_room(&self, out: &Path) -> Result<()> {
+        let needed_bytes = self.output_bytes().unwrap_or(u64::MAX);
+        let absolute = std::path::absolute(out).map_err(Error::io(out, "cannot find"))?;
+        let there = absolute
+            .ancestors()
+            .find(|path| path.exists())
+            .unwrap_or(&absolute);
+        let stat = rustix::fs::statvfs(there)
+            .map_err(|errno| Error::io(there, "cannot ask for free space")(errno.into()))?;
+        let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free_bytes < needed_bytes {
+            return Err(Error::NoRoom {
+                path: out.to_owned(),
+                needed_bytes,
+                free_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives all windows to `sink`, some at a time.
+    fn feed(&self, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
+        match self.config.dtype {
+            Dtype::F16 => self.feed_as::<f16>(sink, stats),
+            Dtype::BF16 => self.feed_as::<bf16>(sink, stats),
+            Dtype::F32 => self.feed_as::<f32>(sink, stats),
+        }
+    }
+
+    fn feed_as<E: Element>(&self, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
+        let rows = self.record.shape()[0];
+        let row_elements = self.seq_len.checked_mul(self.gatherer.dim());
+        let row_elements = row_elements.ok_or_else(|| Error::Shape {
+            what: format!(
+                "a window of {} rows with {} columns has too many elements",
+                self.seq_len,
+                self.gatherer.dim()
+            ),
+        })?;
+        let row_bytes = row_elements.saturating_mul(size_of::<E>());
+        let step = (STEP_BYTES / row_bytes.max(1)).max(1) as u64;
+        let step = usize::try_from(step.min(rows)).unwrap_or(1);
+        stats.begin(rows.saturating_mul(row_bytes as u64));
+
+        let mut inputs: Vec<TokenId> = vec![0; step * self.seq_len];
+        let mut targets: Vec<TokenId> = vec![0; step * self.seq_len];
+        let mut embeddings: Vec<E> = vec![E::zeroed(); step * row_elements];
+        let mut first = 0;
+        while first < rows {
+            let take = usize::try_from(rows - first).map_or(step, |rest| rest.min(step));
+            let ids = take * self.seq_len;
+            self.read(first, &mut inputs[..ids], &mut targets[..ids])?;
+            let out = &mut embeddings[..take * row_elements];
+            self.gatherer
+                .gather_into(&inputs[..ids], self.seq_len, out)?;
+            sink.write(&Batch {
+                inputs: &inputs[..ids],
+                targets: &targets[..ids],
+                embeddings: &*out,
+                shape: [take, self.seq_len, self.gatherer.dim()],
+            })?;
+            stats.advance((take * row_bytes) as u64);
+            first += take as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads the windows at places `first..` of the order.
+    fn read(&self, first: u64, inputs: &mut [TokenId], targets: &mut [TokenId]) -> Result<()> {
+        let rows = inputs
+            .chunks_exact_mut(self.seq_len)
+            .zip(targets.chunks_exact_mut(self.seq_len));
+        for (place, (input, target)) in (first..).zip(rows) {
+            let start = self.windows.start(self.order.window(place));
+            self.store.read(start, input)?;
+            self.store.read(start + 1, target)?;
+        }
+        Ok(())
+    }
+}

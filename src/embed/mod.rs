@@ -1,0 +1,143 @@
+//! Dataset -> input embeddings: windows, gather, sink.
+//!
+//! ```text
+//! tables   opens or draws the token and position tables
+//! job      windows in their order -> ids -> rows -> a sink
+//! record   embed.json: what the arrays are
+//! run      the main job: tokenize, then embed
+//! ```
+//!
+//! Does not know how tokens were made nor what a sink does with rows.
+
+mod job;
+mod record;
+mod run;
+mod tables;
+
+use std::ffi::OsString;
+
+pub use job::{EmbedOutcome, embed, embed_to};
+pub use record::{EmbedRecord, VerifiedEmbeddings, verify_embeddings};
+pub use run::run;
+pub use tables::EmbedTables;
+
+use crate::shard::Durability;
+use crate::{Dtype, Error, Level, Result};
+
+/// How windows of a dataset become embeddings.
+///
+/// ```
+/// let mut config = shardmill::EmbedConfig::default();
+/// config.seq_len = 1024;
+/// config.init_seed = Some(123);
+/// config.dim = Some(768);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EmbedConfig {
+    /// Tokens in a window.
+    pub seq_len: u64,
+    /// Tokens from the start of a window to that of the next.
+    pub stride: u64,
+    /// Windows in a batch.
+    pub batch_size: u64,
+    /// Whether a last batch that is not full is left out.
+    pub drop_last: bool,
+    /// Order of pass `.1` of PyTorch's `DataLoader(shuffle=True)` after `torch.manual_seed(.0)`.
+    pub shuffle: Option<(u64, u32)>,
+    /// `FILE[#key]` of the token table; drawn with `init_seed` if not given.
+    pub token_table: Option<OsString>,
+    /// `FILE[#key]` of the position table, `sinusoidal` or `none`; drawn with `init_seed` if not
+    /// given.
+    pub position_table: Option<OsString>,
+    /// The type of tables in files that do not name it.
+    pub table_dtype: Option<Dtype>,
+    /// Draws tables as PyTorch does after `torch.manual_seed`.
+    pub init_seed: Option<u64>,
+    /// Columns of drawn tables.
+    pub dim: Option<usize>,
+    /// Rows of the drawn position table; `seq_len` if not given.
+    pub context_length: Option<usize>,
+    /// Which of the position tables drawn one after another is taken, from 1.
+    pub init_position_draw: u32,
+    /// Element type of the output.
+    pub dtype: Dtype,
+    /// Threads to use; the output does not depend on them.
+    pub threads: usize,
+    /// Vector instructions to use; the output does not depend on them.
+    pub level: Level,
+    /// Whether output is forced to the disk before it becomes visible.
+    pub durability: Durability,
+    /// Whether an output made earlier may be replaced.
+    pub overwrite: bool,
+}
+
+impl Default for EmbedConfig {
+    fn default() -> Self {
+        Self {
+            seq_len: 256,
+            stride: 128,
+            batch_size: 4,
+            drop_last: false,
+            shuffle: None,
+            token_table: None,
+            position_table: None,
+            table_dtype: None,
+            init_seed: None,
+            dim: None,
+            context_length: None,
+            init_position_draw: 1,
+            dtype: Dtype::F32,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            level: Level::detect(),
+            durability: Durability::default(),
+            overwrite: false,
+        }
+    }
+}
+
+impl EmbedConfig {
+    /// Checks that the settings are in range and do not contradict each other.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the setting.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |field, what: &str| {
+            Err(Error::Config {
+                field,
+                what: what.to_owned(),
+            })
+        };
+        if self.seq_len == 0 {
+            return refuse("--seq-len", "must be at least 1");
+        }
+        if self.stride == 0 {
+            return refuse("--stride", "must be at least 1");
+        }
+        if self.batch_size == 0 {
+            return refuse("--batch-size", "must be at least 1");
+        }
+        if self.threads == 0 {
+            return refuse("--threads", "must be at least 1");
+        }
+        match (self.init_seed, &self.token_table, &self.position_table) {
+            (None, None, _) => refuse(
+                "--token-table",
+                "is needed; give a file, or --init-seed SEED --dim N to draw one",
+            ),
+            (None, Some(_), None) => refuse(
+                "--position-table",
+                "is needed; give a file, sinusoidal or none, or --init-seed SEED to draw one",
+            ),
+            (Some(_), Some(_), Some(_)) => refuse(
+                "--init-seed",
+                "draws nothing when both tables are given; leave it or one of them out",
+            ),
+            (Some(_), None, _) if self.dim.is_none() => refuse(
+                "--dim",
+                "is needed with --init-seed: how many columns the tables have",
+            ),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `embed.json`: what the arrays of a run are.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::embed::EmbedConfig;
+use crate::embed::tables::{EmbedTables, TableInfo};
+use crate::hash::Hash128;
+use crate::map::Map;
+use crate::shard::check_blocks;
+use crate::sink::{NpyFile, headers};
+use crate::{Dtype, Error, Result, TokenStore};
+
+/// The name of the record in a directory of embeddings.
+pub(crate) const EMBED: &str = "embed.json";
+
+/// Raised whenever a byte of the arrays could change for the same dataset and settings.
+const FORMAT_VERSION: u32 = 1;
+
+/// Everything a reader needs to know of `embeddings.npy`, `inputs.npy` and `targets.npy`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbedRecord {
+    format_version: u32,
+    dataset_id: Hash128,
+    /// `[n, seq_len, dim]`.
+    shape: [u64; 3],
+    dtype: Dtype,
+    /// How to read `embeddings.npy`, as a line of PyTorch.
+    pytorch: String,
+    stride: u64,
+    /// Windows in a batch, where a last one that is not full was left out.
+    drop_last: Option<u64>,
+    shuffle: Option<Shuffle>,
+    token_table: TableInfo,
+    position_table: Option<TableInfo>,
+    files: Vec<NpyFile>,
+}
+
+/// The order of PyTorch's `DataLoader(shuffle=True)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shuffle {
+    seed: u64,
+    epoch: u32,
+}
+
+impl EmbedRecord {
+    pub(super) fn new(
+        store: &TokenStore,
+        config: &EmbedConfig,
+        tables: &EmbedTables,
+        shape: [u64; 3],
+    ) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            dataset_id: store.manifest().dataset_id,
+            shape,
+            dtype: config.dtype,
+            pytorch: pytorch(config.dtype).to_owned(),
+            stride: config.stride,
+            drop_last: config.drop_last.then_some(config.batch_size),
+            shuffle: config.shuffle.map(|(seed, epoch)| Shuffle { seed, epoch }),
+            token_table: tables.token_info.clone(),
+            position_table: tables.position_info.clone(),
+            files: Vec::new(),
+        }
+    }
+
+    /// `[n, seq_len, dim]` of the embeddings.
+    pub fn shape(&self) -> [u64; 3] {
+        self.shape
+    }
+
+    /// Element type of the embeddings.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Bytes of the three arrays.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    pub(super) fn with_files(mut self, files: Vec<NpyFile>) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// Whether `directory` holds what this record, still without files, asks for.
+    pub(super) fn found_in(&self, directory: &Path) -> Option<Self> {
+        let found = Self::read(directory).ok()?;
+        let is_same = found.clone().with_files(Vec::new()) == *self;
+        let is_there = found.files.iter().all(|file| {
+            let metadata = std::fs::metadata(directory.join(&file.file));
+            metadata.is_ok_and(|metadata| metadata.len() == file.bytes)
+        });
+        (is_same && is_there).then_some(found)
+    }
+
+    /// Reads the record of a directory of embeddings.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where it is none of a known version.
+    fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(EMBED);
+        let map = Map::open(&path)?;
+        let record: Self = serde_json::from_slice(&map).map_err(|error| Error::Shard {
+            path: path.clone(),
+            what: format!("is not a record of embeddings: {error}"),
+        })?;
+        if record.format_version != FORMAT_VERSION {
+            return Err(Error::Shard {
+                path,
+                what: format!(
+                    "has format version {}, this program reads {FORMAT_VERSION}",
+                    record.format_version
+                ),
+            });
+        }
+        Ok(record)
+    }
+}
+
+/// `torch.bfloat16` has no NumPy type, so its bits travel as integers.
+fn pytorch(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F16 | Dtype::F32 => "torch.from_numpy(numpy.load('embeddings.npy'))",
+        Dtype::BF16 => {
+            "torch.from_numpy(numpy.load('embeddings.npy').view('<i2')).view(torch.bfloat16)"
+        }
+    }
+}
+
+/// What was checked and found whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct VerifiedEmbeddings {
+    /// Windows.
+    pub windows: u64,
+    /// Bytes of files whose hashes hold.
+    pub bytes: u64,
+    /// The dataset that they were made from.
+    pub dataset_id: Hash128,
+}
+
+/// Checks the sizes, headers and hashes of the arrays in the directory `path`.
+///
+/// # Errors
+/// [`Error::Shard`] names the first file or block that is wrong.
+pub fn verify_embeddings(path: &Path) -> Result<VerifiedEmbeddings> {
+    let record = EmbedRecord::read(path)?;
+    let headers = headers(record.shape, record.dtype);
+    let names = crate::sink::NAMES;
+    let damaged = |file: &str, what: &str| Error::Shard {
+        path: path.join(file),
+        what: what.to_owned(),
+    };
+    if !record.files.iter().map(|file| file.file.as_str()).eq(names) {
+        return Err(damaged(EMBED, "does not list the three arrays"));
+    }
+    for (file, header) in record.files.iter().zip(&headers) {
+        let map = Map::open(&path.join(&file.file))?;
+        if map.len() as u64 != file.bytes {
+            let what = format!("has {} bytes, {} are listed", map.len(), file.bytes);
+            return Err(damaged(&file.file, &what));
+        }
+        check_blocks(&map, &file.blocks)?;
+        if !map.starts_with(header) {
+            return Err(damaged(
+                &file.file,
+                "its header is not that of the record's shape",
+            ));
+        }
+    }
+    Ok(VerifiedEmbeddings {
+        windows: record.shape[0],
+        bytes: record.bytes(),
+        dataset_id: record.dataset_id,
+    })
+}

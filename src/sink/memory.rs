@@ -1,0 +1,25 @@
+//! Keeps everything in memory.
+
+use crate::sink::{Batch, Sink};
+use crate::{Element, Result, TokenId};
+
+/// Collects batches; for tests and for what fits in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemorySink {
+    /// Ids of all windows, row-major.
+    pub inputs: Vec<TokenId>,
+    /// The ids one later, row-major.
+    pub targets: Vec<TokenId>,
+    /// The embeddings as little-endian bytes, row-major.
+    pub embeddings: Vec<u8>,
+}
+
+impl Sink for MemorySink {
+    fn write<E: Element>(&mut self, batch: &Batch<'_, E>) -> Result<()> {
+        self.inputs.extend_from_slice(batch.inputs);
+        self.targets.extend_from_slice(batch.targets);
+        self.embeddings
+            .extend_from_slice(bytemuck::cast_slice(batch.embeddings));
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! Where gathered rows go.
+//!
+//! A sink takes batches in order and does with them what it likes; it does not know the tables or
+//! the tokens' meaning.
+
+mod memory;
+mod npy;
+mod stream;
+
+pub use memory::MemorySink;
+pub(crate) use npy::{NAMES, NpyFile, NpySink, headers};
+pub use stream::StreamSink;
+
+use crate::{Element, Result, TokenId};
+
+/// Windows with their targets and embeddings, in the order of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a, E> {
+    /// Ids of the windows, `[rows, seq_len]` row-major.
+    pub inputs: &'a [TokenId],
+    /// The ids one later, `[rows, seq_len]` row-major.
+    pub targets: &'a [TokenId],
+    /// Their embeddings, `[rows, seq_len, dim]` row-major.
+    pub embeddings: &'a [E],
+    /// `[rows, seq_len, dim]`.
+    pub shape: [usize; 3],
+}
+
+/// Receives batches; for users to implement.
+///
+/// ```
+/// use shardmill::{Batch, Element, Result, Sink};
+///
+/// /// Counts what passes.
+/// struct Counter(usize);
+///
+/// impl Sink for Counter {
+///     fn write<E: Element>(&mut self, batch: &Batch<'_, E>) -> Result<()> {
+///         self.0 += batch.shape[0];
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Sink {
+    /// Takes the next windows; as many as fit a buffer, not a training batch.
+    ///
+    /// # Errors
+    /// Whatever keeps the sink from taking them; the run ends with it.
+    fn write<E: Element>(&mut self, batch: &Batch<'_, E>) -> Result<()>;
+}
