@@ -12,7 +12,7 @@
 
 mod box_muller;
 mod mt19937;
-mod npy;
+pub(crate) mod npy;
 mod open;
 mod positions;
 mod safetensors;

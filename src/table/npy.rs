@@ -25,7 +25,6 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const MAX_HEADER_BYTES: usize = 1 << 16;
 
 /// `descr` of the u32 token ids in outputs.
-#[allow(dead_code, reason = "for the writers of token id outputs")]
 pub(crate) const U32_DESCR: &str = "<u4";
 
 /// `descr` of a type. NumPy has no bf16, so its bits go by the unsigned integer of their size.

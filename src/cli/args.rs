@@ -1,0 +1,346 @@
+//! What was typed.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use shardmill::{Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, Special, TokenDtype};
+
+use crate::cli::human::parse_size;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "shardmill",
+    version,
+    about = "Corpus in, token shards and input embeddings out",
+    after_help = "Examples:
+  shardmill tokenize books/ --out books.shards
+  shardmill info books.shards
+  shardmill run notes.txt --out notes --seq-len 256 --init-seed 123 --dim 256
+
+Exit codes: 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources (worth a retry),
+4 output locked by another run, 5 a check failed.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tokenize a corpus and embed its windows: the main job
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+    /// Turn a corpus into a dataset of token shards
+    #[command(after_help = TOKENIZE_HELP)]
+    Tokenize(TokenizeArgs),
+    /// Turn the windows of a dataset into input embeddings
+    #[command(after_help = EMBED_HELP)]
+    Embed(EmbedArgs),
+    /// Say what is in a dataset, and how large its embeddings would be
+    #[command(after_help = "Example:
+  shardmill info out --seq-len 1024 --dim 768 --dtype bf16")]
+    Info(InfoArgs),
+    /// Check every checksum and every invariant of a dataset
+    #[command(after_help = "Example:
+  shardmill verify out && rsync -a out/ trainer:/data/out/")]
+    Verify(VerifyArgs),
+    /// Turn the ids of a dataset back into text
+    #[command(after_help = "Examples:
+  shardmill decode out | head
+  shardmill decode out --document 3
+  shardmill decode out --tokens 1000..1256 --json")]
+    Decode(DecodeArgs),
+}
+
+const RUN_HELP: &str = "\
+The dataset is left in DIR and the embeddings in DIR/embeddings.
+
+Examples:
+  # weights as torch.manual_seed(123) and two torch.nn.Embedding would draw them
+  shardmill run story.txt --out out --seq-len 256 --stride 128 --init-seed 123 --dim 256
+  # a checkpoint's tables, in half precision
+  shardmill run books/ --out out --token-table gpt2.safetensors#wte.weight \\
+      --position-table gpt2.safetensors#wpe.weight --seq-len 1024 --stride 1024 --dtype f16";
+
+const TOKENIZE_HELP: &str = "\
+INPUT is a file, a directory (all files in it, at any depth), a glob in quotes, a FIFO, or - for
+standard input. Ids are those of tiktoken. DIR appears when it is complete.
+
+Examples:
+  shardmill tokenize books/ web.jsonl --out out
+  shardmill tokenize 'crawl/*.jsonl' --text-field body --encoding o200k_base --out out
+  zcat corpus.txt.gz | shardmill tokenize - --out out";
+
+const EMBED_HELP: &str = "\
+Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json.
+
+Examples:
+  shardmill embed out --out emb --init-seed 123 --dim 256
+  shardmill embed out --out emb --token-table wte.npy --position-table sinusoidal
+  shardmill embed out --out - --token-table wte.npy --position-table wpe.npy | ./trainer";
+
+/// `--json`, and where output goes.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Directory to make
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Replace an output made earlier
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Whether output is forced to the disk before it appears
+    #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
+    pub(crate) durability: Durability,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which corpus.
+#[derive(Debug, Args)]
+pub(crate) struct CorpusArgs {
+    /// Files, directories, globs, FIFOs, or - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<OsString>,
+    /// Format of the inputs; auto goes by extension
+    #[arg(long, default_value = "auto", value_parser = format_choice())]
+    pub(crate) input_format: InputFormat,
+}
+
+/// A format, or the choice by extension.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InputFormat(pub(crate) Option<Format>);
+
+/// How a corpus becomes tokens.
+#[derive(Debug, Args)]
+pub(crate) struct TokenizeOptions {
+    /// Encoding, by its tiktoken name
+    #[arg(long, value_name = "NAME", default_value = "gpt2")]
+    pub(crate) encoding: String,
+    /// Field of a JSON Lines record that is the document
+    #[arg(long, value_name = "FIELD", default_value = "text")]
+    pub(crate) text_field: String,
+    /// Where each document's end-of-text token goes
+    #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]
+    pub(crate) eot: Eot,
+    /// What the text of a special token becomes: text, its own id, or an error
+    #[arg(long, default_value = "text", value_parser = choice(Special::ALL, Special::name))]
+    pub(crate) special: Special,
+    /// What to do with bytes that are not UTF-8, as in Python
+    #[arg(long, default_value = "strict", value_parser = choice(InvalidUtf8::ALL, InvalidUtf8::name))]
+    pub(crate) invalid_utf8: InvalidUtf8,
+    /// Integer type of the ids; u16 only for vocabularies up to 65536
+    #[arg(long, default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
+    pub(crate) token_dtype: TokenDtype,
+    /// Bytes of corpus for each shard
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) unit_size: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizeArgs {
+    #[command(flatten)]
+    pub(crate) corpus: CorpusArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) tokenize: TokenizeOptions,
+}
+
+/// Which windows.
+#[derive(Debug, Args)]
+pub(crate) struct WindowArgs {
+    /// Tokens in a window
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) seq_len: u64,
+    /// Tokens from the start of a window to that of the next
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub(crate) stride: u64,
+}
+
+/// How windows become embeddings.
+#[derive(Debug, Args)]
+pub(crate) struct EmbedOptions {
+    #[command(flatten)]
+    pub(crate) windows: WindowArgs,
+    /// Windows in a batch
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) batch_size: u64,
+    /// Leave out a last batch that is not full
+    #[arg(long)]
+    pub(crate) drop_last: bool,
+    /// Order of PyTorch's DataLoader(shuffle=True) after torch.manual_seed(SEED)
+    #[arg(long, value_name = "SEED")]
+    pub(crate) shuffle: Option<u64>,
+    /// Which pass of that DataLoader, from 0
+    #[arg(long, value_name = "E", default_value_t = 0, requires = "shuffle")]
+    pub(crate) epoch: u32,
+    /// Token table: .npy, or .safetensors with #KEY where it holds several
+    #[arg(long, value_name = "FILE[#KEY]")]
+    pub(crate) token_table: Option<OsString>,
+    /// Position table: a file like the token table's, sinusoidal, or none
+    #[arg(long, value_name = "FILE[#KEY]|sinusoidal|none")]
+    pub(crate) position_table: Option<OsString>,
+    /// Take integer tables of 16 bits as bf16, for which .npy has no type
+    #[arg(long, value_parser = choice([Dtype::BF16], Dtype::name))]
+    pub(crate) table_dtype: Option<Dtype>,
+    /// Draw tables that are not given as PyTorch does after torch.manual_seed(SEED)
+    #[arg(long, value_name = "SEED")]
+    pub(crate) init_seed: Option<u64>,
+    /// Columns of tables that are drawn
+    #[arg(long, value_name = "N", requires = "init_seed")]
+    pub(crate) dim: Option<usize>,
+    /// Rows of the position table that is drawn [default: seq-len]
+    #[arg(long, value_name = "N", requires = "init_seed")]
+    pub(crate) context_length: Option<usize>,
+    /// Take the N-th position table drawn
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "init_seed")]
+    pub(crate) init_position_draw: u32,
+    /// Element type of the embeddings
+    #[arg(long, default_value = "f32", value_parser = choice(Dtype::ALL, Dtype::name))]
+    pub(crate) dtype: Dtype,
+    /// Vector instructions to use [default: the best there are]; the output is the same
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub(crate) simd: Option<Level>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    /// Directory of the dataset
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) embed: EmbedOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) corpus: CorpusArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten, next_help_heading = "Tokens")]
+    pub(crate) tokenize: TokenizeOptions,
+    #[command(flatten, next_help_heading = "Embeddings")]
+    pub(crate) embed: EmbedOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// Directory of the dataset
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: PathBuf,
+    #[command(flatten)]
+    pub(crate) windows: WindowArgs,
+    /// Columns of the embeddings
+    #[arg(long, value_name = "N", default_value_t = 768)]
+    pub(crate) dim: u64,
+    /// Element type of the embeddings
+    #[arg(long, default_value = "f32", value_parser = choice(Dtype::ALL, Dtype::name))]
+    pub(crate) dtype: Dtype,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Directory of the dataset, or of embeddings
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: PathBuf,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// Directory of the dataset
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: PathBuf,
+    /// Only this document, counted from 0
+    #[arg(long, value_name = "I", conflicts_with_all = ["documents", "tokens"])]
+    pub(crate) document: Option<u64>,
+    /// Only these documents, counted from 0; the end is exclusive
+    #[arg(long, value_name = "FIRST..END", value_parser = range, conflicts_with = "tokens")]
+    pub(crate) documents: Option<Range<u64>>,
+    /// Only these tokens, counted from 0 over all shards; the end is exclusive
+    #[arg(long, value_name = "FIRST..END", value_parser = range)]
+    pub(crate) tokens: Option<Range<u64>>,
+    /// Show documents' end-of-text tokens, by name
+    #[arg(long)]
+    pub(crate) keep_special: bool,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A parser that takes the names of `values` and lists them in help and errors.
+fn choice<T, const N: usize>(
+    values: [T; N],
+    name: impl Fn(T) -> &'static str + Clone + Send + Sync + 'static,
+) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(values.map(&name)).map(move |typed| {
+        let found = values.iter().copied().find(|&value| name(value) == typed);
+        // The parser lets only these names through.
+        found.unwrap_or(values[0])
+    })
+}
+
+fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
+    let names = std::iter::once("auto").chain(FORMATS.map(|(_, name, _)| name));
+    PossibleValuesParser::new(names.collect::<Vec<_>>()).map(|typed| {
+        let found = FORMATS.iter().find(|&&(_, name, _)| name == typed);
+        InputFormat(found.map(|&(format, _, _)| format))
+    })
+}
+
+fn level(typed: &str) -> Result<Level, String> {
+    let available = Level::available();
+    let names: Vec<_> = available.iter().map(ToString::to_string).collect();
+    available
+        .into_iter()
+        .find(|level| level.to_string() == typed)
+        .ok_or_else(|| format!("this CPU has {}", names.join(", ")))
+}
+
+fn range(typed: &str) -> Result<Range<u64>, String> {
+    let parsed = typed
+        .split_once("..")
+        .and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
+    parsed
+        .filter(|range| range.start <= range.end)
+        .ok_or_else(|| "a range is FIRST..END, such as 0..10".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_are_first_and_end() {
+        assert_eq!(range("3..7"), Ok(3..7));
+        for bad in ["", "3", "7..3", "..3", "a..b", "-1..2"] {
+            assert!(range(bad).is_err(), "{bad}");
+        }
+    }
+}

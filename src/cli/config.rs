@@ -1,0 +1,78 @@
+//! What will be done: the library's types, from what was typed.
+
+use anyhow::Result;
+use shardmill::{Corpus, EmbedConfig, Encoding, TokenizeConfig};
+
+use crate::cli::args::{CorpusArgs, EmbedOptions, OutputArgs, TokenizeOptions};
+use crate::cli::human;
+use crate::cli::output::summary;
+
+/// A corpus, and how it becomes tokens.
+#[derive(Debug)]
+pub(crate) struct Tokenization {
+    pub(crate) corpus: Corpus,
+    pub(crate) encoding: Encoding,
+    pub(crate) config: TokenizeConfig,
+}
+
+impl Tokenization {
+    pub(crate) fn new(
+        corpus: &CorpusArgs,
+        options: &TokenizeOptions,
+        output: &OutputArgs,
+    ) -> Result<Self> {
+        // Wrong names are said before a corpus of millions of files is listed.
+        let encoding = Encoding::by_name(&options.encoding)?;
+        let mut config = TokenizeConfig::default();
+        config.text_field.clone_from(&options.text_field);
+        config.eot = options.eot;
+        config.special = options.special;
+        config.invalid_utf8 = options.invalid_utf8;
+        config.token_dtype = options.token_dtype;
+        config.unit_size_bytes = options.unit_size;
+        config.threads = output.threads.unwrap_or(config.threads);
+        config.durability = output.durability;
+        config.overwrite = output.overwrite;
+        config.validate(&encoding)?;
+        Ok(Self {
+            corpus: Corpus::open(&corpus.inputs, corpus.input_format.0)?,
+            encoding,
+            config,
+        })
+    }
+
+    /// Says what directories held and was left out.
+    pub(crate) fn warn_of_skipped(&self) {
+        let skipped = self.corpus.skipped();
+        if skipped != shardmill::Skipped::default() {
+            summary(&format!(
+                "left out: {} and {}",
+                human::counted(skipped.hidden, "hidden entry").replace("entrys", "entries"),
+                human::counted(skipped.symlinks, "symbolic link"),
+            ));
+        }
+    }
+}
+
+/// How windows become embeddings.
+pub(crate) fn embed_config(options: &EmbedOptions, output: &OutputArgs) -> EmbedConfig {
+    let mut config = EmbedConfig::default();
+    config.seq_len = options.windows.seq_len;
+    config.stride = options.windows.stride;
+    config.batch_size = options.batch_size;
+    config.drop_last = options.drop_last;
+    config.shuffle = options.shuffle.map(|seed| (seed, options.epoch));
+    config.token_table.clone_from(&options.token_table);
+    config.position_table.clone_from(&options.position_table);
+    config.table_dtype = options.table_dtype;
+    config.init_seed = options.init_seed;
+    config.dim = options.dim;
+    config.context_length = options.context_length;
+    config.init_position_draw = options.init_position_draw;
+    config.dtype = options.dtype;
+    config.threads = output.threads.unwrap_or(config.threads);
+    config.level = options.simd.unwrap_or(config.level);
+    config.durability = output.durability;
+    config.overwrite = output.overwrite;
+    config
+}

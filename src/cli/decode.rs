@@ -1,0 +1,126 @@
+//! `shardmill decode`.
+
+use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use shardmill::{Encoding, Eot, Error, TokenStore};
+
+use crate::cli::args::DecodeArgs;
+use crate::cli::output::print_json;
+
+/// Ids decoded at a time.
+const STEP: u64 = 1 << 16;
+
+pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
+    let store = TokenStore::open(&args.dataset)?;
+    let encoding = Encoding::by_name(&store.manifest().encoding.name)?;
+    let tokens = tokens(args, &store)?;
+    if args.json {
+        let mut text = Vec::new();
+        decode(
+            &store,
+            &encoding,
+            tokens.clone(),
+            args.keep_special,
+            &mut text,
+        )?;
+        return print_json(&json!({
+            "tokens": {"start": tokens.start, "end": tokens.end},
+            "bytes": text.len(),
+            "text": String::from_utf8_lossy(&text),
+        }));
+    }
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    decode(&store, &encoding, tokens, args.keep_special, &mut stdout)?;
+    stdout.flush().context("standard output")
+}
+
+/// The tokens asked for.
+fn tokens(args: &DecodeArgs, store: &TokenStore) -> Result<Range<u64>> {
+    let all = 0..store.n_tokens();
+    let (first, last) = match (&args.document, &args.documents, &args.tokens) {
+        (Some(document), _, _) => (*document, document.saturating_add(1)),
+        (None, Some(documents), _) => (documents.start, documents.end),
+        (None, None, Some(tokens)) => {
+            return if tokens.end <= all.end {
+                Ok(tokens.clone())
+            } else {
+                Err(beyond("--tokens", tokens.end, all.end, "tokens"))
+            };
+        }
+        (None, None, None) => return Ok(all),
+    };
+    let documents = store.manifest().totals.documents;
+    if last > documents {
+        return Err(beyond("--documents", last, documents, "documents"));
+    }
+    let skip = usize::try_from(first).unwrap_or(usize::MAX);
+    let take = usize::try_from(last.saturating_sub(first)).unwrap_or(usize::MAX);
+    let mut range = store
+        .documents()
+        .skip(skip)
+        .take(take)
+        .map(|document| document.tokens);
+    let Some(begin) = range.next() else {
+        return Ok(0..0);
+    };
+    let end = range.last().map_or(begin.end, |last| last.end);
+    Ok(begin.start..end)
+}
+
+fn beyond(field: &'static str, end: u64, there: u64, what: &str) -> anyhow::Error {
+    Error::Config {
+        field,
+        what: format!("{end} is beyond the {there} {what} that there are"),
+    }
+    .into()
+}
+
+/// Writes the text of `tokens`, without the end-of-text tokens of documents unless asked to.
+fn decode(
+    store: &TokenStore,
+    encoding: &Encoding,
+    tokens: Range<u64>,
+    keep_special: bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    if keep_special || store.manifest().settings.eot == Eot::None {
+        return decode_all(store, encoding, tokens, out);
+    }
+    let eot = store.manifest().settings.eot;
+    let documents = store
+        .documents()
+        .skip_while(|document| document.tokens.end <= tokens.start)
+        .take_while(|document| document.tokens.start < tokens.end);
+    for document in documents {
+        let text = match eot {
+            Eot::Before => document.tokens.start + 1..document.tokens.end,
+            _ => document.tokens.start..document.tokens.end.saturating_sub(1),
+        };
+        let text = text.start.max(tokens.start)..text.end.min(tokens.end);
+        decode_all(store, encoding, text, out)?;
+    }
+    Ok(())
+}
+
+/// Writes the bytes of every token.
+fn decode_all(
+    store: &TokenStore,
+    encoding: &Encoding,
+    tokens: Range<u64>,
+    out: &mut impl Write,
+) -> Result<()> {
+    let mut ids = Vec::new();
+    let mut start = tokens.start;
+    while start < tokens.end {
+        let take = STEP.min(tokens.end - start);
+        ids.resize(usize::try_from(take)?, 0);
+        store.read(start, &mut ids)?;
+        out.write_all(&encoding.decode_bytes(&ids)?)
+            .context("standard output")?;
+        start += take;
+    }
+    Ok(())
+}

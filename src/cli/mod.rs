@@ -1,0 +1,40 @@
+//! What a person types and sees: the only room that prints.
+//!
+//! `args` is what was typed, `config` turns it into what the library takes; one file per command
+//! does the work and says what came of it.
+
+mod args;
+mod config;
+mod decode;
+mod embed;
+mod exit;
+mod human;
+mod info;
+mod output;
+mod progress;
+mod run;
+mod tokenize;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let outcome = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Tokenize(args) => tokenize::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Decode(args) => decode::run(args),
+    };
+    exit::code(outcome)
+}

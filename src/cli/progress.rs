@@ -1,0 +1,76 @@
+//! A progress bar on standard error, where that is a terminal.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use shardmill::Stats;
+
+/// How often the display follows the work.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows a run's [`Stats`] until it is dropped.
+pub(crate) struct Progress {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Begins to show `stats` behind the word `what`.
+    pub(crate) fn show(what: &'static str, stats: &Arc<Stats>) -> Self {
+        let bar = ProgressBar::new(0).with_message(what);
+        if bar.is_hidden() {
+            return Self {
+                stop: None,
+                thread: None,
+            };
+        }
+        let (stop, stopped) = channel();
+        let stats = Arc::clone(stats);
+        let thread = std::thread::spawn(move || {
+            let mut total = None;
+            while stopped
+                .recv_timeout(TICK)
+                .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+            {
+                if total != Some(stats.total()) {
+                    total = Some(stats.total());
+                    bar.set_style(style(stats.total()));
+                    bar.set_length(stats.total());
+                    bar.reset();
+                }
+                bar.set_position(stats.done());
+            }
+            bar.finish_and_clear();
+        });
+        Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+fn style(total: u64) -> ProgressStyle {
+    let template = if total == 0 {
+        "{msg} {spinner} {decimal_bytes} {decimal_bytes_per_sec}"
+    } else {
+        "{msg} [{wide_bar}] {percent}% {decimal_bytes}/{decimal_total_bytes} \
+         {decimal_bytes_per_sec}, {eta} left"
+    };
+    // The templates are constants that a terminal test shows.
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // The display never panics; if it did, the work is done all the same.
+            let _ = thread.join();
+        }
+    }
+}

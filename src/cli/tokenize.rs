@@ -1,0 +1,79 @@
+//! `shardmill tokenize`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use shardmill::{Outcome, Stats, tokenize};
+
+use crate::cli::args::TokenizeArgs;
+use crate::cli::config::Tokenization;
+use crate::cli::human;
+use crate::cli::output::{pace, print_json, run_info, summary};
+use crate::cli::progress::Progress;
+
+pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
+    let job = Tokenization::new(&args.corpus, &args.tokenize, &args.output)?;
+    let out = &args.output.out;
+    let stats = Arc::new(Stats::default());
+    let progress = Progress::show("tokenize", &stats);
+    let done = tokenize(
+        &job.corpus,
+        &job.encoding,
+        &job.config,
+        out,
+        &run_info(out),
+        &stats,
+    );
+    drop(progress);
+    let done = done?;
+    if args.output.json {
+        print_json(&describe(out, &done))?;
+    }
+    summary(&line(out, &done));
+    job.warn_of_skipped();
+    Ok(())
+}
+
+/// What was made, for `--json`.
+pub(crate) fn describe(out: &Path, done: &Outcome) -> Value {
+    let manifest = &done.manifest;
+    json!({
+        "out": out.to_string_lossy(),
+        "was_there": done.was_there,
+        "dataset_id": manifest.dataset_id,
+        "encoding": manifest.encoding.name,
+        "n_vocab": manifest.encoding.n_vocab,
+        "sources": manifest.sources.len(),
+        "shards": manifest.shards.len(),
+        "totals": manifest.totals,
+        "seconds": done.time.as_secs_f64(),
+    })
+}
+
+/// What was made, for people.
+pub(crate) fn line(out: &Path, done: &Outcome) -> String {
+    let manifest = &done.manifest;
+    let totals = &manifest.totals;
+    let what = format!(
+        "{}: {}, {}, {} from {}",
+        out.display(),
+        human::counted(totals.tokens, "token"),
+        human::counted(manifest.shards.len() as u64, "shard"),
+        human::counted(totals.documents, "document"),
+        human::bytes(totals.source_bytes),
+    );
+    let invalid = match totals.invalid_sequences {
+        0 => String::new(),
+        n => format!(", {} of invalid UTF-8", human::counted(n, "sequence")),
+    };
+    if done.was_there {
+        format!("{what}{invalid}; was there already, left as it is")
+    } else {
+        format!(
+            "{what}{invalid} in {}",
+            pace(totals.source_bytes, done.time)
+        )
+    }
+}

@@ -1,0 +1,65 @@
+//! `shardmill verify`.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::json;
+use shardmill::{EMBEDDINGS, verify, verify_embeddings};
+
+use crate::cli::args::VerifyArgs;
+use crate::cli::exit::CheckFailed;
+use crate::cli::human;
+use crate::cli::output::{pace, print_json, summary};
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
+    let started = Instant::now();
+    let dir = &args.dataset;
+    let is_embeddings = dir.join("embed.json").is_file();
+    let dataset = if is_embeddings {
+        None
+    } else {
+        Some(verify(dir).map_err(CheckFailed)?)
+    };
+    let embeddings = if is_embeddings {
+        Some(dir.clone())
+    } else {
+        Some(dir.join(EMBEDDINGS)).filter(|inside| inside.exists())
+    };
+    let embeddings = embeddings
+        .map(|dir| verify_embeddings(&dir).map_err(CheckFailed))
+        .transpose()?;
+    let time = started.elapsed();
+    if args.json {
+        print_json(&json!({
+            "is_whole": true,
+            "dataset": dataset,
+            "embeddings": embeddings,
+            "seconds": time.as_secs_f64(),
+        }))?;
+    }
+    let mut bytes = 0;
+    let mut parts = Vec::new();
+    if let Some(dataset) = dataset {
+        bytes += dataset.bytes;
+        parts.push(format!(
+            "{}, {}, {}",
+            human::counted(dataset.tokens, "token"),
+            human::counted(dataset.shards, "shard"),
+            human::counted(dataset.documents, "document"),
+        ));
+    }
+    if let Some(embeddings) = embeddings {
+        bytes += embeddings.bytes;
+        parts.push(format!(
+            "embeddings of {}",
+            human::counted(embeddings.windows, "window")
+        ));
+    }
+    summary(&format!(
+        "{}: whole: {} checked in {}",
+        dir.display(),
+        parts.join(" and "),
+        pace(bytes, time)
+    ));
+    Ok(())
+}
