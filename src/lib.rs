@@ -1,4 +1,53 @@
 //! Corpus in, token shards and input embeddings out, at memory speed.
+//!
+//! Text corpora are memory-mapped and tokenized in parallel, exactly as tiktoken would, into flat
+//! `u32` shard files. Windows of those tokens are then looked up in a token table, a position
+//! table is added, and the sum is rounded once into `f16`, `bf16` or `f32` buffers, bit for bit
+//! as PyTorch's `torch.nn.Embedding` would.
+//!
+//! ```text
+//! Corpus ── Sources ── documents ── chunks ── ids ── shards + .docs + manifest.json
+//!  files,    in order   text, JSON   1 MiB,                       │
+//!  globs,               Lines        parallel                 TokenStore
+//!  stdin                                                          │
+//!                                                              Windows, Order
+//!                                                                 │ ids
+//!            Sink ── Batch [rows, seq_len, dim] ── Gatherer ──────┘
+//!            .npy,                                    │
+//!            stdout                       Table (token) + Table (position)
+//! ```
+//!
+//! The short way is [`run`]: a corpus to a dataset with its embeddings. Its two halves are
+//! [`tokenize`] and [`embed`]. A trainer that embeds on its own reads a dataset through
+//! [`TokenStore`] and [`Windows`]; one that has ids of its own uses [`Gatherer`] alone:
+//!
+//! ```
+//! use shardmill::{Encoding, Gatherer, InitialTables, Windows};
+//!
+//! let encoding = Encoding::by_name("gpt2")?;
+//! let ids = encoding.encode_ordinary("In the heart of the city stood the old library.")?;
+//!
+//! // torch.manual_seed(123); Embedding(50257, 8); Embedding(4, 8)
+//! let (token, position) = InitialTables::new(123, 50257, 8, 4).tables()?;
+//! let gatherer = Gatherer::new(token, Some(position))?;
+//!
+//! let windows = Windows::new(ids.len() as u64, 4, 2)?;
+//! let mut embeddings = vec![0.0_f32; 4 * 8];
+//! for i in 0..windows.len() {
+//!     let start = windows.start(i) as usize;
+//!     gatherer.gather_into(&ids[start..start + 4], 4, &mut embeddings)?;
+//! }
+//! # Ok::<(), shardmill::Error>(())
+//! ```
+//!
+//! What holds everywhere:
+//!
+//! - Ids equal tiktoken's; initial weights, shuffles, sums and roundings equal PyTorch's, bit for
+//!   bit.
+//! - Output depends on the inputs and the settings alone: not on threads, chunk sizes, CPU or
+//!   machine.
+//! - Output becomes visible when it is complete, by one rename.
+//! - Errors are values of [`Error`]: one line that says what, which file, which byte or line.
 
 mod corpus;
 mod document;

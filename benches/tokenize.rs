@@ -1,0 +1,102 @@
+//! Text -> ids on one thread, and file -> dataset on all.
+//!
+//! `first` encodes with an encoding that has seen no text, `warm` with one that has seen this.
+//! Ids are checked against tiktoken-rs before anything is timed.
+
+mod common;
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use shardmill::{Corpus, Encoding, Stats, TokenizeConfig, tokenize};
+
+fn encode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("encode");
+    group.sample_size(10);
+    for (name, oracle) in [
+        ("gpt2", tiktoken_rs::r50k_base()),
+        ("cl100k_base", tiktoken_rs::cl100k_base()),
+        ("o200k_base", tiktoken_rs::o200k_base()),
+    ] {
+        let oracle = oracle.expect("the vocabulary comes with the crate");
+        for (corpus, file) in common::CORPORA {
+            let text = common::text(file);
+            let encoding = || Encoding::by_name(name).expect("a built-in encoding");
+            let encode = |encoding: &Encoding| encoding.encode_ordinary(&text).expect("encodes");
+            let warm = encoding();
+            assert_eq!(encode(&warm), oracle.encode_ordinary(&text), "{name} {corpus}");
+
+            group.throughput(Throughput::Bytes(text.len() as u64));
+            group.bench_function(format!("{name}/{corpus}/first"), |bencher| {
+                bencher.iter_batched(
+                    encoding,
+                    |encoding| black_box(encode(&encoding)),
+                    BatchSize::PerIteration,
+                );
+            });
+            group.bench_function(format!("{name}/{corpus}/warm"), |bencher| {
+                bencher.iter(|| black_box(encode(&warm)));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn dataset(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("dataset");
+    group.sample_size(10);
+    let corpus = Corpus::open(&[fixtures().into()], None).expect("fixtures are there");
+    let encoding = Encoding::by_name("gpt2").expect("a built-in encoding");
+    let oracle = tiktoken_rs::r50k_base().expect("the vocabulary comes with the crate");
+    let documents = corpus.len() as u64;
+    let mut expected = documents;
+    for path in walk(&fixtures()) {
+        let text = std::fs::read_to_string(path).expect("fixtures are UTF-8");
+        expected += oracle.encode_ordinary(&text).len() as u64;
+    }
+
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    group.throughput(Throughput::Bytes(corpus.total_bytes()));
+    for threads in [1, 2] {
+        let mut config = TokenizeConfig::default();
+        config.threads = threads;
+        config.overwrite = true;
+        let mut count = 0;
+        group.bench_function(format!("gpt2/fixtures/threads-{threads}"), |bencher| {
+            bencher.iter_batched(
+                || {
+                    count += 1;
+                    dir.path().join(format!("out-{threads}-{count}"))
+                },
+                |out| {
+                    let run = serde_json::Value::Null;
+                    let stats = Stats::default();
+                    let done = tokenize(&corpus, &encoding, &config, &out, &run, &stats);
+                    let totals = done.expect("tokenizes").manifest.totals;
+                    assert_eq!((totals.tokens, totals.documents), (expected, documents));
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/text")
+}
+
+/// All files below `directory`.
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("fixtures are there");
+    entries
+        .flat_map(|entry| {
+            let path = entry.expect("fixtures can be listed").path();
+            if path.is_dir() { walk(&path) } else { vec![path] }
+        })
+        .collect()
+}
+
+criterion_group!(benches, encode, dataset);
+criterion_main!(benches);
