@@ -1,0 +1,150 @@
+//! Text -> pretokens: the split patterns of the encodings, written out by hand.
+//!
+//! A [`Scheme`] is a pattern family. Its `advance` says where the pretoken that begins at a byte
+//! ends; it is the specification, argued branch by branch against the pattern in each family's
+//! file, and looks at nothing before that byte, as none of the patterns looks behind. This room
+//! knows characters only: no vocabulary, no files.
+
+mod cl100k;
+mod o200k;
+mod r50k;
+#[cfg(test)]
+mod tests;
+mod unicode;
+
+use unicode::{Class, class_of};
+
+pub(crate) use cl100k::Cl100k;
+pub(crate) use o200k::O200k;
+pub(crate) use r50k::R50k;
+
+/// A family of split patterns.
+pub(crate) trait Scheme {
+    /// Where the pretoken that begins at byte `at` of `text` ends; `at` is a character boundary
+    /// below the length.
+    fn advance(text: &[u8], at: usize) -> usize;
+}
+
+/// A character of UTF-8 text: its class and its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Char {
+    class: Class,
+    len: usize,
+}
+
+/// The classes of ASCII.
+static ASCII: [Class; 128] = {
+    let mut classes = [Class::Other; 128];
+    let mut at = 0;
+    while at < 128 {
+        classes[at] = match at as u8 {
+            b'A'..=b'Z' => Class::Upper,
+            b'a'..=b'z' => Class::Lower,
+            b'0'..=b'9' => Class::Number,
+            b'\r' | b'\n' => Class::Newline,
+            b'\t' | 0x0b | 0x0c | b' ' => Class::Space,
+            _ => Class::Other,
+        };
+        at += 1;
+    }
+    classes
+};
+
+/// The character at byte `at`, if the text goes that far.
+///
+/// The text is UTF-8, so a lead byte is followed by its continuation bytes.
+#[inline(always)]
+fn char_at(text: &[u8], at: usize) -> Option<Char> {
+    let first = *text.get(at)?;
+    if first < 0x80 {
+        return Some(Char {
+            class: ASCII[first as usize],
+            len: 1,
+        });
+    }
+    let rest = |index: usize| u32::from(text.get(at + index).copied().unwrap_or(0) & 0x3f);
+    let (code_point, len) = match first {
+        0..0xe0 => ((u32::from(first) & 0x1f) << 6 | rest(1), 2),
+        0xe0..0xf0 => ((u32::from(first) & 0x0f) << 12 | rest(1) << 6 | rest(2), 3),
+        _ => (
+            (u32::from(first) & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3),
+            4,
+        ),
+    };
+    Some(Char {
+        class: class_of(code_point.min(0x10_ffff)),
+        len,
+    })
+}
+
+/// The end of the run of characters from byte `at` on whose class `is_in` takes.
+#[inline(always)]
+fn run(text: &[u8], mut at: usize, is_in: impl Fn(Class) -> bool) -> usize {
+    while let Some(char) = char_at(text, at)
+        && is_in(char.class)
+    {
+        at += char.len;
+    }
+    at
+}
+
+/// A run of white space.
+struct Spaces {
+    end: usize,
+    /// Where its last character begins.
+    last: usize,
+    /// Behind its last CR or LF, if it has one.
+    newline_end: Option<usize>,
+}
+
+/// The run of white space that begins at byte `at`, where there is at least one.
+fn spaces(text: &[u8], at: usize) -> Spaces {
+    let mut spaces = Spaces {
+        end: at,
+        last: at,
+        newline_end: None,
+    };
+    while let Some(char) = char_at(text, spaces.end)
+        && char.class.is_space()
+    {
+        spaces.last = spaces.end;
+        spaces.end += char.len;
+        if char.class == Class::Newline {
+            spaces.newline_end = Some(spaces.end);
+        }
+    }
+    spaces
+}
+
+impl Spaces {
+    /// `\s+(?!\S)`, else `\s`, for a run at `at` that does not reach the end of the text: all but
+    /// the last character, which goes with what follows, or that one if it is alone.
+    fn before_last(&self, at: usize) -> usize {
+        if self.last > at { self.last } else { self.end }
+    }
+}
+
+/// The end of `'s`, `'d`, `'m`, `'t`, `'ll`, `'ve` or `'re` at byte `at`, in lower case.
+fn contraction(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at..).and_then(|rest| rest.strip_prefix(b"'"))?;
+    match rest {
+        [b's' | b'd' | b'm' | b't', ..] => Some(at + 2),
+        [b'l', b'l', ..] | [b'v', b'e', ..] | [b'r', b'e', ..] => Some(at + 3),
+        _ => None,
+    }
+}
+
+/// As [`contraction`], in any case: `(?i:...)` folds U+017F (long s) to `s`, and nothing else
+/// outside of ASCII to a letter of these.
+fn contraction_in_any_case(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at..).and_then(|rest| rest.strip_prefix(b"'"))?;
+    if rest.starts_with("\u{17f}".as_bytes()) {
+        return Some(at + 3);
+    }
+    let lower = |index: usize| rest.get(index).map(u8::to_ascii_lowercase);
+    match (lower(0), lower(1)) {
+        (Some(b's' | b'd' | b'm' | b't'), _) => Some(at + 2),
+        (Some(b'l'), Some(b'l')) | (Some(b'v' | b'r'), Some(b'e')) => Some(at + 3),
+        _ => None,
+    }
+}

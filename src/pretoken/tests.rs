@@ -1,0 +1,148 @@
+//! The schemes against their patterns, run by the regex engine that tiktoken uses.
+
+use fancy_regex::Regex;
+use proptest::prelude::*;
+use rayon::prelude::*;
+
+use super::{Cl100k, O200k, R50k, Scheme};
+
+const R50K: &str =
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s";
+const CL100K: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
+
+/// Compares the pretokens of a scheme with the matches of its pattern.
+struct Check {
+    regex: Regex,
+    advance: fn(&[u8], usize) -> usize,
+}
+
+fn checks() -> [Check; 3] {
+    let check = |pattern, advance| Check {
+        regex: Regex::new(pattern).unwrap(),
+        advance,
+    };
+    [
+        check(R50K, R50k::advance as fn(&[u8], usize) -> usize),
+        check(CL100K, Cl100k::advance),
+        check(tiktoken_rs::O200K_BASE_PAT_STR, O200k::advance),
+    ]
+}
+
+impl Check {
+    fn run(&self, text: &str) {
+        let expected: Vec<&str> = self
+            .regex
+            .find_iter(text)
+            .map(|found| found.unwrap().as_str())
+            .collect();
+        let mut at = 0;
+        for expected in &expected {
+            let end = (self.advance)(text.as_bytes(), at);
+            assert_eq!(text.get(at..end), Some(*expected), "in {text:?} at {at}");
+            at = end;
+        }
+        assert_eq!(at, text.len(), "in {text:?}");
+    }
+}
+
+/// One of each kind that some pattern treats in its own way.
+const ALPHABET: [&str; 22] = [
+    "a", "s", "l", "e", "A", "S", "\u{1c5}", "日", "\u{2b0}", "\u{301}", "1", " ", "\t", "\n",
+    "\r", "\u{a0}", "\u{3000}", "'", "/", "!", "\u{17f}", "—",
+];
+
+#[test]
+fn every_string_of_up_to_four_kinds_splits_as_the_pattern_says() {
+    let checks = checks();
+    for check in &checks {
+        check.run("");
+    }
+    ALPHABET.par_iter().for_each(|first| {
+        let mut strings = vec![(*first).to_owned()];
+        for _ in 0..4 {
+            for check in &checks {
+                strings.iter().for_each(|text| check.run(text));
+            }
+            strings = strings
+                .iter()
+                .flat_map(|text| ALPHABET.map(|next| format!("{text}{next}")))
+                .collect();
+            if strings[0].chars().count() > 4 {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn every_character_splits_as_the_pattern_says_wherever_it_stands() {
+    let checks = checks();
+    (0..0x11_0000_u32).into_par_iter().for_each(|code_point| {
+        if let Some(c) = char::from_u32(code_point) {
+            let text = format!("{c}a{c}A{c}1{c} {c}\n{c}'{c}s'{c}{c}!{c}");
+            for check in &checks {
+                check.run(&text);
+            }
+        }
+    });
+}
+
+#[test]
+fn known_hard_cases_split_as_the_pattern_says() {
+    for text in [
+        "\n\n  ",
+        "\n\n  x",
+        "'\u{17f}t",
+        "it's's",
+        "don'tcha",
+        "'lL",
+        "x'lLy",
+        ".\n/.b",
+        ".\n/\n",
+        "日本語ABC.",
+        "日本語Abc",
+        "Aあb",
+        "aあB",
+        " ❤\u{fe0f}",
+        "a❤\u{fe0f}b",
+        "\u{301}AB.",
+        "—hello",
+        "——hello",
+        "S\n\u{2028}          \n",
+        "\u{1c}\u{1f}a",
+        "a \r\n\r\n  b",
+        "  \r\n",
+        "!\r\n \n",
+        "ABCdef's",
+        "1234567",
+        "①②③④",
+        "\u{0}\u{0}",
+        "ÀÉ",
+        "Ünïcödé'S x",
+    ] {
+        for check in &checks() {
+            check.run(text);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn strings_of_hard_characters_split_as_the_pattern_says(
+        parts in prop::collection::vec(prop::sample::select(ALPHABET.to_vec()), 0..60)
+    ) {
+        let text = parts.concat();
+        for check in &checks() {
+            check.run(&text);
+        }
+    }
+
+    #[test]
+    fn any_text_splits_as_the_pattern_says(text in "\\PC{0,80}") {
+        for check in &checks() {
+            check.run(&text);
+        }
+    }
+}
