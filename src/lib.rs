@@ -25,7 +25,7 @@
 //! use shardmill::{Encoding, Gatherer, InitialTables, Windows};
 //!
 //! let encoding = Encoding::by_name("gpt2")?;
-//! let ids = encoding.encode_ordinary("In the heart of the city stood the old library.")?;
+//! let ids = encoding.encode_ordinary("In the heart of the city stood the old library.");
 //!
 //! // torch.manual_seed(123); Embedding(50257, 8); Embedding(4, 8)
 //! let (token, position) = InitialTables::new(123, 50257, 8, 4).tables()?;
@@ -49,6 +49,7 @@
 //! - Output becomes visible when it is complete, by one rename.
 //! - Errors are values of [`Error`]: one line that says what, which file, which byte or line.
 
+mod bpe;
 mod corpus;
 mod document;
 mod dtype;
@@ -59,6 +60,7 @@ mod gather;
 mod hash;
 mod map;
 mod pipeline;
+mod pretoken;
 mod shard;
 mod simd;
 mod sink;

@@ -1,9 +1,9 @@
 //! The encodings that come with shardmill: one row each.
 
-use tiktoken_rs::CoreBPE;
+use std::sync::LazyLock;
 
+use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary};
 use crate::encoding::TokenId;
-use crate::{Error, Result};
 
 /// What defines a built-in encoding, as in tiktoken's `openai_public.py`.
 #[derive(Debug)]
@@ -11,15 +11,30 @@ pub(super) struct Builtin {
     pub(super) name: &'static str,
     pub(super) n_vocab: u32,
     pub(super) end_of_text: TokenId,
-    pub(super) pattern: &'static str,
+    pub(super) pattern: Pattern,
     special: &'static [(&'static str, TokenId)],
     /// Ids of which each has the special token `<|reserved_ID|>`.
     reserved: std::ops::Range<TokenId>,
-    vocabulary: fn() -> Vocabulary,
+    vocabulary: &'static LazyLock<Vocabulary>,
 }
 
-/// The way in which tiktoken-rs hands out a vocabulary.
-type Vocabulary = std::result::Result<CoreBPE, Box<dyn std::error::Error + Send + Sync>>;
+/// A family of split patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pattern {
+    R50k,
+    Cl100k,
+    O200k,
+}
+
+impl Pattern {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::R50k => "r50k",
+            Self::Cl100k => "cl100k",
+            Self::O200k => "o200k",
+        }
+    }
+}
 
 const ENDOFTEXT: &str = "<|endoftext|>";
 const ENDOFPROMPT: &str = "<|endofprompt|>";
@@ -30,10 +45,10 @@ const fn r50k(name: &'static str) -> Builtin {
         name,
         n_vocab: 50_257,
         end_of_text: 50_256,
-        pattern: "r50k",
+        pattern: Pattern::R50k,
         special: &[(ENDOFTEXT, 50_256)],
         reserved: 0..0,
-        vocabulary: || Ok(tiktoken_rs::r50k_base()?),
+        vocabulary: &R50K,
     }
 }
 
@@ -43,7 +58,7 @@ const ENCODINGS: [Builtin; 7] = [
     Builtin {
         name: "p50k_base",
         n_vocab: 50_281,
-        vocabulary: || Ok(tiktoken_rs::p50k_base()?),
+        vocabulary: &P50K,
         ..r50k("p50k_base")
     },
     Builtin {
@@ -55,14 +70,14 @@ const ENCODINGS: [Builtin; 7] = [
             (FIM[1], 50_282),
             (FIM[2], 50_283),
         ],
-        vocabulary: || Ok(tiktoken_rs::p50k_edit()?),
+        vocabulary: &P50K,
         ..r50k("p50k_edit")
     },
     Builtin {
         name: "cl100k_base",
         n_vocab: 100_277,
         end_of_text: 100_257,
-        pattern: "cl100k",
+        pattern: Pattern::Cl100k,
         special: &[
             (ENDOFTEXT, 100_257),
             (FIM[0], 100_258),
@@ -71,22 +86,22 @@ const ENCODINGS: [Builtin; 7] = [
             (ENDOFPROMPT, 100_276),
         ],
         reserved: 0..0,
-        vocabulary: || Ok(tiktoken_rs::cl100k_base()?),
+        vocabulary: &CL100K,
     },
     Builtin {
         name: "o200k_base",
         n_vocab: 200_019,
         end_of_text: 199_999,
-        pattern: "o200k",
+        pattern: Pattern::O200k,
         special: &[(ENDOFTEXT, 199_999), (ENDOFPROMPT, 200_018)],
         reserved: 0..0,
-        vocabulary: || Ok(tiktoken_rs::o200k_base()?),
+        vocabulary: &O200K,
     },
     Builtin {
         name: "o200k_harmony",
         n_vocab: 201_088,
         end_of_text: 199_999,
-        pattern: "o200k",
+        pattern: Pattern::O200k,
         // tiktoken gives 200018 two names, tiktoken-rs only the reserved one.
         special: &[
             ("<|startoftext|>", 199_998),
@@ -107,7 +122,7 @@ const ENCODINGS: [Builtin; 7] = [
             (ENDOFPROMPT, 200_018),
         ],
         reserved: 200_013..201_088,
-        vocabulary: || Ok(tiktoken_rs::o200k_harmony()?),
+        vocabulary: &O200K,
     },
 ];
 
@@ -129,11 +144,8 @@ pub(super) fn find(name: &str) -> Option<&'static Builtin> {
 }
 
 impl Builtin {
-    pub(super) fn load(&self) -> Result<CoreBPE> {
-        (self.vocabulary)().map_err(|source| Error::Config {
-            field: "--encoding",
-            what: format!("cannot load {}: {source}", self.name),
-        })
+    pub(super) fn vocabulary(&self) -> &'static Vocabulary {
+        self.vocabulary
     }
 
     /// Names and ids; where an id has two names, the one to decode it to comes first.

@@ -5,15 +5,15 @@
 
 mod builtin;
 mod special;
-mod vocab;
 
-use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tiktoken_rs::CoreBPE;
-
+use crate::bpe::Encoder;
 use crate::hash::{Hash128, Hasher128};
+use crate::pretoken::{Cl100k, O200k, R50k};
 use crate::{Error, Result};
+
+use builtin::Pattern;
 
 pub use builtin::BUILTIN_NAMES;
 pub use special::Special;
@@ -27,7 +27,7 @@ pub type TokenId = u32;
 /// use shardmill::Encoding;
 ///
 /// let gpt2 = Encoding::by_name("gpt2")?;
-/// let ids = gpt2.encode_ordinary("Every effort moves you")?;
+/// let ids = gpt2.encode_ordinary("Every effort moves you");
 /// assert_eq!(ids, [6109, 3626, 6100, 345]);
 /// assert_eq!(gpt2.decode_bytes(&ids)?, b"Every effort moves you");
 /// # Ok::<(), shardmill::Error>(())
@@ -35,10 +35,9 @@ pub type TokenId = u32;
 #[derive(Clone)]
 pub struct Encoding {
     builtin: &'static builtin::Builtin,
-    bpe: Arc<CoreBPE>,
     special: Arc<special::SpecialTokens>,
-    /// Read back on first use: encoding does without.
-    vocab: Arc<OnceLock<vocab::Vocab>>,
+    /// Encoders that are not in use, with what they remember.
+    spare: Arc<Mutex<Vec<Encoder>>>,
 }
 
 impl std::fmt::Debug for Encoding {
@@ -47,34 +46,21 @@ impl std::fmt::Debug for Encoding {
     }
 }
 
-/// Text that the engine could not split: where the piece given to it begins.
+/// A special token in a text that must not have one.
 #[derive(Clone, Debug)]
-pub(crate) struct Unencodable {
+pub(crate) struct SpecialFound {
     /// Byte offset in the text given.
     pub(crate) offset: usize,
-    pub(crate) why: Refusal,
+    name: String,
 }
 
-/// Why a text was not encoded.
-#[derive(Clone, Debug)]
-pub(crate) enum Refusal {
-    /// It contains this special token and [`Special::Error`] was asked for.
-    SpecialToken(String),
-    /// A run of characters overflows the stack of the regex engine.
-    Engine,
-}
-
-impl Unencodable {
+impl SpecialFound {
     /// What is wrong and what to do, for an error line.
     pub(crate) fn message(&self) -> String {
-        match &self.why {
-            Refusal::SpecialToken(name) => format!(
-                "special token {name} in the text; use --special text or encode to accept it"
-            ),
-            Refusal::Engine => "the text from here has a run of one kind of character that is too \
-                                long for the tokenizer; break it with a line end or a space"
-                .to_owned(),
-        }
+        format!(
+            "special token {} in the text; use --special text or encode to accept it",
+            self.name
+        )
     }
 }
 
@@ -88,13 +74,11 @@ impl Encoding {
             name: name.to_owned(),
             known: BUILTIN_NAMES.join(", "),
         })?;
-        let bpe = builtin.load()?;
         let special = special::SpecialTokens::new(builtin.special_tokens());
         Ok(Self {
             builtin,
-            bpe: Arc::new(bpe),
             special: Arc::new(special),
-            vocab: Arc::default(),
+            spare: Arc::default(),
         })
     }
 
@@ -115,7 +99,7 @@ impl Encoding {
 
     /// The split pattern's family: `r50k`, `cl100k` or `o200k`.
     pub fn pattern(&self) -> &'static str {
-        self.builtin.pattern
+        self.builtin.pattern.name()
     }
 
     /// The special tokens with their ids, by id.
@@ -123,14 +107,13 @@ impl Encoding {
         self.special.iter()
     }
 
-    fn vocab(&self) -> &vocab::Vocab {
-        self.vocab
-            .get_or_init(|| vocab::Vocab::new(&self.bpe, &self.special, self.n_vocab()))
-    }
-
     /// The bytes of one token, or `None` where no token has that id.
     pub fn token_bytes(&self, id: TokenId) -> Option<&[u8]> {
-        self.vocab().get(id)
+        let bytes = match self.special.name_of(id) {
+            Some(name) => name.as_bytes(),
+            None => self.builtin.vocabulary().token(id),
+        };
+        Some(bytes).filter(|bytes| !bytes.is_empty())
     }
 
     /// Hash of the vocabulary: every id in use, in order, with the length of its bytes (both as
@@ -148,75 +131,80 @@ impl Encoding {
     }
 
     /// Ids of `text`, special tokens taken as ordinary text: tiktoken's `encode_ordinary`.
-    ///
-    /// # Errors
-    /// [`Error::Config`] where a run of one kind of character is too long for the engine.
-    pub fn encode_ordinary(&self, text: &str) -> Result<Vec<TokenId>> {
-        self.encode(text, Special::Text)
+    pub fn encode_ordinary(&self, text: &str) -> Vec<TokenId> {
+        let mut ids = Vec::new();
+        let mut encoder = self.encoder();
+        self.encode_segment(&mut encoder, text, &mut ids);
+        self.put_back(encoder);
+        ids
     }
 
     /// Ids of `text`, with special tokens treated as `special` says.
     ///
     /// # Errors
-    /// [`Error::Config`] where [`Special::Error`] finds a special token, or a run of one kind of
-    /// character is too long for the engine.
+    /// [`Error::Config`] where [`Special::Error`] finds a special token.
     pub fn encode(&self, text: &str, special: Special) -> Result<Vec<TokenId>> {
         let mut ids = Vec::new();
-        self.encode_into(text, special, &mut ids)
-            .map_err(|refused| Error::Config {
-                field: "text",
-                what: format!("byte {}: {}", refused.offset, refused.message()),
-            })?;
+        let mut encoder = self.encoder();
+        let done = self.encode_into(&mut encoder, text, special, &mut ids);
+        self.put_back(encoder);
+        done.map_err(|found| Error::Config {
+            field: "text",
+            what: format!("byte {}: {}", found.offset, found.message()),
+        })?;
         Ok(ids)
     }
 
-    /// Appends the ids of `text` to `ids`.
+    /// An encoder for one thread; one that has been put back remembers what it has seen.
+    pub(crate) fn encoder(&self) -> Encoder {
+        let spare = self
+            .spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        spare.unwrap_or_else(|| Encoder::new(self.builtin.vocabulary()))
+    }
+
+    /// Keeps an encoder for whoever asks next.
+    pub(crate) fn put_back(&self, encoder: Encoder) {
+        self.spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(encoder);
+    }
+
+    /// Appends the ids of `text` to `ids`; `encoder` is one of this encoding's.
     pub(crate) fn encode_into(
         &self,
+        encoder: &mut Encoder,
         text: &str,
         special: Special,
         ids: &mut Vec<TokenId>,
-    ) -> std::result::Result<(), Unencodable> {
+    ) -> std::result::Result<(), SpecialFound> {
         let mut from = 0;
         if special != Special::Text {
             while let Some((at, name, id)) = self.special.find(text, from) {
                 if special == Special::Error {
-                    return Err(Unencodable {
+                    return Err(SpecialFound {
                         offset: at,
-                        why: Refusal::SpecialToken(name.to_owned()),
+                        name: name.to_owned(),
                     });
                 }
-                self.encode_segment(text, from, at, ids)?;
+                self.encode_segment(encoder, &text[from..at], ids);
                 ids.push(id);
                 from = at + name.len();
             }
         }
-        self.encode_segment(text, from, text.len(), ids)
+        self.encode_segment(encoder, &text[from..], ids);
+        Ok(())
     }
 
-    fn encode_segment(
-        &self,
-        text: &str,
-        start: usize,
-        end: usize,
-        ids: &mut Vec<TokenId>,
-    ) -> std::result::Result<(), Unencodable> {
-        // With nothing allowed this is `encode_ordinary`, but the regex engine's limits come back
-        // as an error where that one panics.
-        let none = HashSet::new();
-        let (segment, _) = self
-            .bpe
-            .encode(&text[start..end], &none)
-            .map_err(|_| Unencodable {
-                offset: start,
-                why: Refusal::Engine,
-            })?;
-        if ids.is_empty() {
-            *ids = segment;
-        } else {
-            ids.extend_from_slice(&segment);
+    fn encode_segment(&self, encoder: &mut Encoder, text: &str, ids: &mut Vec<TokenId>) {
+        match self.builtin.pattern {
+            Pattern::R50k => encoder.encode::<R50k>(text, ids),
+            Pattern::Cl100k => encoder.encode::<Cl100k>(text, ids),
+            Pattern::O200k => encoder.encode::<O200k>(text, ids),
         }
-        Ok(())
     }
 
     /// The bytes that `ids` stand for, special tokens by their names.

@@ -128,10 +128,11 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
         }
     }
     let _guard = StopOthers(feed);
+    let mut encoder = worker.encoding.encoder();
     let mut mine = None;
     while let Some(task) = feed.next(mine) {
         mine = Some(task.unit.index);
-        let outcome = match worker.encode(task.chunk) {
+        let outcome = match worker.encode(&mut encoder, task.chunk) {
             Ok(encoded) => {
                 let bytes = encoded.pieces.iter().map(|piece| piece.len_bytes()).sum();
                 let outcome = task.unit.put(task.number, encoded, worker.corpus);
@@ -142,6 +143,7 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
         };
         feed.settle(task.unit.index, outcome);
     }
+    worker.encoding.put_back(encoder);
 }
 
 fn manifest(

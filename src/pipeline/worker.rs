@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::document::{self, Format, jsonl};
-use crate::encoding::{Encoding, TokenId};
+use crate::encoding::{Encoding, SpecialFound, TokenId};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, Piece};
 use crate::shard::Eot;
@@ -53,7 +54,7 @@ struct Place {
 
 impl Worker<'_> {
     /// The ids and documents of `chunk`.
-    pub(crate) fn encode(&self, mut chunk: Chunk) -> Result<Encoded> {
+    pub(crate) fn encode(&self, encoder: &mut Encoder, mut chunk: Chunk) -> Result<Encoded> {
         let mut encoded = Encoded {
             ids: Vec::new(),
             documents: Vec::new(),
@@ -63,15 +64,15 @@ impl Worker<'_> {
         for piece in &mut chunk.pieces {
             piece.read(self.corpus)?;
             match piece.format {
-                Format::Text => self.text(piece, &mut encoded)?,
-                Format::Jsonl => self.jsonl(piece, &mut encoded)?,
+                Format::Text => self.text(encoder, piece, &mut encoded)?,
+                Format::Jsonl => self.jsonl(encoder, piece, &mut encoded)?,
             }
         }
         encoded.pieces = chunk.pieces;
         Ok(encoded)
     }
 
-    fn text(&self, piece: &Piece, encoded: &mut Encoded) -> Result<()> {
+    fn text(&self, encoder: &mut Encoder, piece: &Piece, encoded: &mut Encoded) -> Result<()> {
         let place = Place {
             source: piece.source,
             byte_start: piece.byte,
@@ -80,7 +81,7 @@ impl Worker<'_> {
             ends: piece.ends_source,
         };
         let text = self.decode(piece, piece.bytes(), piece.byte, encoded)?;
-        self.document(&text, place, encoded)
+        self.document(encoder, &text, place, encoded)
             .map_err(|refused| Error::Byte {
                 path: self.corpus.path_of(piece.source as usize),
                 offset: piece.byte + refused.offset as u64,
@@ -88,7 +89,7 @@ impl Worker<'_> {
             })
     }
 
-    fn jsonl(&self, piece: &Piece, encoded: &mut Encoded) -> Result<()> {
+    fn jsonl(&self, encoder: &mut Encoder, piece: &Piece, encoded: &mut Encoded) -> Result<()> {
         for line in jsonl::lines(piece.bytes()) {
             let byte_start = piece.byte + line.start as u64;
             let text = self.decode(piece, line.bytes, byte_start, encoded)?;
@@ -101,7 +102,7 @@ impl Worker<'_> {
                 begins: true,
                 ends: true,
             };
-            self.document(&text, place, encoded)
+            self.document(encoder, &text, place, encoded)
                 .map_err(|refused| refuse(refused.message()))?;
         }
         Ok(())
@@ -126,16 +127,17 @@ impl Worker<'_> {
     /// Adds the ids of a document, with its end-of-text token where that belongs.
     fn document(
         &self,
+        encoder: &mut Encoder,
         text: &str,
         place: Place,
         encoded: &mut Encoded,
-    ) -> std::result::Result<(), crate::encoding::Unencodable> {
+    ) -> std::result::Result<(), SpecialFound> {
         let end_of_text = self.encoding.end_of_text();
         if place.begins && self.config.eot == Eot::Before {
             encoded.ids.push(end_of_text);
         }
         self.encoding
-            .encode_into(text, self.config.special, &mut encoded.ids)?;
+            .encode_into(encoder, text, self.config.special, &mut encoded.ids)?;
         if place.ends && self.config.eot == Eot::After {
             encoded.ids.push(end_of_text);
         }

@@ -1,0 +1,128 @@
+//! Turns the vocabularies of tiktoken-rs into tables that the program can use as they lie.
+//!
+//! For each vocabulary `OUT_DIR/NAME.vocab`, all little-endian `u32` but the pairs:
+//!
+//! ```text
+//! n, bytes_len, index_len, pairs_len      index_len and pairs_len are powers of two
+//! pairs   pairs_len x u64    left << 44 | right << 24 | merged, 0 where empty
+//! starts  n + 1              where the bytes of each id begin; an id not in use has none
+//! index   index_len          id + 1 by the hash of its bytes, 0 where empty
+//! bytes   bytes_len x u8
+//! ```
+//!
+//! A pair is there for each token that byte pair encoding puts together: of all ways to split a
+//! token in two, it is the one in which the token's own encoding ends. If two neighbours together
+//! have the bytes of a token, no merge has crossed their outer ends, so inside them the merges
+//! were those of the token alone, and the two are its own last state. So one pair a token is
+//! enough. Both tables are probed linearly.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+#[path = "src/bpe/hash.rs"]
+#[allow(dead_code, reason = "the program uses more of it")]
+mod hash;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/bpe/hash.rs");
+    let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    let vocabularies = [
+        ("r50k", tiktoken_rs::r50k_base(), 50_256),
+        ("p50k", tiktoken_rs::p50k_base(), 50_281),
+        ("cl100k", tiktoken_rs::cl100k_base(), 100_256),
+        ("o200k", tiktoken_rs::o200k_base(), 199_998),
+    ];
+    std::thread::scope(|scope| {
+        for (name, bpe, n) in vocabularies {
+            let path = Path::new(&out).join(format!("{name}.vocab"));
+            scope.spawn(move || {
+                let bpe = bpe.expect("the vocabulary comes with the crate");
+                let specials = ["<|endoftext|>"];
+                let tokens: Vec<Vec<u8>> = (0..n)
+                    .map(|id| bpe.decode_bytes(&[id]).unwrap_or_default())
+                    .map(|bytes| {
+                        let is_special = specials.iter().any(|name| name.as_bytes() == bytes);
+                        if is_special { Vec::new() } else { bytes }
+                    })
+                    .collect();
+                std::fs::write(path, image(&tokens)).expect("OUT_DIR can be written");
+            });
+        }
+    });
+}
+
+fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
+    let ids: HashMap<&[u8], u32> = (0..)
+        .zip(tokens)
+        .filter(|(_, bytes)| !bytes.is_empty())
+        .map(|(id, bytes)| (bytes.as_slice(), id))
+        .collect();
+    let pairs = pairs(tokens, &ids);
+    let index = index(tokens);
+    let bytes = tokens.concat();
+    let mut starts = vec![0_u32];
+    for token in tokens {
+        starts.push(starts[starts.len() - 1] + u32::try_from(token.len()).expect("a short token"));
+    }
+
+    let mut image = Vec::new();
+    for length in [tokens.len(), bytes.len(), index.len(), pairs.len()] {
+        image.extend(u32::try_from(length).expect("a small table").to_le_bytes());
+    }
+    image.extend(pairs.iter().flat_map(|pair| pair.to_le_bytes()));
+    image.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
+    image.extend(index.iter().flat_map(|entry| entry.to_le_bytes()));
+    image.extend(bytes);
+    image
+}
+
+/// Ids by the hash of their bytes.
+fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
+    let mut index = vec![0; (tokens.len() * 2).next_power_of_two()];
+    for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| !bytes.is_empty()) {
+        let mut at = hash::bytes(bytes) as usize & (index.len() - 1);
+        while index[at] != 0 {
+            at = (at + 1) & (index.len() - 1);
+        }
+        index[at] = id + 1;
+    }
+    index
+}
+
+/// The pair of each token that merges lead to.
+fn pairs(tokens: &[Vec<u8>], ids: &HashMap<&[u8], u32>) -> Vec<u64> {
+    let mut pairs = vec![0; (tokens.len() * 2).next_power_of_two()];
+    for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| bytes.len() > 1) {
+        if let [left, right] = parts(bytes, id, ids)[..] {
+            let key = hash::pair_key(left, right);
+            let mut at = hash::pair(key) as usize & (pairs.len() - 1);
+            while pairs[at] != 0 {
+                at = (at + 1) & (pairs.len() - 1);
+            }
+            pairs[at] = key << 24 | u64::from(id);
+        }
+    }
+    pairs
+}
+
+/// What the token's bytes are merged to by merges of lower rank than its own.
+fn parts(bytes: &[u8], below: u32, ids: &HashMap<&[u8], u32>) -> Vec<u32> {
+    let mut bounds: Vec<usize> = (0..=bytes.len()).collect();
+    loop {
+        let best = (0..bounds.len().saturating_sub(2))
+            .filter_map(|i| {
+                let rank = *ids.get(&bytes[bounds[i]..bounds[i + 2]])?;
+                (rank < below).then_some((rank, i))
+            })
+            .min();
+        match best {
+            Some((_, i)) => drop(bounds.remove(i + 1)),
+            None => break,
+        }
+    }
+    bounds
+        .windows(2)
+        .map(|part| ids[&bytes[part[0]..part[1]]])
+        .collect()
+}

@@ -1,0 +1,324 @@
+//! Pretokens seen before and their ids; bounded.
+//!
+//! A pretoken of up to 16 bytes is its own key: its bytes, complemented, the rest zero. UTF-8 has
+//! no byte 0xFF, so no byte of a pretoken becomes zero and the key tells the length. Up to three
+//! ids lie in the entry itself, half a cache line; more lie in an arena. Longer pretokens are keys
+//! of a map.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+
+use crate::bpe::hash;
+use crate::encoding::TokenId;
+use crate::simd::prefetch;
+
+/// Entries of the first table: 128 KiB, so that a small text costs no page faults.
+const MIN_ENTRIES: usize = 1 << 12;
+/// Entries of the largest: 32 MiB.
+const MAX_ENTRIES: usize = 1 << 20;
+/// Ids in the arena, at most 8 MiB.
+const MAX_ARENA: usize = 2 << 20;
+/// Bytes of pretokens that are keys of the map, at most.
+const MAX_LONG_BYTES: usize = 4 << 20;
+/// Longer pretokens are hardly seen twice.
+pub(super) const MAX_CACHED_BYTES: usize = 512;
+
+/// The key of a pretoken of 1 to 16 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Key {
+    low: u64,
+    high: u64,
+}
+
+/// `MASKS[n]` keeps the low n bytes.
+const MASKS: [u128; 17] = {
+    let mut masks = [u128::MAX; 17];
+    let mut n = 0;
+    while n < 16 {
+        masks[n] = (1 << (8 * n)) - 1;
+        n += 1;
+    }
+    masks
+};
+
+impl Key {
+    /// The key of `text[start..end]`, which has 1 to 16 bytes.
+    #[inline(always)]
+    pub(super) fn new(text: &[u8], start: usize, end: usize) -> Self {
+        let bytes = match text.get(start..start + 16) {
+            Some(bytes) => u128::from_le_bytes(bytes.try_into().unwrap_or_default()),
+            None => {
+                let mut padded = [0; 16];
+                padded[..end - start].copy_from_slice(&text[start..end]);
+                u128::from_le_bytes(padded)
+            }
+        };
+        let key = !bytes & MASKS[end - start];
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        Self {
+            low: key as u64,
+            high: (key >> 64) as u64,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn hash(self) -> u64 {
+        hash::key(self.low, self.high)
+    }
+}
+
+/// A pretoken and its ids.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(32))]
+struct Entry {
+    /// All zero where the entry is empty.
+    key: Key,
+    /// Up to three ids; or where the ids begin in the arena, and how many they are.
+    ids: [TokenId; 3],
+    /// How many ids, or [`SPILLED`].
+    count: u32,
+}
+
+/// The ids are in the arena.
+const SPILLED: u32 = 4;
+
+/// What a pretoken was found to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found<'a> {
+    /// The first `.1` of these.
+    Inline(&'a [TokenId; 3], usize),
+    Spilled(&'a [TokenId]),
+}
+
+/// Ids by pretoken.
+#[derive(Debug)]
+pub(super) struct Cache {
+    entries: Vec<Entry>,
+    used: usize,
+    arena: Vec<TokenId>,
+    /// Where the ids of a long pretoken begin in the arena, and how many they are.
+    long: HashMap<Box<[u8]>, (u32, u32), LongHash>,
+    long_bytes: usize,
+}
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: vec![Entry::default(); MIN_ENTRIES],
+            used: 0,
+            arena: Vec::new(),
+            long: HashMap::default(),
+            long_bytes: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn home(&self, hash: u64) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
+        let at = hash as usize & (self.entries.len() - 1);
+        at
+    }
+
+    /// Brings the entry of `hash` near.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        prefetch(&self.entries, self.home(hash));
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, key: Key, hash: u64) -> Option<Found<'_>> {
+        let mut at = self.home(hash);
+        loop {
+            let entry = &self.entries[at];
+            if entry.key == key {
+                return Some(if entry.count == SPILLED {
+                    Found::Spilled(self.spilled(entry.ids[0], entry.ids[1]))
+                } else {
+                    Found::Inline(&entry.ids, entry.count as usize)
+                });
+            }
+            if entry.key == Key::default() {
+                return None;
+            }
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+    }
+
+    fn spilled(&self, start: u32, len: u32) -> &[TokenId] {
+        &self.arena[start as usize..][..len as usize]
+    }
+
+    /// Remembers the ids of a pretoken that is not there.
+    pub(super) fn insert(&mut self, key: Key, hash: u64, ids: &[TokenId]) {
+        if self.used * 2 >= self.entries.len() {
+            self.grow();
+        }
+        if self.arena.len() + ids.len() > MAX_ARENA {
+            self.clear();
+        }
+        let mut entry = Entry {
+            key,
+            ids: [0; 3],
+            count: SPILLED,
+        };
+        if let Some(inline) = entry.ids.get_mut(..ids.len()) {
+            inline.copy_from_slice(ids);
+            entry.count = u32::try_from(ids.len()).unwrap_or(SPILLED);
+        } else {
+            let (start, len) = self.spill(ids);
+            entry.ids = [start, len, 0];
+        }
+        self.used += 1;
+        self.place(entry, hash);
+    }
+
+    fn place(&mut self, entry: Entry, hash: u64) {
+        let mut at = self.home(hash);
+        while self.entries[at].key != Key::default() {
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+        self.entries[at] = entry;
+    }
+
+    /// Appends to the arena, which has room.
+    fn spill(&mut self, ids: &[TokenId]) -> (u32, u32) {
+        let start = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
+        self.arena.extend_from_slice(ids);
+        (start, u32::try_from(ids.len()).unwrap_or(u32::MAX))
+    }
+
+    fn grow(&mut self) {
+        if self.entries.len() == MAX_ENTRIES {
+            self.clear();
+            return;
+        }
+        let larger = vec![Entry::default(); self.entries.len() * 4];
+        for entry in std::mem::replace(&mut self.entries, larger) {
+            if entry.key != Key::default() {
+                self.place(entry, entry.key.hash());
+            }
+        }
+    }
+
+    /// Forgets everything: what is common comes back at once.
+    fn clear(&mut self) {
+        self.entries.fill(Entry::default());
+        self.used = 0;
+        self.arena.clear();
+        self.long.clear();
+        self.long_bytes = 0;
+    }
+
+    /// The ids of a pretoken of more than 16 bytes.
+    pub(super) fn get_long(&self, bytes: &[u8]) -> Option<&[TokenId]> {
+        let &(start, len) = self.long.get(bytes)?;
+        Some(self.spilled(start, len))
+    }
+
+    /// Remembers the ids of a pretoken of more than 16 bytes that is not there.
+    pub(super) fn insert_long(&mut self, bytes: &[u8], ids: &[TokenId]) {
+        if self.long_bytes + bytes.len() > MAX_LONG_BYTES
+            || self.arena.len() + ids.len() > MAX_ARENA
+        {
+            self.clear();
+        }
+        let place = self.spill(ids);
+        self.long_bytes += bytes.len();
+        self.long.insert(bytes.into(), place);
+    }
+}
+
+/// The room's own hash for the map of long pretokens.
+#[derive(Clone, Copy, Debug, Default)]
+struct LongHash;
+
+impl BuildHasher for LongHash {
+    type Hasher = LongHasher;
+
+    fn build_hasher(&self) -> LongHasher {
+        LongHasher(0)
+    }
+}
+
+#[derive(Debug)]
+struct LongHasher(u64);
+
+impl Hasher for LongHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= hash::bytes(bytes);
+    }
+
+    // The length, which `hash::bytes` has in it.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        Key::new(text.as_bytes(), 0, text.len())
+    }
+
+    fn ids(found: Found<'_>) -> &[TokenId] {
+        match found {
+            Found::Inline(ids, count) => &ids[..count],
+            Found::Spilled(ids) => ids,
+        }
+    }
+
+    #[test]
+    fn keys_tell_lengths_and_do_not_see_what_follows() {
+        let nuls = "\0".repeat(16);
+        for len in 1..16 {
+            assert_ne!(key(&nuls[..len]), key(&nuls[..=len]));
+            let long = format!("{}{}", &nuls[..len], "after it comes more text");
+            assert_eq!(Key::new(long.as_bytes(), 0, len), key(&nuls[..len]));
+        }
+    }
+
+    #[test]
+    fn what_was_put_in_is_found_until_the_cache_is_cleared() {
+        let mut cache = Cache::new();
+        let lists = [
+            vec![1],
+            vec![1, 2],
+            vec![1, 2, 3],
+            vec![1, 2, 3, 4],
+            (0..40).collect(),
+        ];
+        let name = |i: usize| format!("{i:x}");
+        // Far enough that the table grows several times.
+        for i in 0..100_000 {
+            let key = key(&name(i));
+            assert!(cache.get(key, key.hash()).is_none());
+            cache.insert(key, key.hash(), &lists[i % lists.len()]);
+        }
+        for i in 0..100_000 {
+            let key = key(&name(i));
+            assert_eq!(
+                ids(cache.get(key, key.hash()).unwrap()),
+                lists[i % lists.len()]
+            );
+        }
+        assert!(cache.entries.len() > 200_000);
+    }
+
+    #[test]
+    fn the_cache_stays_bounded() {
+        let mut cache = Cache::new();
+        for i in 0..MAX_ENTRIES {
+            let key = key(&format!("{i:x}"));
+            cache.insert(key, key.hash(), &[7; 9]);
+            cache.insert_long(format!("a longer pretoken {i}").as_bytes(), &[8; 9]);
+        }
+        assert!(cache.entries.len() <= MAX_ENTRIES);
+        assert!(cache.arena.len() <= MAX_ARENA && cache.long_bytes <= MAX_LONG_BYTES);
+        let last = format!("a longer pretoken {}", MAX_ENTRIES - 1);
+        assert_eq!(cache.get_long(last.as_bytes()), Some(&[8; 9][..]));
+    }
+}
