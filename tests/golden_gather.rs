@@ -1,5 +1,6 @@
 //! The gatherer's conversions and sums against values that PyTorch printed (`fixtures/golden`), at
 //! every level that this CPU has.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use half::{bf16, f16};
 use sha2::{Digest, Sha256};
@@ -31,8 +32,10 @@ fn f32_row(row: &serde_json::Value) -> Vec<f32> {
 
 /// SHA-256 of the little-endian bytes, as lower-case hexadecimal.
 fn sha256<E: Element>(values: &[E]) -> String {
-    let digest = Sha256::digest(bytemuck::cast_slice::<E, u8>(values));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!(
+        "{:x}",
+        Sha256::digest(bytemuck::cast_slice::<E, u8>(values))
+    )
 }
 
 /// The patterns that the golden sweep went through.
@@ -92,17 +95,17 @@ fn every_listed_pattern_is_rounded_as_by_pytorch() {
         let to_f16 = hex_list(&golden[format!("f16_{how}")]);
         let to_bf16 = hex_list(&golden[format!("bf16_{how}")]);
         convert(&patterns, 1, |out, with| {
-            assert_eq!(f16_bits(out), to_f16, "{with}")
+            assert_eq!(f16_bits(out), to_f16, "{with}");
         });
         convert(&patterns, 1, |out, with| {
-            assert_eq!(bf16_bits(out), to_bf16, "{with}")
+            assert_eq!(bf16_bits(out), to_bf16, "{with}");
         });
         let (to_f16, to_bf16) = (to_f16.repeat(64), to_bf16.repeat(64));
         convert(&in_4096, 64, |out, with| {
-            assert_eq!(f16_bits(out), to_f16, "{with}")
+            assert_eq!(f16_bits(out), to_f16, "{with}");
         });
         convert(&in_4096, 64, |out, with| {
-            assert_eq!(bf16_bits(out), to_bf16, "{with}")
+            assert_eq!(bf16_bits(out), to_bf16, "{with}");
         });
     }
 }

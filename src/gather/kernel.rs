@@ -1,34 +1,36 @@
 //! Adds a token row and a position row and converts the sum: safe code, generic over [`Simd`].
 //!
-//! One fused pass: widen, one IEEE addition in `f32`, one rounding. The work goes through the
-//! vectors sixteen elements at a time, two vectors per step; what is left at a row's ends goes
-//! through the scalar specification.
+//! One fused pass: widen, one IEEE addition in `f32`, one rounding, two vectors of sixteen elements
+//! per step. What is left at a row's ends goes through a single vector and then the scalar
+//! specification.
 #![allow(
     clippy::inline_always,
     reason = "what is not inlined into the entered function loses its instructions"
 )]
 
+use std::convert::identity;
+
 use half::{bf16, f16};
 
 use super::tile::{Order, Tile};
 use crate::Element;
-use crate::simd::{Aligned, Kernel, LANES, Simd, scalar};
+use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd, scalar};
 
-/// Elements of one step of the inner loop: two vectors, so that a prefetch covers whole lines.
-const STEP: usize = 2 * LANES;
+/// Elements of one step of the inner loop, of which any type fills whole cache lines.
+const STEP: usize = LINES_ELEMENTS;
 
 /// An element type as the vectors see it.
 pub(super) trait Lane: Element {
-    /// The value as `f32`, exactly.
+    /// Widens one value, exactly.
     fn widen(self) -> f32;
-    /// The value rounded to this type.
+    /// Rounds one value to this type.
     fn round(value: f32) -> Self;
-    /// [`Self::widen`] for a vector.
+    /// Widens a vector, exactly.
     fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F32x16;
-    /// [`Self::round`] for a vector.
+    /// Rounds a vector to this type.
     fn store<S: Simd>(s: S, values: S::F32x16, to: &mut [Self; LANES]);
-    /// [`Self::store`] past the caches.
-    fn stream<S: Simd>(s: S, values: S::F32x16, to: &mut Aligned<Self>);
+    /// Rounds two vectors to this type and writes them past the caches.
+    fn stream<S: Simd>(s: S, values: [S::F32x16; 2], to: &mut Lines<Self>);
 }
 
 /// Names the operations of one element type.
@@ -56,21 +58,14 @@ macro_rules! lane {
             }
 
             #[inline(always)]
-            fn stream<S: Simd>(s: S, values: S::F32x16, to: &mut Aligned<Self>) {
+            fn stream<S: Simd>(s: S, values: [S::F32x16; 2], to: &mut Lines<Self>) {
                 s.$stream(values, to);
             }
         }
     };
 }
 
-lane!(
-    f32,
-    std::convert::identity,
-    std::convert::identity,
-    load_f32,
-    store_f32,
-    stream_f32
-);
+lane!(f32, identity, identity, load_f32, store_f32, stream_f32);
 lane!(
     f16,
     scalar::widen_f16,
@@ -121,28 +116,30 @@ impl Addend for () {
     }
 }
 
-/// Sixteen elements of output, and with which store they are written.
+/// [`STEP`] elements of output, and with which stores they are written.
 trait Block<E> {
-    fn put<S: Simd>(&mut self, s: S, values: S::F32x16);
+    fn put<S: Simd>(&mut self, s: S, values: [S::F32x16; 2]);
 }
 
-impl<E: Lane> Block<E> for [E; LANES] {
+impl<E: Lane> Block<E> for [E; STEP] {
     #[inline(always)]
-    fn put<S: Simd>(&mut self, s: S, values: S::F32x16) {
-        E::store(s, values, self);
+    fn put<S: Simd>(&mut self, s: S, values: [S::F32x16; 2]) {
+        for (values, to) in values.into_iter().zip(self.as_chunks_mut().0) {
+            E::store(s, values, to);
+        }
     }
 }
 
-impl<E: Lane> Block<E> for Aligned<E> {
+impl<E: Lane> Block<E> for Lines<E> {
     #[inline(always)]
-    fn put<S: Simd>(&mut self, s: S, values: S::F32x16) {
+    fn put<S: Simd>(&mut self, s: S, values: [S::F32x16; 2]) {
         E::stream(s, values, self);
     }
 }
 
 /// Fills one tile.
 #[derive(Debug)]
-pub(super) struct Gather<'a, T, A, E> {
+pub(super) struct Gather<'a, 't, T, A, E> {
     /// Token rows, `dim` elements each; every id of the tile is one of them.
     pub(super) token: &'a [T],
     /// Position rows, as many as the sequences have positions.
@@ -154,10 +151,10 @@ pub(super) struct Gather<'a, T, A, E> {
     /// In which order to go through the tile.
     pub(super) order: Order,
     /// The output and its ids.
-    pub(super) tile: Tile<'a, E>,
+    pub(super) tile: &'a mut Tile<'t, E>,
 }
 
-impl<T: Lane, A: Addend, E: Lane> Kernel for Gather<'_, T, A, E> {
+impl<T: Lane, A: Addend, E: Lane> Kernel for Gather<'_, '_, T, A, E> {
     type Output = ();
 
     #[inline(always)]
@@ -168,7 +165,7 @@ impl<T: Lane, A: Addend, E: Lane> Kernel for Gather<'_, T, A, E> {
             dim,
             stream,
             order,
-            mut tile,
+            tile,
         } = self;
         let token_row = |id: u32| &token[id as usize * dim..][..dim];
         let visits = tile.visits(order);
@@ -179,10 +176,10 @@ impl<T: Lane, A: Addend, E: Lane> Kernel for Gather<'_, T, A, E> {
             let addend = &positions[tile.position(place) * dim..][..dim];
             let out = tile.row(place, dim);
             if stream {
-                let (head, body, tail) = bytemuck::pod_align_to_mut::<E, Aligned<E>>(out);
+                let (head, body, tail) = bytemuck::pod_align_to_mut::<E, Lines<E>>(out);
                 add_row(s, Sources { row, addend, ahead }, head, body, tail);
             } else {
-                let (body, tail) = out.as_chunks_mut::<LANES>();
+                let (body, tail) = out.as_chunks_mut::<STEP>();
                 add_row(s, Sources { row, addend, ahead }, &mut [], body, tail);
             }
         }
@@ -223,10 +220,10 @@ fn add_row<S: Simd, T: Lane, A: Addend, E: Lane, B: Block<E>>(
     tail: &mut [E],
 ) {
     let (at_head, rest) = sources.split_at(head.len());
-    let (at_body, at_tail) = rest.split_at(body.len() * LANES);
-    add_elements(at_head, head);
+    let (at_body, at_tail) = rest.split_at(body.len() * STEP);
+    add_edge(s, at_head, head);
     add_blocks(s, at_body, body);
-    add_elements(at_tail, tail);
+    add_edge(s, at_tail, tail);
 }
 
 /// Fills whole blocks.
@@ -236,36 +233,38 @@ fn add_blocks<S: Simd, T: Lane, A: Addend, E: Lane, B: Block<E>>(
     sources: Sources<T, A>,
     out: &mut [B],
 ) {
-    let (rows, row_rest) = sources.row.as_chunks::<STEP>();
-    let (addends, addend_rest) = sources.addend.as_chunks::<STEP>();
+    let rows = sources.row.as_chunks::<STEP>().0;
+    let addends = sources.addend.as_chunks::<STEP>().0;
     let aheads = sources.ahead.as_chunks::<STEP>().0;
-    let (outs, out_rest) = out.as_chunks_mut::<2>();
-    for (((row, addend), ahead), out) in rows.iter().zip(addends).zip(aheads).zip(outs) {
+    for (((row, addend), ahead), out) in rows.iter().zip(addends).zip(aheads).zip(out) {
         s.prefetch(ahead);
-        add_vectors(s, row, addend, out);
-    }
-    add_vectors(s, row_rest, addend_rest, out_rest);
-}
-
-/// Fills blocks without a prefetch.
-#[inline(always)]
-fn add_vectors<S: Simd, T: Lane, A: Addend, E: Lane, B: Block<E>>(
-    s: S,
-    row: &[T],
-    addend: &[A],
-    out: &mut [B],
-) {
-    let rows = row.as_chunks::<LANES>().0;
-    let addends = addend.as_chunks::<LANES>().0;
-    for ((row, addend), out) in rows.iter().zip(addends).zip(out) {
-        out.put(s, A::add_vector(s, T::load(s, row), addend));
+        let ([row_0, row_1], [addend_0, addend_1]) = (halves(row), halves(addend));
+        out.put(s, [sum(s, row_0, addend_0), sum(s, row_1, addend_1)]);
     }
 }
 
-/// Fills single elements.
+/// The two vectors of a step.
 #[inline(always)]
-fn add_elements<T: Lane, A: Addend, E: Lane>(sources: Sources<T, A>, out: &mut [E]) {
-    for ((token, addend), out) in sources.row.iter().zip(sources.addend).zip(out) {
+fn halves<T>(step: &[T; STEP]) -> [&[T; LANES]; 2] {
+    let halves = step.as_chunks().0;
+    [&halves[0], &halves[1]]
+}
+
+#[inline(always)]
+fn sum<S: Simd, T: Lane, A: Addend>(s: S, row: &[T; LANES], addend: &[A; LANES]) -> S::F32x16 {
+    A::add_vector(s, T::load(s, row), addend)
+}
+
+/// Fills fewer elements than a block has, with regular stores.
+#[inline(always)]
+fn add_edge<S: Simd, T: Lane, A: Addend, E: Lane>(s: S, sources: Sources<T, A>, out: &mut [E]) {
+    let (rows, row_rest) = sources.row.as_chunks::<LANES>();
+    let (addends, addend_rest) = sources.addend.as_chunks::<LANES>();
+    let (outs, out_rest) = out.as_chunks_mut::<LANES>();
+    for ((row, addend), out) in rows.iter().zip(addends).zip(outs) {
+        E::store(s, sum(s, row, addend), out);
+    }
+    for ((token, addend), out) in row_rest.iter().zip(addend_rest).zip(out_rest) {
         *out = E::round(addend.add(token.widen()));
     }
 }

@@ -1,4 +1,9 @@
 //! The gatherer against a plain loop, bit for bit, at every level.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "random bits are cut to size"
+)]
 
 use half::{bf16, f16};
 
@@ -51,7 +56,7 @@ impl Bits {
         f32::from_bits((bits >> 32) as u32 & 0x807f_ffff | exponent << 23)
     }
 
-    fn values<E: Lane>(&mut self, count: usize) -> Vec<E> {
+    fn values<E: Reference>(&mut self, count: usize) -> Vec<E> {
         (0..count).map(|_| E::round(self.value())).collect()
     }
 
@@ -71,13 +76,13 @@ impl Bits {
     }
 }
 
-/// An element's bits, so that comparing knows NaN and the sign of zero.
-trait ToBits: Lane {
+/// An element type for the plain loop, compared by bits.
+trait Reference: Lane {
     fn bits(self) -> u32;
     fn canary() -> Self;
 }
 
-impl ToBits for f32 {
+impl Reference for f32 {
     fn bits(self) -> u32 {
         self.to_bits()
     }
@@ -86,7 +91,7 @@ impl ToBits for f32 {
     }
 }
 
-impl ToBits for f16 {
+impl Reference for f16 {
     fn bits(self) -> u32 {
         self.to_bits().into()
     }
@@ -95,7 +100,7 @@ impl ToBits for f16 {
     }
 }
 
-impl ToBits for bf16 {
+impl Reference for bf16 {
     fn bits(self) -> u32 {
         self.to_bits().into()
     }
@@ -114,7 +119,7 @@ fn element(table: &Table, index: usize) -> (f32, u32) {
 }
 
 /// The specification. `None` where both addends are NaN, so that only NaN-ness is promised.
-fn expected<E: ToBits>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) -> Vec<Option<u32>> {
+fn expected<E: Reference>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) -> Vec<Option<u32>> {
     let dim = gatherer.dim();
     let mut bits = Vec::with_capacity(ids.len() * dim);
     for (index, id) in ids.iter().enumerate() {
@@ -135,7 +140,7 @@ fn expected<E: ToBits>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) -> Vec<
 }
 
 /// Gathers into the middle of a guarded buffer that starts `offset` elements past a cache line.
-fn gather_guarded<E: ToBits>(
+fn gather_guarded<E: Reference>(
     gatherer: &Gatherer,
     (ids, seq_len): (&[u32], usize),
     offset: usize,
@@ -172,7 +177,7 @@ fn gather_guarded<E: ToBits>(
     );
 }
 
-fn check_output_type<E: ToBits>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) {
+fn check_output_type<E: Reference>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) {
     let expected = expected::<E>(gatherer, ids, seq_len);
     for stores in [Stores::Regular, Stores::Streaming] {
         let gatherer = gatherer.clone().with_stores(stores);

@@ -10,13 +10,13 @@ use std::arch::x86_64::{
     _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepu16_epi32,
     _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_movemask_ps, _mm256_or_si256,
     _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi32,
-    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_ps,
+    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
     _mm256_stream_si256,
 };
 
 use half::{bf16, f16};
 
-use super::{Aligned, Kernel, LANES, Simd};
+use super::{Kernel, LANES, Lines, Simd};
 
 /// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; made by detection alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,6 +157,12 @@ impl Avx2 {
     }
 
     #[inline(always)]
+    fn bits(self, values: __m256) -> __m256i {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_castps_si256(values) }
+    }
+
+    #[inline(always)]
     fn round_f16(self, values: [__m256; 2]) -> __m256i {
         // SAFETY: `self` proves AVX2 and F16C.
         unsafe { round_f16(values) }
@@ -177,13 +183,15 @@ impl Avx2 {
         unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), bits) };
     }
 
-    /// [`Self::store_u16`] past the caches; [`Fence`] makes it visible.
+    /// Writes all of `to` past the caches.
     #[inline(always)]
-    fn stream_u16<E: crate::Element>(self, bits: __m256i, to: &mut Aligned<E>) {
-        const { assert!(size_of::<E>() == 2) };
-        // SAFETY: `self` proves AVX; 32 bytes lie at the address, `Aligned` aligns it to 32, and
-        // every bit pattern is an `E`.
-        unsafe { _mm256_stream_si256(to.0.as_mut_ptr().cast(), bits) };
+    fn stream<E: crate::Element>(self, bits: &[__m256i], to: &mut Lines<E>) {
+        let to = to.0.chunks_exact_mut(size_of::<__m256i>() / size_of::<E>());
+        for (bits, to) in bits.iter().zip(to) {
+            // SAFETY: `self` proves AVX; 32 bytes lie at the address, which is a multiple of 32
+            // from the start of `Lines`, and every bit pattern is an `E`; `Fence` orders the store.
+            unsafe { _mm256_stream_si256(to.as_mut_ptr().cast(), *bits) };
+        }
     }
 }
 
@@ -242,23 +250,24 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn stream_f32(self, [low, high]: Self::F32x16, to: &mut Aligned<f32>) {
-        let (to_low, to_high) = to.0.split_at_mut(8);
-        // SAFETY: `self` proves AVX; `Aligned` aligns both halves of its 64 bytes to 32; `Fence`
-        // makes the store visible.
-        unsafe { _mm256_stream_ps(to_low.as_mut_ptr(), low) };
-        // SAFETY: as above.
-        unsafe { _mm256_stream_ps(to_high.as_mut_ptr(), high) };
+    fn stream_f32(self, [first, second]: [Self::F32x16; 2], to: &mut Lines<f32>) {
+        let bits = [
+            self.bits(first[0]),
+            self.bits(first[1]),
+            self.bits(second[0]),
+            self.bits(second[1]),
+        ];
+        self.stream(&bits, to);
     }
 
     #[inline(always)]
-    fn stream_f16(self, values: Self::F32x16, to: &mut Aligned<f16>) {
-        self.stream_u16(self.round_f16(values), to);
+    fn stream_f16(self, [first, second]: [Self::F32x16; 2], to: &mut Lines<f16>) {
+        self.stream(&[self.round_f16(first), self.round_f16(second)], to);
     }
 
     #[inline(always)]
-    fn stream_bf16(self, values: Self::F32x16, to: &mut Aligned<bf16>) {
-        self.stream_u16(self.round_bf16(values), to);
+    fn stream_bf16(self, [first, second]: [Self::F32x16; 2], to: &mut Lines<bf16>) {
+        self.stream(&[self.round_bf16(first), self.round_bf16(second)], to);
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{Aligned, LANES, Simd};
+use super::{LANES, Lines, Simd};
 
 /// Exponent bits of an `f32` infinity, and of an `f16` one.
 const INFINITY_F32: u32 = 0x7f80_0000;
@@ -121,18 +121,24 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn stream_f32(self, values: Self::F32x16, to: &mut Aligned<f32>) {
-        self.store_f32(values, &mut to.0);
+    fn stream_f32(self, values: [Self::F32x16; 2], to: &mut Lines<f32>) {
+        for (values, to) in values.into_iter().zip(to.0.as_chunks_mut().0) {
+            self.store_f32(values, to);
+        }
     }
 
     #[inline(always)]
-    fn stream_f16(self, values: Self::F32x16, to: &mut Aligned<f16>) {
-        self.store_f16(values, &mut to.0);
+    fn stream_f16(self, values: [Self::F32x16; 2], to: &mut Lines<f16>) {
+        for (values, to) in values.into_iter().zip(to.0.as_chunks_mut().0) {
+            self.store_f16(values, to);
+        }
     }
 
     #[inline(always)]
-    fn stream_bf16(self, values: Self::F32x16, to: &mut Aligned<bf16>) {
-        self.store_bf16(values, &mut to.0);
+    fn stream_bf16(self, values: [Self::F32x16; 2], to: &mut Lines<bf16>) {
+        for (values, to) in values.into_iter().zip(to.0.as_chunks_mut().0) {
+            self.store_bf16(values, to);
+        }
     }
 
     #[inline(always)]

@@ -2,22 +2,21 @@
 
 use half::{bf16, f16};
 
-use super::scalar::{round_bf16, round_f16, widen_bf16, widen_f16};
-use super::{Aligned, Kernel, LANES, Level, Simd};
+use super::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd, scalar};
 
 /// Stamps each test once per level. A level that this CPU lacks is reported here, and a failure in
 /// `expected_levels_are_there`.
 macro_rules! for_each_level {
     ($($test:ident),+ $(,)?) => {
-        for_each_level!(@ scalar $($test)+);
-        for_each_level!(@ avx2 $($test)+);
+        for_each_level!(@ at_scalar "scalar" $($test)+);
+        for_each_level!(@ at_avx2 "avx2" $($test)+);
     };
-    (@ $level:ident $($test:ident)+) => {
-        mod $level {
+    (@ $module:ident $level:literal $($test:ident)+) => {
+        mod $module {
             $(
                 #[test]
                 fn $test() {
-                    match stringify!($level).parse() {
+                    match $level.parse() {
                         Ok(level) => super::$test(level),
                         Err(error) => eprintln!("not run: {error}"),
                     }
@@ -43,13 +42,13 @@ fn patterns() -> Vec<u32> {
 #[test]
 fn widening_is_that_of_the_half_crate() {
     for bits in 0..=u16::MAX {
-        let ours = widen_f16(f16::from_bits(bits)).to_bits();
+        let ours = scalar::widen_f16(f16::from_bits(bits)).to_bits();
         assert_eq!(
             ours,
             f16::from_bits(bits).to_f32_const().to_bits(),
             "f16 {bits:04x}"
         );
-        let ours = widen_bf16(bf16::from_bits(bits)).to_bits();
+        let ours = scalar::widen_bf16(bf16::from_bits(bits)).to_bits();
         assert_eq!(ours, u32::from(bits) << 16, "bf16 {bits:04x}");
     }
 }
@@ -59,10 +58,18 @@ fn rounding_is_that_of_the_half_crate_but_for_bf16_nan() {
     for bits in patterns() {
         let value = f32::from_bits(bits);
         let theirs = f16::from_f32_const(value).to_bits();
-        assert_eq!(round_f16(value).to_bits(), theirs, "f16 of {bits:08x}");
+        assert_eq!(
+            scalar::round_f16(value).to_bits(),
+            theirs,
+            "f16 of {bits:08x}"
+        );
         let nan_or = |bits| if value.is_nan() { 0xffff } else { bits };
         let theirs = nan_or(bf16::from_f32_const(value).to_bits());
-        assert_eq!(round_bf16(value).to_bits(), theirs, "bf16 of {bits:08x}");
+        assert_eq!(
+            scalar::round_bf16(value).to_bits(),
+            theirs,
+            "bf16 of {bits:08x}"
+        );
     }
 }
 
@@ -72,9 +79,9 @@ struct Results {
     sums: [u32; LANES],
     f16: [u16; LANES],
     bf16: [u16; LANES],
-    streamed_f16: [u16; LANES],
-    streamed_bf16: [u16; LANES],
-    streamed_f32: [u32; LANES],
+    streamed_f16: [u16; LINES_ELEMENTS],
+    streamed_bf16: [u16; LINES_ELEMENTS],
+    streamed_f32: [u32; LINES_ELEMENTS],
     widened_f16: [u32; LANES],
     widened_bf16: [u32; LANES],
 }
@@ -101,12 +108,12 @@ impl Kernel for Operations {
         let (mut to_f16, mut to_bf16) = ([f16::ZERO; LANES], [bf16::ZERO; LANES]);
         s.store_f16(a, &mut to_f16);
         s.store_bf16(a, &mut to_bf16);
-        let mut streamed_f16 = Aligned([f16::ZERO; LANES]);
-        s.stream_f16(a, &mut streamed_f16);
-        let mut streamed_bf16 = Aligned([bf16::ZERO; LANES]);
-        s.stream_bf16(a, &mut streamed_bf16);
-        let mut streamed_f32 = Aligned([0.0; LANES]);
-        s.stream_f32(a, &mut streamed_f32);
+        let mut streamed_f16 = Lines([f16::ZERO; LINES_ELEMENTS]);
+        s.stream_f16([a, b], &mut streamed_f16);
+        let mut streamed_bf16 = Lines([bf16::ZERO; LINES_ELEMENTS]);
+        s.stream_bf16([a, b], &mut streamed_bf16);
+        let mut streamed_f32 = Lines([0.0; LINES_ELEMENTS]);
+        s.stream_f32([a, b], &mut streamed_f32);
         let (mut widened_f16, mut widened_bf16) = ([0.0; LANES], [0.0; LANES]);
         s.store_f32(s.load_f16(&halves), &mut widened_f16);
         s.store_f32(s.load_bf16(&bhalves), &mut widened_bf16);
@@ -152,7 +159,7 @@ fn nan_is_found_in_every_lane(level: Level) {
         let mut expected = [0x3f80; LANES];
         expected[lane] = 0xffff;
         assert_eq!(results.bf16, expected);
-        assert_eq!(results.streamed_bf16, expected);
+        assert_eq!(results.streamed_bf16[..LANES], expected);
     }
 }
 
