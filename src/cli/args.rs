@@ -22,6 +22,7 @@ use crate::cli::human::parse_size;
 
 Exit codes: 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources (worth a retry),
 4 output locked by another run, 5 a check failed.",
+    max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true
 )]

@@ -1,7 +1,9 @@
 //! What will be done: the library's types, from what was typed.
 
+use std::path::Path;
+
 use anyhow::Result;
-use shardmill::{Corpus, EmbedConfig, Encoding, TokenizeConfig};
+use shardmill::{Corpus, EmbedConfig, Encoding, Error, TokenizeConfig};
 
 use crate::cli::args::{CorpusArgs, EmbedOptions, OutputArgs, TokenizeOptions};
 use crate::cli::human;
@@ -34,6 +36,15 @@ impl Tokenization {
         config.durability = output.durability;
         config.overwrite = output.overwrite;
         config.validate(&encoding)?;
+        if output.out == Path::new("-") {
+            return Err(Error::Config {
+                field: "--out",
+                what: "a dataset is a directory and cannot go to standard output; name one, or \
+                       ./- for one of this name"
+                    .to_owned(),
+            }
+            .into());
+        }
         Ok(Self {
             corpus: Corpus::open(&corpus.inputs, corpus.input_format.0)?,
             encoding,

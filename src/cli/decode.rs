@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use shardmill::{Encoding, Eot, Error, TokenStore};
+use shardmill::{Encoding, Eot, Error, TokenId, TokenStore};
 
 use crate::cli::args::DecodeArgs;
 use crate::cli::output::print_json;
@@ -54,7 +54,14 @@ fn tokens(args: &DecodeArgs, store: &TokenStore) -> Result<Range<u64>> {
     };
     let documents = store.manifest().totals.documents;
     if last > documents {
-        return Err(beyond("--documents", last, documents, "documents"));
+        return Err(match args.document {
+            Some(_) => Error::Config {
+                field: "--document",
+                what: format!("there are {documents} documents, counted from 0"),
+            }
+            .into(),
+            None => beyond("--documents", last, documents, "documents"),
+        });
     }
     let skip = usize::try_from(first).unwrap_or(usize::MAX);
     let take = usize::try_from(last.saturating_sub(first)).unwrap_or(usize::MAX);
@@ -118,9 +125,24 @@ fn decode_all(
         let take = STEP.min(tokens.end - start);
         ids.resize(usize::try_from(take)?, 0);
         store.read(start, &mut ids)?;
-        out.write_all(&encoding.decode_bytes(&ids)?)
-            .context("standard output")?;
+        let text = encoding
+            .decode_bytes(&ids)
+            .map_err(|_| damaged(store, encoding, start, &ids))?;
+        out.write_all(&text).context("standard output")?;
         start += take;
     }
     Ok(())
+}
+
+/// Names the first of `ids`, which begin at token `start`, that is none of the encoding's.
+fn damaged(store: &TokenStore, encoding: &Encoding, start: u64, ids: &[TokenId]) -> Error {
+    let is_wrong = |&(_, &id): &(u64, &TokenId)| encoding.decode_bytes(&[id]).is_err();
+    let (token, id) = (start..).zip(ids).find(is_wrong).unwrap_or((start, &0));
+    Error::Shard {
+        path: store.path().to_owned(),
+        what: format!(
+            "token {token} is {id}, which is no id of {}; shardmill verify says what is damaged",
+            encoding.name()
+        ),
+    }
 }

@@ -3,10 +3,14 @@
 //! 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources, 4 output locked by another run, 5 a
 //! check failed.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
+use clap::error::ErrorKind;
 use shardmill::Error;
+
+use crate::cli::output::one_line;
 
 /// Marks an error of `verify`, whatever it is, as a check that failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,18 +20,23 @@ pub(crate) struct CheckFailed(pub(crate) Error);
 /// Prints clap's help, or its complaint on one line.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        return code(error.print().map_err(anyhow::Error::from));
+        return code(error.print().context("standard output"));
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Nothing was asked for: the whole help says more than a line. If stderr is gone there is
+        // nobody left to tell.
+        let _ = error.print();
+        return ExitCode::from(2);
     }
     let text = error.render().to_string();
     // clap says what is wrong, then tips, then the usage, in paragraphs.
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let what = text.split("\n\nUsage:").next().unwrap_or(text);
-    let what = what
-        .split("\n\nFor more information")
-        .next()
-        .unwrap_or(what);
-    let what: Vec<_> = what.split_whitespace().collect();
-    say(&format!("{}; see --help", what.join(" ")));
+    let what: Vec<_> = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+        .take_while(|what| !what.starts_with("Usage:") && !what.starts_with("For more information"))
+        .collect();
+    say(&format!("{}; see --help", what.join("; ")));
     ExitCode::from(2)
 }
 
@@ -39,7 +48,7 @@ pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
     let is_broken_pipe = error.chain().any(|cause| {
         cause
             .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
+            .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
     });
     if is_broken_pipe {
         return ExitCode::SUCCESS;
@@ -58,7 +67,18 @@ pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
 
 fn code_of(error: &Error) -> u8 {
     match error {
-        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => 1,
+        // A path that is not there, or is another kind of thing, is still so at the next try.
+        Error::Io { source, .. }
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::AlreadyExists
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
+            ) =>
+        {
+            1
+        }
         Error::Io { .. } | Error::NoRoom { .. } => 3,
         Error::UnknownEncoding { .. } | Error::Config { .. } => 2,
         Error::Locked { .. } => 4,
@@ -67,8 +87,6 @@ fn code_of(error: &Error) -> u8 {
 }
 
 fn say(line: &str) {
-    // Paths may hold line ends; an error is one line whatever they hold.
-    let line = line.replace('\n', "\\n").replace('\r', "\\r");
     // If stderr is gone there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "shardmill: error: {line}");
+    let _ = writeln!(io::stderr(), "shardmill: error: {}", one_line(line));
 }

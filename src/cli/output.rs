@@ -26,7 +26,12 @@ pub(crate) fn print_json(value: &Value) -> Result<()> {
 /// The last line of a command: what was made, how much and how fast.
 pub(crate) fn summary(line: &str) {
     // Work that is done stays done where nobody listens.
-    let _ = writeln!(io::stderr(), "shardmill: {line}");
+    let _ = writeln!(io::stderr(), "shardmill: {}", one_line(line));
+}
+
+/// `text` on one line, whatever the paths in it hold.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
 /// `, 1.2 s (85.0 MB/s)` for `bytes` in `time`.

@@ -1,11 +1,12 @@
 //! A progress bar on standard error, where that is a terminal.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use shardmill::Stats;
 
 /// How often the display follows the work.
@@ -57,12 +58,21 @@ fn style(total: u64) -> ProgressStyle {
         "{msg} {spinner} {decimal_bytes} {decimal_bytes_per_sec}"
     } else {
         "{msg} [{wide_bar}] {percent}% {decimal_bytes}/{decimal_total_bytes} \
-         {decimal_bytes_per_sec}, {eta} left"
+         {decimal_bytes_per_sec}{left}"
     };
     // The templates are constants that a terminal test shows.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("left", time_left)
         .progress_chars("=> ")
+}
+
+/// `, 6s left`; nothing as long as there is no rate to tell it from.
+fn time_left(state: &ProgressState, out: &mut dyn Write) {
+    if state.pos() > 0 {
+        // The display takes everything.
+        let _ = write!(out, ", {:#} left", HumanDuration(state.eta()));
+    }
 }
 
 impl Drop for Progress {

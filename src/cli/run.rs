@@ -37,8 +37,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
             "embeddings": embed::describe(&inside, &embeddings),
         }))?;
     }
-    summary(&tokenize::line(out, &tokens));
     job.warn_of_skipped();
+    summary(&tokenize::line(out, &tokens));
     summary(&embed::line(&inside, &embeddings));
     Ok(())
 }

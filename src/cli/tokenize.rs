@@ -31,8 +31,8 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     if args.output.json {
         print_json(&describe(out, &done))?;
     }
-    summary(&line(out, &done));
     job.warn_of_skipped();
+    summary(&line(out, &done));
     Ok(())
 }
 

@@ -72,8 +72,19 @@ pub(crate) fn text_of<'a>(line: &'a str, field: &str) -> Result<Cow<'a, str>, St
 /// serde_json's message with its position on the line alone: it always says "line 1".
 fn describe(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    let what = message.split(" at line ").next().unwrap_or(&message);
-    format!("column {}: {what}", error.column())
+    let what = match message.split(" at line ").next().unwrap_or(&message) {
+        // What it says of the first half of a surrogate pair without the second, and of a second
+        // without the first.
+        "unexpected end of hex escape" | "lone leading surrogate in hex escape" => {
+            "an escape \\u is half of a surrogate pair"
+        }
+        what => what,
+    };
+    match error.column() {
+        // The line as a whole.
+        0 => what.to_owned(),
+        column => format!("column {column}: {what}"),
+    }
 }
 
 /// What stands in the field.
@@ -238,10 +249,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (line, what) in [
             ("{}", "no field \"text\"; choose one with --text-field"),
-            (
-                "[1]",
-                "column 0: invalid type: sequence, expected an object",
-            ),
+            ("[1]", "invalid type: sequence, expected an object"),
             (
                 r#"{"text":3.5}"#,
                 "field \"text\" is a number, not a string",
@@ -254,11 +262,11 @@ mod tests {
             (r#"{"text":"a""#, "column 11: EOF while parsing an object"),
             (
                 r#"{"text":"\ud800"}"#,
-                "column 15: unexpected end of hex escape",
+                "column 16: an escape \\u is half of a surrogate pair",
             ),
             (
                 r#"{"text":"\udc00"}"#,
-                "column 15: lone leading surrogate in hex escape",
+                "column 15: an escape \\u is half of a surrogate pair",
             ),
         ] {
             assert_eq!(text(line).unwrap_err(), what, "{line}");

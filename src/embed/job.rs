@@ -242,7 +242,8 @@ impl<'a> Job<'a> {
             self.read(first, &mut inputs[..ids], &mut targets[..ids])?;
             let out = &mut embeddings[..take * row_elements];
             self.gatherer
-                .gather_into(&inputs[..ids], self.seq_len, out)?;
+                .gather_into(&inputs[..ids], self.seq_len, out)
+                .map_err(|error| self.damaged(&error))?;
             sink.write(&Batch {
                 inputs: &inputs[..ids],
                 targets: &targets[..ids],
@@ -253,6 +254,14 @@ impl<'a> Job<'a> {
             first += take as u64;
         }
         Ok(())
+    }
+
+    /// The tables have a row for every id, so one without a row is damage.
+    fn damaged(&self, error: &Error) -> Error {
+        Error::Shard {
+            path: self.store.path().to_owned(),
+            what: format!("{error}; shardmill verify says what is damaged"),
+        }
     }
 
     /// Reads the windows at places `first..` of the order.

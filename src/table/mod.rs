@@ -96,8 +96,7 @@ impl Extent {
     fn new(shape: &[u64], dtype: Dtype, start: usize) -> std::result::Result<Self, String> {
         let &[rows, dim] = shape else {
             return Err(format!(
-                "has {} dimensions {shape:?}; a table has two, [rows, dim]",
-                shape.len()
+                "has shape {shape:?}; a table has two dimensions, [rows, dim]"
             ));
         };
         if dim == 0 {

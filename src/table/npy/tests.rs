@@ -163,9 +163,9 @@ fn nameless_16_bit_elements_are_bf16_only_on_request() {
 #[test]
 fn shapes_that_are_no_table_are_refused() {
     for (shape, what) in [
-        ("()", "0 dimensions"),
-        ("(1,)", "1 dimensions"),
-        ("(1, 1, 1)", "3 dimensions"),
+        ("()", "has shape []"),
+        ("(1,)", "has shape [1]"),
+        ("(1, 1, 1)", "has shape [1, 1, 1]"),
         ("(1, 0)", "dim must be at least 1"),
         ("(18446744073709551615, 2)", "larger than any file"),
         ("(4611686018427387904, 1)", "larger than any file"),

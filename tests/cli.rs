@@ -1,0 +1,529 @@
+//! What a user sees: every command, its standard output, its lines on standard error, its exit code.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use support::{Done, Place, fixture, npy_table, output_bytes, run_to_full_disk, spawn};
+
+const COMMANDS: [&str; 6] = ["run", "tokenize", "embed", "info", "verify", "decode"];
+
+/// Four documents: one file of text, three lines of JSON, the second of them empty.
+fn corpus() -> Place {
+    let place = Place::new();
+    place.write("a.txt", "Hello world, a story.\n");
+    place.write(
+        "b.jsonl",
+        "{\"text\":\"one two\"}\n\n{\"text\":\"\"}\n{\"text\":\"three\"}\n",
+    );
+    place
+}
+
+const TOKENIZE: [&str; 5] = ["tokenize", "a.txt", "b.jsonl", "--out", "d"];
+const MADE: &str = "d: 14 tokens, 1 shard, 4 documents from 71 B in TIME (RATE)";
+const EMBED: [&str; 12] = [
+    "embed",
+    "d",
+    "--out",
+    "e",
+    "--seq-len",
+    "2",
+    "--stride",
+    "2",
+    "--init-seed",
+    "1",
+    "--dim",
+    "4",
+];
+
+/// The corpus with its dataset in `d`.
+fn dataset() -> Place {
+    let place = corpus();
+    place.run(TOKENIZE).said(&[MADE]);
+    place
+}
+
+/// Arguments with more behind them.
+fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [args, more].concat()
+}
+
+#[test]
+fn help_is_as_it_was() {
+    let place = Place::new();
+    for command in std::iter::once(None).chain(COMMANDS.map(Some)) {
+        let args = command.into_iter().chain(["--help"]);
+        let done = place.run(args.clone()).said(&[]);
+        insta::assert_snapshot!(format!("help-{}", command.unwrap_or("all")), done.text());
+        let mut wide = place.command(args);
+        let wide = Done::new(wide.env("COLUMNS", "400").output().unwrap());
+        assert_eq!(
+            wide.text(),
+            done.text(),
+            "help depends on a wide terminal's width"
+        );
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let done = Place::new().run(["--version"]).said(&[]);
+    assert_eq!(
+        done.text(),
+        concat!("shardmill ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn no_arguments_at_all_show_the_help_and_are_a_usage_error() {
+    let place = Place::new();
+    let done = place.run([""; 0]);
+    assert_eq!((done.code, done.text()), (Some(2), ""));
+    assert_eq!(done.stderr, place.run(["--help"]).text());
+}
+
+/// Arguments and what is said of them.
+const USAGE_ERRORS: &[(&[&str], &str)] = &[
+    (&["mill"], "unrecognized subcommand 'mill'; see --help"),
+    (
+        &["tokenize", "--out", "x"],
+        "the following required arguments were not provided: <INPUT>...; see --help",
+    ),
+    (
+        &["tokenize", "a.txt"],
+        "the following required arguments were not provided: --out <DIR>; see --help",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "x", "--eot", "sometimes"],
+        "invalid value 'sometimes' for '--eot <EOT>' [possible values: after, before, none]; see \
+             --help",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "x", "--unit-size", "1.5GB"],
+        "invalid value '1.5GB' for '--unit-size <SIZE>': a size is a whole number with a unit \
+             such as KiB, MiB or GB; see --help",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "x", "--threads", "-1"],
+        "unexpected argument '-1' found; tip: to pass '-1' as a value, use '-- -1'; see --help",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "x", "--threads", "0"],
+        "--threads: must be at least 1",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "x", "--unit-size", "0"],
+        "--unit-size: must be at least 1 byte",
+    ),
+    (
+        &["tokenize", "-", "-", "--out", "x"],
+        "INPUT: '-' is given twice; standard input can be read once",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "-"],
+        "--out: a dataset is a directory and cannot go to standard output; name one, or ./- \
+             for one of this name",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "x", "--encoding", "gpt5"],
+        "unknown encoding 'gpt5'; known are gpt2, r50k_base, p50k_base, p50k_edit, \
+             cl100k_base, o200k_base, o200k_harmony",
+    ),
+    (
+        &[
+            "tokenize",
+            "a.txt",
+            "--out",
+            "x",
+            "--encoding",
+            "cl100k_base",
+            "--token-dtype",
+            "u16",
+        ],
+        "--token-dtype: cl100k_base has 100277 ids, which do not fit u16; use u32",
+    ),
+    (
+        &["embed", "d", "--out", "x"],
+        "--token-table: is needed; give a file, or --init-seed SEED --dim N to draw one",
+    ),
+    (
+        &["embed", "d", "--out", "x", "--init-seed", "1"],
+        "--dim: is needed with --init-seed: how many columns the tables have",
+    ),
+    (
+        &[
+            "embed",
+            "d",
+            "--out",
+            "-",
+            "--json",
+            "--init-seed",
+            "1",
+            "--dim",
+            "2",
+        ],
+        "--json: and --out - both write to standard output; leave one out",
+    ),
+    (
+        &["decode", "d", "--tokens", "3"],
+        "invalid value '3' for '--tokens <FIRST..END>': a range is FIRST..END, such as 0..10; \
+             see --help",
+    ),
+    (
+        &["decode", "d", "--tokens", "0..15"],
+        "--tokens: 15 is beyond the 14 tokens that there are",
+    ),
+    (
+        &["decode", "d", "--documents", "0..5"],
+        "--documents: 5 is beyond the 4 documents that there are",
+    ),
+    (
+        &["decode", "d", "--document", "4"],
+        "--document: there are 4 documents, counted from 0",
+    ),
+    (
+        &["info", "d", "--seq-len", "0"],
+        "--seq-len: must be at least 1",
+    ),
+];
+
+#[test]
+fn usage_errors_are_one_line_and_exit_2() {
+    let place = dataset();
+    for &(args, line) in USAGE_ERRORS {
+        place.run(args).failed(2, line);
+        assert!(!place.path("x").exists(), "{args:?}");
+    }
+}
+
+#[test]
+fn tokenize_says_what_it_made_and_leaves_it_the_second_time() {
+    let place = dataset();
+    let files = output_bytes(&place.path("d"));
+    let names: Vec<_> = files.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["manifest.json", "shard-00000.docs", "shard-00000.u32"]
+    );
+    let there = "d: 14 tokens, 1 shard, 4 documents from 71 B; was there already, left as it is";
+    let again = place.run(TOKENIZE).said(&[there]);
+    assert!(again.stdout.is_empty());
+    let again = place.run(with(&TOKENIZE, &["--json"])).said(&[there]);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&place.read("d/manifest.json")).unwrap();
+    assert_eq!(
+        again.json(),
+        json!({
+            "out": "d", "was_there": true, "dataset_id": manifest["dataset_id"],
+            "encoding": "gpt2", "n_vocab": 50257, "sources": 2, "shards": 1, "seconds": 0,
+            "totals": {
+                "documents": 4, "empty_documents": 1, "invalid_sequences": 0,
+                "source_bytes": 71, "text_bytes": 34, "tokens": 14,
+            },
+        })
+    );
+    assert_eq!(output_bytes(&place.path("d")), files);
+    assert!(!place.path("d.partial").exists());
+}
+
+#[test]
+fn the_summary_comes_last_and_skipped_entries_before_it() {
+    let place = Place::new();
+    place.write("in/a.txt", "Hello world, a story.\n");
+    place.write("in/.hidden", "no");
+    place.write("in/.git/config", "no");
+    std::os::unix::fs::symlink("a.txt", place.path("in/link.txt")).unwrap();
+    let made = "d: 8 tokens, 1 shard, 1 document from 22 B in TIME (RATE)";
+    place
+        .run(["tokenize", "in", "--out", "d"])
+        .said(&["left out: 2 hidden entries and 1 symbolic link", made]);
+}
+
+#[test]
+fn other_settings_are_refused_until_overwrite_is_given() {
+    let place = dataset();
+    let before = output_bytes(&place.path("d"));
+    let refused =
+        "d: exists and holds something else; add --overwrite to replace it or choose another --out";
+    place
+        .run(with(&TOKENIZE, &["--eot", "none"]))
+        .failed(1, refused);
+    place.write("a.txt", "Hello world, a STORY.\n");
+    place.run(TOKENIZE).failed(1, refused);
+    assert_eq!(output_bytes(&place.path("d")), before);
+
+    let made = "d: 14 tokens, 1 shard, 4 documents from 71 B in TIME (RATE)";
+    place.run(with(&TOKENIZE, &["--overwrite"])).said(&[made]);
+    assert_ne!(output_bytes(&place.path("d")), before);
+    assert!(!place.path("d.partial").exists());
+    place
+        .run(["verify", "d"])
+        .said(&["d: whole: 14 tokens, 1 shard, 4 documents checked in TIME (RATE)"]);
+}
+
+#[test]
+fn run_makes_a_dataset_and_its_embeddings() {
+    let place = corpus();
+    let args = with(&["run", "a.txt", "b.jsonl"], &EMBED[2..]);
+    let embeddings = "e/embeddings: embeddings of 6 windows, 2 x 4 f32, 672 B";
+    let done = place.run(with(&args, &["--json"])).said(&[
+        "e: 14 tokens, 1 shard, 4 documents from 71 B in TIME (RATE)",
+        &format!("{embeddings} in TIME (RATE)"),
+    ]);
+    let said = done.json();
+    assert_eq!(said["dataset"]["totals"]["tokens"], 14);
+    assert_eq!(said["embeddings"]["out"], "e/embeddings");
+    assert_eq!(said["embeddings"]["record"]["shape"], json!([6, 2, 4]));
+
+    let dataset = "e: 14 tokens, 1 shard, 4 documents from 71 B; was there already, left as it is";
+    let there = format!("{embeddings}; was there already, left as it is");
+    let again = place.run(&args).said(&[dataset, &there]);
+    assert!(again.stdout.is_empty());
+    place.run(["verify", "e"]).said(&[
+        "e: whole: 14 tokens, 1 shard, 4 documents and embeddings of 6 windows checked in TIME \
+         (RATE)",
+    ]);
+
+    // The dataset is as asked for, the embeddings are not.
+    let other = with(&args, &["--dtype", "f16"]);
+    place.run(&other).failed(
+        1,
+        "e/embeddings: exists and holds something else; add --overwrite to replace it or choose \
+         another --out",
+    );
+    place.run(with(&other, &["--overwrite"])).said(&[
+        dataset,
+        "e/embeddings: embeddings of 6 windows, 2 x 4 f16, 576 B in TIME (RATE)",
+    ]);
+    let left: Vec<_> = output_bytes(&place.path("e")).into_keys().collect();
+    assert_eq!(
+        left,
+        [
+            "embeddings/embed.json",
+            "embeddings/embeddings.npy",
+            "embeddings/inputs.npy",
+            "embeddings/targets.npy",
+            "manifest.json",
+            "shard-00000.docs",
+            "shard-00000.u32",
+        ]
+    );
+}
+
+#[test]
+fn embed_says_what_it_made_and_refuses_to_replace_it() {
+    let place = dataset();
+    let made = "e: embeddings of 6 windows, 2 x 4 f32, 672 B";
+    let done = place
+        .run(with(&EMBED, &["--json"]))
+        .said(&[&format!("{made} in TIME (RATE)")]);
+    let said = done.json();
+    assert_eq!(
+        (&said["was_there"], &said["bytes"]),
+        (&json!(false), &json!(672))
+    );
+    let before = output_bytes(&place.path("e"));
+    let again = place
+        .run(EMBED)
+        .said(&[&format!("{made}; was there already, left as it is")]);
+    assert!(again.stdout.is_empty());
+
+    let other = with(&EMBED, &["--shuffle", "7"]);
+    place.run(&other).failed(
+        1,
+        "e: exists and holds something else; add --overwrite to replace it or choose another --out",
+    );
+    assert_eq!(output_bytes(&place.path("e")), before);
+    place
+        .run(with(&other, &["--overwrite"]))
+        .said(&[&format!("{made} in TIME (RATE)")]);
+    assert_ne!(output_bytes(&place.path("e")), before);
+    let whole = "e: whole: embeddings of 6 windows checked in TIME (RATE)";
+    let done = place.run(["verify", "e", "--json"]).said(&[whole]);
+    assert_eq!(done.json()["embeddings"]["windows"], 6);
+}
+
+#[test]
+fn embed_to_standard_output_writes_the_rows_alone() {
+    let place = dataset();
+    place.write("wte.npy", npy_table(50257, 3));
+    for dtype in ["f32", "f16", "bf16"] {
+        let embed = |out| {
+            place.run([
+                "embed",
+                "d",
+                "--out",
+                out,
+                "--seq-len",
+                "2",
+                "--stride",
+                "2",
+                "--token-table",
+                "wte.npy",
+                "--position-table",
+                "sinusoidal",
+                "--dtype",
+                dtype,
+            ])
+        };
+        assert_eq!(embed(dtype).code, Some(0));
+        let line = format!("standard output: 6 windows of 2 x 3 {dtype} in TIME (RATE)");
+        let streamed = embed("-").said(&[&line]).stdout;
+        let size = if dtype == "f32" { 4 } else { 2 };
+        assert_eq!(streamed.len(), 6 * 2 * 3 * size);
+        let array = place.read(format!("{dtype}/embeddings.npy"));
+        assert_eq!(streamed, array[array.len() - streamed.len()..]);
+        assert_eq!((array.len() - streamed.len()) % 64, 0, "a .npy header");
+    }
+}
+
+#[test]
+fn info_gives_the_numbers() {
+    let place = dataset();
+    let info = ["info", "d", "--seq-len", "4", "--stride", "3", "--dim", "5"];
+    let done = place.run(info).said(&[]);
+    insta::assert_snapshot!("info", done.text());
+
+    let said = place
+        .run(with(&info, &["--json", "--dtype", "bf16"]))
+        .said(&[])
+        .json();
+    // Windows start at 0, 3, 6 and 9: the fifth would need token 16 of 14.
+    assert_eq!(
+        said["embeddings"],
+        json!({
+            "windows": 4, "shape": [4, 4, 5], "stride": 3, "dtype": "bf16", "bytes": 160,
+        })
+    );
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&place.read("d/manifest.json")).unwrap();
+    assert_eq!(said["manifest"], manifest);
+}
+
+#[test]
+fn verify_says_what_it_checked() {
+    let place = dataset();
+    let line = "d: whole: 14 tokens, 1 shard, 4 documents checked in TIME (RATE)";
+    assert!(place.run(["verify", "d"]).said(&[line]).stdout.is_empty());
+    let mut said = place.run(["verify", "d", "--json"]).said(&[line]).json();
+    let id = said["dataset"]["dataset_id"].take();
+    assert_eq!(id.as_str().map(str::len), Some(32));
+    assert_eq!(
+        said,
+        json!({
+            "is_whole": true, "embeddings": null, "seconds": 0,
+            "dataset": {
+                "bytes": 184, "dataset_id": null, "documents": 4, "shards": 1, "tokens": 14,
+            },
+        })
+    );
+}
+
+#[test]
+fn decode_gives_the_text_back() {
+    let place = dataset();
+    for (args, text) in [
+        (&[][..], "Hello world, a story.\none twothree"),
+        (&["--document", "1"], "one two"),
+        (&["--document", "2"], ""),
+        (&["--documents", "0..2"], "Hello world, a story.\none two"),
+        (&["--documents", "2..2"], ""),
+        (&["--tokens", "1..4"], " world, a"),
+        (&["--tokens", "14..14"], ""),
+        (
+            &["--keep-special"],
+            "Hello world, a story.\n<|endoftext|>one two<|endoftext|><|endoftext|>three\
+             <|endoftext|>",
+        ),
+        (&["--document", "2", "--keep-special"], "<|endoftext|>"),
+    ] {
+        let done = place.run(with(&["decode", "d"], args)).said(&[]);
+        assert_eq!(done.text(), text, "{args:?}");
+    }
+    let done = place.run(["decode", "d", "--documents", "1..3", "--json"]);
+    assert_eq!(
+        done.said(&[]).json(),
+        json!({"tokens": {"start": 8, "end": 12}, "bytes": 7, "text": "one two"})
+    );
+}
+
+#[test]
+fn decode_leaves_end_of_text_out_wherever_it_stands() {
+    for eot in ["before", "none"] {
+        let place = corpus();
+        let made = place.run(with(&TOKENIZE, &["--eot", eot]));
+        assert_eq!(made.code, Some(0), "{made:?}");
+        let done = place.run(["decode", "d"]).said(&[]);
+        assert_eq!(done.text(), "Hello world, a story.\none twothree", "{eot}");
+        let done = place.run(["decode", "d", "--document", "3"]).said(&[]);
+        assert_eq!(done.text(), "three", "{eot}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let place = Place::new();
+    let text = fixture("text/tinyshakespeare.txt");
+    let made = place.run([
+        "tokenize".as_ref(),
+        text.as_os_str(),
+        "--out".as_ref(),
+        "d".as_ref(),
+    ]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    // Both write more than a pipe holds, so they find it closed whenever that is.
+    for args in [
+        &["decode", "d"][..],
+        &["embed", "d", "--out", "-", "--init-seed", "1", "--dim", "8"],
+    ] {
+        let mut child = spawn(&mut place.command(args));
+        drop(child.stdout.take());
+        let done = Done::new(child.wait_with_output().unwrap());
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_standard_output_is_an_error_and_no_panic() {
+    let place = dataset();
+    let line = "standard output: No space left on device (os error 28)";
+    for args in [
+        &["info", "d"][..],
+        &["info", "d", "--json"],
+        &["verify", "d", "--json"],
+        &["decode", "d"],
+        &["decode", "d", "--json"],
+        &["--help"],
+        &["--version"],
+    ] {
+        run_to_full_disk(&mut place.command(args)).failed(3, line);
+    }
+    let rows = with(&["embed", "d", "--out", "-"], &EMBED[4..]);
+    run_to_full_disk(&mut place.command(rows)).failed(
+        3,
+        "standard output: cannot write: No space left on device (os error 28)",
+    );
+
+    // What was made stays made.
+    let args = ["tokenize", "a.txt", "--out", "f", "--json"];
+    run_to_full_disk(&mut place.command(args)).failed(3, line);
+    assert_eq!(place.run(["verify", "f"]).code, Some(0));
+}
+
+#[test]
+fn work_is_done_where_nobody_listens() {
+    let place = corpus();
+    let mut command = place.command(TOKENIZE);
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let status = command.stdout(Stdio::null()).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(place.run(["verify", "d"]).code, Some(0));
+}

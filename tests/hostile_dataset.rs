@@ -1,0 +1,285 @@
+//! Damaged datasets: `verify` names the file, and no reader panics.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::{Done, Place, fixture, output_bytes};
+
+/// A place with a dataset of three shards in `d`, one of them with pieces of documents.
+fn place(eot: &str) -> Place {
+    let place = Place::new();
+    let verdict = fs::read(fixture("text/the-verdict.txt")).unwrap();
+    place.write("in/0.txt", verdict);
+    place.write(
+        "in/1.jsonl",
+        "{\"text\":\"one\"}\n{\"text\":\"\"}\n{\"text\":\"two\"}\n",
+    );
+    place.write("in/2.txt", "");
+    let args = [
+        "tokenize",
+        "in",
+        "--out",
+        "d",
+        "--unit-size",
+        "9kB",
+        "--eot",
+        eot,
+    ];
+    let done = place.run(args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stderr.contains(" 3 shards, 5 documents "), "{done:?}");
+    place
+}
+
+/// Checks that a command did not panic; where it failed, that it says so on one line.
+#[track_caller]
+fn ended_well(done: &Done, codes: &[i32]) {
+    let code = done.code.unwrap_or(-1);
+    assert!(codes.contains(&code), "{done:?}");
+    if code != 0 {
+        assert!(done.stderr.starts_with("shardmill: error: "), "{done:?}");
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    }
+}
+
+/// `verify` must find `file` damaged; the other readers may or may not mind, but never panic.
+#[track_caller]
+fn is_damaged(place: &Place, file: &str) {
+    let done = place.run(["verify", "d"]);
+    ended_well(&done, &[5]);
+    let start = format!("shardmill: error: d/{file}: ");
+    assert!(done.stderr.starts_with(&start), "{file}: {done:?}");
+    assert!(done.stdout.is_empty());
+}
+
+#[track_caller]
+fn others_do_not_panic(place: &Place) {
+    for args in [
+        &["info", "d"][..],
+        &["decode", "d", "--documents", "1..4"],
+        &["decode", "d", "--tokens", "7..99", "--keep-special"],
+        &[
+            "embed",
+            "d",
+            "--out",
+            "-",
+            "--init-seed",
+            "1",
+            "--dim",
+            "1",
+            "--seq-len",
+            "9",
+        ],
+    ] {
+        ended_well(&place.run(args), &[0, 1, 2]);
+    }
+}
+
+/// Runs `check` with `d/file` changed by `change`, then puts it back.
+fn with_changed(place: &Place, file: &str, change: impl Fn(&mut Vec<u8>), check: impl Fn()) {
+    let path = Path::new("d").join(file);
+    let whole = place.read(&path);
+    let mut changed = whole.clone();
+    change(&mut changed);
+    assert_ne!(changed, whole, "{file}");
+    place.write(&path, changed);
+    check();
+    place.write(&path, whole);
+}
+
+#[test]
+fn a_flipped_bit_in_any_file_is_found_and_the_file_named() {
+    let place = place("after");
+    let files = output_bytes(&place.path("d"));
+    assert_eq!(files.len(), 7);
+    for (file, bytes) in &files {
+        for (nth, at) in [0, bytes.len() / 2, bytes.len() - 1]
+            .into_iter()
+            .enumerate()
+        {
+            let flip = |bytes: &mut Vec<u8>| bytes[at] ^= 1 << (3 * nth);
+            with_changed(&place, file, flip, || {
+                is_damaged(&place, file);
+                if nth == 1 {
+                    others_do_not_panic(&place);
+                }
+            });
+        }
+    }
+    assert_eq!(place.run(["verify", "d"]).code, Some(0), "all was put back");
+}
+
+#[test]
+fn any_byte_of_the_manifest_counts() {
+    let place = place("after");
+    let length = place.read("d/manifest.json").len();
+    for at in (0..length).step_by(length / 25) {
+        let flip = |bytes: &mut Vec<u8>| bytes[at] ^= 1;
+        with_changed(&place, "manifest.json", flip, || {
+            let done = place.run(["verify", "d"]);
+            ended_well(&done, &[5]);
+            let is_named = done
+                .stderr
+                .starts_with("shardmill: error: d/manifest.json: ");
+            assert!(is_named, "byte {at}: {done:?}");
+            ended_well(&place.run(["info", "d"]), &[1]);
+        });
+    }
+}
+
+#[test]
+fn wild_document_records_do_not_panic_readers() {
+    for eot in ["after", "before"] {
+        let place = place(eot);
+        for file in ["shard-00000.docs", "shard-00002.docs"] {
+            // `end_tokens`, `byte_start`, `byte_len`, `source` and `flags` of the first record.
+            for field in [0..8, 8..16, 16..24, 24..28, 28..32] {
+                let fill = |bytes: &mut Vec<u8>| bytes[field.clone()].fill(0xff);
+                with_changed(&place, file, fill, || {
+                    is_damaged(&place, file);
+                    let decode = ["decode", "d", "--documents", "0..4"];
+                    ended_well(&place.run(decode), &[0, 1]);
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_beyond_the_vocabulary_are_an_error_of_every_reader() {
+    let place = place("after");
+    let file = "shard-00001.u32";
+    let wild = |bytes: &mut Vec<u8>| bytes[400..404].fill(0xff);
+    with_changed(&place, file, wild, || {
+        is_damaged(&place, file);
+        for args in [
+            &["decode", "d"][..],
+            &["embed", "d", "--out", "e", "--init-seed", "1", "--dim", "1"],
+        ] {
+            let done = place.run(args);
+            ended_well(&done, &[1]);
+            assert!(done.stderr.starts_with("shardmill: error: d: "), "{done:?}");
+            assert!(done.stderr.contains(" 4294967295"), "{done:?}");
+            let what_to_do = "; shardmill verify says what is damaged\n";
+            assert!(done.stderr.ends_with(what_to_do), "{done:?}");
+        }
+        assert!(!place.path("e").exists() && !place.path("e.partial").exists());
+    });
+}
+
+#[test]
+fn truncated_longer_and_missing_files_are_an_error_of_every_reader() {
+    let place = place("after");
+    for file in ["shard-00001.u32", "shard-00002.docs"] {
+        let size = place.read(Path::new("d").join(file)).len();
+        for new_size in [0, size - 1, size - 4, size + 1] {
+            let resize = |bytes: &mut Vec<u8>| bytes.resize(new_size, 0);
+            with_changed(&place, file, resize, || {
+                let line = format!("d/{file}: has {new_size} bytes, the manifest says {size}");
+                place.run(["verify", "d"]).failed(5, &line);
+                for args in [
+                    &["info", "d"][..],
+                    &["decode", "d"],
+                    &["embed", "d", "--out", "e", "--init-seed", "1", "--dim", "1"],
+                ] {
+                    place.run(args).failed(1, &line);
+                }
+            });
+        }
+        let path = place.path("d").join(file);
+        let aside = place.path("aside");
+        fs::rename(&path, &aside).unwrap();
+        let line = format!("d/{file}: is missing");
+        place.run(["verify", "d"]).failed(5, &line);
+        place.run(["info", "d"]).failed(1, &line);
+        fs::rename(&aside, &path).unwrap();
+    }
+}
+
+#[test]
+fn an_edited_manifest_is_not_believed() {
+    let place = place("after");
+    let edit = |from: &str, to: &str, line: &str| {
+        let edit = |bytes: &mut Vec<u8>| {
+            let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+            *bytes = text.replacen(from, to, 1).into_bytes();
+        };
+        with_changed(&place, "manifest.json", edit, || {
+            place.run(["verify", "d"]).failed(5, line);
+            place.run(["info", "d"]).failed(1, line);
+        });
+    };
+    let edited =
+        "d/manifest.json: was changed after it was written: its dataset_id is not its hash";
+    edit("\"name\": \"gpt2\"", "\"name\": \"r50k_base\"", edited);
+    edit("\"shard-00000.u32\"", "\"../secret.u32\"", edited);
+    edit("\"tokens\": ", "\"tokens\": 1", edited);
+    edit(
+        "\"format_version\": 1",
+        "\"format_version\": 2",
+        "d/manifest.json: has format version 2, this program reads 1; use the release that wrote \
+         it or make the dataset again",
+    );
+}
+
+#[test]
+fn what_is_no_dataset_is_called_that() {
+    let place = Place::new();
+    place.write("a.txt", "a");
+    fs::create_dir(place.path("empty")).unwrap();
+    for (name, what) in [
+        (
+            "nope",
+            "cannot open the dataset: No such file or directory (os error 2)",
+        ),
+        (
+            "a.txt",
+            "cannot open the dataset: Not a directory (os error 20)",
+        ),
+        ("empty/manifest.json", "is missing: this is not a dataset"),
+    ] {
+        let line = format!("{name}: {what}");
+        let argument = name.trim_end_matches("/manifest.json");
+        place.run(["verify", argument]).failed(5, &line);
+        place.run(["info", argument]).failed(1, &line);
+        place.run(["decode", argument]).failed(1, &line);
+        let embed = [
+            "embed",
+            argument,
+            "--out",
+            "e",
+            "--init-seed",
+            "1",
+            "--dim",
+            "1",
+        ];
+        place.run(embed).failed(1, &line);
+    }
+    assert_eq!(place.tree(), ["a.txt", "empty/"]);
+}
+
+#[test]
+fn damaged_embeddings_are_found_and_the_file_named() {
+    let place = place("after");
+    let args = ["embed", "d", "--out", "e", "--init-seed", "1", "--dim", "2"];
+    let done = place.run(args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    for (file, bytes) in output_bytes(&place.path("e")) {
+        for at in [0, bytes.len() / 2, bytes.len() - 2] {
+            let path = Path::new("e").join(&file);
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            place.write(&path, changed);
+            let done = place.run(["verify", "e"]);
+            ended_well(&done, &[5]);
+            let start = format!("shardmill: error: e/{file}: ");
+            assert!(done.stderr.starts_with(&start), "{file} at {at}: {done:?}");
+            place.write(&path, &bytes);
+        }
+    }
+    assert_eq!(place.run(["verify", "e"]).code, Some(0));
+}

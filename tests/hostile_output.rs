@@ -1,0 +1,248 @@
+//! Outputs that cannot be written: in the way, locked, read-only, too small.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
+
+use support::{Done, Place, fixture, skipped, spawn};
+
+#[track_caller]
+fn refused(place: &Place, args: &[&str], code: i32, line: &str) {
+    let before = place.tree();
+    place.run(args).failed(code, line);
+    assert_eq!(place.tree(), before, "something is left or lost");
+}
+
+#[test]
+fn what_is_in_the_way_is_left_alone() {
+    let place = Place::new();
+    place.write("a.txt", "a");
+    place.write("file", "mine");
+    place.write("folder/thesis.txt", "mine");
+    std::os::unix::fs::symlink("nowhere", place.path("link")).unwrap();
+    let foreign = "exists and was not made by shardmill; remove it or choose another --out";
+    let no_directory = "exists and is not a directory; choose another --out";
+    for more in [&[][..], &["--overwrite"]] {
+        let tokenize = |out| [&["tokenize", "a.txt", "--out", out], more].concat();
+        refused(
+            &place,
+            &tokenize("folder"),
+            1,
+            &format!("folder: {foreign}"),
+        );
+        for out in ["file", "link", "a.txt"] {
+            refused(&place, &tokenize(out), 1, &format!("{out}: {no_directory}"));
+        }
+        let into_file = "file: cannot create: File exists (os error 17)";
+        refused(&place, &tokenize("file/d"), 1, into_file);
+        refused(
+            &place,
+            &tokenize("/"),
+            1,
+            "/: is not a name for a new directory; choose another --out",
+        );
+    }
+    place.write("d.partial/thesis.txt", "mine");
+    refused(
+        &place,
+        &["tokenize", "a.txt", "--out", "d"],
+        1,
+        "d.partial/thesis.txt: was not made by shardmill and is in the way; move it elsewhere",
+    );
+    assert_eq!(place.read("d.partial/thesis.txt"), b"mine");
+}
+
+#[test]
+fn an_output_inside_of_an_input_is_refused() {
+    let place = Place::new();
+    place.write("in/a.txt", "a");
+    std::os::unix::fs::symlink("in", place.path("link")).unwrap();
+    for out in ["in/out", "in/new/out", "link/out", "in", "../in/out"] {
+        // The last one through the name of the place itself.
+        let name = place.path("");
+        let name = name.file_name().unwrap().to_str().unwrap();
+        let out = out.replace("..", &format!("../{name}"));
+        let line = format!("{out}: is inside the input in; choose an output outside of it");
+        refused(&place, &["tokenize", "in", "--out", &out], 1, &line);
+    }
+}
+
+#[test]
+fn a_second_run_on_the_same_output_is_refused_at_once() {
+    let place = Place::new();
+    place.write("a.txt", "a");
+    let pipe = place.fifo("pipe");
+    let first = spawn(&mut place.command(["tokenize", "pipe", "--out", "out"]));
+    // Returns when the first run has opened the other end, and so holds its output.
+    let mut writer = fs::File::create(pipe).unwrap();
+    let line = "out.partial: another run is writing here; wait for it to end or choose another \
+                --out";
+    let run = [
+        "run",
+        "a.txt",
+        "--out",
+        "out",
+        "--init-seed",
+        "1",
+        "--dim",
+        "1",
+    ];
+    for args in [&["tokenize", "a.txt", "--out", "out"][..], &run] {
+        place.run(args).failed(4, line);
+    }
+    writer.write_all(b"Hello").unwrap();
+    drop(writer);
+    Done::new(first.wait_with_output().unwrap())
+        .said(&["out: 2 tokens, 1 shard, 1 document from 5 B in TIME (RATE)"]);
+    assert!(!place.path("out.partial").exists());
+}
+
+#[test]
+fn no_room_for_embeddings_is_said_before_any_work() {
+    let place = Place::new();
+    let text = fixture("text/tinyshakespeare.txt");
+    let text = text.to_str().unwrap();
+    let made = place.run(["tokenize", text, "--out", "d"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    // (338,026 - 169,000) windows x 169,000 x (256 x 4 + 8) bytes: 29 TB.
+    let embed = [
+        "embed",
+        "d",
+        "--out",
+        "e",
+        "--seq-len",
+        "169000",
+        "--stride",
+        "1",
+        "--dim",
+        "256",
+        "--init-seed",
+        "1",
+        "--position-table",
+        "none",
+    ];
+    let done = place.run(embed);
+    assert_eq!(done.code, Some(3), "{done:?}");
+    let start = "shardmill: error: e: needs 29479486608384 bytes and the disk has ";
+    assert!(done.stderr.starts_with(start), "{done:?}");
+    assert!(
+        done.stderr
+            .ends_with(" free; make room or lower the size\n"),
+        "{done:?}"
+    );
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    assert!(!place.path("e").exists() && !place.path("e.partial").exists());
+}
+
+/// Runs the program with a file system of its own on `disk`, mounted with `options`; gives also
+/// what lies on it afterwards. `None`, said aloud, where mounting is not allowed.
+fn on_disk(place: &Place, options: &str, args: &[&str]) -> Option<(Done, String)> {
+    const SCRIPT: &str = "mount -t tmpfs -o \"$0\" none disk || exit 99
+\"$@\"; code=$?; find disk -mindepth 1 > left; exit $code";
+    fs::create_dir_all(place.path("disk")).unwrap();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, options])
+        .arg(env!("CARGO_BIN_EXE_shardmill"))
+        .args(args)
+        .current_dir(place.path(""));
+    let name = format!("{} on a file system with {options}", args[0]);
+    let done = match command.output() {
+        Ok(output) => Done::new(output),
+        Err(error) => {
+            skipped(&name, &format!("unshare: {error}"));
+            return None;
+        }
+    };
+    let Ok(left) = fs::read_to_string(place.path("left")) else {
+        skipped(&name, done.stderr.trim());
+        return None;
+    };
+    Some((done, left))
+}
+
+#[test]
+fn a_disk_that_runs_full_is_an_error_worth_a_retry_and_leaves_nothing() {
+    let place = Place::new();
+    let text = fs::read(fixture("text/tinyshakespeare.txt")).unwrap();
+    place.write("a.txt", &text);
+    for threads in ["1", "7"] {
+        let args = [
+            "tokenize",
+            "a.txt",
+            "--out",
+            "disk/out",
+            "--threads",
+            threads,
+            "--unit-size",
+            "200kB",
+        ];
+        let Some((done, left)) = on_disk(&place, "size=1m", &args) else {
+            return;
+        };
+        assert_eq!(done.code, Some(3), "{done:?}");
+        let full = ": cannot write: No space left on device (os error 28)\n";
+        let start = "shardmill: error: disk/out.partial/shard-0000";
+        assert!(
+            done.stderr.starts_with(start) && done.stderr.ends_with(full),
+            "{done:?}"
+        );
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+        assert_eq!(left, "");
+    }
+}
+
+#[test]
+fn embeddings_that_do_not_fit_are_refused_before_any_work() {
+    let place = Place::new();
+    place.write("a.txt", "All work and no play. ".repeat(100));
+    let made = place.run(["tokenize", "a.txt", "--out", "d"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let args = [
+        "embed",
+        "d",
+        "--out",
+        "disk/e",
+        "--stride",
+        "1",
+        "--init-seed",
+        "1",
+        "--dim",
+        "8",
+    ];
+    let Some((done, left)) = on_disk(&place, "size=1m", &args) else {
+        return;
+    };
+    assert_eq!(done.code, Some(3), "{done:?}");
+    let end = " bytes and the disk has 1048576 free; make room or lower the size\n";
+    assert!(
+        done.stderr.starts_with("shardmill: error: disk/e: needs "),
+        "{done:?}"
+    );
+    assert!(done.stderr.ends_with(end), "{done:?}");
+    assert_eq!(left, "");
+}
+
+#[test]
+fn a_read_only_output_is_said_at_the_start() {
+    let place = Place::new();
+    // Bad input that is never reached.
+    place.write("a.txt", b"\xff");
+    for out in ["disk/out", "disk/new/out"] {
+        let args = ["tokenize", "a.txt", "--out", out];
+        let Some((done, _)) = on_disk(&place, "ro", &args) else {
+            return;
+        };
+        let made = if out == "disk/out" {
+            "disk/out.partial"
+        } else {
+            "disk/new"
+        };
+        let line = format!("{made}: cannot create: Read-only file system (os error 30)");
+        done.failed(3, &line);
+    }
+}
