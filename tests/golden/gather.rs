@@ -2,13 +2,9 @@
 //! every level that this CPU has.
 
 use half::{bf16, f16};
-use sha2::{Digest, Sha256};
 use shardmill::{Dtype, Element, Gatherer, Level, Stores, Table};
 
-fn golden(name: &str) -> serde_json::Value {
-    let path = format!("{}/fixtures/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
+use crate::support::{self, golden};
 
 /// One hexadecimal number per list entry.
 fn hex_list(list: &serde_json::Value) -> Vec<u32> {
@@ -31,8 +27,7 @@ fn f32_row(row: &serde_json::Value) -> Vec<f32> {
 
 /// SHA-256 of the little-endian bytes, as lower-case hexadecimal.
 fn sha256<E: Element>(values: &[E]) -> String {
-    let digest = Sha256::digest(bytemuck::cast_slice::<E, u8>(values));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    support::sha256(bytemuck::cast_slice(values))
 }
 
 /// The patterns that the golden sweep went through.

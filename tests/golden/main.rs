@@ -1,0 +1,11 @@
+//! Every value in `fixtures/golden` that the crate can compute, computed: what PyTorch, NumPy and
+//! tiktoken gave, bit for bit.
+//!
+//! One executable, so that it can run itself again on an emulated CPU (`qemu.rs`).
+
+mod gather;
+mod qemu;
+mod sums;
+mod support;
+mod tokens;
+mod torch;
