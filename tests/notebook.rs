@@ -1,5 +1,9 @@
 //! The notebook, cell by cell, with the numbers that it prints: through the library, through the
 //! program, and through the example.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a value that is not there fails the test"
+)]
 
 #[path = "../examples/dataset.rs"]
 #[allow(dead_code, reason = "an example has a main of its own")]
@@ -37,6 +41,7 @@ fn batch(ids: &[u32], windows: &Windows, number: u64) -> [Vec<Vec<u32>>; 2] {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the notebook from top to bottom")]
 fn the_notebook_cell_by_cell() {
     // with open("the-verdict.txt", "r", encoding="utf-8") as f: raw_text = f.read()
     let raw_text = std::fs::read_to_string(verdict_path()).unwrap();

@@ -87,17 +87,17 @@ fn every_listed_pattern_is_rounded_as_by_pytorch() {
         let to_f16 = hex_list(&golden[format!("f16_{how}")]);
         let to_bf16 = hex_list(&golden[format!("bf16_{how}")]);
         convert(&patterns, 1, |out, with| {
-            assert_eq!(f16_bits(out), to_f16, "{with}")
+            assert_eq!(f16_bits(out), to_f16, "{with}");
         });
         convert(&patterns, 1, |out, with| {
-            assert_eq!(bf16_bits(out), to_bf16, "{with}")
+            assert_eq!(bf16_bits(out), to_bf16, "{with}");
         });
         let (to_f16, to_bf16) = (to_f16.repeat(64), to_bf16.repeat(64));
         convert(&in_4096, 64, |out, with| {
-            assert_eq!(f16_bits(out), to_f16, "{with}")
+            assert_eq!(f16_bits(out), to_f16, "{with}");
         });
         convert(&in_4096, 64, |out, with| {
-            assert_eq!(bf16_bits(out), to_bf16, "{with}")
+            assert_eq!(bf16_bits(out), to_bf16, "{with}");
         });
     }
 }

@@ -23,16 +23,16 @@ static TABLES: LazyLock<[Table; 3]> = LazyLock::new(|| {
     [tokens, first, initial.position_table().unwrap()]
 });
 
-fn tokens() -> Table {
-    TABLES[0].clone()
+fn tokens() -> &'static Table {
+    &TABLES[0]
 }
 
-fn first() -> Option<Table> {
-    Some(TABLES[1].clone())
+fn first() -> &'static Table {
+    &TABLES[1]
 }
 
-fn second() -> Option<Table> {
-    Some(TABLES[2].clone())
+fn second() -> &'static Table {
+    &TABLES[2]
 }
 
 fn batch() -> Vec<u32> {
@@ -111,23 +111,23 @@ fn the_first_batch_in_every_type() {
         golden["ids"],
         crate::support::golden("batches")["drop_last_false"]["first"][0]
     );
-    check_rows(&sums::<f32>(&tokens(), second().as_ref()), &golden);
-    check_rows(&sums::<f16>(&tokens(), second().as_ref()), &golden);
-    check_rows(&sums::<bf16>(&tokens(), second().as_ref()), &golden);
+    check_rows(&sums::<f32>(tokens(), Some(second())), &golden);
+    check_rows(&sums::<f16>(tokens(), Some(second())), &golden);
+    check_rows(&sums::<bf16>(tokens(), Some(second())), &golden);
 }
 
 fn check_hashes(position: Option<&Table>, golden: &Value) {
     let golden = &golden["le_sha256"];
-    assert_eq!(hash(&sums::<f32>(&tokens(), position)), golden["f32"]);
-    assert_eq!(hash(&sums::<f16>(&tokens(), position)), golden["f16"]);
-    assert_eq!(hash(&sums::<bf16>(&tokens(), position)), golden["bf16"]);
+    assert_eq!(hash(&sums::<f32>(tokens(), position)), golden["f32"]);
+    assert_eq!(hash(&sums::<f16>(tokens(), position)), golden["f16"]);
+    assert_eq!(hash(&sums::<bf16>(tokens(), position)), golden["bf16"]);
 }
 
 #[test]
 fn with_the_first_position_table() {
     let golden = &golden("sums_other")["pos_first"];
-    check_hashes(first().as_ref(), golden);
-    let sums = sums::<f32>(&tokens(), first().as_ref());
+    check_hashes(Some(first()), golden);
+    let sums = sums::<f32>(tokens(), Some(first()));
     let row = |b: usize, t: usize| hex(&sums[(b * SEQ_LEN + t) * DIM..][..DIM]);
     assert_eq!(row(0, 0), golden["row_0_0_f32"]);
     assert_eq!(row(7, 3), golden["row_7_3_f32"]);
@@ -153,22 +153,22 @@ fn rounded<E: Element>(table: &Table) -> Table {
 /// tables, rounded once.
 fn check_16_bit_tables<T: Element>() {
     let (golden, name) = (golden("sums_other"), T::DTYPE.name());
-    let token = rounded::<T>(&tokens());
-    let position = second().map(|table| rounded::<T>(&table));
+    let token = rounded::<T>(tokens());
+    let position = rounded::<T>(second());
     assert_eq!(token.dtype(), T::DTYPE);
 
-    let narrow = sums::<T>(&token, position.as_ref());
+    let narrow = sums::<T>(&token, Some(&position));
     let key = format!("{name}_pos_second");
     // PyTorch got the same bits in both ways.
     let added_in_16_bit = &golden["tables_rounded_to_16_bit_first_then_added_in_16_bit"];
     let added_in_f32 = &golden["tables_rounded_to_16_bit_added_in_f32_then_rounded"];
     assert_eq!(hash(&narrow), added_in_16_bit[&key]);
     assert_eq!(hash(&narrow), added_in_f32[&key]);
-    let wide = sums::<f32>(&token, position.as_ref());
+    let wide = sums::<f32>(&token, Some(&position));
     let key = format!("f32_from_{name}_pos_second");
     assert_eq!(hash(&wide), added_in_f32[&key]);
 
-    let once = sums::<T>(&tokens(), second().as_ref());
+    let once = sums::<T>(tokens(), Some(second()));
     let differ = hex_elements(&narrow)
         .zip(hex_elements(&once))
         .filter(|(a, b)| a != b)
@@ -198,6 +198,6 @@ fn tables_are_rounded_as_the_half_crate_rounds() {
     };
     let to_f16: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
     let to_bf16: Vec<bf16> = values.iter().map(|value| bf16::from_f32(*value)).collect();
-    assert!(rounded::<f16>(&tokens()).bytes() == bytemuck::cast_slice::<f16, u8>(&to_f16));
-    assert!(rounded::<bf16>(&tokens()).bytes() == bytemuck::cast_slice::<bf16, u8>(&to_bf16));
+    assert!(rounded::<f16>(tokens()).bytes() == bytemuck::cast_slice::<f16, u8>(&to_f16));
+    assert!(rounded::<bf16>(tokens()).bytes() == bytemuck::cast_slice::<bf16, u8>(&to_bf16));
 }

@@ -1,9 +1,5 @@
 //! The golden files, the fixture text, the program, and the tools that a machine may lack.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test uses some of it; a value that is not there fails the test"
-)]
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -85,10 +81,7 @@ pub(crate) fn skip(tool: &str, unchecked: &str) {
         !expected.split(',').any(|name| name == tool),
         "EXPECT_TOOLS lists {tool}, which is not here"
     );
-    // Past the test harness, which would hide it.
-    writeln!(
-        std::io::stderr(),
-        "NOT CHECKED, as there is no {tool}: {unchecked}"
-    )
-    .unwrap();
+    // Straight to the stream: the test harness hides what macros print.
+    let line = format!("NOT CHECKED, as there is no {tool}: {unchecked}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
