@@ -35,7 +35,7 @@ class ShardDataset:
         self.stride = stride
         manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
         self.files: list[str] = [shard["file"] for shard in manifest["shards"]]
-        self.wide: bool = manifest["token_dtype"] == "u32"
+        self.wide: bool = manifest["settings"]["token_dtype"] == "u32"
         self.shards = [self._map(s["file"], s["tokens"]) for s in manifest["shards"]]
         self.ends = list(accumulate(len(shard) for shard in self.shards))
         self.n_tokens = self.ends[-1] if self.ends else 0

@@ -4,17 +4,32 @@
 //! them: eight lanes at once, every multiply-add that its compiler fuses rounded once. Plain loops
 //! over lanes here, without a branch inside.
 
+use crate::simd::{Kernel, Simd};
+
 /// Numbers that are transformed together: element `k` of the first half with `k` of the second.
-pub(crate) const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 const HALF: usize = BLOCK / 2;
 
 /// Turns blocks of uniform numbers from [0, 1) into standard normal numbers.
 ///
-/// Inlined everywhere, so that a caller which enables instructions has it compiled for them: with
-/// AVX2 and FMA the eight lanes of a half become one register.
-#[allow(clippy::inline_always, reason = "takes the caller's target features")]
+/// With AVX2 and FMA the eight lanes of a half become one register and each multiply-add one
+/// instruction; without FMA a multiply-add is a call into the C library, with the same bits.
+#[derive(Debug)]
+pub(super) struct BoxMuller<'a>(pub(super) &'a mut [[f32; BLOCK]]);
+
+impl Kernel for BoxMuller<'_> {
+    type Output = ();
+
+    #[allow(clippy::inline_always, reason = "takes the level's instructions")]
+    #[inline(always)]
+    fn run<S: Simd>(self, _s: S) {
+        box_muller(self.0);
+    }
+}
+
+#[allow(clippy::inline_always, reason = "takes the level's instructions")]
 #[inline(always)]
-pub(crate) fn box_muller(blocks: &mut [[f32; BLOCK]]) {
+fn box_muller(blocks: &mut [[f32; BLOCK]]) {
     for block in blocks {
         let mut radius = [0.0f32; HALF];
         let mut angle = [0.0f32; HALF];
@@ -22,11 +37,14 @@ pub(crate) fn box_muller(blocks: &mut [[f32; BLOCK]]) {
             radius[k] = (-2.0 * ln(1.0 - block[k])).sqrt();
             angle[k] = std::f32::consts::TAU * block[k + HALF];
         }
+        let (mut sin, mut cos) = ([0.0f32; HALF], [0.0f32; HALF]);
         for k in 0..HALF {
-            let (sin, cos) = sin_cos(angle[k]);
+            (sin[k], cos[k]) = sin_cos(angle[k]);
+        }
+        for k in 0..HALF {
             // PyTorch adds the mean, 0, which turns -0 into +0.
-            block[k] = radius[k] * cos + 0.0;
-            block[k + HALF] = radius[k] * sin + 0.0;
+            block[k] = radius[k] * cos[k] + 0.0;
+            block[k + HALF] = radius[k] * sin[k] + 0.0;
         }
     }
 }
@@ -69,22 +87,21 @@ fn ln(x: f32) -> f32 {
 
 /// Cephes `sinf` and `cosf` for `0 <= t < 8`, each multiply-add rounded once.
 #[allow(clippy::inline_always, reason = "part of box_muller")]
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "at most 11"
-)]
+#[allow(clippy::cast_precision_loss, reason = "at most 10")]
 #[allow(clippy::excessive_precision, reason = "as the source prints them")]
 #[inline(always)]
 fn sin_cos(t: f32) -> (f32, f32) {
     const FOUR_OVER_PI: f32 = 1.273_239_544_735_16;
+    const TWO_23: f32 = 8_388_608.0;
     // -pi/4 in three parts: with j of few bits, each product is exact or nearly so.
     const MINUS_PI_4: [f32; 3] = [
         -0.785_156_25,
         -2.418_756_484_985_351_562_5e-4,
         -3.774_894_977_445_941_08e-8,
     ];
-    let octant = ((t * FOUR_OVER_PI) as i32 + 1) & !1;
+    // 2^23 more, the integer lies in the low bits: a cast, which saturates, stays scalar.
+    let whole = ((t * FOUR_OVER_PI).trunc() + TWO_23).to_bits() & 15;
+    let octant = (whole.cast_signed() + 1) & !1;
     let j = octant as f32;
     let mut x = t;
     for part in MINUS_PI_4 {

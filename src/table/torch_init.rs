@@ -12,9 +12,9 @@
 
 use std::slice;
 
-use super::box_muller::{BLOCK, box_muller};
+use super::box_muller::{BLOCK, BoxMuller};
 use super::{Table, TorchGenerator, zeroed_f32};
-use crate::{Error, Result};
+use crate::{Error, Level, Result};
 
 /// Blocks that are drawn before they are transformed: 16 KiB, which stay in L1 in between.
 const TILE_BLOCKS: usize = 256;
@@ -25,23 +25,18 @@ impl TorchGenerator {
     /// How many draws that takes, and the numbers themselves, depend on the length: see the two
     /// methods in PyTorch, which differ at 16.
     pub fn fill_normal(&mut self, out: &mut [f32]) {
-        self.fill_normal_with(out, box_muller);
+        self.fill_normal_at(Level::detect(), out);
     }
 
-    /// [`fill_normal`](Self::fill_normal) with `transform` in place of [`box_muller`], of which it
-    /// must be a copy, such as one compiled for other instructions.
-    pub(crate) fn fill_normal_with(
-        &mut self,
-        out: &mut [f32],
-        transform: impl Fn(&mut [[f32; BLOCK]]),
-    ) {
+    /// [`fill_normal`](Self::fill_normal) with the instructions of `level`.
+    fn fill_normal_at(&mut self, level: Level, out: &mut [f32]) {
         if out.len() < BLOCK {
             return self.fill_normal_short(out);
         }
         let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
         for tile in blocks.chunks_mut(TILE_BLOCKS) {
             self.fill_uniform(tile.as_flattened_mut());
-            transform(tile);
+            level.dispatch(BoxMuller(tile));
         }
         if rest.is_empty() {
             return;
@@ -50,7 +45,7 @@ impl TorchGenerator {
         self.skip(rest.len() as u64);
         if let Some(last) = out.last_chunk_mut::<BLOCK>() {
             self.fill_uniform(last);
-            transform(slice::from_mut(last));
+            level.dispatch(BoxMuller(slice::from_mut(last)));
         }
     }
 
@@ -228,7 +223,46 @@ impl InitialTables {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
+    use crate::simd::tests::for_each_level;
+
+    fn golden(name: &str) -> serde_json::Value {
+        let path = format!("{}/fixtures/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    fn numbers_are_pytorchs(level: Level) {
+        let golden = golden("init_small");
+        for (seed, by_len) in golden["normal"].as_object().unwrap() {
+            for (len, expected) in by_len.as_object().unwrap() {
+                let mut values = vec![0.0; len.parse().unwrap()];
+                TorchGenerator::new(seed.parse().unwrap()).fill_normal_at(level, &mut values);
+                let hex: Vec<_> = values
+                    .iter()
+                    .map(|x| format!("{:08x}", x.to_bits()))
+                    .collect();
+                assert_eq!(hex.concat(), expected["f32"], "seed {seed}, n {len}");
+            }
+        }
+    }
+
+    fn the_whole_table_of_the_notebook_is_pytorchs(level: Level) {
+        let mut values = vec![0.0f32; 50257 * 256];
+        TorchGenerator::new(123).fill_normal_at(level, &mut values);
+        let digest = Sha256::digest(bytemuck::cast_slice::<f32, u8>(&values));
+        let hex: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex.concat(),
+            golden("init_notebook")["token_weight_f32le_sha256"]
+        );
+    }
+
+    for_each_level!(
+        numbers_are_pytorchs,
+        the_whole_table_of_the_notebook_is_pytorchs,
+    );
 
     #[test]
     fn skipping_equals_filling() {

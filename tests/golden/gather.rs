@@ -1,15 +1,10 @@
 //! The gatherer's conversions and sums against values that PyTorch printed (`fixtures/golden`), at
 //! every level that this CPU has.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use half::{bf16, f16};
-use sha2::{Digest, Sha256};
 use shardmill::{Dtype, Element, Gatherer, Level, Stores, Table};
 
-fn golden(name: &str) -> serde_json::Value {
-    let path = format!("{}/fixtures/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
+use crate::support::{self, golden};
 
 /// One hexadecimal number per list entry.
 fn hex_list(list: &serde_json::Value) -> Vec<u32> {
@@ -32,10 +27,7 @@ fn f32_row(row: &serde_json::Value) -> Vec<f32> {
 
 /// SHA-256 of the little-endian bytes, as lower-case hexadecimal.
 fn sha256<E: Element>(values: &[E]) -> String {
-    format!(
-        "{:x}",
-        Sha256::digest(bytemuck::cast_slice::<E, u8>(values))
-    )
+    support::sha256(bytemuck::cast_slice(values))
 }
 
 /// The patterns that the golden sweep went through.
