@@ -234,14 +234,16 @@ fn fifos_give_the_files_that_regular_files_give_wherever_they_stand() {
     let small = text("the-verdict.txt");
     let long = [text("markdown.md"), text("tinyshakespeare.txt")].concat();
     let records = fs::read_to_string(records_path()).unwrap();
-    // A unit smaller than the small text, one between the two, one larger than all.
+    // A unit smaller than the small text; one whose end falls into the small text behind the
+    // records, where it must not be cut; one larger than all.
+    assert!((0..small.len()).contains(&(1_280_000 - records.len())));
     compare_streams(
         9_000,
         &small,
         &small.repeat(3),
         &first_lines(&records, 50_000),
     );
-    compare_streams(1_000_000, &small, &long, &records);
+    compare_streams(1_280_000, &small, &long, &records);
     compare_streams(1 << 28, &small, &long, &records);
 }
 

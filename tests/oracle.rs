@@ -55,14 +55,26 @@ fn documents() -> Vec<String> {
         .collect()
 }
 
-/// Each long text is cut into several units.
+/// Of each vocabulary, once with texts cut into many units, once with all in one, where only chunks
+/// cut them.
 #[test]
 fn fixtures_have_the_ids_of_tiktoken_in_every_encoding() {
-    for name in BUILTIN_NAMES {
-        let mut config = config(100_000);
+    let (many, one) = (100_000, 256 << 20);
+    for (name, unit) in [
+        ("gpt2", many),
+        ("r50k_base", one),
+        ("p50k_base", many),
+        ("p50k_edit", one),
+        ("cl100k_base", many),
+        ("cl100k_base", one),
+        ("o200k_base", many),
+        ("o200k_harmony", one),
+    ] {
+        let mut config = config(unit);
         config.eot = Eot::None;
         let dataset = Dataset::make(&fixtures(), encoding(name), &config);
-        assert!(dataset.store.shards().len() > 40, "the fixtures are cut");
+        let shards = dataset.store.shards().len();
+        assert!(shards == 1 || (unit == many && shards > 40), "{shards}");
         let expected = fixture_ids(ordinary_oracle(name));
         let found = dataset.documents();
         assert_eq!(found.len(), expected.len(), "{name}");
