@@ -73,6 +73,10 @@ impl Deref for Map {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
+        // A map begins on a page. What stands for an empty file must be aligned as well, or casts
+        // to wider elements would panic.
+        self.map
+            .as_deref()
+            .unwrap_or(bytemuck::must_cast_slice::<u64, u8>(&[]))
     }
 }
