@@ -248,8 +248,7 @@ fn the_summary_comes_last_and_skipped_entries_before_it() {
 fn other_settings_are_refused_until_overwrite_is_given() {
     let place = dataset();
     let before = output_bytes(&place.path("d"));
-    let refused =
-        "d: exists and holds something else; add --overwrite to replace it or choose another --out";
+    let refused = "d: exists and is not exactly this output; add --overwrite to replace it or choose another --out";
     place
         .run(with(&TOKENIZE, &["--eot", "none"]))
         .failed(1, refused);
@@ -293,7 +292,7 @@ fn run_makes_a_dataset_and_its_embeddings() {
     let other = with(&args, &["--dtype", "f16"]);
     place.run(&other).failed(
         1,
-        "e/embeddings: exists and holds something else; add --overwrite to replace it or choose \
+        "e/embeddings: exists and is not exactly this output; add --overwrite to replace it or choose \
          another --out",
     );
     place.run(with(&other, &["--overwrite"])).said(&[
@@ -336,7 +335,7 @@ fn embed_says_what_it_made_and_refuses_to_replace_it() {
     let other = with(&EMBED, &["--shuffle", "7"]);
     place.run(&other).failed(
         1,
-        "e: exists and holds something else; add --overwrite to replace it or choose another --out",
+        "e: exists and is not exactly this output; add --overwrite to replace it or choose another --out",
     );
     assert_eq!(output_bytes(&place.path("e")), before);
     place

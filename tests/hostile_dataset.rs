@@ -172,6 +172,80 @@ fn ids_beyond_the_vocabulary_are_an_error_of_every_reader() {
 }
 
 #[test]
+fn a_damaged_last_target_is_an_error_although_it_is_no_input() {
+    let place = place("none");
+    let manifest = place.run(["info", "d", "--json"]).json();
+    let n = manifest["manifest"]["totals"]["tokens"].as_u64().unwrap();
+    let seq_len = (n - 1).to_string();
+    let args = [
+        "embed",
+        "d",
+        "--out",
+        "e",
+        "--init-seed",
+        "1",
+        "--dim",
+        "1",
+        "--seq-len",
+        &seq_len,
+    ];
+    let last = manifest["manifest"]["shards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev();
+    let file = last
+        .filter(|shard| shard["tokens"] != 0)
+        .map(|shard| shard["file"].as_str().unwrap())
+        .next()
+        .unwrap();
+    let wild = |bytes: &mut Vec<u8>| {
+        let start = bytes.len() - 4;
+        bytes[start..].fill(0xff);
+    };
+    with_changed(&place, file, wild, || {
+        let done = place.run(args);
+        ended_well(&done, &[1]);
+        assert!(done.stderr.contains("id 4294967295"), "{done:?}");
+        assert!(!place.path("e").exists());
+    });
+    assert_eq!(place.run(args).code, Some(0));
+}
+
+#[test]
+fn a_damaged_output_is_not_taken_for_a_finished_one() {
+    let place = place("after");
+    let again = [
+        "tokenize",
+        "in",
+        "--out",
+        "d",
+        "--unit-size",
+        "9kB",
+        "--eot",
+        "after",
+    ];
+    let embed = ["embed", "d", "--out", "e", "--init-seed", "1", "--dim", "2"];
+    assert_eq!(place.run(embed).code, Some(0));
+    for (directory, file, args) in [
+        ("d", "shard-00001.u32", &again[..]),
+        ("d", "shard-00000.docs", &again),
+        ("e", "targets.npy", &embed),
+    ] {
+        assert!(place.run(args).stderr.contains("was there already"));
+        let path = Path::new(directory).join(file);
+        let whole = place.read(&path);
+        let mut changed = whole.clone();
+        changed[whole.len() - 3] ^= 1;
+        place.write(&path, changed);
+        let done = place.run(args);
+        ended_well(&done, &[1]);
+        assert!(done.stderr.contains("add --overwrite"), "{done:?}");
+        place.write(&path, whole);
+    }
+}
+
+#[test]
 fn truncated_longer_and_missing_files_are_an_error_of_every_reader() {
     let place = place("after");
     for file in ["shard-00001.u32", "shard-00002.docs"] {

@@ -7,11 +7,12 @@ use half::{bf16, f16};
 
 use crate::embed::EmbedConfig;
 use crate::embed::record::{EMBED, EmbedRecord};
+use crate::embed::size::{check_room, shape};
 use crate::embed::tables::{EmbedTables, to_usize};
 use crate::shard::RUN;
 use crate::shard::atomic::{Staging, write_json};
 use crate::shard::{Durability, sync_directory};
-use crate::sink::{Batch, NpySink, Sink, headers};
+use crate::sink::{Batch, NpySink, Sink};
 use crate::{Dtype, Element, Error, Gatherer, Order, Result, Stats, TokenId, TokenStore, Windows};
 
 /// Bytes of embeddings gathered between two writes: they stay in the cache until written.
@@ -56,6 +57,11 @@ pub fn embed(
     run: &serde_json::Value,
     stats: &Stats,
 ) -> Result<EmbedOutcome> {
+    config.validate()?;
+    if let (None, Some(dim), false) = (&config.token_table, config.dim, out.exists()) {
+        // Drawing tables takes time and memory; the size of the output is known before.
+        check_room(out, shape(store, config, dim as u64)?, config.dtype)?;
+    }
     let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
     embed_with(store, config, &tables, out, run, stats)
 }
@@ -129,38 +135,15 @@ impl<'a> Job<'a> {
         config: &'a EmbedConfig,
         tables: &EmbedTables,
     ) -> Result<Self> {
+        let shape = shape(store, config, tables.dim() as u64)?;
         let windows = Windows::new(store.n_tokens(), config.seq_len, config.stride)?;
-        if windows.is_empty() {
-            return Err(Error::Input {
-                path: store.path().to_owned(),
-                what: format!(
-                    "has {} tokens, no window of {} and its target; lower --seq-len",
-                    store.n_tokens(),
-                    config.seq_len
-                ),
-            });
-        }
         let order = match config.shuffle {
             None => Order::Sequential,
             Some((seed, epoch)) => Order::data_loader_epoch(windows.len(), seed, epoch)?,
         };
-        let rows = windows
-            .batches(config.batch_size, config.drop_last)?
-            .n_rows();
-        if rows == 0 {
-            return Err(Error::Config {
-                field: "--drop-last",
-                what: format!(
-                    "leaves nothing: {} windows are no batch of {}",
-                    windows.len(),
-                    config.batch_size
-                ),
-            });
-        }
         let gatherer = Gatherer::new(tables.token.clone(), tables.position.clone())?
             .with_level(config.level)
             .with_threads(config.threads);
-        let shape = [rows, config.seq_len, tables.dim() as u64];
         Ok(Self {
             store,
             config,
@@ -172,40 +155,9 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Bytes of the three arrays; `None` beyond what a file can hold.
-    fn output_bytes(&self) -> Option<u64> {
-        let [rows, seq_len, dim] = self.record.shape();
-        let ids = rows.checked_mul(seq_len)?;
-        let headers: u64 = headers(self.record.shape(), self.config.dtype)
-            .iter()
-            .map(|header| header.len() as u64)
-            .sum();
-        let element = self.config.dtype.size_bytes() as u64;
-        let embeddings = ids.checked_mul(dim)?.checked_mul(element)?;
-        embeddings
-            .checked_add(ids.checked_mul(8)?)?
-            .checked_add(headers)
-    }
-
     /// Refuses an output that does not fit on its disk.
     pub(super) fn check_room(&self, out: &Path) -> Result<()> {
-        let needed_bytes = self.output_bytes().unwrap_or(u64::MAX);
-        let absolute = std::path::absolute(out).map_err(Error::io(out, "cannot find"))?;
-        let there = absolute
-            .ancestors()
-            .find(|path| path.exists())
-            .unwrap_or(&absolute);
-        let stat = rustix::fs::statvfs(there)
-            .map_err(|errno| Error::io(there, "cannot ask for free space")(errno.into()))?;
-        let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free_bytes < needed_bytes {
-            return Err(Error::NoRoom {
-                path: out.to_owned(),
-                needed_bytes,
-                free_bytes,
-            });
-        }
-        Ok(())
+        check_room(out, self.record.shape(), self.config.dtype)
     }
 
     /// Gives all windows to `sink`, some at a time.
@@ -257,10 +209,10 @@ impl<'a> Job<'a> {
     }
 
     /// The tables have a row for every id, so one without a row is damage.
-    fn damaged(&self, error: &Error) -> Error {
+    fn damaged(&self, what: &dyn std::fmt::Display) -> Error {
         Error::Shard {
             path: self.store.path().to_owned(),
-            what: format!("{error}; shardmill verify says what is damaged"),
+            what: format!("{what}; shardmill verify says what is damaged"),
         }
     }
 
@@ -274,6 +226,13 @@ impl<'a> Job<'a> {
             self.store.read(start, input)?;
             self.store.read(start + 1, target)?;
         }
-        Ok(())
+        // The gather checks the inputs; the last targets are inputs of no window.
+        let n_vocab = self.store.manifest().encoding.n_vocab;
+        match targets.iter().find(|&&id| id >= n_vocab) {
+            None => Ok(()),
+            Some(id) => {
+                Err(self.damaged(&format!("id {id} is beyond the vocabulary of {n_vocab}")))
+            }
+        }
     }
 }

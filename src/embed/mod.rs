@@ -3,6 +3,7 @@
 //! ```text
 //! tables   opens or draws the token and position tables
 //! job      windows in their order -> ids -> rows -> a sink
+//! size     how large the output will be
 //! record   embed.json: what the arrays are
 //! run      the main job: tokenize, then embed
 //! ```
@@ -12,6 +13,7 @@
 mod job;
 mod record;
 mod run;
+mod size;
 mod tables;
 
 use std::ffi::OsString;

@@ -88,15 +88,12 @@ impl EmbedRecord {
         self
     }
 
-    /// Whether `directory` holds what this record, still without files, asks for.
+    /// The record in `directory`, if what is there is whole and what this one, still without
+    /// files, asks for.
     pub(super) fn found_in(&self, directory: &Path) -> Option<Self> {
         let found = Self::read(directory).ok()?;
         let is_same = found.clone().with_files(Vec::new()) == *self;
-        let is_there = found.files.iter().all(|file| {
-            let metadata = std::fs::metadata(directory.join(&file.file));
-            metadata.is_ok_and(|metadata| metadata.len() == file.bytes)
-        });
-        (is_same && is_there).then_some(found)
+        (is_same && verify_embeddings(directory).is_ok()).then_some(found)
     }
 
     /// Reads the record of a directory of embeddings.

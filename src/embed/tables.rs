@@ -150,11 +150,7 @@ pub(super) fn to_usize(field: &'static str, value: u64) -> Result<usize> {
 fn open(name: &OsStr, options: TableOptions, config: &EmbedConfig) -> Result<(Table, TableInfo)> {
     let spec = TableSpec::parse(name);
     let table = Table::open(&spec, &options.with_table_dtype(config.table_dtype))?;
-    let file = spec
-        .path()
-        .file_name()
-        .map(Path::new)
-        .unwrap_or(spec.path());
+    let file = spec.path().file_name().map_or(spec.path(), Path::new);
     let origin = Origin::File {
         name: file.to_string_lossy().into_owned(),
         key: spec.key().map(str::to_owned),

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use crate::corpus::{Corpus, Source};
 use crate::encoding::Encoding;
 use crate::hash::{Hash128, block_hashes};
+use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::Feed;
 use crate::pipeline::plan::{Unit, units};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::atomic::{Staging, write_json};
 use crate::shard::{
-    EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, RUN, SourceInfo, TokenStore, Totals,
+    EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, RUN, SourceInfo, TokenStore, Totals, verify,
 };
 use crate::{Error, Result};
 
@@ -134,7 +135,7 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
         mine = Some(task.unit.index);
         let outcome = match worker.encode(&mut encoder, task.chunk) {
             Ok(encoded) => {
-                let bytes = encoded.pieces.iter().map(|piece| piece.len_bytes()).sum();
+                let bytes = encoded.pieces.iter().map(Piece::len_bytes).sum();
                 let outcome = task.unit.put(task.number, encoded, worker.corpus);
                 stats.advance(bytes);
                 outcome
@@ -220,7 +221,8 @@ impl SourceHashes {
 
 /// The dataset in `out` if it holds exactly what is asked for.
 ///
-/// Settings, names and sizes are compared first, then every source is read and hashed.
+/// Settings, names and sizes are compared first, then every source is read and hashed, and the
+/// dataset is verified.
 pub(crate) fn find_same(
     corpus: &Corpus,
     encoding: &Encoding,
@@ -259,7 +261,8 @@ pub(crate) fn find_same(
         .sources
         .iter()
         .map(|info| info.hash)
-        .eq(hashes.into_iter().map(|info| info.hash));
+        .eq(hashes.into_iter().map(|info| info.hash))
+        && verify(out).is_ok();
     Ok(is_same.then(|| Outcome {
         manifest: found.clone(),
         was_there: true,

@@ -166,7 +166,7 @@ fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
     let what = if !metadata.is_dir() {
         "exists and is not a directory; choose another --out"
     } else if !overwrite && is_ours {
-        "exists and holds something else; add --overwrite to replace it or choose another --out"
+        "exists and is not exactly this output; add --overwrite to replace it or choose another --out"
     } else if !is_ours {
         "exists and was not made by shardmill; remove it or choose another --out"
     } else {

@@ -1,0 +1,72 @@
+//! How large the output of a run is, before any of it is made.
+
+use std::path::Path;
+
+use crate::embed::EmbedConfig;
+use crate::sink::headers;
+use crate::{Dtype, Error, Result, TokenStore, Windows};
+
+/// `[n, seq_len, dim]` of what `config` makes of `store`.
+pub(super) fn shape(store: &TokenStore, config: &EmbedConfig, dim: u64) -> Result<[u64; 3]> {
+    let windows = Windows::new(store.n_tokens(), config.seq_len, config.stride)?;
+    if windows.is_empty() {
+        return Err(Error::Input {
+            path: store.path().to_owned(),
+            what: format!(
+                "has {} tokens, no window of {} and its target; lower --seq-len",
+                store.n_tokens(),
+                config.seq_len
+            ),
+        });
+    }
+    let batches = windows.batches(config.batch_size, config.drop_last)?;
+    if batches.n_rows() == 0 {
+        return Err(Error::Config {
+            field: "--drop-last",
+            what: format!(
+                "leaves nothing: {} windows are no batch of {}",
+                windows.len(),
+                config.batch_size
+            ),
+        });
+    }
+    Ok([batches.n_rows(), config.seq_len, dim])
+}
+
+/// Bytes of the three arrays; `None` beyond what a file can hold.
+fn output_bytes(shape: [u64; 3], dtype: Dtype) -> Option<u64> {
+    let [rows, seq_len, dim] = shape;
+    let ids = rows.checked_mul(seq_len)?;
+    let element_bytes = dtype.size_bytes() as u64;
+    let embeddings_bytes = ids.checked_mul(dim)?.checked_mul(element_bytes)?;
+    // Two arrays of u32.
+    let ids_bytes = ids.checked_mul(8)?;
+    let header_bytes: u64 = headers(shape, dtype)
+        .iter()
+        .map(|header| header.len() as u64)
+        .sum();
+    embeddings_bytes
+        .checked_add(ids_bytes)?
+        .checked_add(header_bytes)
+}
+
+/// Refuses an output at `out` that does not fit on its disk.
+pub(super) fn check_room(out: &Path, shape: [u64; 3], dtype: Dtype) -> Result<()> {
+    let needed_bytes = output_bytes(shape, dtype).unwrap_or(u64::MAX);
+    let absolute = std::path::absolute(out).map_err(Error::io(out, "cannot find"))?;
+    let there = absolute
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(&absolute);
+    let stat = rustix::fs::statvfs(there)
+        .map_err(|errno| Error::io(there, "cannot ask for free space")(errno.into()))?;
+    let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free_bytes < needed_bytes {
+        return Err(Error::NoRoom {
+            path: out.to_owned(),
+            needed_bytes,
+            free_bytes,
+        });
+    }
+    Ok(())
+}
