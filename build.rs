@@ -16,6 +16,11 @@
 //! were those of the token alone, and the two are its own last state. So one pair a token is
 //! enough. Both tables are probed linearly.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "hashes are masked to the table"
+)]
+
 use std::collections::HashMap;
 use std::path::Path;
 

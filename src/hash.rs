@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn blocks_do_not_depend_on_the_pieces() {
         let bytes: Vec<u8> = (0..BLOCK_BYTES + 1000)
-            .map(|i| (i * 7 % 251) as u8)
+            .map(|i| u8::try_from(i * 7 % 251).unwrap())
             .collect();
         let mut hasher = BlockHasher::new();
         for piece in bytes.chunks(999_999) {

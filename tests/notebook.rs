@@ -48,7 +48,7 @@ fn the_notebook_cell_by_cell() {
 
     // tokenizer = tiktoken.get_encoding("gpt2"); len(tokenizer.encode(raw_text))
     let tokenizer = Encoding::by_name("gpt2").unwrap();
-    let ids = tokenizer.encode_ordinary(&raw_text).unwrap();
+    let ids = tokenizer.encode_ordinary(&raw_text);
     assert_eq!(ids.len(), 5146);
 
     // create_dataloader(raw_text, batch_size=8, max_length=4, stride=5, shuffle=False)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// A name for bench ids, and the file.
-pub const CORPORA: [(&str, &str); 4] = [
+pub(crate) const CORPORA: [(&str, &str); 4] = [
     ("english", "tinyshakespeare.txt"),
     ("markdown", "markdown.md"),
     ("multi", "udhr.txt"),
@@ -11,7 +11,7 @@ pub const CORPORA: [(&str, &str); 4] = [
 ];
 
 /// The text of a corpus.
-pub fn text(file: &str) -> String {
+pub(crate) fn text(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures/text")
         .join(file);

@@ -45,15 +45,12 @@ impl Key {
     /// The key of `text[start..end]`, which has 1 to 16 bytes.
     #[inline(always)]
     pub(super) fn new(text: &[u8], start: usize, end: usize) -> Self {
-        let bytes = match text.get(start..start + 16) {
-            Some(bytes) => u128::from_le_bytes(bytes.try_into().unwrap_or_default()),
-            None => {
-                let mut padded = [0; 16];
-                padded[..end - start].copy_from_slice(&text[start..end]);
-                u128::from_le_bytes(padded)
-            }
-        };
-        let key = !bytes & MASKS[end - start];
+        let bytes = text[start..].first_chunk().copied().unwrap_or_else(|| {
+            let mut padded = [0; 16];
+            padded[..end - start].copy_from_slice(&text[start..end]);
+            padded
+        });
+        let key = !u128::from_le_bytes(bytes) & MASKS[end - start];
         #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
         Self {
             low: key as u64,

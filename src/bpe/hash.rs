@@ -5,6 +5,7 @@ const B: u64 = 0xd6e8_feb8_6659_fd93;
 
 /// Multiplies to 128 bits and folds the halves: every input bit reaches the low bits.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
 pub(crate) const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     (product as u64) ^ (product >> 64) as u64

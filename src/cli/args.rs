@@ -169,6 +169,10 @@ pub(crate) struct WindowArgs {
 
 /// How windows become embeddings.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "these lines are help texts, where backticks would show"
+)]
 pub(crate) struct EmbedOptions {
     #[command(flatten)]
     pub(crate) windows: WindowArgs,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use shardmill::{TokenStore, Windows};
+use shardmill::{Manifest, TokenStore, Windows};
 
 use crate::cli::args::InfoArgs;
 use crate::cli::human;
@@ -13,87 +13,27 @@ const LISTED: usize = 10;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let store = TokenStore::open(&args.dataset)?;
-    let manifest = store.manifest();
     let windows = Windows::new(store.n_tokens(), args.windows.seq_len, args.windows.stride)?;
-    let elements = u128::from(windows.len()) * u128::from(windows.seq_len()) * u128::from(args.dim);
-    let embeddings_bytes = elements * args.dtype.size_bytes() as u128;
+    let embeddings_bytes = windows
+        .len()
+        .checked_mul(windows.seq_len())
+        .and_then(|ids| ids.checked_mul(args.dim))
+        .and_then(|elements| elements.checked_mul(args.dtype.size_bytes() as u64));
     if args.json {
         return print_json(&json!({
             "dataset": args.dataset.to_string_lossy(),
-            "manifest": manifest,
+            "manifest": store.manifest(),
             "embeddings": {
                 "windows": windows.len(),
                 "shape": [windows.len(), windows.seq_len(), args.dim],
                 "stride": windows.stride(),
                 "dtype": args.dtype,
-                "bytes": u64::try_from(embeddings_bytes).ok(),
+                "bytes": embeddings_bytes,
             },
         }));
     }
-    let totals = &manifest.totals;
-    let settings = &manifest.settings;
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        text.push_str(&format!("{name:<12}{value}\n"));
-    };
-    line("dataset", manifest.dataset_id.to_string());
-    line(
-        "encoding",
-        format!(
-            "{}, {} ids, end of text is {}",
-            manifest.encoding.name,
-            human::count(manifest.encoding.n_vocab.into()),
-            manifest.encoding.end_of_text
-        ),
-    );
-    line(
-        "settings",
-        format!(
-            "end of text {}, special tokens as {}, invalid UTF-8 {}, {} ids, units of {} bytes",
-            settings.eot.name(),
-            settings.special.name(),
-            settings.invalid_utf8.name(),
-            settings.token_dtype.name(),
-            human::count(settings.unit_size_bytes)
-        ),
-    );
-    line(
-        "tokens",
-        format!(
-            "{} from {} of text, {:.3} bytes a token",
-            human::count(totals.tokens),
-            human::bytes(totals.text_bytes),
-            ratio(totals.text_bytes, totals.tokens)
-        ),
-    );
-    line(
-        "documents",
-        format!(
-            "{}, {} empty",
-            human::count(totals.documents),
-            human::count(totals.empty_documents)
-        ),
-    );
-    if totals.invalid_sequences > 0 {
-        line(
-            "invalid",
-            format!(
-                "{} sequences of invalid UTF-8",
-                human::count(totals.invalid_sequences)
-            ),
-        );
-    }
-    let sources = manifest
-        .sources
-        .iter()
-        .map(|source| format!("{} ({})", source.name, human::bytes(source.bytes)));
-    line("sources", list(manifest.sources.len(), sources));
-    let shards = manifest
-        .shards
-        .iter()
-        .map(|shard| format!("{} ({} tokens)", shard.file, human::count(shard.tokens)));
-    line("shards", list(manifest.shards.len(), shards));
-    line(
+    let mut lines = lines(store.manifest());
+    lines.push((
         "embeddings",
         format!(
             "{} of {} tokens, every {}, dim {}, {}: {}",
@@ -102,10 +42,68 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
             windows.stride(),
             args.dim,
             args.dtype.name(),
-            u64::try_from(embeddings_bytes).map_or("more than 18 EB".to_owned(), human::bytes)
+            embeddings_bytes.map_or("more than 18 EB".to_owned(), human::bytes)
         ),
+    ));
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(name, value)| format!("{name:<12}{value}\n"))
+        .collect();
+    print(&lines.concat())
+}
+
+/// What a manifest says, by name.
+fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let encoding = &manifest.encoding;
+    let settings = &manifest.settings;
+    let totals = &manifest.totals;
+    let sources = manifest
+        .sources
+        .iter()
+        .map(|source| format!("{} ({})", source.name, human::bytes(source.bytes)));
+    let shards = manifest
+        .shards
+        .iter()
+        .map(|shard| format!("{} ({} tokens)", shard.file, human::count(shard.tokens)));
+    let encoding = format!(
+        "{}, {} ids, end of text is {}",
+        encoding.name,
+        human::count(encoding.n_vocab.into()),
+        encoding.end_of_text
     );
-    print(&text)
+    let settings = format!(
+        "end of text {}, special tokens as {}, invalid UTF-8 {}, {} ids, units of {} bytes",
+        settings.eot.name(),
+        settings.special.name(),
+        settings.invalid_utf8.name(),
+        settings.token_dtype.name(),
+        human::count(settings.unit_size_bytes)
+    );
+    let tokens = format!(
+        "{} from {} of text, {:.3} bytes a token",
+        human::count(totals.tokens),
+        human::bytes(totals.text_bytes),
+        ratio(totals.text_bytes, totals.tokens)
+    );
+    let documents = format!(
+        "{}, {} empty",
+        human::count(totals.documents),
+        human::count(totals.empty_documents)
+    );
+    let mut lines = vec![
+        ("dataset", manifest.dataset_id.to_string()),
+        ("encoding", encoding),
+        ("settings", settings),
+        ("tokens", tokens),
+        ("documents", documents),
+    ];
+    if totals.invalid_sequences > 0 {
+        let count = human::count(totals.invalid_sequences);
+        lines.push(("invalid", format!("{count} sequences of invalid UTF-8")));
+    }
+    lines.push(("sources", list(manifest.sources.len(), sources)));
+    lines.push(("shards", list(manifest.shards.len(), shards)));
+    lines
 }
 
 fn list(count: usize, items: impl Iterator<Item = String>) -> String {

@@ -11,7 +11,7 @@ fn names(corpus: &Corpus) -> Vec<String> {
 }
 
 fn open(arguments: &[&Path]) -> Result<Corpus> {
-    let arguments: Vec<OsString> = arguments.iter().map(|path| path.into()).collect();
+    let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
     Corpus::open(&arguments, None)
 }
 

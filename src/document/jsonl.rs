@@ -69,7 +69,7 @@ pub(crate) fn text_of<'a>(line: &'a str, field: &str) -> Result<Cow<'a, str>, St
     }
 }
 
-/// serde_json's message with its position on the line alone: it always says "line 1".
+/// The message of `serde_json` with its position on the line alone: it always says "line 1".
 fn describe(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let what = match message.split(" at line ").next().unwrap_or(&message) {

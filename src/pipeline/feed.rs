@@ -51,8 +51,14 @@ struct State {
 /// How the corpus is walked.
 #[derive(Debug)]
 enum Walk {
-    Planned { units: Vec<Unit>, next: usize },
-    Stream { cursor: StreamCursor, units: usize },
+    Planned {
+        units: Vec<Unit>,
+        next: usize,
+    },
+    Stream {
+        cursor: Box<StreamCursor>,
+        units: usize,
+    },
 }
 
 /// A unit of which chunks are still to be handed out.
@@ -76,7 +82,7 @@ impl<'a> Feed<'a> {
     ) -> Result<Self> {
         let walk = if corpus.has_stream() {
             Walk::Stream {
-                cursor: StreamCursor::new(corpus, unit_bytes, directory),
+                cursor: Box::new(StreamCursor::new(corpus, unit_bytes, directory)),
                 units: 0,
             }
         } else {

@@ -1,4 +1,4 @@
-//! cl100k_base:
+//! `cl100k_base`:
 //!
 //! ```text
 //! '(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|

@@ -35,9 +35,9 @@ struct Char {
 /// The classes of ASCII.
 static ASCII: [Class; 128] = {
     let mut classes = [Class::Other; 128];
-    let mut at = 0;
-    while at < 128 {
-        classes[at] = match at as u8 {
+    let mut byte = 0_u8;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
             b'A'..=b'Z' => Class::Upper,
             b'a'..=b'z' => Class::Lower,
             b'0'..=b'9' => Class::Number,
@@ -45,7 +45,7 @@ static ASCII: [Class; 128] = {
             b'\t' | 0x0b | 0x0c | b' ' => Class::Space,
             _ => Class::Other,
         };
-        at += 1;
+        byte += 1;
     }
     classes
 };
@@ -129,7 +129,7 @@ fn contraction(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..).and_then(|rest| rest.strip_prefix(b"'"))?;
     match rest {
         [b's' | b'd' | b'm' | b't', ..] => Some(at + 2),
-        [b'l', b'l', ..] | [b'v', b'e', ..] | [b'r', b'e', ..] => Some(at + 3),
+        [b'l', b'l', ..] | [b'v' | b'r', b'e', ..] => Some(at + 3),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! o200k_base, o200k_harmony: with `S` for `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, `T` for
+//! `o200k_base`, `o200k_harmony`: with `S` for `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, `T` for
 //! `[\p{Ll}\p{Lm}\p{Lo}\p{M}]` and `C` for `(?i:'s|'t|'re|'ve|'m|'ll|'d)`,
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! gpt2, r50k_base, p50k_base, p50k_edit:
+//! `gpt2`, `r50k_base`, `p50k_base`, `p50k_edit`:
 //!
 //! ```text
 //! '(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s

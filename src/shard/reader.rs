@@ -107,7 +107,7 @@ impl Shard {
             }
         };
         let sizes_agree = info.tokens.checked_mul(dtype.size_bytes()) == Some(info.bytes)
-            && info.docs_bytes % DocRecord::BYTES == 0;
+            && info.docs_bytes.is_multiple_of(DocRecord::BYTES);
         if !sizes_agree {
             return Err(Error::Shard {
                 path: path.join(MANIFEST),
