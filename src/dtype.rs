@@ -73,7 +73,7 @@ mod sealed {
 
 pub(crate) use sealed::Values;
 
-/// A Rust type that is one of the [`Dtype`]s. Sealed: `f32`, [`f16`] and [`bf16`].
+/// A Rust type that is one of the [`Dtype`]s. Sealed: `f32`, [`struct@f16`] and [`bf16`].
 pub trait Element: sealed::Sealed + bytemuck::Pod + Send + Sync + std::fmt::Debug {
     /// The type's tag.
     const DTYPE: Dtype;

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The short way is [`run`]: a corpus to a dataset with its embeddings. Its two halves are
-//! [`tokenize`] and [`embed`]. A trainer that embeds on its own reads a dataset through
+//! [`tokenize`] and [`embed()`]. A trainer that embeds on its own reads a dataset through
 //! [`TokenStore`] and [`Windows`]; one that has ids of its own uses [`Gatherer`] alone:
 //!
 //! ```

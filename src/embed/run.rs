@@ -17,7 +17,7 @@ use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};
 /// asked for is left as it is.
 ///
 /// # Errors
-/// Those of [`tokenize`](crate::tokenize) and [`embed`](crate::embed); wrong settings and tables
+/// Those of [`tokenize`](crate::tokenize) and [`embed`](crate::embed()); wrong settings and tables
 /// are found before any work.
 pub fn run(
     corpus: &Corpus,
