@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use crate::Stats;
+
 /// Bytes of a file that are hashed as one block, so that damage can be placed.
 pub(crate) const BLOCK_BYTES: usize = 16 << 20;
 
@@ -142,10 +144,17 @@ impl BlockHasher {
     }
 }
 
-/// The block hashes of bytes that are all there.
-pub(crate) fn block_hashes(bytes: &[u8]) -> Vec<Hash128> {
+/// The block hashes of bytes that are all there; `stats` follows.
+pub(crate) fn block_hashes(bytes: &[u8], stats: &Stats) -> Vec<Hash128> {
     use rayon::prelude::*;
-    bytes.par_chunks(BLOCK_BYTES).map(Hash128::of).collect()
+    bytes
+        .par_chunks(BLOCK_BYTES)
+        .map(|block| {
+            let hash = Hash128::of(block);
+            stats.advance(block.len() as u64);
+            hash
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -185,7 +194,7 @@ mod tests {
             hasher.update(piece);
         }
         let blocks = hasher.finish();
-        assert_eq!(blocks, block_hashes(&bytes));
+        assert_eq!(blocks, block_hashes(&bytes, &Stats::default()));
         assert_eq!(blocks.len(), 2);
         assert_eq!(blocks[1], Hash128::of(&bytes[BLOCK_BYTES..]));
         assert!(BlockHasher::new().finish().is_empty());

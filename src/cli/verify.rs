@@ -1,24 +1,28 @@
 //! `shardmill verify`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::json;
-use shardmill::{EMBEDDINGS, verify, verify_embeddings};
+use shardmill::{EMBEDDINGS, Stats, verify, verify_embeddings};
 
 use crate::cli::args::VerifyArgs;
 use crate::cli::exit::CheckFailed;
 use crate::cli::human;
 use crate::cli::output::{pace, print_json, summary};
+use crate::cli::progress::Progress;
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();
     let dir = &args.dataset;
     let is_embeddings = dir.join("embed.json").is_file();
+    let stats = Arc::new(Stats::default());
+    let progress = Progress::show("verify", &stats);
     let dataset = if is_embeddings {
         None
     } else {
-        Some(verify(dir).map_err(CheckFailed)?)
+        Some(verify(dir, &stats).map_err(CheckFailed)?)
     };
     let embeddings = if is_embeddings {
         Some(dir.clone())
@@ -26,8 +30,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
         Some(dir.join(EMBEDDINGS)).filter(|inside| inside.exists())
     };
     let embeddings = embeddings
-        .map(|dir| verify_embeddings(&dir).map_err(CheckFailed))
+        .map(|dir| verify_embeddings(&dir, &stats).map_err(CheckFailed))
         .transpose()?;
+    drop(progress);
     let time = started.elapsed();
     if args.json {
         print_json(&json!({

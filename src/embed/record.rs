@@ -10,7 +10,7 @@ use crate::hash::Hash128;
 use crate::map::Map;
 use crate::shard::check_blocks;
 use crate::sink::{NpyFile, headers};
-use crate::{Dtype, Error, Result, TokenStore};
+use crate::{Dtype, Error, Result, Stats, TokenStore};
 
 /// The name of the record in a directory of embeddings.
 pub(crate) const EMBED: &str = "embed.json";
@@ -93,7 +93,7 @@ impl EmbedRecord {
     pub(super) fn found_in(&self, directory: &Path) -> Option<Self> {
         let found = Self::read(directory).ok()?;
         let is_same = found.clone().with_files(Vec::new()) == *self;
-        (is_same && verify_embeddings(directory).is_ok()).then_some(found)
+        (is_same && verify_embeddings(directory, &Stats::default()).is_ok()).then_some(found)
     }
 
     /// Reads the record of a directory of embeddings.
@@ -141,12 +141,14 @@ pub struct VerifiedEmbeddings {
     pub dataset_id: Hash128,
 }
 
-/// Checks the sizes, headers and hashes of the arrays in the directory `path`.
+/// Checks the sizes, headers and hashes of the arrays in the directory `path`; `stats` counts the
+/// bytes of its files.
 ///
 /// # Errors
 /// [`Error::Shard`] names the first file or block that is wrong.
-pub fn verify_embeddings(path: &Path) -> Result<VerifiedEmbeddings> {
+pub fn verify_embeddings(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
     let record = EmbedRecord::read(path)?;
+    stats.begin(record.bytes());
     let headers = headers(record.shape, record.dtype);
     let names = crate::sink::NAMES;
     let damaged = |file: &str, what: &str| Error::Shard {
@@ -162,7 +164,7 @@ pub fn verify_embeddings(path: &Path) -> Result<VerifiedEmbeddings> {
             let what = format!("has {} bytes, {} are listed", map.len(), file.bytes);
             return Err(damaged(&file.file, &what));
         }
-        check_blocks(&map, &file.blocks)?;
+        check_blocks(&map, &file.blocks, stats)?;
         if !map.starts_with(header) {
             return Err(damaged(
                 &file.file,

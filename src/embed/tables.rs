@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::embed::EmbedConfig;
 use crate::hash::{Hash128, block_hashes};
-use crate::{Dtype, Error, InitialTables, Result, Table, TableOptions, TableSpec};
+use crate::{Dtype, Error, InitialTables, Result, Stats, Table, TableOptions, TableSpec};
 
 /// The token table of a run, and its position table if it has one.
 #[derive(Clone, Debug)]
@@ -154,7 +154,7 @@ fn open(name: &OsStr, options: TableOptions, config: &EmbedConfig) -> Result<(Ta
     let origin = Origin::File {
         name: file.to_string_lossy().into_owned(),
         key: spec.key().map(str::to_owned),
-        hash: Hash128::of_hashes(&block_hashes(table.bytes())),
+        hash: Hash128::of_hashes(&block_hashes(table.bytes(), &Stats::default())),
     };
     let info = TableInfo::new(&table, origin);
     Ok((table, info))

@@ -262,7 +262,7 @@ pub(crate) fn find_same(
         .iter()
         .map(|info| info.hash)
         .eq(hashes.into_iter().map(|info| info.hash))
-        && verify(out).is_ok();
+        && verify(out, &Stats::default()).is_ok();
     Ok(is_same.then(|| Outcome {
         manifest: found.clone(),
         was_there: true,
@@ -294,9 +294,8 @@ fn source_hashes(corpus: &Corpus, units: &[Unit], stats: &Stats) -> Result<Vec<S
             } else {
                 opened.len()
             };
-            let hash = Hash128::of_hashes(&block_hashes(&opened[start..end]));
+            let hash = Hash128::of_hashes(&block_hashes(&opened[start..end], stats));
             hashes.push(corpus, index, (end - start) as u64, hash);
-            stats.advance((end - start) as u64);
         }
     }
     Ok(hashes.finish())

@@ -165,6 +165,14 @@ struct Body<'a> {
 }
 
 impl Manifest {
+    /// Bytes of all files of shards.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.shards.iter().fold(0, |sum, shard| {
+            sum.saturating_add(shard.bytes)
+                .saturating_add(shard.docs_bytes)
+        })
+    }
+
     /// The id that the rest of the manifest gives.
     pub fn computed_id(&self) -> Hash128 {
         let body = Body {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
 use crate::shard::{DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals};
-use crate::{Error, Result};
+use crate::{Error, Result, Stats};
 
 /// What was checked and found whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -22,14 +22,16 @@ pub struct Verified {
     pub dataset_id: Hash128,
 }
 
-/// Checks every checksum and every invariant of the dataset in the directory `path`.
+/// Checks every checksum and every invariant of the dataset in the directory `path`; `stats`
+/// counts the bytes of its files.
 ///
 /// # Errors
 /// [`Error::Shard`] names the first file, block or record that is wrong, in the order of the
 /// manifest.
-pub fn verify(path: &Path) -> Result<Verified> {
+pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
     let store = TokenStore::open(path)?;
     let manifest = store.manifest();
+    stats.begin(manifest.file_bytes());
     check_units(path, manifest)?;
     let mut documents = Documents {
         manifest,
@@ -43,7 +45,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
             .into_iter()
             .zip([&info.blocks, &info.docs_blocks])
         {
-            check_blocks(map, hashes)?;
+            check_blocks(map, hashes, stats)?;
             bytes += map.len() as u64;
         }
         check_ids(shard, manifest.encoding.n_vocab)?;
@@ -86,8 +88,8 @@ fn check_units(path: &Path, manifest: &Manifest) -> Result<()> {
 }
 
 /// Compares the hashes of a file's blocks; the first wrong one is named.
-pub(crate) fn check_blocks(map: &Map, expected: &[Hash128]) -> Result<()> {
-    let found = block_hashes(map);
+pub(crate) fn check_blocks(map: &Map, expected: &[Hash128], stats: &Stats) -> Result<()> {
+    let found = block_hashes(map, stats);
     if found.len() != expected.len() {
         return Err(damaged(
             map.path(),

@@ -126,7 +126,7 @@ impl Dataset {
     /// The dataset that was written to `out` in `directory`.
     pub(crate) fn open(directory: TempDir) -> Self {
         let out = directory.path().join("out");
-        verify(&out).unwrap();
+        verify(&out, &Stats::default()).unwrap();
         let store = TokenStore::open(&out).unwrap();
         Self { directory, store }
     }
