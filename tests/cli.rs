@@ -114,7 +114,7 @@ const USAGE_ERRORS: &[(&[&str], &str)] = &[
     ),
     (
         &["tokenize", "a.txt", "--out", "x", "--threads", "0"],
-        "--threads: must be at least 1",
+        "--threads: must be from 1 to 1024",
     ),
     (
         &["tokenize", "a.txt", "--out", "x", "--unit-size", "0"],

@@ -246,3 +246,29 @@ fn a_read_only_output_is_said_at_the_start() {
         done.failed(3, &line);
     }
 }
+
+#[test]
+fn embeddings_never_replace_what_they_are_made_from() {
+    let place = Place::new();
+    place.write("a.txt", "some words to make a window of");
+    let made = place.run(["tokenize", "a.txt", "--out", "d"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let before = place.tree();
+    let args = [
+        "embed",
+        "d",
+        "--out",
+        "d",
+        "--overwrite",
+        "--init-seed",
+        "1",
+        "--dim",
+        "2",
+        "--seq-len",
+        "2",
+    ];
+    place
+        .run(args)
+        .failed(1, "d: holds the input d; choose another --out");
+    assert_eq!(place.tree(), before);
+}

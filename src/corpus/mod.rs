@@ -97,24 +97,46 @@ impl Corpus {
     }
 
     /// Refuses an output that lies in a directory whose files are sources, where the next run
-    /// would read it, and one that is itself a source.
+    /// would read it, and one in which sources lie, which it might replace.
     ///
     /// # Errors
     /// [`Error::Output`].
     pub fn check_output(&self, out: &Path) -> Result<()> {
-        let out_real = real_path(out);
-        let inside = self
-            .roots
-            .iter()
-            .find(|root| out_real.starts_with(real_path(root)));
-        if let Some(root) = inside {
-            return Err(Error::Output {
+        let refuse = |relation: &str, input: &Path| {
+            Err(Error::Output {
                 path: out.to_owned(),
                 what: format!(
-                    "is inside the input {}; choose an output outside of it",
-                    root.display()
+                    "{relation} the input {}; choose an output outside of it",
+                    input.display()
                 ),
-            });
+            })
+        };
+        let real_out = real_path(out);
+        let inside = |root: &&PathBuf| real_out.starts_with(real_path(root));
+        if let Some(root) = self.roots.iter().find(inside) {
+            return refuse("is inside", root);
+        }
+        let mut partial = real_out.clone().into_os_string();
+        partial.push(".partial");
+        let mut checked = PathBuf::new();
+        for source in self
+            .sources
+            .iter()
+            .filter(|source| source.kind() != Kind::Stdin)
+        {
+            let path = self.path(source);
+            let parent = path.parent().unwrap_or(&path);
+            // Sources of one directory follow each other.
+            if parent != checked {
+                parent.clone_into(&mut checked);
+                let real = real_path(parent);
+                if real.starts_with(&real_out) {
+                    return refuse("holds", &path);
+                }
+                if real.starts_with(&partial) {
+                    return refuse("is made in a .partial directory that holds", &path);
+                }
+            }
         }
         Ok(())
     }

@@ -141,6 +141,12 @@ fn an_output_inside_an_input_is_refused() {
             "{inside}"
         );
     }
+    let file = open(&[&dir.path().join("in/a.txt")]).unwrap();
+    assert!(file.check_output(&dir.path().join("in")).is_err());
+    assert!(file.check_output(&dir.path().join("in/out")).is_ok());
+    write(&dir.path().join("w.partial/b.txt"), "b");
+    let partial = open(&[&dir.path().join("w.partial")]).unwrap();
+    assert!(partial.check_output(&dir.path().join("w")).is_err());
     for outside in ["out", "in2", "input/out"] {
         assert!(
             corpus.check_output(&dir.path().join(outside)).is_ok(),

@@ -13,7 +13,9 @@ use crate::shard::RUN;
 use crate::shard::atomic::{Staging, write_json};
 use crate::shard::{Durability, sync_directory};
 use crate::sink::{Batch, NpySink, Sink};
-use crate::{Dtype, Element, Error, Gatherer, Order, Result, Stats, TokenId, TokenStore, Windows};
+use crate::{
+    Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore, Windows,
+};
 
 /// Bytes of embeddings gathered between two writes: they stay in the cache until written.
 const STEP_BYTES: usize = 4 << 20;
@@ -58,6 +60,7 @@ pub fn embed(
     stats: &Stats,
 ) -> Result<EmbedOutcome> {
     config.validate()?;
+    check_output(store, config, out)?;
     if let (None, Some(dim), false) = (&config.token_table, config.dim, out.exists()) {
         // Drawing tables takes time and memory; the size of the output is known before.
         check_room(out, shape(store, config, dim as u64)?, config.dtype)?;
@@ -235,4 +238,25 @@ impl<'a> Job<'a> {
             }
         }
     }
+}
+
+/// Refuses an output that would replace what it is made from.
+fn check_output(store: &TokenStore, config: &EmbedConfig, out: &Path) -> Result<()> {
+    let tables = [&config.token_table, &config.position_table];
+    let tables = tables.into_iter().flatten().map(TableSpec::parse);
+    let inputs = tables
+        .map(|spec| spec.path().to_owned())
+        .chain([store.path().to_owned()]);
+    let real_out = out.canonicalize();
+    for input in inputs {
+        if let (Ok(out_path), Ok(input_path)) = (&real_out, input.canonicalize())
+            && input_path.starts_with(out_path)
+        {
+            return Err(Error::Output {
+                path: out.to_owned(),
+                what: format!("holds the input {}; choose another --out", input.display()),
+            });
+        }
+    }
+    Ok(())
 }

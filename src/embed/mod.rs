@@ -23,6 +23,7 @@ pub use record::{EmbedRecord, VerifiedEmbeddings, verify_embeddings};
 pub use run::run;
 pub use tables::EmbedTables;
 
+use crate::pipeline::MAX_THREADS;
 use crate::shard::Durability;
 use crate::{Dtype, Error, Level, Result};
 
@@ -119,8 +120,8 @@ impl EmbedConfig {
         if self.batch_size == 0 {
             return refuse("--batch-size", "must be at least 1");
         }
-        if self.threads == 0 {
-            return refuse("--threads", "must be at least 1");
+        if !(1..=MAX_THREADS).contains(&self.threads) {
+            return refuse("--threads", &format!("must be from 1 to {MAX_THREADS}"));
         }
         match (self.init_seed, &self.token_table, &self.position_table) {
             (None, None, _) => refuse(

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Result;
-use crate::corpus::{Corpus, Opened};
+use crate::corpus::Corpus;
 use crate::hash::{BlockHasher, Hash128};
-use crate::pipeline::chunk::{Contents, Piece};
+use crate::pipeline::chunk::Piece;
 use crate::pipeline::plan::Unit;
 use crate::pipeline::worker::{DocumentPiece, Encoded};
 use crate::shard::{DocRecord, Durability, ShardInfo, ShardWriter, TokenDtype, Totals};
@@ -151,7 +151,6 @@ struct OpenRange {
     source: u32,
     bytes: u64,
     hasher: BlockHasher,
-    is_mapped: bool,
 }
 
 impl OpenShard {
@@ -222,7 +221,6 @@ impl OpenShard {
             source: piece.source,
             bytes: 0,
             hasher: BlockHasher::new(),
-            is_mapped: matches!(piece.contents, Contents::Opened(Opened::Mapped(_), _)),
         });
         range.hasher.update(piece.bytes());
         range.bytes += piece.len_bytes();
@@ -232,11 +230,10 @@ impl OpenShard {
 
     fn close_range(&mut self, corpus: &Corpus) -> Result<()> {
         if let Some(range) = self.range.take() {
-            if range.is_mapped {
-                // What was hashed is what was tokenized only if nobody wrote in between.
-                let source = &corpus.sources()[range.source as usize];
-                source.check_unchanged(&corpus.path(source))?;
-            }
+            // What was hashed is what was tokenized, and what other units see, only if nobody
+            // wrote in between.
+            let source = &corpus.sources()[range.source as usize];
+            source.check_unchanged(&corpus.path(source))?;
             let hash = Hash128::of_hashes(&range.hasher.finish());
             self.ranges.push((range.source, range.bytes, hash));
         }

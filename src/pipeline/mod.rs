@@ -29,6 +29,9 @@ use crate::encoding::{Encoding, Special};
 use crate::shard::{Durability, Eot, Settings, TokenDtype};
 use crate::{Error, Result};
 
+/// More threads than any machine here has CPUs are a slip of the hand.
+pub(crate) const MAX_THREADS: usize = 1024;
+
 /// Bytes of text that are one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -88,8 +91,8 @@ impl TokenizeConfig {
         if self.unit_size_bytes == 0 {
             return refuse("--unit-size", "must be at least 1 byte".to_owned());
         }
-        if self.threads == 0 {
-            return refuse("--threads", "must be at least 1".to_owned());
+        if !(1..=MAX_THREADS).contains(&self.threads) {
+            return refuse("--threads", format!("must be from 1 to {MAX_THREADS}"));
         }
         if u64::from(encoding.n_vocab()) > self.token_dtype.max_vocab() {
             return refuse(

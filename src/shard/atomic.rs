@@ -81,6 +81,8 @@ impl Staging {
         let Some(name) = out.file_name() else {
             return refuse("is not a name for a new directory; choose another --out");
         };
+        // `dir/.` names dir, but no rename can put anything there.
+        let out = &out.with_file_name(name);
         check_replaceable(out, overwrite)?;
         let mut partial = name.to_owned();
         partial.push(".partial");
@@ -162,7 +164,7 @@ fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(out) else {
         return Ok(());
     };
-    let is_ours = MARKS.iter().any(|mark| out.join(mark).is_file());
+    let is_ours = metadata.is_dir() && MARKS.iter().any(|mark| is_record(&out.join(mark)));
     let what = if !metadata.is_dir() {
         "exists and is not a directory; choose another --out"
     } else if !overwrite && is_ours {
@@ -170,12 +172,18 @@ fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
     } else if !is_ours {
         "exists and was not made by shardmill; remove it or choose another --out"
     } else {
-        return Ok(());
+        // All of it goes when it is replaced.
+        return check_own(out);
     };
     Err(Error::Output {
         path: out.to_owned(),
         what: what.to_owned(),
     })
+}
+
+/// Whether a file is a manifest or a record of embeddings: others have files of these names too.
+fn is_record(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"\"dataset_id\"").is_some())
 }
 
 /// Creates `partial` where it is missing and locks it.
@@ -203,50 +211,80 @@ fn lock_directory(partial: &Path) -> Result<File> {
         }
         // The lock counts only if the name still stands for what was locked.
         let locked = lock.metadata().map_err(Error::io(partial, "cannot open"))?;
-        match fs::metadata(partial) {
+        match fs::symlink_metadata(partial) {
+            Ok(now) if !now.is_dir() => {
+                return Err(Error::Output {
+                    path: partial.to_owned(),
+                    what: "is not a directory and is in the way; move it elsewhere".to_owned(),
+                });
+            }
             Ok(now) if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) => return Ok(lock),
             _ => {}
         }
     }
 }
 
-/// Removes what a run leaves in its directory, and refuses to touch anything else.
-fn clear(partial: &Path) -> Result<()> {
-    let entries = fs::read_dir(partial).map_err(Error::io(partial, "cannot list"))?;
-    for entry in entries {
-        let entry = entry.map_err(Error::io(partial, "cannot list"))?;
-        let path = entry.path();
-        if !is_own_name(&entry.file_name()) {
+/// Refuses a directory in which anything lies that no run makes.
+fn check_own(directory: &Path) -> Result<()> {
+    each_entry(directory, |path, name, is_dir| {
+        if !is_own_name(name, is_dir) {
             return Err(Error::Output {
-                path,
+                path: path.to_owned(),
                 what: "was not made by shardmill and is in the way; move it elsewhere".to_owned(),
             });
         }
-        let is_dir = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
+        if is_dir { check_own(path) } else { Ok(()) }
+    })
+}
+
+/// Removes what a run leaves in its directory; nothing if anything else is there.
+fn clear(directory: &Path) -> Result<()> {
+    check_own(directory)?;
+    each_entry(directory, |path, _, is_dir| {
         if is_dir {
-            clear(&path)?;
-            fs::remove_dir(&path)
+            clear(path)?;
+            fs::remove_dir(path)
         } else {
-            fs::remove_file(&path)
+            fs::remove_file(path)
         }
-        .map_err(Error::io(&path, "cannot remove"))?;
+        .map_err(Error::io(path, "cannot remove"))
+    })
+}
+
+/// Calls `act` with the path and name of each entry, and whether it is a directory.
+fn each_entry(directory: &Path, act: impl Fn(&Path, &OsStr, bool) -> Result<()>) -> Result<()> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+    for entry in entries {
+        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
+        let is_dir = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
+        act(&entry.path(), &entry.file_name(), is_dir)?;
     }
     Ok(())
 }
 
-/// Whether a name is one that a run gives to its files.
-fn is_own_name(name: &OsStr) -> bool {
+/// Whether a name is one that a run gives to its files, or to its directories.
+fn is_own_name(name: &OsStr, is_dir: bool) -> bool {
     let Some(name) = name.to_str() else {
         return false;
     };
-    let is_shard = name.starts_with("shard-")
-        && [".u16", ".u32", ".docs"]
-            .iter()
-            .any(|end| name.ends_with(end));
-    let is_temporary = name.starts_with('.') && name.contains(".tmp-");
+    if is_dir {
+        return name.strip_suffix(".partial").unwrap_or(name) == EMBEDDINGS;
+    }
+    // `.NAME.tmp-PID` while it is written.
+    let name = name
+        .strip_prefix('.')
+        .and_then(|hidden| hidden.split_once(".tmp-"))
+        .map_or(name, |(name, _)| name);
+    let is_shard = name
+        .strip_prefix("shard-")
+        .and_then(|rest| rest.split_once('.'))
+        .is_some_and(|(number, end)| {
+            number.bytes().all(|byte| byte.is_ascii_digit())
+                && ["u16", "u32", "docs"].contains(&end)
+        });
+    let is_stream = name.starts_with("stream-");
     let is_array = ["embeddings.npy", "inputs.npy", "targets.npy"].contains(&name);
-    let is_staged = name == EMBEDDINGS || name.strip_suffix(".partial") == Some(EMBEDDINGS);
-    is_shard || is_temporary || is_array || is_staged || MARKS.contains(&name) || name == RUN
+    is_shard || is_stream || is_array || MARKS.contains(&name) || name == RUN
 }
 
 pub(crate) fn sync_directory(path: &Path, durability: Durability) -> Result<()> {
@@ -378,8 +416,15 @@ mod tests {
 
     fn publish_one(out: &Path, overwrite: bool, contents: &str) -> Result<()> {
         let staging = begin(out, overwrite)?;
-        write_json(staging.path(), MANIFEST, Durability::Full, &contents)?;
+        let record = serde_json::json!({"dataset_id": contents});
+        write_json(staging.path(), MANIFEST, Durability::Full, &record)?;
         staging.publish()
+    }
+
+    fn contents(out: &Path) -> String {
+        let manifest = fs::read(out.join(MANIFEST)).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["dataset_id"].as_str().unwrap().to_owned()
     }
 
     #[test]
@@ -408,28 +453,59 @@ mod tests {
             publish_one(&out, false, "two"),
             Err(Error::Output { .. })
         ));
-        assert_eq!(fs::read_to_string(out.join(MANIFEST)).unwrap(), "\"one\"\n");
+        assert_eq!(contents(&out), "one");
         publish_one(&out, true, "two").unwrap();
-        assert_eq!(fs::read_to_string(out.join(MANIFEST)).unwrap(), "\"two\"\n");
+        assert_eq!(contents(&out), "two");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// Checks that a run to `out` is refused and removes nothing of `kept`.
+    #[track_caller]
+    fn keeps(out: &Path, kept: &[&Path]) {
+        let before: Vec<_> = kept.iter().map(|path| fs::read(path).unwrap()).collect();
+        assert!(matches!(begin(out, true), Err(Error::Output { .. })));
+        let after: Vec<_> = kept.iter().map(|path| fs::read(path).unwrap()).collect();
+        assert_eq!(before, after);
     }
 
     #[test]
     fn what_shardmill_did_not_make_is_never_removed() {
         let dir = tempfile::tempdir().unwrap();
+        let web = dir.path().join("web");
+        fs::create_dir(&web).unwrap();
+        fs::write(web.join(MANIFEST), "{\"name\": \"a web app\"}").unwrap();
+        keeps(&web, &[&web.join(MANIFEST)]);
+
         let out = dir.path().join("out");
-        fs::create_dir(&out).unwrap();
-        fs::write(out.join("thesis.txt"), "years of work").unwrap();
-        assert!(matches!(begin(&out, true), Err(Error::Output { .. })));
+        publish_one(&out, false, "one").unwrap();
+        for name in ["thesis.txt", "shard-a.docs", "embeddings"] {
+            fs::write(out.join(name), "years of work").unwrap();
+            keeps(&out, &[&out.join(name), &out.join(MANIFEST)]);
+            fs::remove_file(out.join(name)).unwrap();
+        }
 
         let partial = dir.path().join("other.partial");
         fs::create_dir(&partial).unwrap();
+        fs::write(partial.join(MANIFEST), "{}").unwrap();
         fs::write(partial.join("thesis.txt"), "years of work").unwrap();
-        assert!(matches!(
-            begin(&dir.path().join("other"), true),
-            Err(Error::Output { .. })
-        ));
-        assert!(partial.join("thesis.txt").exists() && out.join("thesis.txt").exists());
+        let kept = [&*partial.join("thesis.txt"), &*partial.join(MANIFEST)];
+        keeps(&dir.path().join("other"), &kept);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_partial_directory_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        publish_one(&out, false, "one").unwrap();
+        std::os::unix::fs::symlink(&out, dir.path().join("new.partial")).unwrap();
+        keeps(&dir.path().join("new"), &[&out.join(MANIFEST)]);
+    }
+
+    #[test]
+    fn a_name_with_a_dot_behind_it_is_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        publish_one(&dir.path().join("out/."), false, "one").unwrap();
+        assert_eq!(contents(&dir.path().join("out")), "one");
     }
 
     #[test]
