@@ -7,7 +7,7 @@ use crate::encoding::TokenId;
 use crate::pretoken::Scheme;
 
 /// Pretokens found before the first of them is looked up: far enough that its cache line has come,
-/// near enough that it has not gone. (Measured: 40 to 50 % over looking each up at once.)
+/// near enough that it has not gone.
 const BATCH: usize = 192;
 
 /// The longest pretoken that is a key by itself.

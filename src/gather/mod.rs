@@ -26,11 +26,10 @@ use tile::{Order, Tile};
 const STREAM_OVER_BYTES: usize = 8 << 20;
 
 /// Rows that are not whole cache lines are streamed from this many elements on. The lines that two
-/// rows share take regular stores, which for shorter rows costs more than streaming gains
-/// (measured: at 256 and 768 it loses a quarter, at 4096 it gains as much).
+/// rows share take regular stores, which for shorter rows costs more than streaming gains.
 const STREAM_UNALIGNED_DIM: usize = 2048;
 
-/// A thread gets at least this much output: starting one costs as much as filling some 300 KiB.
+/// A thread gets at least this much output: less is not worth starting one.
 const THREAD_BYTES: usize = 1 << 20;
 
 /// Whether output goes through the caches.

@@ -83,7 +83,7 @@ fn round_f16([low, high]: [__m256; 2]) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn round_bf16([low, high]: [__m256; 2]) -> __m256i {
     let rounded = [round_bits(low), round_bits(high)];
-    // One test for sixteen lanes: NaN is rare, and blending always costs 7 %.
+    // One test for sixteen lanes: NaN is rare, and blending always costs time.
     if _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(low, high)) == 0 {
         pack(rounded)
     } else {
