@@ -8,15 +8,16 @@ use std::arch::x86_64::{
     __m128i, __m256, __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
     _mm_loadu_si128, _mm_prefetch, _mm_sfence, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
     _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepu16_epi32,
-    _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_movemask_ps, _mm256_or_si256,
-    _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi32,
-    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8,
+    _mm256_movemask_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64,
+    _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_slli_epi16,
+    _mm256_slli_epi32, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
     _mm256_stream_si256,
 };
 
 use half::{bf16, f16};
 
-use super::{Kernel, LANES, Lines, Simd};
+use super::{BLOCK, Block, Kernel, LANES, Lines, Nibbles, Simd};
 
 /// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; made by detection alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,6 +142,60 @@ fn add(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
     [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])]
 }
 
+/// The class bits of each byte.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn class_bits(bytes: __m256i, [low, high]: [__m256i; 2]) -> __m256i {
+    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(0x0f));
+    // An index of 0x80 or more gives zero.
+    _mm256_and_si256(
+        _mm256_shuffle_epi8(low, bytes),
+        _mm256_shuffle_epi8(high, upper),
+    )
+}
+
+/// Bit `BIT` of each byte.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn mask<const BIT: u32>(bytes: __m256i) -> u64 {
+    // What crosses into a byte from its neighbour stays below its top bit.
+    let shifted = match BIT {
+        0 => _mm256_slli_epi16::<7>(bytes),
+        1 => _mm256_slli_epi16::<6>(bytes),
+        2 => _mm256_slli_epi16::<5>(bytes),
+        3 => _mm256_slli_epi16::<4>(bytes),
+        4 => _mm256_slli_epi16::<3>(bytes),
+        5 => _mm256_slli_epi16::<2>(bytes),
+        6 => _mm256_slli_epi16::<1>(bytes),
+        _ => bytes,
+    };
+    u64::from(_mm256_movemask_epi8(shifted).cast_unsigned())
+}
+
+/// Bit `BIT` of each byte of both vectors.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn masks<const BIT: u32>([low, high]: [__m256i; 2]) -> u64 {
+    mask::<BIT>(low) | mask::<BIT>(high) << 32
+}
+
+/// The masks of the classes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn class_masks([low, high]: [__m256i; 2], tables: [__m256i; 2]) -> [u64; 8] {
+    let bits = [class_bits(low, tables), class_bits(high, tables)];
+    [
+        masks::<0>(bits),
+        masks::<1>(bits),
+        masks::<2>(bits),
+        masks::<3>(bits),
+        masks::<4>(bits),
+        masks::<5>(bits),
+        masks::<6>(bits),
+        masks::<7>(bits),
+    ]
+}
+
 impl Avx2 {
     #[inline(always)]
     fn load_ps(self, from: &[f32; 8]) -> __m256 {
@@ -157,7 +212,27 @@ impl Avx2 {
     }
 
     #[inline(always)]
-    fn bits(self, values: __m256) -> __m256i {
+    fn load_block(self, from: &Block) -> [__m256i; 2] {
+        const { assert!(BLOCK == 2 * size_of::<__m256i>()) };
+        let (low, high) = from.split_at(BLOCK / 2);
+        // SAFETY: `self` proves AVX; 32 bytes lie at the address, which need not be aligned.
+        let low = unsafe { _mm256_loadu_si256(low.as_ptr().cast()) };
+        // SAFETY: as above.
+        let high = unsafe { _mm256_loadu_si256(high.as_ptr().cast()) };
+        [low, high]
+    }
+
+    /// Reads sixteen bytes into both halves.
+    #[inline(always)]
+    fn load_table(self, from: &[u8; 16]) -> __m256i {
+        // SAFETY: 16 bytes lie at the address, which need not be aligned; SSE2 is in the baseline.
+        let table = unsafe { _mm_loadu_si128(from.as_ptr().cast()) };
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_set_m128i(table, table) }
+    }
+
+    #[inline(always)]
+    fn cast(self, values: __m256) -> __m256i {
         // SAFETY: `self` proves AVX.
         unsafe { _mm256_castps_si256(values) }
     }
@@ -252,10 +327,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn stream_f32(self, [first, second]: [Self::F32x16; 2], to: &mut Lines<f32>) {
         let bits = [
-            self.bits(first[0]),
-            self.bits(first[1]),
-            self.bits(second[0]),
-            self.bits(second[1]),
+            self.cast(first[0]),
+            self.cast(first[1]),
+            self.cast(second[0]),
+            self.cast(second[1]),
         ];
         self.stream(&bits, to);
     }
@@ -268,6 +343,22 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn stream_bf16(self, [first, second]: [Self::F32x16; 2], to: &mut Lines<bf16>) {
         self.stream(&[self.round_bf16(first), self.round_bf16(second)], to);
+    }
+
+    #[inline(always)]
+    fn classes(self, block: &Block, nibbles: &Nibbles) -> [u64; 8] {
+        let tables = [
+            self.load_table(&nibbles.low),
+            self.load_table(&nibbles.high),
+        ];
+        // SAFETY: `self` proves AVX2.
+        unsafe { class_masks(self.load_block(block), tables) }
+    }
+
+    #[inline(always)]
+    fn bits<const BIT: u32>(self, block: &Block) -> u64 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { masks::<BIT>(self.load_block(block)) }
     }
 
     #[inline(always)]

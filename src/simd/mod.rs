@@ -166,7 +166,21 @@ unsafe impl<E: bytemuck::Zeroable> bytemuck::Zeroable for Lines<E> {}
 // array has 64 or 128, a multiple of the alignment.
 unsafe impl<E: crate::Element> bytemuck::Pod for Lines<E> {}
 
-/// The vector operations of the kernels, on sixteen `f32` lanes.
+/// Bytes of a [`Block`].
+pub(crate) const BLOCK: usize = 64;
+
+/// As many bytes as a mask has bits.
+pub(crate) type Block = [u8; BLOCK];
+
+/// Up to eight classes of ASCII bytes: byte `b` is in class `k` if bit `k` of
+/// `low[b & 15] & high[b >> 4]` is set. Bytes from 0x80 on are in none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nibbles {
+    pub(crate) low: [u8; 16],
+    pub(crate) high: [u8; 16],
+}
+
+/// The vector operations of the kernels, on sixteen `f32` lanes or on blocks of bytes.
 ///
 /// A value of an implementing type proves that the CPU has the instructions, so the methods are
 /// safe. All of them are bit-equal to [`scalar`].
@@ -197,6 +211,11 @@ pub(crate) trait Simd: Copy {
     fn stream_f16(self, values: [Self::F32x16; 2], to: &mut Lines<f16>);
     /// [`Self::store_bf16`] twice, past the caches.
     fn stream_bf16(self, values: [Self::F32x16; 2], to: &mut Lines<bf16>);
+
+    /// A mask for each class: bit `i` says whether byte `i` is in it.
+    fn classes(self, block: &Block, nibbles: &Nibbles) -> [u64; 8];
+    /// Bit `BIT` of each byte.
+    fn bits<const BIT: u32>(self, block: &Block) -> u64;
 
     /// Asks for the cache lines of `from`. Only a hint.
     fn prefetch<T, const N: usize>(self, from: &[T; N]);

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{LANES, Lines, Simd};
+use super::{BLOCK, Block, LANES, Lines, Nibbles, Simd};
 
 /// Exponent bits of an `f32` infinity, and of an `f16` one.
 const INFINITY_F32: u32 = 0x7f80_0000;
@@ -79,6 +79,18 @@ pub(crate) fn round_bf16(value: f32) -> bf16 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scalar;
 
+/// Bit `BIT` of each byte.
+#[inline(always)]
+fn bits<const BIT: u32>(block: &Block) -> u64 {
+    let mut mask = 0;
+    for (i, eight) in (0..).zip(block.as_chunks().0) {
+        let ones = u64::from_le_bytes(*eight) >> BIT & 0x0101_0101_0101_0101;
+        // Brings bit 8j to bit 56 + j; no two products meet, so nothing carries.
+        mask |= (ones.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
+    }
+    mask
+}
+
 impl Simd for Scalar {
     type F32x16 = [f32; LANES];
 
@@ -139,6 +151,32 @@ impl Simd for Scalar {
         for (values, to) in values.into_iter().zip(to.0.as_chunks_mut().0) {
             self.store_bf16(values, to);
         }
+    }
+
+    #[inline(always)]
+    fn classes(self, block: &Block, nibbles: &Nibbles) -> [u64; 8] {
+        let mut classes = [0; BLOCK];
+        for (class, &byte) in classes.iter_mut().zip(block) {
+            if byte < 0x80 {
+                let [low, high] = [byte & 15, byte >> 4].map(usize::from);
+                *class = nibbles.low[low] & nibbles.high[high];
+            }
+        }
+        [
+            bits::<0>(&classes),
+            bits::<1>(&classes),
+            bits::<2>(&classes),
+            bits::<3>(&classes),
+            bits::<4>(&classes),
+            bits::<5>(&classes),
+            bits::<6>(&classes),
+            bits::<7>(&classes),
+        ]
+    }
+
+    #[inline(always)]
+    fn bits<const BIT: u32>(self, block: &Block) -> u64 {
+        bits::<BIT>(block)
     }
 
     #[inline(always)]

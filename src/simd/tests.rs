@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd, scalar};
+use super::{Block, Kernel, LANES, LINES_ELEMENTS, Level, Lines, Nibbles, Simd, scalar};
 
 /// Stamps each test once per level. A level that this CPU lacks is reported here, and a failure in
 /// `expected_levels_are_there`.
@@ -187,7 +187,60 @@ fn plain_loops_are_the_same(level: Level) {
     );
 }
 
+/// The masks of a block: its classes, then its bits from the lowest on.
+struct BlockMasks<'a>(&'a Block, &'a Nibbles);
+
+impl Kernel for BlockMasks<'_> {
+    type Output = [[u64; 8]; 2];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Self::Output {
+        let Self(block, nibbles) = self;
+        let bits = [
+            s.bits::<0>(block),
+            s.bits::<1>(block),
+            s.bits::<2>(block),
+            s.bits::<3>(block),
+            s.bits::<4>(block),
+            s.bits::<5>(block),
+            s.bits::<6>(block),
+            s.bits::<7>(block),
+        ];
+        [s.classes(block, nibbles), bits]
+    }
+}
+
+fn masks_say_what_each_byte_is(level: Level) {
+    let mut random = 1_u64;
+    let mut byte = || {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (random >> 56) as u8
+    };
+    for _ in 0..1000 {
+        let block: Block = std::array::from_fn(|_| byte());
+        let nibbles = Nibbles {
+            low: std::array::from_fn(|_| byte()),
+            high: std::array::from_fn(|_| byte()),
+        };
+        let masks = level.dispatch(BlockMasks(&block, &nibbles));
+        for (i, byte) in block.into_iter().enumerate() {
+            let classes = if byte < 0x80 {
+                nibbles.low[usize::from(byte & 15)] & nibbles.high[usize::from(byte >> 4)]
+            } else {
+                0
+            };
+            for (bit, mask) in masks[0].iter().enumerate() {
+                assert_eq!(mask >> i & 1, u64::from(classes >> bit & 1), "byte {i}");
+            }
+            for (bit, mask) in masks[1].iter().enumerate() {
+                assert_eq!(mask >> i & 1, u64::from(byte >> bit & 1), "byte {i}");
+            }
+        }
+    }
+}
+
 for_each_level!(
+    masks_say_what_each_byte_is,
     operations_are_the_specification,
     nan_is_found_in_every_lane,
     plain_loops_are_the_same,
