@@ -1,4 +1,4 @@
-//! UNSAFE ROOM: file maps.
+//! UNSAFE ROOM: file maps, and memory on huge pages.
 //!
 //! Maps a file read-only and hands out its bytes. The file may change under the map: callers treat
 //! the bytes as untrusted input and check lengths again when they are done. Nothing in this room
@@ -79,4 +79,29 @@ impl Deref for Map {
             .as_deref()
             .unwrap_or(bytemuck::must_cast_slice::<u64, u8>(&[]))
     }
+}
+
+/// As many zeros, on huge pages where the system has them and the table is large enough: random
+/// reads of it then find their addresses without a walk through page tables.
+pub(crate) fn zeros_on_huge_pages<T: bytemuck::Zeroable + Clone>(len: usize) -> Vec<T> {
+    const HUGE_PAGE: usize = 2 << 20;
+    // Not touched yet: an allocation of this size comes from the system.
+    let mut zeros: Vec<T> = bytemuck::allocation::zeroed_vec(len);
+    let bytes = zeros.as_mut_ptr_range();
+    let start = (bytes.start as usize).next_multiple_of(HUGE_PAGE);
+    let end = bytes.end as usize / HUGE_PAGE * HUGE_PAGE;
+    #[cfg(target_os = "linux")]
+    if start < end {
+        let first = zeros
+            .as_mut_ptr()
+            .wrapping_byte_add(start - bytes.start as usize);
+        // SAFETY: the pages lie inside the vector's memory, and the advice does not change what is
+        // in them.
+        let advised = unsafe {
+            rustix::mm::madvise(first.cast(), end - start, rustix::mm::Advice::LinuxHugepage)
+        };
+        // Without it the table is slower, nothing else.
+        let _ = advised;
+    }
+    zeros
 }

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use crate::bpe::hash;
 use crate::encoding::TokenId;
+use crate::map::zeros_on_huge_pages;
 use crate::simd::prefetch;
 
 /// Entries of the first table: 128 KiB, so that a small text costs no page faults.
@@ -24,7 +25,7 @@ const MAX_LONG_BYTES: usize = 4 << 20;
 pub(super) const MAX_CACHED_BYTES: usize = 512;
 
 /// The key of a pretoken of 1 to 16 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable)]
 pub(super) struct Key {
     low: u64,
     high: u64,
@@ -65,26 +66,25 @@ impl Key {
 }
 
 /// A pretoken and its ids.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Zeroable)]
 #[repr(C, align(32))]
 struct Entry {
     /// All zero where the entry is empty.
     key: Key,
-    /// Up to three ids; or where the ids begin in the arena, and how many they are.
-    ids: [TokenId; 3],
-    /// How many ids, or [`SPILLED`].
-    count: u32,
+    value: Value,
 }
 
-/// The ids are in the arena.
+/// Up to three ids and how many they are; or where the ids begin in the arena, how many they are,
+/// and [`SPILLED`].
+pub(super) type Value = [u32; 4];
+
+/// In the place of the number: the ids are in the arena.
 const SPILLED: u32 = 4;
 
-/// What a pretoken was found to be.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Found<'a> {
-    /// The first `.1` of these.
-    Inline(&'a [TokenId; 3], usize),
-    Spilled(&'a [TokenId]),
+/// How many ids are in the value itself; `None` if they are in the arena, or it is an empty entry's.
+#[inline(always)]
+pub(super) fn inline_count(value: &Value) -> Option<usize> {
+    matches!(value[3], 1..SPILLED).then_some(value[3] as usize)
 }
 
 /// Ids by pretoken.
@@ -109,10 +109,11 @@ impl Cache {
         }
     }
 
+    /// Where to begin to look: entries lie in pairs, which share a cache line.
     #[inline(always)]
     fn home(&self, hash: u64) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        let at = hash as usize & (self.entries.len() - 1);
+        let at = hash as usize & (self.entries.len() - 2);
         at
     }
 
@@ -122,22 +123,27 @@ impl Cache {
         prefetch(&self.entries, self.home(hash));
     }
 
+    /// What is remembered of a pretoken; see [`Self::ids`]. For the key zero, an empty value.
     #[inline(always)]
-    pub(super) fn get(&self, key: Key, hash: u64) -> Option<Found<'_>> {
+    pub(super) fn get(&self, key: &Key, hash: u64) -> Option<&Value> {
         let mut at = self.home(hash);
         loop {
             let entry = &self.entries[at];
-            if entry.key == key {
-                return Some(if entry.count == SPILLED {
-                    Found::Spilled(self.spilled(entry.ids[0], entry.ids[1]))
-                } else {
-                    Found::Inline(&entry.ids, entry.count as usize)
-                });
+            if entry.key == *key {
+                return Some(&entry.value);
             }
             if entry.key == Key::default() {
                 return None;
             }
             at = (at + 1) & (self.entries.len() - 1);
+        }
+    }
+
+    /// The ids of a value.
+    pub(super) fn ids<'a>(&'a self, value: &'a Value) -> &'a [TokenId] {
+        match inline_count(value) {
+            Some(count) => &value[..count],
+            None => self.spilled(value[0], value[1]),
         }
     }
 
@@ -153,20 +159,17 @@ impl Cache {
         if self.arena.len() + ids.len() > MAX_ARENA {
             self.clear();
         }
-        let mut entry = Entry {
-            key,
-            ids: [0; 3],
-            count: SPILLED,
+        let value = match *ids {
+            [a] => [a, 0, 0, 1],
+            [a, b] => [a, b, 0, 2],
+            [a, b, c] => [a, b, c, 3],
+            _ => {
+                let (start, len) = self.spill(ids);
+                [start, len, 0, SPILLED]
+            }
         };
-        if let Some(inline) = entry.ids.get_mut(..ids.len()) {
-            inline.copy_from_slice(ids);
-            entry.count = u32::try_from(ids.len()).unwrap_or(SPILLED);
-        } else {
-            let (start, len) = self.spill(ids);
-            entry.ids = [start, len, 0];
-        }
         self.used += 1;
-        self.place(entry, hash);
+        self.place(Entry { key, value }, hash);
     }
 
     fn place(&mut self, entry: Entry, hash: u64) {
@@ -189,7 +192,7 @@ impl Cache {
             self.clear();
             return;
         }
-        let larger = vec![Entry::default(); self.entries.len() * 4];
+        let larger = zeros_on_huge_pages(self.entries.len() * 4);
         for entry in std::mem::replace(&mut self.entries, larger) {
             if entry.key != Key::default() {
                 self.place(entry, entry.key.hash());
@@ -261,13 +264,6 @@ mod tests {
         Key::new(text.as_bytes(), 0, text.len())
     }
 
-    fn ids(found: Found<'_>) -> &[TokenId] {
-        match found {
-            Found::Inline(ids, count) => &ids[..count],
-            Found::Spilled(ids) => ids,
-        }
-    }
-
     #[test]
     fn keys_tell_lengths_and_do_not_see_what_follows() {
         let nuls = "\0".repeat(16);
@@ -292,13 +288,13 @@ mod tests {
         // Far enough that the table grows several times.
         for i in 0..100_000 {
             let key = key(&name(i));
-            assert!(cache.get(key, key.hash()).is_none());
+            assert!(cache.get(&key, key.hash()).is_none());
             cache.insert(key, key.hash(), &lists[i % lists.len()]);
         }
         for i in 0..100_000 {
             let key = key(&name(i));
             assert_eq!(
-                ids(cache.get(key, key.hash()).unwrap()),
+                cache.ids(cache.get(&key, key.hash()).unwrap()),
                 lists[i % lists.len()]
             );
         }

@@ -1,10 +1,11 @@
 //! Text -> ids.
 
 use crate::bpe::Vocabulary;
-use crate::bpe::cache::{Cache, Found, Key, MAX_CACHED_BYTES};
+use crate::bpe::cache::{Cache, Key, MAX_CACHED_BYTES, inline_count};
 use crate::bpe::merge::merge;
 use crate::encoding::TokenId;
-use crate::pretoken::Scheme;
+use crate::pretoken::{Ends, Masked, Scanner};
+use crate::simd::Level;
 
 /// Pretokens found before the first of them is looked up: far enough that its cache line has come,
 /// near enough that it has not gone.
@@ -17,17 +18,17 @@ const KEY_BYTES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Encoder {
     vocabulary: &'static Vocabulary,
+    level: Level,
     cache: Cache,
+    ends: Ends,
     batch: Box<[Span; BATCH]>,
     /// The ids of the pretoken that is being merged.
     merged: Vec<TokenId>,
 }
 
-/// A pretoken; its key and hash where it is short.
+/// The key and hash of a pretoken, where it is short; else zero.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
-    start: usize,
-    end: usize,
     key: Key,
     hash: u64,
 }
@@ -36,62 +37,86 @@ impl Encoder {
     pub(crate) fn new(vocabulary: &'static Vocabulary) -> Self {
         Self {
             vocabulary,
+            level: Level::detect(),
             cache: Cache::new(),
+            ends: Ends::new(),
             batch: Box::new([Span::default(); BATCH]),
             merged: Vec::new(),
         }
     }
 
     /// Appends the ids of `text`.
-    pub(crate) fn encode<S: Scheme>(&mut self, text: &str, ids: &mut Vec<TokenId>) {
+    pub(crate) fn encode<P: Masked>(&mut self, text: &str, ids: &mut Vec<TokenId>) {
         let text = text.as_bytes();
-        let mut at = 0;
-        while at < text.len() {
-            let mut count = 0;
-            while count < BATCH && at < text.len() {
-                let end = S::advance(text, at);
-                let mut span = Span {
-                    start: at,
-                    end,
-                    ..Span::default()
-                };
-                if end - at <= KEY_BYTES {
-                    span.key = Key::new(text, at, end);
-                    span.hash = span.key.hash();
-                    self.cache.prefetch(span.hash);
-                }
-                self.batch[count] = span;
-                count += 1;
-                at = end;
+        let mut scanner = Scanner::<P>::new();
+        let mut ends = std::mem::replace(&mut self.ends, Ends::empty());
+        let mut start = 0;
+        while scanner.next(self.level, text, &mut ends) {
+            for ends in ends.get().chunks(BATCH) {
+                start = self.batch(text, start, ends, ids);
             }
-            // Most pretokens are one id; the rest finds room as it comes.
-            ids.reserve(2 * BATCH);
-            for i in 0..count {
-                let span = self.batch[i];
-                if span.end - span.start > KEY_BYTES {
-                    self.long(&text[span.start..span.end], ids);
-                    continue;
-                }
-                match self.cache.get(span.key, span.hash) {
-                    Some(Found::Inline(found, 1)) => ids.push(found[0]),
-                    Some(Found::Inline(found, count)) => ids.extend_from_slice(&found[..count]),
-                    Some(Found::Spilled(found)) => ids.extend_from_slice(found),
-                    None => self.miss(span, text, ids),
-                }
+        }
+        self.ends = ends;
+    }
+
+    /// Appends the ids of the pretokens that end at `ends`, the first of which begins at `start`;
+    /// gives back where the last one ends.
+    #[inline(always)]
+    fn batch(
+        &mut self,
+        text: &[u8],
+        mut start: usize,
+        ends: &[usize],
+        ids: &mut Vec<TokenId>,
+    ) -> usize {
+        let mut at = start;
+        for (span, &end) in self.batch.iter_mut().zip(ends) {
+            *span = Span::default();
+            if end - at <= KEY_BYTES {
+                span.key = Key::new(text, at, end);
+                span.hash = span.key.hash();
+                self.cache.prefetch(span.hash);
             }
+            at = end;
+        }
+        // Four ids are written whether they are there or not: a copy without a branch.
+        let mut found = [0; 4 * BATCH];
+        let mut count = 0;
+        for (i, &end) in ends.iter().enumerate() {
+            let span = &self.batch[i];
+            let value = self.cache.get(&span.key, span.hash);
+            if let Some(value) = value
+                && let Some(more) = inline_count(value)
+            {
+                found[count..][..4].copy_from_slice(value);
+                count += more;
+            } else {
+                ids.extend_from_slice(&found[..count]);
+                count = 0;
+                self.uncommon(i, &text[start..end], ids);
+            }
+            start = end;
+        }
+        ids.extend_from_slice(&found[..count]);
+        start
+    }
+
+    /// Appends the ids of a pretoken that is long, has many ids, or has not been seen.
+    #[cold]
+    fn uncommon(&mut self, i: usize, bytes: &[u8], ids: &mut Vec<TokenId>) {
+        let span = self.batch[i];
+        if bytes.len() > KEY_BYTES {
+            self.long(bytes, ids);
+        } else if let Some(value) = self.cache.get(&span.key, span.hash) {
+            ids.extend_from_slice(self.cache.ids(value));
+        } else {
+            self.merge(bytes);
+            self.cache.insert(span.key, span.hash, &self.merged);
+            ids.extend_from_slice(&self.merged);
         }
     }
 
-    /// A short pretoken that is not in the cache.
-    #[cold]
-    fn miss(&mut self, span: Span, text: &[u8], ids: &mut Vec<TokenId>) {
-        self.merge(&text[span.start..span.end]);
-        self.cache.insert(span.key, span.hash, &self.merged);
-        ids.extend_from_slice(&self.merged);
-    }
-
     /// A pretoken that is too long to be a key.
-    #[cold]
     fn long(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) {
         if let Some(found) = self.cache.get_long(bytes) {
             ids.extend_from_slice(found);

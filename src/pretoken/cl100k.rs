@@ -5,6 +5,8 @@
 //! \s++$|\s*[\r\n]|\s+(?!\S)|\s
 //! ```
 
+use super::masks::{Masks, Word, flood};
+use super::scan::{Masked, Starts};
 use super::{Class, Scheme, char_at, contraction_in_any_case, run, spaces};
 
 /// The pattern of GPT-3.5 and GPT-4.
@@ -65,4 +67,171 @@ pub(super) fn digits(text: &[u8], mut at: usize) -> usize {
         }
     }
     at
+}
+
+/// What the masks of the next word need to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Carry {
+    /// Whether the last byte is a line break, or a slash, that belongs to a run of others.
+    absorbed: bool,
+    /// Whether the last byte is of a character that is a prefix if a letter follows.
+    prefix: bool,
+    /// Numbers in the last pretoken, if it is one of numbers.
+    numbers: u32,
+}
+
+impl Carry {
+    /// After a hard word.
+    pub(super) fn of_numbers(numbers: u32) -> Self {
+        Self {
+            numbers,
+            ..Self::default()
+        }
+    }
+}
+
+/// What the patterns since this one have in common, found from the masks of a word.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common {
+    /// Where runs of others begin.
+    pub(super) others: u64,
+    /// Where letters would follow a prefix.
+    pub(super) prefixed: u64,
+    /// Where numbers and white space begin.
+    pub(super) rest: u64,
+}
+
+impl Common {
+    /// `slash` are the slashes that a run of others takes behind a line break. `is_end_first` says
+    /// whether white space up to the end of the text is one pretoken, line breaks or not.
+    #[inline(always)]
+    pub(super) fn new(
+        word: &Word<'_>,
+        other: u64,
+        after_other: u64,
+        slash: u64,
+        is_end_first: bool,
+        carry: &mut Carry,
+    ) -> Self {
+        let masks = &word.masks;
+        let was_absorbed = u64::from(carry.absorbed);
+
+        // [\r\n]* behind others: a run of line breaks, flooded from those that stand there.
+        let absorbable = masks.newline | slash;
+        let seeds = masks.newline & after_other | absorbable & was_absorbed;
+        let absorbed = flood(absorbable, seeds);
+        let after_absorbed = absorbed << 1 | was_absorbed;
+
+        // Others begin where none is before, in their run, nor a space.
+        let other = other & !absorbed;
+        let after_other = after_other & !(after_absorbed);
+        let others = other & !after_other & !word.after(|masks| masks.sp);
+
+        // One other is the prefix of letters right behind it: the carry comes out behind its bytes.
+        let first = others | other & masks.continuation;
+        let (sum, carry_1) = first.overflowing_add(others);
+        let (sum, carry_2) = sum.overflowing_add(u64::from(carry.prefix));
+        let behind_first = sum & !first;
+
+        carry.absorbed = absorbed >> 63 != 0;
+        carry.prefix = carry_1 || carry_2;
+        let space = masks.space() & !absorbed;
+        let after_space = word.after(Masks::space) & !after_absorbed;
+        let after_newline = word.after(|masks| masks.newline) & !after_absorbed;
+        let behind_newline = masks.blank & after_newline;
+        let spaces = space & !after_space
+            | word.last_space & masks.blank
+            | blanks_behind_newline(word, behind_newline, is_end_first);
+        Self {
+            others,
+            prefixed: behind_first | word.after(|masks| masks.blank),
+            rest: spaces | groups_of_three(word, carry),
+        }
+    }
+}
+
+/// Of `firsts`, blanks right behind a line break, those whose run no other line break follows: a
+/// pretoken ends at the last line break of white space.
+#[inline(always)]
+fn blanks_behind_newline(word: &Word<'_>, firsts: u64, is_end_first: bool) -> u64 {
+    let blank = word.masks.blank;
+    let (sum, goes_on) = blank.overflowing_add(firsts);
+    let behind = sum & !blank;
+    if !goes_on
+        && behind & !(word.masks.other | word.masks.mark | word.masks.number | word.masks.letter())
+            == 0
+    {
+        return firsts;
+    }
+    let mut firsts_left = firsts;
+    let mut kept = 0;
+    while firsts_left != 0 {
+        let at = firsts_left.trailing_zeros() as usize;
+        firsts_left &= firsts_left - 1;
+        let is_blank = |class| class == Class::Space;
+        let end = run(word.text, word.base + at, is_blank);
+        let is_kept = match char_at(word.text, end) {
+            Some(char) => char.class != Class::Newline,
+            None => !is_end_first,
+        };
+        kept |= u64::from(is_kept) << at;
+    }
+    kept
+}
+
+/// Where numbers of one byte begin a group of three.
+#[inline(always)]
+fn groups_of_three(word: &Word<'_>, carry: &mut Carry) -> u64 {
+    let number = word.masks.number;
+    let mut starts = 0;
+    let mut new = number & !word.after(|masks| masks.number);
+    if carry.numbers != 0 && number & 1 != 0 {
+        // The group goes on for as many as it lacks.
+        let lacks = 3 - carry.numbers;
+        let through = (2_u64 << lacks) - 1;
+        if number & through == through {
+            new |= 1 << lacks;
+        }
+    }
+    let fourth = number & number << 1 & number << 2 & number << 3;
+    while new != 0 {
+        starts |= new;
+        new = new << 3 & fourth;
+    }
+    carry.numbers = if number >> 63 == 0 {
+        0
+    } else {
+        starts.leading_zeros() + 1
+    };
+    starts
+}
+
+impl Masked for Cl100k {
+    type Carry = Carry;
+
+    /// Letters begin a pretoken at the start of their run, unless they have a prefix: one character
+    /// that is neither letter, number nor line break. For the rest, see [`Common`]. A contraction
+    /// is an apostrophe that begins a pretoken, and ends it sooner.
+    #[inline(always)]
+    fn starts(word: &Word<'_>, carry: &mut Carry, starts: &mut Starts) -> bool {
+        let other = word.masks.other | word.masks.mark;
+        let after_other = word.after(|masks| masks.other | masks.mark);
+        let common = Common::new(word, other, after_other, 0, true, carry);
+        let letters = word.masks.letter() & !word.after(Masks::letter) & !common.prefixed;
+        starts.set(word.base, letters | common.others | common.rest);
+
+        let mut apostrophes = word.masks.apostrophe & common.others & starts.bits;
+        while apostrophes != 0 {
+            let at = word.base + apostrophes.trailing_zeros() as usize;
+            apostrophes &= apostrophes - 1;
+            if let Some(end) = contraction_in_any_case(word.text, at) {
+                starts.join(word.base, at + 1, end);
+            }
+        }
+        !word.has_wide_number
+    }
+
+    fn carry_on(numbers: u32) -> Carry {
+        Carry::of_numbers(numbers)
+    }
 }

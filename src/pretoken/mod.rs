@@ -2,12 +2,15 @@
 //!
 //! A [`Scheme`] is a pattern family. Its `advance` says where the pretoken that begins at a byte
 //! ends; it is the specification, argued branch by branch against the pattern in each family's
-//! file, and looks at nothing before that byte, as none of the patterns looks behind. This room
-//! knows characters only: no vocabulary, no files.
+//! file, and looks at nothing before that byte, as none of the patterns looks behind. A [`Scanner`]
+//! finds the same ends by masks of 64 bytes. This room knows
+//! characters only: no vocabulary, no files.
 
 mod cl100k;
+mod masks;
 mod o200k;
 mod r50k;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod unicode;
@@ -17,6 +20,7 @@ use unicode::{Class, class_of};
 pub(crate) use cl100k::Cl100k;
 pub(crate) use o200k::O200k;
 pub(crate) use r50k::R50k;
+pub(crate) use scan::{Ends, Masked, Scanner};
 
 /// A family of split patterns.
 pub(crate) trait Scheme {
@@ -51,8 +55,6 @@ static ASCII: [Class; 128] = {
 };
 
 /// The character at byte `at`, if the text goes that far.
-///
-/// The text is UTF-8, so a lead byte is followed by its continuation bytes.
 #[inline(always)]
 fn char_at(text: &[u8], at: usize) -> Option<Char> {
     let first = *text.get(at)?;
@@ -62,19 +64,26 @@ fn char_at(text: &[u8], at: usize) -> Option<Char> {
             len: 1,
         });
     }
-    let rest = |index: usize| u32::from(text.get(at + index).copied().unwrap_or(0) & 0x3f);
-    let (code_point, len) = match first {
-        0..0xe0 => ((u32::from(first) & 0x1f) << 6 | rest(1), 2),
-        0xe0..0xf0 => ((u32::from(first) & 0x0f) << 12 | rest(1) << 6 | rest(2), 3),
-        _ => (
-            (u32::from(first) & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3),
-            4,
-        ),
+    let rest = |index: usize| text.get(at + index).copied().unwrap_or(0);
+    Some(wide_char([first, rest(1), rest(2), rest(3)]))
+}
+
+/// The character of several bytes that begins these.
+///
+/// The text is UTF-8, so a lead byte is followed by its continuation bytes.
+#[inline(always)]
+fn wide_char(bytes: [u8; 4]) -> Char {
+    let [first, second, third, fourth] = bytes.map(u32::from);
+    let rest = (second & 0x3f) << 12 | (third & 0x3f) << 6 | fourth & 0x3f;
+    let (code_point, len) = match bytes[0] {
+        0..0xe0 => ((first & 0x1f) << 6 | rest >> 12, 2),
+        0xe0..0xf0 => ((first & 0x0f) << 12 | rest >> 6, 3),
+        _ => ((first & 0x07) << 18 | rest, 4),
     };
-    Some(Char {
+    Char {
         class: class_of(code_point.min(0x10_ffff)),
         len,
-    })
+    }
 }
 
 /// The end of the run of characters from byte `at` on whose class `is_in` takes.

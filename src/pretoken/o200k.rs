@@ -9,7 +9,9 @@
 //! Letters without case and marks are in both S and T, which is what makes the first two
 //! alternatives backtrack.
 
-use super::cl100k::digits;
+use super::cl100k::{Carry, Common, digits};
+use super::masks::{Masks, Word, flood};
+use super::scan::{Masked, Starts};
 use super::{Class, Scheme, char_at, contraction_in_any_case, run, spaces};
 
 /// The pattern of GPT-4o and later.
@@ -102,4 +104,73 @@ fn mixed(text: &[u8], at: usize) -> Option<usize> {
 fn upper(text: &[u8], at: usize) -> Option<usize> {
     let end = run(text, at, |class| class == Class::Upper);
     (end > at).then_some(end)
+}
+
+/// What the masks of the next word need to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WordCarry {
+    common: Carry,
+    /// Whether the last byte is of a mark that belongs to a word.
+    mark: bool,
+}
+
+impl Masked for O200k {
+    type Carry = WordCarry;
+
+    /// A word is letters, and marks behind a letter. It begins where none is before and it has no
+    /// prefix, and at upper case behind lower case. A contraction belongs to the word before it,
+    /// unless that is the end of another.
+    ///
+    /// Hard are numbers beyond ASCII, marks without a letter, and upper case behind letters
+    /// without case or marks, where it depends on all of the word which alternative takes it.
+    #[inline(always)]
+    fn starts(word: &Word<'_>, carry: &mut WordCarry, starts: &mut Starts) -> bool {
+        let masks = &word.masks;
+        let after_mark = u64::from(carry.mark);
+        let after_letter = word.after(Masks::letter);
+        let mark = flood(masks.mark, masks.mark & (after_letter | after_mark));
+        let after_mark = mark << 1 | after_mark;
+        carry.mark = mark >> 63 != 0;
+        let is_easy = !word.has_wide_number
+            && masks.mark == mark
+            && masks.upper & (word.after(|masks| masks.caseless) | after_mark) == 0;
+
+        let after_other = word.after(|masks| masks.other);
+        let slash = masks.slash;
+        let common = Common::new(
+            word,
+            masks.other,
+            after_other,
+            slash,
+            false,
+            &mut carry.common,
+        );
+        let in_word = masks.letter() | mark;
+        let after_word = after_letter | after_mark;
+        let words = in_word & !after_word & !common.prefixed
+            | masks.upper & word.after(|masks| masks.lower);
+        let resumed = starts.resume;
+        starts.set(word.base, words | common.others | common.rest);
+
+        let mut apostrophes = masks.apostrophe & after_word & starts.bits;
+        let mut last_end = resumed;
+        while apostrophes != 0 {
+            let at = word.base + apostrophes.trailing_zeros() as usize;
+            apostrophes &= apostrophes - 1;
+            if at != last_end
+                && let Some(end) = contraction_in_any_case(word.text, at)
+            {
+                starts.join(word.base, at, end);
+                last_end = end;
+            }
+        }
+        is_easy
+    }
+
+    fn carry_on(numbers: u32) -> WordCarry {
+        WordCarry {
+            common: Carry::of_numbers(numbers),
+            mark: false,
+        }
+    }
 }

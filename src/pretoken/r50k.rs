@@ -4,6 +4,8 @@
 //! '(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s
 //! ```
 
+use super::masks::{Masks, Word};
+use super::scan::{Masked, Starts};
 use super::{Class, Scheme, char_at, contraction, run, spaces};
 
 /// The pattern of GPT-2.
@@ -43,4 +45,37 @@ impl Scheme for R50k {
         // \s+(?!\S)|\s
         spaces.before_last(at)
     }
+}
+
+impl Masked for R50k {
+    type Carry = ();
+
+    /// A character that is not white space begins a pretoken unless it goes on with the run before
+    /// it or has a space for a prefix. White space does at the start of a run, and at the last
+    /// character of one that something follows. A contraction ends sooner than its run.
+    #[inline(always)]
+    fn starts(word: &Word<'_>, (): &mut (), starts: &mut Starts) -> bool {
+        let (letter, number) = (word.masks.letter(), word.masks.number);
+        let other = word.masks.other | word.masks.mark;
+        let space = word.masks.space();
+        let goes_on = letter & word.after(Masks::letter)
+            | number & word.after(|masks| masks.number)
+            | other & word.after(|masks| masks.other | masks.mark)
+            | word.after(|masks| masks.sp);
+        let runs = space & !word.after(Masks::space);
+        let visible = letter | number | other;
+        starts.set(word.base, visible & !goes_on | runs | word.last_space);
+
+        let mut apostrophes = word.masks.apostrophe & starts.bits;
+        while apostrophes != 0 {
+            let at = word.base + apostrophes.trailing_zeros() as usize;
+            apostrophes &= apostrophes - 1;
+            if let Some(end) = contraction(word.text, at) {
+                starts.join(word.base, at + 1, end);
+            }
+        }
+        true
+    }
+
+    fn carry_on(_: u32) {}
 }

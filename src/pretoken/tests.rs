@@ -1,10 +1,12 @@
-//! The schemes against their patterns, run by the regex engine that tiktoken uses.
+//! The schemes against their patterns, run by the regex engine that tiktoken uses, and the scanner
+//! against the schemes.
 
 use fancy_regex::Regex;
 use proptest::prelude::*;
 use rayon::prelude::*;
 
-use super::{Cl100k, O200k, R50k, Scheme};
+use super::{Cl100k, Ends, Masked, O200k, R50k, Scanner, Scheme};
+use crate::simd::Level;
 
 const R50K: &str =
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s";
@@ -147,4 +149,157 @@ proptest! {
             check.run(&text);
         }
     }
+}
+
+/// Where pretokens end, by the specification.
+fn advanced<P: Scheme>(text: &str) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        at = P::advance(text.as_bytes(), at);
+        ends.push(at);
+    }
+    ends
+}
+
+/// Where pretokens end, by the scanner.
+fn scanned<P: Masked>(level: Level, text: &str) -> Vec<usize> {
+    let mut scanner = Scanner::<P>::new();
+    let mut tile = Ends::new();
+    let mut ends = Vec::new();
+    while scanner.next(level, text.as_bytes(), &mut tile) {
+        ends.extend_from_slice(tile.get());
+    }
+    ends
+}
+
+/// Compares the scanner with the specification, at each level.
+fn check_scanner(text: &str) {
+    for level in Level::available() {
+        assert_eq!(
+            scanned::<R50k>(level, text),
+            advanced::<R50k>(text),
+            "r50k, {level}: {text:?}"
+        );
+        assert_eq!(
+            scanned::<Cl100k>(level, text),
+            advanced::<Cl100k>(text),
+            "cl100k, {level}: {text:?}"
+        );
+        assert_eq!(
+            scanned::<O200k>(level, text),
+            advanced::<O200k>(text),
+            "o200k, {level}: {text:?}"
+        );
+    }
+}
+
+#[test]
+fn every_string_of_up_to_three_kinds_is_scanned_as_specified_across_a_word_edge() {
+    check_scanner("");
+    ALPHABET.par_iter().for_each(|first| {
+        for second in ALPHABET {
+            for third in ALPHABET {
+                for before in ["x", " ", "\n", "!", "9", "日", "'s"] {
+                    for len in 54..=64 {
+                        let mut text = before.repeat(len / before.len());
+                        text.extend([first, second, third, "b"]);
+                        check_scanner(&text);
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn every_character_is_scanned_as_specified_across_a_word_edge() {
+    (0..0x11_0000_u32).into_par_iter().for_each(|code_point| {
+        if let Some(c) = char::from_u32(code_point) {
+            let pad = "word ".repeat(12);
+            check_scanner(&format!(
+                "{pad}{c}{c}{c}a{c}A{c}1{c} {c}\n{c}'{c}s'{c}{c}!{c}"
+            ));
+        }
+    });
+}
+
+/// What texts are mostly made of.
+const COMMON: [&str; 20] = [
+    "the",
+    " of",
+    " ",
+    "  ",
+    "\n",
+    "\n    ",
+    "\r\n",
+    "123",
+    " 4",
+    "It's",
+    "'ll",
+    "(",
+    ")",
+    ".",
+    ", ",
+    "CamelCase",
+    "//",
+    "日本語",
+    "Ünï",
+    "привет",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn strings_of_hard_characters_are_scanned_as_specified(
+        parts in prop::collection::vec(prop::sample::select(ALPHABET.to_vec()), 0..300)
+    ) {
+        check_scanner(&parts.concat());
+    }
+
+    #[test]
+    fn strings_of_common_and_hard_parts_are_scanned_as_specified(
+        parts in prop::collection::vec(
+            prop_oneof![
+                6 => prop::sample::select(COMMON.to_vec()),
+                1 => prop::sample::select(ALPHABET.to_vec()),
+            ],
+            0..300,
+        )
+    ) {
+        check_scanner(&parts.concat());
+    }
+
+    #[test]
+    fn runs_are_scanned_as_specified(
+        runs in prop::collection::vec((prop::sample::select(ALPHABET.to_vec()), 1..150_usize), 0..8)
+    ) {
+        let text: String = runs.iter().map(|(part, count)| part.repeat(*count)).collect();
+        check_scanner(&text);
+    }
+}
+
+#[test]
+fn every_length_is_scanned_as_specified_at_every_alignment() {
+    let text = include_str!("../../fixtures/text/udhr.txt");
+    let samples: Vec<&str> = (text.char_indices().step_by(text.len() / 64))
+        .map(|(at, _)| &text[at..])
+        .collect();
+    (0..64_usize).into_par_iter().for_each(|alignment| {
+        let sample: String = samples[alignment % samples.len()]
+            .chars()
+            .take(200)
+            .collect();
+        let shifted = format!("{}{sample}", "x".repeat(alignment));
+        let sample = &shifted[alignment..];
+        let ends = sample.char_indices().map(|(at, _)| at);
+        for end in ends.take_while(|&end| end <= 200) {
+            check_scanner(&sample[..end]);
+        }
+        for end in 0..=200 {
+            let ascii = format!("{}It's 1234 (or  so)\n\t", &shifted[..alignment]).repeat(12);
+            check_scanner(&ascii[alignment..][..end]);
+        }
+    });
 }
