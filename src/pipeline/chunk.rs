@@ -8,6 +8,7 @@ use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::Format;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::plan::Unit;
+use crate::pretoken;
 use crate::shard::Position;
 
 /// More pieces than this end a chunk, so that a chunk of tiny files stays small.
@@ -156,9 +157,19 @@ impl UnitCursor {
         let length = if rest.len() <= CHUNK_BYTES {
             rest.len()
         } else {
-            format.next_cut(rest, CHUNK_BYTES).unwrap_or(rest.len())
+            next_cut(format, rest, CHUNK_BYTES).unwrap_or(rest.len())
         };
         Ok(Contents::Opened(opened, start..start + length))
+    }
+}
+
+/// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where the
+/// source or an earlier piece of it begins. There are more of these than of unit cuts, which the
+/// format alone allows.
+pub(crate) fn next_cut(format: Format, bytes: &[u8], from: usize) -> Option<usize> {
+    match format {
+        Format::Text => pretoken::next_cut(bytes, from),
+        Format::Jsonl => format.next_cut(bytes, from),
     }
 }
 

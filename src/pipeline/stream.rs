@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::corpus::{Corpus, Kind, Source, refuse_foreign};
 use crate::document::Format;
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::chunk::{Chunk, Piece, read_bytes};
+use crate::pipeline::chunk::{Chunk, Piece, next_cut, read_bytes};
 use crate::pipeline::plan::{Unit, UnitCutter, end_of};
 use crate::shard::Position;
 use crate::{Error, Result};
@@ -43,9 +43,10 @@ struct OpenSource {
     format: Format,
     /// The size, where it is known.
     expected_bytes: Option<u64>,
-    /// Bytes read and not yet handed out.
+    /// Bytes read; the first `taken` of them have been handed out.
     buffer: Vec<u8>,
-    /// Where the buffer begins in the source.
+    taken: usize,
+    /// Where what is not handed out begins in the source.
     byte: u64,
     is_at_end: bool,
     lines: u64,
@@ -167,6 +168,7 @@ impl StreamCursor {
             format: source.format(),
             expected_bytes,
             buffer: Vec::new(),
+            taken: 0,
             byte: 0,
             is_at_end: false,
             lines: 0,
@@ -206,25 +208,34 @@ impl OpenSource {
             let unit_cut = target
                 .ok()
                 .filter(|_| may_cut)
-                .and_then(|target| self.format.next_cut(&self.buffer, target));
-            let chunk_cut = self.format.next_cut(&self.buffer, CHUNK_BYTES);
+                .and_then(|target| self.format.next_cut(self.buffered(), target));
+            let chunk_cut = next_cut(self.format, self.buffered(), CHUNK_BYTES);
             match (unit_cut, chunk_cut) {
                 (Some(unit), chunk) if chunk.is_none_or(|chunk| unit <= chunk) => {
                     return Ok((unit, true));
                 }
                 (_, Some(chunk)) => return Ok((chunk, false)),
-                _ if self.is_at_end => return Ok((self.buffer.len(), false)),
+                _ if self.is_at_end => return Ok((self.buffered().len(), false)),
                 // Doubling keeps the search over a long stretch without a cut linear.
-                _ => wanted = wanted.max(self.buffer.len()).saturating_mul(2),
+                _ => wanted = wanted.max(self.buffered().len()).saturating_mul(2),
             }
         }
     }
 
-    /// Reads until the buffer has `wanted` bytes or the source ends.
+    /// Bytes read and not yet handed out.
+    fn buffered(&self) -> &[u8] {
+        &self.buffer[self.taken..]
+    }
+
+    /// Reads until `wanted` bytes can be handed out or the source ends.
     fn fill(&mut self, wanted: usize) -> Result<()> {
-        if self.is_at_end || self.buffer.len() >= wanted {
+        if self.is_at_end || self.buffered().len() >= wanted {
             return Ok(());
         }
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        // After a long stretch without a cut the buffer is larger than it need be.
+        self.buffer.shrink_to(wanted);
         let missing = (wanted - self.buffer.len()) as u64;
         let read = Read::by_ref(&mut self.reader)
             .take(missing)
@@ -234,7 +245,7 @@ impl OpenSource {
         if self.byte == 0 {
             refuse_foreign(&self.path, &self.buffer)?;
         }
-        let total = self.byte + self.buffer.len() as u64;
+        let total = self.byte + self.buffered().len() as u64;
         let has_changed = self
             .expected_bytes
             .is_some_and(|expected| total > expected || (self.is_at_end && total != expected));
@@ -251,8 +262,8 @@ impl OpenSource {
 
     /// Hands out the first `length` bytes of the buffer; says also whether they begin a unit.
     fn take(&mut self, length: usize, source: u32) -> (Piece, bool) {
-        let rest = self.buffer.split_off(length);
-        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let bytes = self.buffered()[..length].to_vec();
+        self.taken += length;
         let lines_before = self.lines;
         if self.format == Format::Jsonl {
             self.lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
@@ -262,7 +273,7 @@ impl OpenSource {
             format: self.format,
             byte: self.byte,
             contents: read_bytes(bytes),
-            ends_source: self.is_at_end && self.buffer.is_empty(),
+            ends_source: self.is_at_end && self.buffered().is_empty(),
             lines_before: Some(lines_before),
         };
         self.byte += length as u64;

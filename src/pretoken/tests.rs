@@ -48,7 +48,7 @@ impl Check {
 }
 
 /// One of each kind that some pattern treats in its own way.
-const ALPHABET: [&str; 22] = [
+pub(super) const ALPHABET: [&str; 22] = [
     "a", "s", "l", "e", "A", "S", "\u{1c5}", "日", "\u{2b0}", "\u{301}", "1", " ", "\t", "\n",
     "\r", "\u{a0}", "\u{3000}", "'", "/", "!", "\u{17f}", "—",
 ];
@@ -152,7 +152,7 @@ proptest! {
 }
 
 /// Where pretokens end, by the specification.
-fn advanced<P: Scheme>(text: &str) -> Vec<usize> {
+pub(super) fn advanced<P: Scheme>(text: &str) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut at = 0;
     while at < text.len() {

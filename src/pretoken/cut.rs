@@ -1,0 +1,190 @@
+//! Where a text may be cut into parts that are split, and encoded, each on its own.
+//!
+//! A cut lies between two characters, `x` and `y`, of these classes:
+//!
+//! ```text
+//! x                                   y
+//! not white space                     white space but CR and LF
+//! letter                              number
+//! number                              letter
+//! letter or number                    CR, LF
+//! letter or number                    other, but for the apostrophe
+//! other, but for the apostrophe       number
+//! ```
+//!
+//! Other is what is neither letter, mark, number nor white space. Then, in all patterns:
+//!
+//! 1. No match has `x` and `y` side by side. White space but CR and LF is the first character of a
+//!    match or has nothing but white space before it. Letters and numbers are never in one match;
+//!    CR and LF come behind others or white space only, others behind letters only in a
+//!    contraction, behind numbers never, and numbers never behind others. So a match begins at `y`.
+//! 2. The part up to `x` is split as before. What looks at the text ahead, `$` and `(?!\S)`, does so
+//!    only behind white space, and `x` is none. All else that could take more of the text behind
+//!    `x` fails at `y`, by 1, as it does at the end of the text, so a search that goes back tries
+//!    the same.
+//! 3. No pattern looks behind, so the matches from `y` on depend on what follows alone.
+//!
+//! Nor may a special token lie across the cut, or a sequence of bytes that is not UTF-8: what comes
+//! before must be UTF-8 for more than the length of any special token, and not begin one.
+
+use super::{Class, char_at};
+
+/// More bytes than any special token has.
+const SPECIAL_BYTES: usize = 32;
+
+/// The first place at or after `from` where `bytes` may be cut.
+pub(crate) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
+    (from.max(1)..bytes.len()).find(|&at| is_cut(bytes, at))
+}
+
+fn is_cut(bytes: &[u8], at: usize) -> bool {
+    divides(bytes, at) && is_plain(bytes, at)
+}
+
+/// Whether the characters at both sides of `at` are a pair of those above.
+#[inline(always)]
+fn divides(bytes: &[u8], at: usize) -> bool {
+    let is_first = |byte: u8| byte & 0xc0 != 0x80;
+    if !is_first(bytes[at]) {
+        return false;
+    }
+    let before = (1..=at.min(4)).find(|&back| is_first(bytes[at - back]));
+    let Some((x, y)) = before.and_then(|back| char_at(bytes, at - back).zip(char_at(bytes, at)))
+    else {
+        return false;
+    };
+    let is_plain_other = |class, byte| class == Class::Other && byte != b'\'';
+    match y.class {
+        Class::Space => !x.class.is_space(),
+        Class::Newline => x.class.is_letter() || x.class == Class::Number,
+        Class::Number => x.class.is_letter() || is_plain_other(x.class, bytes[at - 1]),
+        Class::Upper | Class::Lower | Class::Caseless => x.class == Class::Number,
+        Class::Other => {
+            is_plain_other(y.class, bytes[at]) && (x.class.is_letter() || x.class == Class::Number)
+        }
+        Class::Mark => false,
+    }
+}
+
+/// Whether the bytes around `at` are UTF-8 and no special token begins in those before it.
+fn is_plain(bytes: &[u8], at: usize) -> bool {
+    let is_first = |&at: &usize| bytes.get(at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    let near = at.saturating_sub(SPECIAL_BYTES);
+    let start = (near.saturating_sub(3)..=near).rev().find(is_first);
+    let end = (at + 1..at + 4).find(is_first).unwrap_or(at + 4);
+    let around = start.and_then(|start| bytes.get(start..end));
+    around.is_some_and(|around| {
+        std::str::from_utf8(around).is_ok() && memchr::memmem::find(around, b"<|").is_none()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rayon::prelude::*;
+
+    use super::*;
+    use crate::document::{InvalidUtf8, decode};
+    use crate::pretoken::tests::{ALPHABET, advanced};
+    use crate::pretoken::{Cl100k, O200k, R50k, Scheme};
+
+    fn check_parts<P: Scheme>(text: &str, at: usize) {
+        let (left, right) = text.split_at(at);
+        let mut parts = advanced::<P>(left);
+        parts.extend(advanced::<P>(right).into_iter().map(|end| at + end));
+        assert_eq!(parts, advanced::<P>(text), "{text:?} cut at {at}");
+    }
+
+    /// Cuts `text` wherever it may be cut; gives back how often that is.
+    fn check(text: &str) -> usize {
+        let cuts = (1..text.len()).filter(|&at| is_cut(text.as_bytes(), at));
+        cuts.inspect(|&at| {
+            check_parts::<R50k>(text, at);
+            check_parts::<Cl100k>(text, at);
+            check_parts::<O200k>(text, at);
+        })
+        .count()
+    }
+
+    #[test]
+    fn parts_of_every_string_of_up_to_four_kinds_split_as_the_whole() {
+        let cuts: usize = ALPHABET
+            .par_iter()
+            .map(|first| {
+                let mut cuts = 0;
+                let mut strings = vec![(*first).to_owned()];
+                for _ in 0..4 {
+                    cuts += strings.iter().map(|text| check(text)).sum::<usize>();
+                    strings = strings
+                        .iter()
+                        .flat_map(|text| ALPHABET.map(|next| format!("{text}{next}")))
+                        .collect();
+                }
+                cuts
+            })
+            .sum();
+        assert!(cuts > 100_000, "{cuts}");
+    }
+
+    #[test]
+    fn texts_without_spaces_may_be_cut_often() {
+        for text in [
+            "我们都知道，这是一个。很好的1例子",
+            "word\nanother\nline\n",
+            "function(a,b){return a+b}",
+            "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo0OTg3",
+            "a\tb\tc\n",
+        ] {
+            assert!(check(text) > 0, "{text}");
+        }
+        assert_eq!(next_cut(b"aaaaaa", 0), None);
+        assert_eq!(next_cut(b"a1", 1), Some(1));
+        assert_eq!(next_cut(b"a1", 2), None);
+        assert_eq!(next_cut(b"", 0), None);
+    }
+
+    #[test]
+    fn a_cut_is_not_near_a_special_token_or_what_is_not_utf8() {
+        for text in [
+            &b"a<|endoftext|>"[..],
+            b"<|reserved_200013|>",
+            b"a\xff1",
+            b"\xe6\x971",
+            b"a\xe6\x97",
+        ] {
+            let cuts: Vec<_> = (2..text.len()).filter(|&at| is_cut(text, at)).collect();
+            assert_eq!(cuts, [0; 0], "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn parts_of_strings_of_hard_characters_split_as_the_whole(
+            parts in prop::collection::vec(prop::sample::select(ALPHABET.to_vec()), 0..100)
+        ) {
+            check(&parts.concat());
+        }
+
+        #[test]
+        fn parts_are_decoded_as_the_whole(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    &b"a"[..], b"1", b" ", b"\n", b"\xe6\x97\xa5", b"\xe6", b"\x97", b"\xff", b"!",
+                    b"\xf0\x9f", b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
+                ]),
+                0..40,
+            )
+        ) {
+            let bytes = parts.concat();
+            for how in [InvalidUtf8::Replace, InvalidUtf8::Ignore] {
+                let text = |bytes| decode(bytes, how).unwrap().0.into_owned();
+                for at in (1..bytes.len()).filter(|&at| is_cut(&bytes, at)) {
+                    let (left, right) = bytes.split_at(at);
+                    prop_assert_eq!(text(left) + &text(right), text(&bytes));
+                }
+            }
+        }
+    }
+}
