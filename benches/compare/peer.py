@@ -1,0 +1,105 @@
+"""One peer, one file, in a process of its own: `compare.py` starts it and reads the JSON it prints.
+
+Import, vocabulary and reading what the peer wants as text are outside the timed call.
+"""
+
+import base64
+import hashlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# The split patterns of tiktoken's own definitions (tiktoken_ext/openai_public.py).
+CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|"
+    r"\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+UPPER, LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
+CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+O200K = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]*[{LOWER}]+{CONTRACTION}|"
+    rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]+[{LOWER}]*{CONTRACTION}|"
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+class Vocabulary(NamedTuple):
+    """The file with an encoding's ranks, and what the file does not say."""
+
+    file: str
+    pattern: str
+    scheme: str  # gigatoken's name for the pattern
+
+
+VOCABULARIES = {
+    "gpt2": Vocabulary("r50k_base.tiktoken", GPT2, "gpt2"),
+    "cl100k_base": Vocabulary("cl100k_base.tiktoken", CL100K, "gpt4"),
+    "o200k_base": Vocabulary("o200k_base.tiktoken", O200K, "o200k"),
+}
+
+
+class Call(NamedTuple):
+    """What is timed, and how its result becomes bytes of little-endian u32 ids."""
+
+    encode: Callable[[], Any]
+    ids: Callable[[Any], bytes]
+
+
+def gigatoken(encoding: str, assets: Path, file: Path, threads: int) -> Call:
+    import awkward
+    import numpy
+    from gigatoken import TextFileSource, Tokenizer
+
+    vocabulary = VOCABULARIES[encoding]
+    # Without special tokens their text is text, as with shardmill's default.
+    tokenizer = Tokenizer.from_tiktoken(assets / vocabulary.file, vocabulary.scheme, {})
+    source = TextFileSource([file])
+    return Call(
+        lambda: tokenizer.encode_files(source, parallel=threads > 1),
+        lambda out: numpy.asarray(awkward.flatten(out)).astype("<u4", copy=False).tobytes(),
+    )
+
+
+def tiktoken(encoding: str, assets: Path, file: Path, threads: int) -> Call:
+    import numpy
+    import tiktoken
+
+    del threads  # one text is one thread
+    vocabulary = VOCABULARIES[encoding]
+    lines = (assets / vocabulary.file).read_bytes().splitlines()
+    ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in lines)}
+    encoder = tiktoken.Encoding(
+        encoding, pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens={}
+    )
+    text = file.read_bytes().decode("utf-8")
+    return Call(lambda: encoder.encode_ordinary(text), lambda ids: numpy.array(ids, "<u4").tobytes())
+
+
+PEERS = {"gigatoken": gigatoken, "tiktoken": tiktoken}
+
+
+def main(peer: str, encoding: str, assets: str, file: str, threads: str, passes: str) -> None:
+    call = PEERS[peer](encoding, Path(assets), Path(file), int(threads))
+    seconds = []
+    digest = n_tokens = None
+    for i in range(int(passes)):
+        start = time.perf_counter()
+        out = call.encode()
+        seconds.append(time.perf_counter() - start)
+        if i == 0:
+            ids = call.ids(out)
+            n_tokens = len(ids) // 4
+            digest = hashlib.sha256(ids).hexdigest()
+            del ids
+        del out  # before the next pass, outside its time
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "tokens": n_tokens, "sha256": digest, "peak_kib": peak_kib}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
