@@ -3,18 +3,20 @@
 //! For each vocabulary `OUT_DIR/NAME.vocab`, all little-endian `u32` but the pairs:
 //!
 //! ```text
-//! n, bytes_len, index_len, pairs_len      index_len and pairs_len are powers of two
-//! pairs   pairs_len x u64    left << 44 | right << 24 | merged, 0 where empty
-//! starts  n + 1              where the bytes of each id begin; an id not in use has none
-//! index   index_len          id + 1 by the hash of its bytes, 0 where empty
-//! bytes   bytes_len x u8
+//! n, bytes_len, index_len, buckets_len    the last two are powers of two; then four zeros
+//! buckets     buckets_len x 4 x u64  left << 44 | right << 24 | merged; all ones where empty
+//! byte_pairs  2^16                   what two bytes merge to; all ones where nothing
+//! starts      n + 1                  where the bytes of each id begin; an id not in use has none
+//! index       index_len              id + 1 by the hash of its bytes, 0 where empty
+//! bytes       bytes_len x u8
 //! ```
 //!
 //! A pair is there for each token that byte pair encoding puts together: of all ways to split a
 //! token in two, it is the one in which the token's own encoding ends. If two neighbours together
 //! have the bytes of a token, no merge has crossed their outer ends, so inside them the merges
 //! were those of the token alone, and the two are its own last state. So one pair a token is
-//! enough. Both tables are probed linearly.
+//! enough. A pair is in the bucket that its hash names, or where that is full, in the next that has
+//! room. The index is probed linearly.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -63,7 +65,7 @@ fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
         .filter(|(_, bytes)| !bytes.is_empty())
         .map(|(id, bytes)| (bytes.as_slice(), id))
         .collect();
-    let pairs = pairs(tokens, &ids);
+    let buckets = buckets(tokens, &ids);
     let index = index(tokens);
     let bytes = tokens.concat();
     let mut starts = vec![0_u32];
@@ -72,10 +74,13 @@ fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
     }
 
     let mut image = Vec::new();
-    for length in [tokens.len(), bytes.len(), index.len(), pairs.len()] {
+    for length in [tokens.len(), bytes.len(), index.len(), buckets.len()] {
         image.extend(u32::try_from(length).expect("a small table").to_le_bytes());
     }
-    image.extend(pairs.iter().flat_map(|pair| pair.to_le_bytes()));
+    image.extend([0; 16]);
+    let entries = buckets.as_flattened().iter();
+    image.extend(entries.flat_map(|entry| entry.to_le_bytes()));
+    image.extend(byte_pairs(&ids).flat_map(u32::to_le_bytes));
     image.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
     image.extend(index.iter().flat_map(|entry| entry.to_le_bytes()));
     image.extend(bytes);
@@ -96,19 +101,25 @@ fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
 }
 
 /// The pair of each token that merges lead to.
-fn pairs(tokens: &[Vec<u8>], ids: &HashMap<&[u8], u32>) -> Vec<u64> {
-    let mut pairs = vec![0; (tokens.len() * 2).next_power_of_two()];
+fn buckets(tokens: &[Vec<u8>], ids: &HashMap<&[u8], u32>) -> Vec<[u64; 4]> {
+    let mut buckets = vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()];
     for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| bytes.len() > 1) {
         if let [left, right] = parts(bytes, id, ids)[..] {
             let key = hash::pair_key(left, right);
-            let mut at = hash::pair(key) as usize & (pairs.len() - 1);
-            while pairs[at] != 0 {
-                at = (at + 1) & (pairs.len() - 1);
+            let mut at = hash::pair(key) as usize & (buckets.len() - 1);
+            while buckets[at][3] != u64::MAX {
+                at = (at + 1) & (buckets.len() - 1);
             }
-            pairs[at] = key << 24 | u64::from(id);
+            let room = buckets[at].iter_mut().find(|entry| **entry == u64::MAX);
+            *room.expect("the last is empty") = key << 24 | u64::from(id);
         }
     }
-    pairs
+    buckets
+}
+
+/// What any two bytes merge to: two bytes have one way to be split.
+fn byte_pairs(ids: &HashMap<&[u8], u32>) -> impl Iterator<Item = u32> {
+    (0..=u16::MAX).map(|pair| *ids.get(&pair.to_be_bytes()[..]).unwrap_or(&u32::MAX))
 }
 
 /// What the token's bytes are merged to by merges of lower rank than its own.

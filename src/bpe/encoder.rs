@@ -2,7 +2,7 @@
 
 use crate::bpe::Vocabulary;
 use crate::bpe::cache::{Cache, Key, MAX_CACHED_BYTES, inline_count};
-use crate::bpe::merge::merge;
+use crate::bpe::merge::Merger;
 use crate::encoding::TokenId;
 use crate::pretoken::{Ends, Masked, Scanner};
 use crate::simd::Level;
@@ -22,6 +22,7 @@ pub(crate) struct Encoder {
     cache: Cache,
     ends: Ends,
     batch: Box<[Span; BATCH]>,
+    merger: Merger,
     /// The ids of the pretoken that is being merged.
     merged: Vec<TokenId>,
 }
@@ -41,6 +42,7 @@ impl Encoder {
             cache: Cache::new(),
             ends: Ends::new(),
             batch: Box::new([Span::default(); BATCH]),
+            merger: Merger::default(),
             merged: Vec::new(),
         }
     }
@@ -125,7 +127,7 @@ impl Encoder {
         if bytes.len() > MAX_CACHED_BYTES {
             match self.vocabulary.get(bytes) {
                 Some(id) => ids.push(id),
-                None => merge(self.vocabulary, bytes, ids),
+                None => self.merger.merge(self.vocabulary, bytes, ids),
             }
             return;
         }
@@ -140,7 +142,7 @@ impl Encoder {
         self.merged.clear();
         match self.vocabulary.get(bytes) {
             Some(id) => self.merged.push(id),
-            None => merge(self.vocabulary, bytes, &mut self.merged),
+            None => (self.merger).merge(self.vocabulary, bytes, &mut self.merged),
         }
     }
 }

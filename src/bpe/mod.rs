@@ -3,7 +3,10 @@
 //! ```text
 //! hash         the hash functions of the tables, shared with the build script
 //! vocabulary   the tables: bytes -> id, pair -> merged id
-//! merge        bytes -> ids by merges, the lowest rank first
+//! merge        bytes -> ids by merges, the lowest rank first; a way for each length:
+//! tournament     a tree of the pairs of neighbours
+//! stitch         pieces, each encoded alone
+//! plain          a heap of merges; the specification
 //! cache        bytes of pretokens seen before -> their ids
 //! encoder      text -> pretokens -> cache, else vocabulary, else merge
 //! ```
@@ -14,6 +17,11 @@ mod cache;
 mod encoder;
 mod hash;
 mod merge;
+mod plain;
+mod stitch;
+#[cfg(test)]
+mod tests;
+mod tournament;
 mod vocabulary;
 
 pub(crate) use encoder::Encoder;

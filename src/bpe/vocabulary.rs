@@ -1,15 +1,21 @@
 //! The vocabularies, as the build script laid them out.
 
+use std::hint::select_unpredictable;
 use std::sync::LazyLock;
 
 use crate::bpe::hash;
 use crate::encoding::TokenId;
 
+/// Instead of an id: two neighbours do not merge. Greater than every id.
+pub(super) const NO_MERGE: TokenId = TokenId::MAX;
+
 /// A vocabulary with the tables that encoding needs. The layout is in `build.rs`.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
-    /// `left << 44 | right << 24 | merged`; 0 where empty.
-    pairs: &'static [u64],
+    /// `left << 44 | right << 24 | merged` by the hash of the pair; all ones where empty.
+    buckets: &'static [[u64; 4]],
+    /// What two bytes merge to, or [`NO_MERGE`].
+    byte_pairs: &'static [TokenId],
     /// Where the bytes of each id begin; one more than ids.
     starts: &'static [u32],
     /// id + 1 by the hash of its bytes; 0 where empty.
@@ -19,8 +25,8 @@ pub(crate) struct Vocabulary {
     byte_ids: [TokenId; 256],
 }
 
-/// Bytes that begin where a `u64` may.
-#[repr(C, align(8))]
+/// Bytes that begin where a bucket may, so that none lies in two cache lines.
+#[repr(C, align(32))]
 struct Aligned<T: ?Sized>(T);
 
 macro_rules! vocabulary {
@@ -41,14 +47,16 @@ vocabulary!(O200K, "o200k.vocab");
 impl Vocabulary {
     /// Reads an image of the build script.
     fn new(image: &'static [u8]) -> Self {
-        let (header, rest) = image.split_at(16);
+        let (header, rest) = image.split_at(32);
         let header: &[u32] = bytemuck::cast_slice(header);
-        let [n, bytes_len, index_len, pairs_len] = [0, 1, 2, 3].map(|i| header[i] as usize);
-        let (pairs, rest) = rest.split_at(pairs_len * 8);
+        let [n, bytes_len, index_len, buckets_len] = [0, 1, 2, 3].map(|i| header[i] as usize);
+        let (buckets, rest) = rest.split_at(buckets_len * 32);
+        let (byte_pairs, rest) = rest.split_at(4 << 16);
         let (starts, rest) = rest.split_at((n + 1) * 4);
         let (index, rest) = rest.split_at(index_len * 4);
         let mut vocabulary = Self {
-            pairs: bytemuck::cast_slice(pairs),
+            buckets: bytemuck::cast_slice(buckets),
+            byte_pairs: bytemuck::cast_slice(byte_pairs),
             starts: bytemuck::cast_slice(starts),
             index: bytemuck::cast_slice(index),
             bytes: &rest[..bytes_len],
@@ -90,24 +98,36 @@ impl Vocabulary {
         self.byte_ids[usize::from(byte)]
     }
 
-    /// The id, and so the rank, that two neighbours merge to.
+    /// The id, and so the rank, that two neighbours merge to, or [`NO_MERGE`].
+    ///
+    /// All of a bucket is compared without a branch: which entry is the one, and whether any is,
+    /// cannot be predicted.
     #[inline(always)]
-    pub(crate) fn merged(&self, left: TokenId, right: TokenId) -> Option<TokenId> {
+    pub(super) fn merged(&self, left: TokenId, right: TokenId) -> TokenId {
         let key = hash::pair_key(left, right);
-        let mask = self.pairs.len() - 1;
+        let mask = self.buckets.len() - 1;
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
         let mut at = hash::pair(key) as usize & mask;
         loop {
-            let entry = self.pairs[at];
-            if entry >> 24 == key && entry != 0 {
+            let bucket = &self.buckets[at];
+            let mut found = NO_MERGE;
+            for &entry in bucket {
                 #[expect(clippy::cast_possible_truncation, reason = "the low 24 bits")]
-                return Some(entry as u32 & 0xff_ffff);
+                let merged = entry as u32 & 0xff_ffff;
+                found = select_unpredictable(entry >> 24 == key, merged, found);
             }
-            if entry == 0 {
-                return None;
+            let is_last = bucket[3] == u64::MAX;
+            if found != NO_MERGE || is_last {
+                return found;
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// What two bytes merge to, or [`NO_MERGE`].
+    #[inline(always)]
+    pub(super) fn merged_bytes(&self, left: u8, right: u8) -> TokenId {
+        self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))]
     }
 }
 
@@ -131,12 +151,17 @@ mod tests {
                 assert_eq!(vocabulary.get(&bytes), Some(id));
                 pairs += usize::from(bytes.len() > 1);
             }
-            assert_eq!(
-                vocabulary.pairs.iter().filter(|&&pair| pair != 0).count(),
-                pairs
-            );
+            let entries = vocabulary.buckets.as_flattened().iter();
+            assert_eq!(entries.filter(|&&entry| entry != u64::MAX).count(), pairs);
             for byte in 0..=u8::MAX {
                 assert_eq!(vocabulary.token(vocabulary.byte_id(byte)), [byte]);
+            }
+            for pair in 0..=u16::MAX {
+                let [left, right] = pair.to_be_bytes();
+                let ids = [left, right].map(|byte| vocabulary.byte_id(byte));
+                let merged = vocabulary.merged_bytes(left, right);
+                assert_eq!(merged, vocabulary.merged(ids[0], ids[1]));
+                assert_eq!(merged, vocabulary.get(&[left, right]).unwrap_or(NO_MERGE));
             }
             assert_eq!(vocabulary.token(n), b"");
             assert_eq!(vocabulary.get(b"no token has these bytes"), None);

@@ -1,0 +1,174 @@
+//! Byte pair encoding in linear time: pieces that are encoded alone, and stitched where that is
+//! proven right.
+//!
+//! Two tokens *fit* if the encoding of their bytes is these two tokens. A sequence of tokens is
+//! the encoding of its bytes if and only if each fits the next:
+//!
+//! - If: let the bytes be merged, and take the first merge across a border of two tokens, t and u.
+//!   Up to then no merge crossed a border, so each part lies in one token and this merge joins a
+//!   part of t to a part of u. As nothing crossed the outer borders of t and u, the merges inside
+//!   were those that their bytes alone see: the least pair of all that lies there is the least
+//!   pair there. So the bytes of t and u alone are merged across the border as well, and t does
+//!   not fit u. Hence no merge crosses a border, and each token comes out as it does in its pair.
+//! - Only if: let t and u be neighbours in an encoding. No merge crossed their outer borders, so
+//!   as above the merges inside are those of their bytes alone, and end in t and u.
+//!
+//! So the tokens of one piece up to a border, and those of another behind it, are right together if
+//! the two at the border fit. The next piece begins at a border somewhat before the end of the
+//! last, where the bytes behind the end make no difference any more. Then it mostly begins with the
+//! token that the last has there; what fits in the last piece fits here, and nothing needs to be
+//! merged to know.
+//!
+//! Where no border is proven right, the piece is doubled; where even the tokens before it come into
+//! doubt, all is merged at once. So the time is O(n log n) whatever the bytes.
+
+use std::ops::Range;
+
+use crate::bpe::Vocabulary;
+use crate::bpe::plain;
+use crate::bpe::tournament::{MAX_BYTES, Tournament};
+use crate::encoding::TokenId;
+
+/// Merges with memory that it keeps; all of it is for one piece.
+#[derive(Debug, Default)]
+pub(super) struct Stitcher {
+    tournament: Tournament,
+    /// The tokens of the piece, and of the next.
+    tokens: Vec<TokenId>,
+    next: Vec<TokenId>,
+    /// Two tokens that may fit: their bytes, and the encoding of these.
+    pair: Vec<u8>,
+    pair_tokens: Vec<TokenId>,
+    /// How often a piece was doubled, and how often all was merged at once.
+    #[cfg(test)]
+    pub(super) counts: [usize; 2],
+}
+
+impl Stitcher {
+    /// Appends the ids of `bytes`, from pieces of `size` bytes where that is enough.
+    pub(super) fn merge(
+        &mut self,
+        vocabulary: &Vocabulary,
+        bytes: &[u8],
+        size: usize,
+        ids: &mut Vec<TokenId>,
+    ) {
+        if bytes.len() <= size {
+            return encode(&mut self.tournament, vocabulary, bytes, ids);
+        }
+        let first = ids.len();
+        let mut piece = 0..size;
+        self.load(vocabulary, &bytes[piece.clone()]);
+        while piece.end < bytes.len() {
+            if let Some(next) = self.stitch(vocabulary, bytes, piece.clone(), size, ids) {
+                piece = next;
+                continue;
+            }
+            #[cfg(test)]
+            (self.counts[0] += 1);
+            piece.end = bytes.len().min(piece.end + piece.len());
+            self.load(vocabulary, &bytes[piece.clone()]);
+            // With more bytes behind it the piece may begin with another token.
+            if let Some(&last) = ids[first..].last()
+                && !self.fits(vocabulary, last, self.tokens[0])
+            {
+                #[cfg(test)]
+                (self.counts[1] += 1);
+                ids.truncate(first);
+                plain::merge(vocabulary, bytes, ids);
+                return;
+            }
+        }
+        ids.extend_from_slice(&self.tokens);
+    }
+
+    /// Makes `bytes` the piece.
+    fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) {
+        self.tokens.clear();
+        encode(&mut self.tournament, vocabulary, bytes, &mut self.tokens);
+    }
+
+    /// Appends the tokens of `piece` up to a border that is proven right, and goes on to a piece
+    /// that begins there. `None` where there is no such border.
+    fn stitch(
+        &mut self,
+        vocabulary: &Vocabulary,
+        bytes: &[u8],
+        piece: Range<usize>,
+        size: usize,
+        ids: &mut Vec<TokenId>,
+    ) -> Option<Range<usize>> {
+        // An eighth is a token or more in pieces of 1 KiB; and it grows with the piece.
+        let overlap = piece.len() / 8;
+        let mut kept = self.tokens.len();
+        let mut border = piece.end;
+        while border > piece.end - overlap {
+            kept -= 1;
+            border -= len(vocabulary, self.tokens[kept]);
+        }
+        if kept == 0 {
+            return None;
+        }
+        let end = bytes.len().min(border + size.max(2 * overlap));
+        self.next.clear();
+        let next = &bytes[border..end];
+        encode(&mut self.tournament, vocabulary, next, &mut self.next);
+
+        let mut skipped = 0;
+        let mut next_border = border;
+        loop {
+            if border == next_border {
+                let token = *self.next.get(skipped)?;
+                if self.tokens.get(kept) == Some(&token)
+                    || self.fits(vocabulary, self.tokens[kept - 1], token)
+                {
+                    break;
+                }
+            }
+            if border <= next_border {
+                border += len(vocabulary, *self.tokens.get(kept)?);
+                kept += 1;
+            } else {
+                next_border += len(vocabulary, *self.next.get(skipped)?);
+                skipped += 1;
+            }
+        }
+        ids.extend_from_slice(&self.tokens[..kept]);
+        self.next.drain(..skipped);
+        std::mem::swap(&mut self.tokens, &mut self.next);
+        Some(border..end)
+    }
+
+    /// Whether the encoding of the bytes of both is these two.
+    fn fits(&mut self, vocabulary: &Vocabulary, left: TokenId, right: TokenId) -> bool {
+        self.pair.clear();
+        self.pair.extend_from_slice(vocabulary.token(left));
+        self.pair.extend_from_slice(vocabulary.token(right));
+        self.pair_tokens.clear();
+        encode(
+            &mut self.tournament,
+            vocabulary,
+            &self.pair,
+            &mut self.pair_tokens,
+        );
+        self.pair_tokens == [left, right]
+    }
+}
+
+/// Appends the ids of `bytes`, of which there is one or more.
+fn encode(
+    tournament: &mut Tournament,
+    vocabulary: &Vocabulary,
+    bytes: &[u8],
+    ids: &mut Vec<TokenId>,
+) {
+    if bytes.len() <= MAX_BYTES {
+        tournament.merge(vocabulary, bytes, ids);
+    } else {
+        plain::merge(vocabulary, bytes, ids);
+    }
+}
+
+fn len(vocabulary: &Vocabulary, token: TokenId) -> usize {
+    vocabulary.token(token).len()
+}

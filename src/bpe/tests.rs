@@ -1,0 +1,193 @@
+//! Every way to merge gives the ids of the definition.
+
+use proptest::prelude::*;
+
+use crate::bpe::merge::{Merger, SHORT_BYTES, merge_short};
+use crate::bpe::stitch::Stitcher;
+use crate::bpe::tournament::Tournament;
+use crate::bpe::vocabulary::NO_MERGE;
+use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary, plain};
+use crate::encoding::TokenId;
+
+/// Real text, as bytes.
+const CODE: &[u8] = include_bytes!("../../fixtures/text/code.txt");
+
+fn vocabularies() -> [&'static Vocabulary; 4] {
+    [&R50K, &P50K, &CL100K, &O200K]
+}
+
+fn plain(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<TokenId> {
+    let mut ids = Vec::new();
+    plain::merge(vocabulary, bytes, &mut ids);
+    ids
+}
+
+/// The definition, word by word, with ranks of joined bytes instead of pairs of ids.
+fn naive(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<TokenId> {
+    let mut parts: Vec<Vec<u8>> = bytes.iter().map(|&byte| vec![byte]).collect();
+    loop {
+        let best = (1..parts.len())
+            .filter_map(|i| Some((vocabulary.get(&[&parts[i - 1][..], &parts[i]].concat())?, i)))
+            .min();
+        let Some((_, i)) = best else { break };
+        let right = parts.remove(i);
+        parts[i - 1].extend(right);
+    }
+    parts
+        .iter()
+        .map(|part| vocabulary.get(part).unwrap())
+        .collect()
+}
+
+/// Up to 300 bytes: of few letters and of many, of text, and of bytes that are no text.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let text = "a{0,300}|[ab]{0,300}|[0-9]{0,300}| {0,300}|[a-z]{0,300}|[a-zA-Z ]{0,300}\
+                |[\u{4e00}-\u{4e20}]{0,100}|\u{4e2d}{0,100}|[\u{300}-\u{36f}]{0,150}\
+                |(ab){0,150}|(the|ing|er|ation|s|ed|un){0,60}|[\r\n\t ]{0,300}|.{0,80}";
+    prop_oneof![
+        4 => text.prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..300),
+        1 => prop::collection::vec(0xe3_u8..=0xe5, 0..300),
+        1 => prop::collection::vec(prop::sample::select(&b"0123456789=-_*# "[..]), 0..300),
+        1 => (chain(&R50K), 0..200_usize, 1..300_usize)
+            .prop_map(|(chain, from, len)| chain.into_iter().cycle().skip(from).take(len).collect()),
+        1 => (0..1_400_000_usize, 0..300_usize).prop_map(|(from, len)| {
+            CODE[from..][..len].to_vec()
+        }),
+    ]
+}
+
+/// A longest text of letters each two of which merge, and the later the two, the earlier: what the
+/// first letters become hangs on the last.
+fn chain(vocabulary: &Vocabulary) -> Just<Vec<u8>> {
+    let mut pairs: Vec<(TokenId, u8, u8)> = (0..=u16::MAX)
+        .map(u16::to_be_bytes)
+        .filter(|pair| pair.iter().all(u8::is_ascii_alphabetic))
+        .map(|[left, right]| (vocabulary.merged_bytes(left, right), left, right))
+        .filter(|&(id, ..)| id != NO_MERGE)
+        .collect();
+    pairs.sort_unstable();
+    // The longest text that begins with each byte, turned round.
+    let mut longest: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
+    for (_, left, right) in pairs {
+        if longest[usize::from(right)].len() >= longest[usize::from(left)].len() {
+            let mut text = longest[usize::from(right)].clone();
+            text.push(left);
+            longest[usize::from(left)] = text;
+        }
+    }
+    let mut text = longest.into_iter().max_by_key(Vec::len).unwrap();
+    text.reverse();
+    Just(text)
+}
+
+proptest! {
+    #[test]
+    fn the_plain_way_merges_as_defined(bytes in bytes()) {
+        for vocabulary in vocabularies() {
+            prop_assert_eq!(plain(vocabulary, &bytes), naive(vocabulary, &bytes));
+        }
+    }
+
+    #[test]
+    fn every_way_merges_as_the_plain_one(
+        bytes in bytes(), more in bytes(), short in 0..=SHORT_BYTES, size in 1..150_usize
+    ) {
+        let mut tournament = Tournament::default();
+        let mut stitcher = Stitcher::default();
+        for vocabulary in vocabularies() {
+            let mut ids = Vec::new();
+            let short = &bytes[..short.min(bytes.len())];
+            merge_short(vocabulary, short, &mut ids);
+            prop_assert_eq!(&ids, &plain(vocabulary, short));
+
+            // One after the other, so that memory is used again; and appended to what is there.
+            let mut expected = ids.clone();
+            for bytes in [&bytes, &more, &[&bytes[..], &more].concat()] {
+                if bytes.is_empty() {
+                    continue;
+                }
+                expected.extend(plain(vocabulary, bytes));
+                let mut other = ids.clone();
+                tournament.merge(vocabulary, bytes, &mut ids);
+                prop_assert_eq!(&ids, &expected);
+                stitcher.merge(vocabulary, bytes, size, &mut other);
+                prop_assert_eq!(&other, &expected);
+            }
+        }
+    }
+}
+
+/// Tiny pieces prove little: the ways back are taken, and lead to the same ids.
+#[test]
+fn what_pieces_do_not_prove_is_merged_in_larger_ones() {
+    let mut doubled = 0;
+    let mut all_at_once = 0;
+    for vocabulary in vocabularies() {
+        let chain = chain(vocabulary).0.repeat(40);
+        for bytes in [&chain, &CODE[..2000]] {
+            let expected = plain(vocabulary, bytes);
+            for size in 1..100 {
+                let mut stitcher = Stitcher::default();
+                let mut ids = Vec::new();
+                stitcher.merge(vocabulary, bytes, size, &mut ids);
+                assert_eq!(ids, expected, "{size}");
+                doubled += stitcher.counts[0];
+                all_at_once += stitcher.counts[1];
+            }
+        }
+    }
+    assert!(doubled > 0 && all_at_once > 0, "{doubled} {all_at_once}");
+}
+
+#[test]
+fn long_pretokens_merge_as_the_plain_way_does() {
+    let kinds = long_kinds();
+    for vocabulary in vocabularies() {
+        let mut merger = Merger::default();
+        let chain = chain(vocabulary).0;
+        let chain = ("chain", chain.repeat(300_000 / chain.len()));
+        for (kind, bytes) in kinds.iter().chain([&chain]) {
+            let mut ids = Vec::new();
+            merger.merge(vocabulary, bytes, &mut ids);
+            assert!(ids == plain(vocabulary, bytes), "{kind}");
+        }
+        // No piece of them had to be doubled, so the time is linear.
+        assert_eq!(merger.counts(), [0, 0]);
+    }
+}
+
+/// About 300 KB each.
+fn long_kinds() -> [(&'static str, Vec<u8>); 9] {
+    let mut state = 1_u64;
+    let mut random = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let mut of = |letters: &[&str], count: usize| -> Vec<u8> {
+        let pick = |_| letters[usize::try_from(random(letters.len() as u64)).unwrap()];
+        (0..count).map(pick).collect::<String>().into_bytes()
+    };
+    let alphabet: Vec<String> = ('a'..='z').map(String::from).collect();
+    let alphabet: Vec<&str> = alphabet.iter().map(String::as_str).collect();
+    let marks: Vec<String> = ('\u{300}'..'\u{370}').map(String::from).collect();
+    let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
+    let digits = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let words = ["the", "ing", "ation", "er", "un", "s", "Ed"];
+    [
+        ("a", of(&["a"], 300_000)),
+        ("spaces", of(&[" "], 300_000)),
+        ("letters", of(&alphabet, 300_000)),
+        ("one CJK letter", of(&["\u{4e2d}"], 100_000)),
+        (
+            "CJK letters",
+            of(&["\u{4e2d}", "\u{6587}", "\u{7684}"], 100_000),
+        ),
+        ("digits", of(&digits, 300_000)),
+        ("marks", of(&marks, 150_000)),
+        ("ab", of(&["ab"], 150_000)),
+        ("words", of(&words, 100_000)),
+    ]
+}

@@ -1,0 +1,127 @@
+//! Byte pair encoding of up to [`MAX_BYTES`] bytes.
+//!
+//! The parts are a linked list. Each pair of neighbours plays in a tournament, a binary tree in
+//! which a node holds the lesser of the two below it; the root is the next merge. A merge
+//! changes three pairs, and each plays anew on its way up: no branch depends on who wins.
+
+use crate::bpe::Vocabulary;
+use crate::bpe::vocabulary::NO_MERGE;
+use crate::encoding::TokenId;
+
+/// Ids have [`hash::pair_key`](crate::bpe::hash::pair_key)'s 20 bits; a place has the rest of 32.
+const PLACE_BITS: u32 = 12;
+
+/// A pair's place has so many bits, and the end is a place too.
+pub(super) const MAX_BYTES: usize = (1 << PLACE_BITS) - 1;
+
+/// Merges with memory that it keeps.
+#[derive(Debug, Default)]
+pub(super) struct Tournament {
+    /// `tree[1]` is the root, the nodes below `tree[i]` are `2 * i` and `2 * i + 1`. The last half
+    /// holds `rank << PLACE_BITS | place` of each pair by where its left part begins, so that
+    /// the least is the lowest rank and the leftmost of equals; [`NO_MERGE`] for no merge.
+    tree: Vec<u32>,
+    parts: Vec<Part>,
+}
+
+/// A part and its neighbours, by where they begin; unused once merged into the part before it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    id: TokenId,
+    /// Beyond the end for the first.
+    before: u16,
+    after: u16,
+}
+
+impl Tournament {
+    /// Appends the ids of `bytes`.
+    ///
+    /// # Panics
+    /// Where `bytes` is empty or longer than [`MAX_BYTES`].
+    pub(super) fn merge(&mut self, vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
+        assert!((1..=MAX_BYTES).contains(&bytes.len()));
+        self.fill(vocabulary, bytes);
+        let end = bytes.len();
+        let half = self.tree.len() / 2;
+        let tree = &mut self.tree[..];
+        let parts = &mut self.parts[..end];
+        while tree[1] != NO_MERGE {
+            let at = tree[1] as usize & MAX_BYTES;
+            let id = tree[1] >> PLACE_BITS;
+            let gone = usize::from(parts[at].after);
+            let before = usize::from(parts[at].before);
+            let after = usize::from(parts[gone].after);
+            parts[at].id = id;
+            parts[at].after = parts[gone].after;
+            play(tree, half + gone, NO_MERGE);
+            let mut pair = NO_MERGE;
+            if after < end {
+                parts[after].before = place(at);
+                pair = key(vocabulary.merged(id, parts[after].id), at);
+            }
+            play(tree, half + at, pair);
+            if before < end {
+                let pair = key(vocabulary.merged(parts[before].id, id), before);
+                play(tree, half + before, pair);
+            }
+        }
+        let mut at = 0;
+        while at < end {
+            ids.push(parts[at].id);
+            at = usize::from(parts[at].after);
+        }
+    }
+
+    /// One part for each byte.
+    fn fill(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) {
+        self.parts.clear();
+        let parts = bytes.iter().enumerate().map(|(i, &byte)| Part {
+            id: vocabulary.byte_id(byte),
+            before: place(i).wrapping_sub(1),
+            after: place(i + 1),
+        });
+        self.parts.extend(parts);
+
+        let half = bytes.len().next_power_of_two().max(2);
+        self.tree.resize(2 * half, NO_MERGE);
+        let (nodes, pairs) = self.tree.split_at_mut(half);
+        for (i, pair) in bytes.windows(2).enumerate() {
+            pairs[i] = key(vocabulary.merged_bytes(pair[0], pair[1]), i);
+        }
+        pairs[bytes.len() - 1..].fill(NO_MERGE);
+        for i in (half / 2..half).rev() {
+            nodes[i] = pairs[2 * i - half].min(pairs[2 * i + 1 - half]);
+        }
+        for i in (1..half / 2).rev() {
+            nodes[i] = nodes[2 * i].min(nodes[2 * i + 1]);
+        }
+    }
+}
+
+/// The pair at `at` that merges to `id`, so that the least is the next merge.
+#[inline(always)]
+fn key(id: TokenId, at: usize) -> u32 {
+    if id == NO_MERGE {
+        NO_MERGE
+    } else {
+        id << PLACE_BITS | u32::from(place(at))
+    }
+}
+
+/// Places fit: [`MAX_BYTES`] says so.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "at most MAX_BYTES")]
+fn place(at: usize) -> u16 {
+    at as u16
+}
+
+/// Puts `key` at `node` and lets it play on its way to the root.
+#[inline(always)]
+fn play(tree: &mut [u32], mut node: usize, mut key: u32) {
+    tree[node] = key;
+    while node > 1 {
+        key = key.min(tree[node ^ 1]);
+        node /= 2;
+        tree[node] = key;
+    }
+}
