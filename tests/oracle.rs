@@ -85,6 +85,43 @@ fn fixtures_have_the_ids_of_tiktoken_in_every_encoding() {
     }
 }
 
+/// A pretoken of 300 KB is merged in pieces; tiktoken-rs merges it as a whole.
+#[test]
+fn long_pretokens_have_the_ids_of_tiktoken_through_the_pipeline() {
+    let letters = |alphabet: &str, count: usize| -> String {
+        let alphabet: Vec<char> = alphabet.chars().collect();
+        let mut state = 1_u64;
+        let letter = |_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()]
+        };
+        (0..count).map(letter).collect()
+    };
+    let marks: String = ('\u{300}'..'\u{370}').collect();
+    let kinds = [
+        ("a", "a".repeat(300_000)),
+        ("spaces", " ".repeat(300_000) + "x"),
+        ("letters", letters("abcdefghijklmnopqrstuvwxyz", 300_000)),
+        ("one CJK letter", "\u{4e2d}".repeat(100_000)),
+        ("digits", letters("0123456789", 300_000)),
+        ("marks", letters(&marks, 150_000)),
+        ("ab", "ab".repeat(150_000)),
+    ];
+    let directory = TempDir::new().unwrap();
+    for (kind, text) in &kinds {
+        let path = write(directory.path(), &format!("{kind}.txt"), text);
+        for name in ["gpt2", "p50k_base", "cl100k_base", "o200k_base"] {
+            let mut config = config(256 << 20);
+            config.eot = Eot::None;
+            let dataset = Dataset::make(&[&path], encoding(name), &config);
+            let expected = oracle(name).encode_ordinary(text);
+            assert_same_ids(&dataset.ids(), &expected, &format!("{name}, {kind}"));
+        }
+    }
+}
+
 /// Where an encoding shares its vocabulary with another, its own ids are those it is compared
 /// with above.
 #[test]
