@@ -1,7 +1,8 @@
 //! Text -> ids on one thread, and file -> dataset on all.
 //!
 //! `first` encodes with an encoding that has seen no text, `warm` with one that has seen this.
-//! Ids are checked against tiktoken-rs before anything is timed.
+//! `long` encodes texts that the split pattern does not split, or not where it would help. Ids are
+//! checked against tiktoken-rs before anything is timed.
 
 mod common;
 
@@ -41,6 +42,28 @@ fn encode(criterion: &mut Criterion) {
             });
             group.bench_function(format!("{name}/{corpus}/warm"), |bencher| {
                 bencher.iter(|| black_box(encode(&warm)));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn long(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("long");
+    group.sample_size(10);
+    for (name, oracle) in [
+        ("gpt2", tiktoken_rs::r50k_base()),
+        ("cl100k_base", tiktoken_rs::cl100k_base()),
+        ("o200k_base", tiktoken_rs::o200k_base()),
+    ] {
+        let oracle = oracle.expect("the vocabulary comes with the crate");
+        let encoding = Encoding::by_name(name).expect("a built-in encoding");
+        for (kind, text) in common::long_texts() {
+            let ids = encoding.encode_ordinary(&text);
+            assert!(ids == oracle.encode_ordinary(&text), "{name} {kind}");
+            group.throughput(Throughput::Bytes(text.len() as u64));
+            group.bench_function(format!("{name}/{kind}"), |bencher| {
+                bencher.iter(|| black_box(encoding.encode_ordinary(&text)));
             });
         }
     }
@@ -106,5 +129,5 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-criterion_group!(benches, encode, dataset);
+criterion_group!(benches, encode, long, dataset);
 criterion_main!(benches);

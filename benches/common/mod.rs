@@ -17,3 +17,31 @@ pub(crate) fn text(file: &str) -> String {
         .join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
+
+/// Texts of 1 MB that are one pretoken, or few, in most encodings.
+pub(crate) fn long_texts() -> [(&'static str, String); 7] {
+    let marks: Vec<char> = ('\u{300}'..'\u{370}').collect();
+    let letters: Vec<char> = ('a'..='z').collect();
+    let digits: Vec<char> = ('0'..='9').collect();
+    [
+        ("a", "a".repeat(1_000_000)),
+        ("spaces", " ".repeat(999_999) + "x"),
+        ("letters", random(&letters, 1_000_000)),
+        ("cjk", "\u{4e2d}".repeat(333_333)),
+        ("digits", random(&digits, 1_000_000)),
+        ("marks", random(&marks, 500_000)),
+        ("ab", "ab".repeat(500_000)),
+    ]
+}
+
+/// The same `count` letters of an alphabet in every run.
+fn random(alphabet: &[char], count: usize) -> String {
+    let mut state = 1_usize;
+    let letter = |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        alphabet[(state >> 33) % alphabet.len()]
+    };
+    (0..count).map(letter).collect()
+}
