@@ -1,7 +1,7 @@
 //! Text -> ids.
 
 use crate::bpe::Vocabulary;
-use crate::bpe::cache::{Cache, Key, MAX_CACHED_BYTES, inline_count};
+use crate::bpe::cache::{Cache, Key, LongCache, MAX_CACHED_BYTES, inline_count};
 use crate::bpe::merge::Merger;
 use crate::encoding::TokenId;
 use crate::pretoken::{Ends, Masked, Scanner};
@@ -20,6 +20,7 @@ pub(crate) struct Encoder {
     vocabulary: &'static Vocabulary,
     level: Level,
     cache: Cache,
+    long: LongCache,
     ends: Ends,
     batch: Box<[Span; BATCH]>,
     merger: Merger,
@@ -27,7 +28,7 @@ pub(crate) struct Encoder {
     merged: Vec<TokenId>,
 }
 
-/// The key and hash of a pretoken, where it is short; else zero.
+/// The hash of a pretoken, and its key; zero where it is too long to have one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
     key: Key,
@@ -40,6 +41,7 @@ impl Encoder {
             vocabulary,
             level: Level::detect(),
             cache: Cache::new(),
+            long: LongCache::new(),
             ends: Ends::new(),
             batch: Box::new([Span::default(); BATCH]),
             merger: Merger::default(),
@@ -78,6 +80,9 @@ impl Encoder {
                 span.key = Key::new(text, at, end);
                 span.hash = span.key.hash();
                 self.cache.prefetch(span.hash);
+            } else if end - at <= MAX_CACHED_BYTES {
+                span.hash = LongCache::hash(&text[at..end]);
+                self.long.prefetch(span.hash);
             }
             at = end;
         }
@@ -106,34 +111,27 @@ impl Encoder {
     /// Appends the ids of a pretoken that is long, has many ids, or has not been seen.
     #[cold]
     fn uncommon(&mut self, i: usize, bytes: &[u8], ids: &mut Vec<TokenId>) {
-        let span = self.batch[i];
-        if bytes.len() > KEY_BYTES {
-            self.long(bytes, ids);
-        } else if let Some(value) = self.cache.get(&span.key, span.hash) {
-            ids.extend_from_slice(self.cache.ids(value));
-        } else {
-            self.merge(bytes);
-            self.cache.insert(span.key, span.hash, &self.merged);
-            ids.extend_from_slice(&self.merged);
-        }
-    }
-
-    /// A pretoken that is too long to be a key.
-    fn long(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) {
-        if let Some(found) = self.cache.get_long(bytes) {
-            ids.extend_from_slice(found);
-            return;
-        }
+        let Span { key, hash } = self.batch[i];
         if bytes.len() > MAX_CACHED_BYTES {
             match self.vocabulary.get(bytes) {
                 Some(id) => ids.push(id),
                 None => self.merger.merge(self.vocabulary, bytes, ids),
             }
-            return;
+        } else if bytes.len() > KEY_BYTES {
+            if let Some(found) = self.long.get(bytes, hash) {
+                ids.extend_from_slice(found);
+            } else {
+                self.merge(bytes);
+                self.long.insert(bytes, hash, &self.merged);
+                ids.extend_from_slice(&self.merged);
+            }
+        } else if let Some(value) = self.cache.get(&key, hash) {
+            ids.extend_from_slice(self.cache.ids(value));
+        } else {
+            self.merge(bytes);
+            self.cache.insert(key, hash, &self.merged);
+            ids.extend_from_slice(&self.merged);
         }
-        self.merge(bytes);
-        self.cache.insert_long(bytes, &self.merged);
-        ids.extend_from_slice(&self.merged);
     }
 
     /// Leaves the ids of a pretoken in `merged`; a token's own bytes are that token, even where

@@ -2,27 +2,24 @@
 //!
 //! A pretoken of up to 16 bytes is its own key: its bytes, complemented, the rest zero. UTF-8 has
 //! no byte 0xFF, so no byte of a pretoken becomes zero and the key tells the length. Up to three
-//! ids lie in the entry itself, half a cache line; more lie in an arena. Longer pretokens are keys
-//! of a map.
+//! ids lie in the entry itself, half a cache line; more lie in an arena. Longer pretokens have a
+//! table of their own.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
+mod long;
 
 use crate::bpe::hash;
 use crate::encoding::TokenId;
 use crate::map::zeros_on_huge_pages;
 use crate::simd::prefetch;
 
+pub(super) use long::{LongCache, MAX_CACHED_BYTES};
+
 /// Entries of the first table: 128 KiB, so that a small text costs no page faults.
 const MIN_ENTRIES: usize = 1 << 12;
-/// Entries of the largest: 32 MiB.
+/// Entries of the largest: 32 MiB. It is filled up to three quarters.
 const MAX_ENTRIES: usize = 1 << 20;
 /// Ids in the arena, at most 8 MiB.
 const MAX_ARENA: usize = 2 << 20;
-/// Bytes of pretokens that are keys of the map, at most.
-const MAX_LONG_BYTES: usize = 4 << 20;
-/// Longer pretokens are hardly seen twice.
-pub(super) const MAX_CACHED_BYTES: usize = 512;
 
 /// The key of a pretoken of 1 to 16 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable)]
@@ -87,15 +84,14 @@ pub(super) fn inline_count(value: &Value) -> Option<usize> {
     matches!(value[3], 1..SPILLED).then_some(value[3] as usize)
 }
 
-/// Ids by pretoken.
+/// Ids by pretoken of up to 16 bytes.
 #[derive(Debug)]
 pub(super) struct Cache {
     entries: Vec<Entry>,
     used: usize,
+    /// Which of a pair is to make room next.
+    turn: usize,
     arena: Vec<TokenId>,
-    /// Where the ids of a long pretoken begin in the arena, and how many they are.
-    long: HashMap<Box<[u8]>, (u32, u32), LongHash>,
-    long_bytes: usize,
 }
 
 impl Cache {
@@ -103,9 +99,8 @@ impl Cache {
         Self {
             entries: vec![Entry::default(); MIN_ENTRIES],
             used: 0,
+            turn: 0,
             arena: Vec::new(),
-            long: HashMap::default(),
-            long_bytes: 0,
         }
     }
 
@@ -143,17 +138,13 @@ impl Cache {
     pub(super) fn ids<'a>(&'a self, value: &'a Value) -> &'a [TokenId] {
         match inline_count(value) {
             Some(count) => &value[..count],
-            None => self.spilled(value[0], value[1]),
+            None => &self.arena[value[0] as usize..][..value[1] as usize],
         }
-    }
-
-    fn spilled(&self, start: u32, len: u32) -> &[TokenId] {
-        &self.arena[start as usize..][..len as usize]
     }
 
     /// Remembers the ids of a pretoken that is not there.
     pub(super) fn insert(&mut self, key: Key, hash: u64, ids: &[TokenId]) {
-        if self.used * 2 >= self.entries.len() {
+        if self.used * 2 >= self.entries.len() && self.entries.len() < MAX_ENTRIES {
             self.grow();
         }
         if self.arena.len() + ids.len() > MAX_ARENA {
@@ -164,12 +155,18 @@ impl Cache {
             [a, b] => [a, b, 0, 2],
             [a, b, c] => [a, b, c, 3],
             _ => {
-                let (start, len) = self.spill(ids);
-                [start, len, 0, SPILLED]
+                let start = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
+                self.arena.extend_from_slice(ids);
+                [start, u32::try_from(ids.len()).unwrap_or(0), 0, SPILLED]
             }
         };
-        self.used += 1;
-        self.place(Entry { key, value }, hash);
+        let entry = Entry { key, value };
+        if self.used * 4 < self.entries.len() * 3 {
+            self.used += 1;
+            self.place(entry, hash);
+        } else {
+            self.replace(entry, hash);
+        }
     }
 
     fn place(&mut self, entry: Entry, hash: u64) {
@@ -180,18 +177,18 @@ impl Cache {
         self.entries[at] = entry;
     }
 
-    /// Appends to the arena, which has room.
-    fn spill(&mut self, ids: &[TokenId]) -> (u32, u32) {
-        let start = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
-        self.arena.extend_from_slice(ids);
-        (start, u32::try_from(ids.len()).unwrap_or(u32::MAX))
+    /// Puts an entry in the place of another, so that no way from a home to an entry breaks.
+    fn replace(&mut self, entry: Entry, hash: u64) {
+        self.turn ^= 1;
+        let home = self.home(hash);
+        let is_empty = |entry: &Entry| entry.key == Key::default();
+        let pair = &mut self.entries[home..home + 2];
+        let at = pair.iter().position(is_empty).unwrap_or(self.turn);
+        self.used += usize::from(is_empty(&pair[at]));
+        pair[at] = entry;
     }
 
     fn grow(&mut self) {
-        if self.entries.len() == MAX_ENTRIES {
-            self.clear();
-            return;
-        }
         let larger = zeros_on_huge_pages(self.entries.len() * 4);
         for entry in std::mem::replace(&mut self.entries, larger) {
             if entry.key != Key::default() {
@@ -205,54 +202,6 @@ impl Cache {
         self.entries.fill(Entry::default());
         self.used = 0;
         self.arena.clear();
-        self.long.clear();
-        self.long_bytes = 0;
-    }
-
-    /// The ids of a pretoken of more than 16 bytes.
-    pub(super) fn get_long(&self, bytes: &[u8]) -> Option<&[TokenId]> {
-        let &(start, len) = self.long.get(bytes)?;
-        Some(self.spilled(start, len))
-    }
-
-    /// Remembers the ids of a pretoken of more than 16 bytes that is not there.
-    pub(super) fn insert_long(&mut self, bytes: &[u8], ids: &[TokenId]) {
-        if self.long_bytes + bytes.len() > MAX_LONG_BYTES
-            || self.arena.len() + ids.len() > MAX_ARENA
-        {
-            self.clear();
-        }
-        let place = self.spill(ids);
-        self.long_bytes += bytes.len();
-        self.long.insert(bytes.into(), place);
-    }
-}
-
-/// The room's own hash for the map of long pretokens.
-#[derive(Clone, Copy, Debug, Default)]
-struct LongHash;
-
-impl BuildHasher for LongHash {
-    type Hasher = LongHasher;
-
-    fn build_hasher(&self) -> LongHasher {
-        LongHasher(0)
-    }
-}
-
-#[derive(Debug)]
-struct LongHasher(u64);
-
-impl Hasher for LongHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 ^= hash::bytes(bytes);
-    }
-
-    // The length, which `hash::bytes` has in it.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 
@@ -302,16 +251,32 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_stays_bounded() {
+    fn a_full_cache_forgets_what_it_must_and_stays_right() {
         let mut cache = Cache::new();
-        for i in 0..MAX_ENTRIES {
+        let name = |i: u32| key(&format!("{i:x}"));
+        for i in 0..2_000_000 {
+            cache.insert(name(i), name(i).hash(), &[i]);
+        }
+        assert_eq!(cache.entries.len(), MAX_ENTRIES);
+        let mut found = 0;
+        for i in 0..2_000_000 {
+            if let Some(value) = cache.get(&name(i), name(i).hash()) {
+                assert_eq!(cache.ids(value), [i]);
+                found += 1;
+            }
+        }
+        assert!(found > MAX_ENTRIES / 2, "{found}");
+    }
+
+    #[test]
+    fn the_arena_stays_bounded() {
+        let mut cache = Cache::new();
+        for i in 0..MAX_ARENA / 8 {
             let key = key(&format!("{i:x}"));
             cache.insert(key, key.hash(), &[7; 9]);
-            cache.insert_long(format!("a longer pretoken {i}").as_bytes(), &[8; 9]);
+            let value = cache.get(&key, key.hash()).unwrap();
+            assert_eq!(cache.ids(value), [7; 9]);
         }
-        assert!(cache.entries.len() <= MAX_ENTRIES);
-        assert!(cache.arena.len() <= MAX_ARENA && cache.long_bytes <= MAX_LONG_BYTES);
-        let last = format!("a longer pretoken {}", MAX_ENTRIES - 1);
-        assert_eq!(cache.get_long(last.as_bytes()), Some(&[8; 9][..]));
+        assert!(cache.arena.len() <= MAX_ARENA);
     }
 }

@@ -1,0 +1,160 @@
+//! Pretokens of more than 16 bytes.
+
+use crate::bpe::hash;
+use crate::encoding::TokenId;
+use crate::map::zeros_on_huge_pages;
+use crate::simd::prefetch;
+
+/// Longer pretokens are hardly seen twice.
+pub(in crate::bpe) const MAX_CACHED_BYTES: usize = 512;
+
+/// Entries of the first table: 24 KiB.
+const MIN_ENTRIES: usize = 1 << 10;
+/// Entries of the largest: 12 MiB. It is filled up to three quarters.
+const MAX_ENTRIES: usize = 1 << 19;
+/// Bytes of all pretokens, at most.
+const MAX_BYTES: usize = 12 << 20;
+/// Ids of all pretokens, at most 12 MiB.
+const MAX_IDS: usize = 3 << 20;
+
+/// Where the bytes and the ids of a pretoken lie.
+#[derive(Clone, Copy, Debug, Default, bytemuck::Zeroable)]
+struct Entry {
+    /// Zero where the entry is empty.
+    hash: u64,
+    bytes: u32,
+    ids: u32,
+    bytes_len: u16,
+    ids_len: u16,
+}
+
+/// Ids by pretoken of 17 to [`MAX_CACHED_BYTES`] bytes.
+#[derive(Debug)]
+pub(in crate::bpe) struct LongCache {
+    entries: Vec<Entry>,
+    used: usize,
+    bytes: Vec<u8>,
+    ids: Vec<TokenId>,
+}
+
+impl LongCache {
+    pub(in crate::bpe) fn new() -> Self {
+        Self {
+            entries: vec![Entry::default(); MIN_ENTRIES],
+            used: 0,
+            bytes: Vec::new(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// The hash that the other functions take.
+    #[inline(always)]
+    pub(in crate::bpe) fn hash(bytes: &[u8]) -> u64 {
+        hash::bytes(bytes) | 1 << 63
+    }
+
+    #[inline(always)]
+    fn home(&self, hash: u64) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
+        let at = hash as usize & (self.entries.len() - 1);
+        at
+    }
+
+    /// Brings the entry of `hash` near.
+    #[inline(always)]
+    pub(in crate::bpe) fn prefetch(&self, hash: u64) {
+        prefetch(&self.entries, self.home(hash));
+    }
+
+    /// What is remembered of a pretoken.
+    pub(in crate::bpe) fn get(&self, bytes: &[u8], hash: u64) -> Option<&[TokenId]> {
+        let mut at = self.home(hash);
+        loop {
+            let entry = &self.entries[at];
+            if entry.hash == 0 {
+                return None;
+            }
+            if entry.hash == hash
+                && self.bytes[entry.bytes as usize..][..usize::from(entry.bytes_len)] == *bytes
+            {
+                return Some(&self.ids[entry.ids as usize..][..usize::from(entry.ids_len)]);
+            }
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+    }
+
+    /// Remembers the ids of a pretoken that is not there.
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by the constants")]
+    pub(in crate::bpe) fn insert(&mut self, bytes: &[u8], hash: u64, ids: &[TokenId]) {
+        debug_assert!(bytes.len() <= MAX_CACHED_BYTES && ids.len() <= bytes.len());
+        let is_crowded = self.used * 4 >= self.entries.len() * 3;
+        let is_full = self.bytes.len() + bytes.len() > MAX_BYTES
+            || self.ids.len() + ids.len() > MAX_IDS
+            || is_crowded && self.entries.len() == MAX_ENTRIES;
+        if is_full {
+            // Forgets everything: what is common comes back at once.
+            self.entries.fill(Entry::default());
+            self.used = 0;
+            self.bytes.clear();
+            self.ids.clear();
+        } else if is_crowded {
+            self.grow();
+        }
+        let entry = Entry {
+            hash,
+            bytes: self.bytes.len() as u32,
+            ids: self.ids.len() as u32,
+            bytes_len: bytes.len() as u16,
+            ids_len: ids.len() as u16,
+        };
+        self.bytes.extend_from_slice(bytes);
+        self.ids.extend_from_slice(ids);
+        self.used += 1;
+        self.place(entry);
+    }
+
+    fn place(&mut self, entry: Entry) {
+        let mut at = self.home(entry.hash);
+        while self.entries[at].hash != 0 {
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+        self.entries[at] = entry;
+    }
+
+    fn grow(&mut self) {
+        let larger = zeros_on_huge_pages(self.entries.len() * 8);
+        for entry in std::mem::replace(&mut self.entries, larger) {
+            if entry.hash != 0 {
+                self.place(entry);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_in_is_found_and_memory_stays_bounded() {
+        let mut cache = LongCache::new();
+        let name = |i: u32| format!("a pretoken of many bytes, the {i}th");
+        for i in 0..600_000 {
+            let name = name(i);
+            let hash = LongCache::hash(name.as_bytes());
+            assert_eq!(cache.get(name.as_bytes(), hash), None);
+            cache.insert(name.as_bytes(), hash, &[i, i, i, 9]);
+            assert_eq!(cache.get(name.as_bytes(), hash), Some(&[i, i, i, 9][..]));
+        }
+        let last = (0..100_000).map(|back| 599_999 - back);
+        let found = last.filter(|&i| {
+            let found = cache.get(name(i).as_bytes(), LongCache::hash(name(i).as_bytes()));
+            found
+                .inspect(|ids| assert_eq!(*ids, [i, i, i, 9]))
+                .is_some()
+        });
+        assert!(found.count() > 1000);
+        assert!(cache.entries.len() <= MAX_ENTRIES);
+        assert!(cache.bytes.len() <= MAX_BYTES && cache.ids.len() <= MAX_IDS);
+    }
+}
