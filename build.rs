@@ -7,7 +7,8 @@
 //! buckets     buckets_len x 4 x u64  left << 44 | right << 24 | merged; all ones where empty
 //! byte_pairs  2^16                   what two bytes merge to; all ones where nothing
 //! starts      n + 1                  where the bytes of each id begin; an id not in use has none
-//! index       index_len              id + 1 by the hash of its bytes, 0 where empty
+//! index       index_len              by the hash of its bytes, id + 1 and above it the hash's upper
+//!                                    14 bits; 0 where empty
 //! bytes       bytes_len x u8
 //! ```
 //!
@@ -91,11 +92,12 @@ fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
 fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
     let mut index = vec![0; (tokens.len() * 2).next_power_of_two()];
     for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| !bytes.is_empty()) {
-        let mut at = hash::bytes(bytes) as usize & (index.len() - 1);
+        let hash = hash::bytes(bytes);
+        let mut at = hash as usize & (index.len() - 1);
         while index[at] != 0 {
             at = (at + 1) & (index.len() - 1);
         }
-        index[at] = id + 1;
+        index[at] = hash::tag(hash) | (id + 1);
     }
     index
 }

@@ -28,6 +28,17 @@ pub(crate) fn bytes(bytes: &[u8]) -> u64 {
     hash
 }
 
+/// Bits of an entry of the index of tokens that are its id + 1.
+pub(crate) const ID_BITS: u32 = 18;
+
+/// The upper bits of a hash, above those of an id: tokens of other bytes are mostly told apart
+/// without a look at them.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+pub(crate) const fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 >> ID_BITS << ID_BITS
+}
+
 /// Two neighbouring ids, each below 2^20, as one number.
 #[inline(always)]
 pub(crate) const fn pair_key(left: u32, right: u32) -> u64 {

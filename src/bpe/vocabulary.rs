@@ -18,7 +18,7 @@ pub(crate) struct Vocabulary {
     byte_pairs: &'static [TokenId],
     /// Where the bytes of each id begin; one more than ids.
     starts: &'static [u32],
-    /// id + 1 by the hash of its bytes; 0 where empty.
+    /// `tag | id + 1` by the hash of its bytes; 0 where empty.
     index: &'static [u32],
     bytes: &'static [u8],
     /// The id of each single byte.
@@ -81,14 +81,20 @@ impl Vocabulary {
     /// The id of these bytes as a whole.
     pub(crate) fn get(&self, bytes: &[u8]) -> Option<TokenId> {
         let mask = self.index.len() - 1;
+        let hash = hash::bytes(bytes);
+        let tag = hash::tag(hash);
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        let mut at = hash::bytes(bytes) as usize & mask;
+        let mut at = hash as usize & mask;
         loop {
-            match self.index[at] {
-                0 => return None,
-                entry if self.token(entry - 1) == bytes => return Some(entry - 1),
-                _ => at = (at + 1) & mask,
+            let entry = self.index[at];
+            if entry == 0 {
+                return None;
             }
+            let id = (entry ^ tag).wrapping_sub(1);
+            if id < 1 << hash::ID_BITS && self.token(id) == bytes {
+                return Some(id);
+            }
+            at = (at + 1) & mask;
         }
     }
 
