@@ -9,7 +9,8 @@
 )]
 
 use std::fs::File;
-use std::ops::Deref;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -81,27 +82,67 @@ impl Deref for Map {
     }
 }
 
-/// As many zeros, on huge pages where the system has them and the table is large enough: random
-/// reads of it then find their addresses without a walk through page tables.
-pub(crate) fn zeros_on_huge_pages<T: bytemuck::Zeroable + Clone>(len: usize) -> Vec<T> {
-    const HUGE_PAGE: usize = 2 << 20;
-    // Not touched yet: an allocation of this size comes from the system.
-    let mut zeros: Vec<T> = bytemuck::allocation::zeroed_vec(len);
-    let bytes = zeros.as_mut_ptr_range();
-    let start = (bytes.start as usize).next_multiple_of(HUGE_PAGE);
-    let end = bytes.end as usize / HUGE_PAGE * HUGE_PAGE;
-    #[cfg(target_os = "linux")]
-    if start < end {
-        let first = zeros
-            .as_mut_ptr()
-            .wrapping_byte_add(start - bytes.start as usize);
-        // SAFETY: the pages lie inside the vector's memory, and the advice does not change what is
-        // in them.
-        let advised = unsafe {
-            rustix::mm::madvise(first.cast(), end - start, rustix::mm::Advice::LinuxHugepage)
-        };
-        // Without it the table is slower, nothing else.
-        let _ = advised;
+/// A table that begins as zeros, on huge pages where the system has them and it is large enough:
+/// random reads then find their addresses without a walk through page tables. Pages that are never
+/// touched take no memory.
+#[derive(Debug)]
+pub(crate) struct Table<T> {
+    map: memmap2::MmapMut,
+    len: usize,
+    items: PhantomData<T>,
+}
+
+impl<T: bytemuck::Zeroable + Copy> Table<T> {
+    /// `len` items, all zero.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
+        let layout = std::alloc::Layout::array::<T>(len).unwrap_or(std::alloc::Layout::new::<T>());
+        let map = memmap2::MmapMut::map_anon(layout.size().max(1));
+        let map = map.unwrap_or_else(|_| std::alloc::handle_alloc_error(layout));
+        // Without huge pages the table is slower, nothing else.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Self {
+            len,
+            map,
+            items: PhantomData,
+        }
     }
-    zeros
+}
+
+impl<T: bytemuck::Zeroable + Copy> Deref for Table<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `len` items fit the map, which begins on a page, so aligned, and is held as long
+        // as `self`. They began as zeros, of which every `T` may be made, and only items are written.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<T: bytemuck::Zeroable + Copy> DerefMut for Table<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`; `self` is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_begins_as_zeros_and_keeps_what_is_put_in() {
+        for len in [0, 1, 1000, 1 << 20] {
+            let mut table = Table::<[u64; 3]>::zeroed(len);
+            assert!(table.len() == len && table.iter().all(|item| *item == [0; 3]));
+            if let Some(last) = table.last_mut() {
+                *last = [1, 2, 3];
+            }
+            let put = table.iter().filter(|item| **item == [1, 2, 3]).count();
+            assert_eq!(put, usize::from(!table.is_empty()));
+        }
+    }
 }

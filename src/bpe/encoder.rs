@@ -23,6 +23,8 @@ pub(crate) struct Encoder {
     long: LongCache,
     ends: Ends,
     batch: Box<[Span; BATCH]>,
+    /// The ids of a batch.
+    found: Box<[TokenId; 4 * BATCH]>,
     merger: Merger,
     /// The ids of the pretoken that is being merged.
     merged: Vec<TokenId>,
@@ -44,6 +46,7 @@ impl Encoder {
             long: LongCache::new(),
             ends: Ends::new(),
             batch: Box::new([Span::default(); BATCH]),
+            found: Box::new([0; 4 * BATCH]),
             merger: Merger::default(),
             merged: Vec::new(),
         }
@@ -87,7 +90,6 @@ impl Encoder {
             at = end;
         }
         // Four ids are written whether they are there or not: a copy without a branch.
-        let mut found = [0; 4 * BATCH];
         let mut count = 0;
         for (i, &end) in ends.iter().enumerate() {
             let span = &self.batch[i];
@@ -95,16 +97,16 @@ impl Encoder {
             if let Some(value) = value
                 && let Some(more) = inline_count(value)
             {
-                found[count..][..4].copy_from_slice(value);
+                self.found[count..][..4].copy_from_slice(value);
                 count += more;
             } else {
-                ids.extend_from_slice(&found[..count]);
+                ids.extend_from_slice(&self.found[..count]);
                 count = 0;
                 self.uncommon(i, &text[start..end], ids);
             }
             start = end;
         }
-        ids.extend_from_slice(&found[..count]);
+        ids.extend_from_slice(&self.found[..count]);
         start
     }
 

@@ -34,9 +34,10 @@ pub(crate) const ID_BITS: u32 = 18;
 /// The upper bits of a hash, above those of an id: tokens of other bytes are mostly told apart
 /// without a look at them.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
 pub(crate) const fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32 >> ID_BITS << ID_BITS
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half")]
+    let upper = (hash >> 32) as u32;
+    upper >> ID_BITS << ID_BITS
 }
 
 /// Two neighbouring ids, each below 2^20, as one number.

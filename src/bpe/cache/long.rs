@@ -2,7 +2,7 @@
 
 use crate::bpe::hash;
 use crate::encoding::TokenId;
-use crate::map::zeros_on_huge_pages;
+use crate::map::Table;
 use crate::simd::prefetch;
 
 /// Longer pretokens are hardly seen twice.
@@ -31,7 +31,7 @@ struct Entry {
 /// Ids by pretoken of 17 to [`MAX_CACHED_BYTES`] bytes.
 #[derive(Debug)]
 pub(in crate::bpe) struct LongCache {
-    entries: Vec<Entry>,
+    entries: Table<Entry>,
     used: usize,
     bytes: Vec<u8>,
     ids: Vec<TokenId>,
@@ -40,7 +40,7 @@ pub(in crate::bpe) struct LongCache {
 impl LongCache {
     pub(in crate::bpe) fn new() -> Self {
         Self {
-            entries: vec![Entry::default(); MIN_ENTRIES],
+            entries: Table::zeroed(MIN_ENTRIES),
             used: 0,
             bytes: Vec::new(),
             ids: Vec::new(),
@@ -122,8 +122,9 @@ impl LongCache {
     }
 
     fn grow(&mut self) {
-        let larger = zeros_on_huge_pages(self.entries.len() * 8);
-        for entry in std::mem::replace(&mut self.entries, larger) {
+        let larger = Table::zeroed(self.entries.len() * 8);
+        let smaller = std::mem::replace(&mut self.entries, larger);
+        for &entry in &*smaller {
             if entry.hash != 0 {
                 self.place(entry);
             }

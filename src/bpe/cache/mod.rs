@@ -9,7 +9,7 @@ mod long;
 
 use crate::bpe::hash;
 use crate::encoding::TokenId;
-use crate::map::zeros_on_huge_pages;
+use crate::map::Table;
 use crate::simd::prefetch;
 
 pub(super) use long::{LongCache, MAX_CACHED_BYTES};
@@ -87,7 +87,7 @@ pub(super) fn inline_count(value: &Value) -> Option<usize> {
 /// Ids by pretoken of up to 16 bytes.
 #[derive(Debug)]
 pub(super) struct Cache {
-    entries: Vec<Entry>,
+    entries: Table<Entry>,
     used: usize,
     /// Which of a pair is to make room next.
     turn: usize,
@@ -97,7 +97,7 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new() -> Self {
         Self {
-            entries: vec![Entry::default(); MIN_ENTRIES],
+            entries: Table::zeroed(MIN_ENTRIES),
             used: 0,
             turn: 0,
             arena: Vec::new(),
@@ -189,8 +189,9 @@ impl Cache {
     }
 
     fn grow(&mut self) {
-        let larger = zeros_on_huge_pages(self.entries.len() * 4);
-        for entry in std::mem::replace(&mut self.entries, larger) {
+        let larger = Table::zeroed(self.entries.len() * 4);
+        let smaller = std::mem::replace(&mut self.entries, larger);
+        for &entry in &*smaller {
             if entry.key != Key::default() {
                 self.place(entry, entry.key.hash());
             }
