@@ -1,6 +1,7 @@
 //! Text -> ids on one thread, and file -> dataset on all.
 //!
-//! `first` encodes with an encoding that has seen no text, `warm` with one that has seen this.
+//! `pretokenize` splits alone, at each level of the CPU. `encode` does all, at the best level:
+//! `first` with an encoding that has seen no text, `warm` with one that has seen this.
 //! `long` encodes texts that the split pattern does not split, or not where it would help. Ids are
 //! checked against tiktoken-rs before anything is timed.
 
@@ -10,7 +11,28 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use shardmill::{Corpus, Encoding, Stats, TokenizeConfig, tokenize};
+use shardmill::{Corpus, Encoding, Level, Stats, TokenizeConfig, tokenize};
+
+fn pretokenize(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pretokenize");
+    group.sample_size(20);
+    for name in ["gpt2", "cl100k_base", "o200k_base"] {
+        let encoding = Encoding::by_name(name).expect("a built-in encoding");
+        for (corpus, file) in common::CORPORA {
+            let text = common::text(file);
+            let expected = encoding.pretoken_ends(&text, Level::scalar());
+            group.throughput(Throughput::Bytes(text.len() as u64));
+            for level in Level::available() {
+                let split = || encoding.pretoken_ends(&text, level);
+                assert_eq!(split(), expected, "{name} {corpus} {level}");
+                group.bench_function(format!("{name}/{corpus}/{level}"), |bencher| {
+                    bencher.iter(|| black_box(split()));
+                });
+            }
+        }
+    }
+    group.finish();
+}
 
 fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
@@ -129,5 +151,5 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-criterion_group!(benches, encode, long, dataset);
+criterion_group!(benches, pretokenize, encode, long, dataset);
 criterion_main!(benches);

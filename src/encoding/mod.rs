@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bpe::Encoder;
 use crate::hash::{Hash128, Hasher128};
-use crate::pretoken::{Cl100k, O200k, R50k};
-use crate::{Error, Result};
+use crate::pretoken::{Cl100k, Ends, Masked, O200k, R50k, Scanner};
+use crate::{Error, Level, Result};
 
 use builtin::Pattern;
 
@@ -130,6 +130,24 @@ impl Encoding {
         hasher.finish()
     }
 
+    /// Where the pretokens of `text` end, in bytes: the pieces into which the split pattern cuts a
+    /// text before any bytes are merged. Every [`Level`] gives the same.
+    ///
+    /// ```
+    /// use shardmill::{Encoding, Level};
+    ///
+    /// let gpt2 = Encoding::by_name("gpt2")?;
+    /// assert_eq!(gpt2.pretoken_ends("It's 1 effort", Level::detect()), [2, 4, 6, 13]);
+    /// # Ok::<(), shardmill::Error>(())
+    /// ```
+    pub fn pretoken_ends(&self, text: &str, level: Level) -> Vec<usize> {
+        match self.builtin.pattern {
+            Pattern::R50k => ends::<R50k>(text, level),
+            Pattern::Cl100k => ends::<Cl100k>(text, level),
+            Pattern::O200k => ends::<O200k>(text, level),
+        }
+    }
+
     /// Ids of `text`, special tokens taken as ordinary text: tiktoken's `encode_ordinary`.
     pub fn encode_ordinary(&self, text: &str) -> Vec<TokenId> {
         let mut ids = Vec::new();
@@ -221,4 +239,14 @@ impl Encoding {
         }
         Ok(bytes)
     }
+}
+
+fn ends<P: Masked>(text: &str, level: Level) -> Vec<usize> {
+    let mut scanner = Scanner::<P>::new();
+    let mut tile = Ends::new();
+    let mut ends = Vec::new();
+    while scanner.next(level, text.as_bytes(), &mut tile) {
+        ends.extend_from_slice(tile.get());
+    }
+    ends
 }
