@@ -1,7 +1,7 @@
 //! Text -> ids.
 
 use crate::bpe::Vocabulary;
-use crate::bpe::cache::{Cache, Key, LongCache, MAX_CACHED_BYTES, inline_count};
+use crate::bpe::cache::{Cache, Key, LongCache, MAX_CACHED_BYTES, View, inline_count};
 use crate::bpe::merge::Merger;
 use crate::encoding::TokenId;
 use crate::pretoken::{Ends, Masked, Scanner};
@@ -72,42 +72,28 @@ impl Encoder {
     fn batch(
         &mut self,
         text: &[u8],
-        mut start: usize,
+        start: usize,
         ends: &[usize],
         ids: &mut Vec<TokenId>,
     ) -> usize {
-        let mut at = start;
-        for (span, &end) in self.batch.iter_mut().zip(ends) {
-            *span = Span::default();
-            if end - at <= KEY_BYTES {
-                span.key = Key::new(text, at, end);
-                span.hash = span.key.hash();
-                self.cache.prefetch(span.hash);
-            } else if end - at <= MAX_CACHED_BYTES {
-                span.hash = LongCache::hash(&text[at..end]);
-                self.long.prefetch(span.hash);
+        let spans = &mut self.batch[..ends.len()];
+        find(text, start, ends, spans, self.cache.view(), &self.long);
+        let mut done = 0;
+        while done < ends.len() {
+            let (common, count) = look_up(
+                &self.batch[done..ends.len()],
+                self.cache.view(),
+                &mut self.found,
+            );
+            ids.extend_from_slice(&self.found[..count]);
+            done += common;
+            if let Some(&end) = ends.get(done) {
+                let start = if done == 0 { start } else { ends[done - 1] };
+                self.uncommon(done, &text[start..end], ids);
+                done += 1;
             }
-            at = end;
         }
-        // Four ids are written whether they are there or not: a copy without a branch.
-        let mut count = 0;
-        for (i, &end) in ends.iter().enumerate() {
-            let span = &self.batch[i];
-            let value = self.cache.get(&span.key, span.hash);
-            if let Some(value) = value
-                && let Some(more) = inline_count(value)
-            {
-                self.found[count..][..4].copy_from_slice(value);
-                count += more;
-            } else {
-                ids.extend_from_slice(&self.found[..count]);
-                count = 0;
-                self.uncommon(i, &text[start..end], ids);
-            }
-            start = end;
-        }
-        ids.extend_from_slice(&self.found[..count]);
-        start
+        ends.last().copied().unwrap_or(start)
     }
 
     /// Appends the ids of a pretoken that is long, has many ids, or has not been seen.
@@ -145,4 +131,46 @@ impl Encoder {
             None => (self.merger).merge(self.vocabulary, bytes, &mut self.merged),
         }
     }
+}
+
+/// Finds keys and hashes, and brings near what they lead to.
+#[inline(always)]
+fn find(
+    text: &[u8],
+    mut start: usize,
+    ends: &[usize],
+    spans: &mut [Span],
+    cache: View<'_>,
+    long: &LongCache,
+) {
+    for (span, &end) in spans.iter_mut().zip(ends) {
+        *span = Span::default();
+        if end - start <= KEY_BYTES {
+            span.key = Key::new(text, start, end);
+            span.hash = span.key.hash();
+            cache.prefetch(span.hash);
+        } else if end - start <= MAX_CACHED_BYTES {
+            span.hash = LongCache::hash(&text[start..end]);
+            long.prefetch(span.hash);
+        }
+        start = end;
+    }
+}
+
+/// Writes the ids of the first of `spans` to `found`, up to one whose ids are not in its entry;
+/// says how many spans and how many ids these are.
+#[inline(always)]
+fn look_up(spans: &[Span], cache: View<'_>, found: &mut [TokenId; 4 * BATCH]) -> (usize, usize) {
+    let mut count = 0;
+    for (i, span) in spans.iter().enumerate() {
+        let value = cache.get(&span.key, span.hash);
+        let Some((value, more)) = value.and_then(|value| Some((value, inline_count(value)?)))
+        else {
+            return (i, count);
+        };
+        // Four are written whether they are there or not: a copy without a branch.
+        found[count..][..4].copy_from_slice(value);
+        count += more;
+    }
+    (spans.len(), count)
 }

@@ -84,6 +84,44 @@ pub(super) fn inline_count(value: &Value) -> Option<usize> {
     matches!(value[3], 1..SPILLED).then_some(value[3] as usize)
 }
 
+/// The entries of a [`Cache`], by themselves so that a loop keeps them in registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    entries: &'a [Entry],
+}
+
+impl<'a> View<'a> {
+    /// Where to begin to look: entries lie in pairs, which share a cache line.
+    #[inline(always)]
+    fn home(self, hash: u64) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
+        let at = hash as usize & (self.entries.len() - 2);
+        at
+    }
+
+    /// Brings the entry of `hash` near.
+    #[inline(always)]
+    pub(super) fn prefetch(self, hash: u64) {
+        prefetch(self.entries, self.home(hash));
+    }
+
+    /// What is remembered of a pretoken; see [`Cache::ids`]. For the key zero, an empty value.
+    #[inline(always)]
+    pub(super) fn get(self, key: &Key, hash: u64) -> Option<&'a Value> {
+        let mut at = self.home(hash);
+        loop {
+            let entry = &self.entries[at];
+            if entry.key == *key {
+                return Some(&entry.value);
+            }
+            if entry.key == Key::default() {
+                return None;
+            }
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+    }
+}
+
 /// Ids by pretoken of up to 16 bytes.
 #[derive(Debug)]
 pub(super) struct Cache {
@@ -104,34 +142,17 @@ impl Cache {
         }
     }
 
-    /// Where to begin to look: entries lie in pairs, which share a cache line.
+    /// The table to look into.
     #[inline(always)]
-    fn home(&self, hash: u64) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        let at = hash as usize & (self.entries.len() - 2);
-        at
-    }
-
-    /// Brings the entry of `hash` near.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, hash: u64) {
-        prefetch(&self.entries, self.home(hash));
-    }
-
-    /// What is remembered of a pretoken; see [`Self::ids`]. For the key zero, an empty value.
-    #[inline(always)]
-    pub(super) fn get(&self, key: &Key, hash: u64) -> Option<&Value> {
-        let mut at = self.home(hash);
-        loop {
-            let entry = &self.entries[at];
-            if entry.key == *key {
-                return Some(&entry.value);
-            }
-            if entry.key == Key::default() {
-                return None;
-            }
-            at = (at + 1) & (self.entries.len() - 1);
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            entries: &self.entries,
         }
+    }
+
+    /// [`View::get`]
+    pub(super) fn get(&self, key: &Key, hash: u64) -> Option<&Value> {
+        self.view().get(key, hash)
     }
 
     /// The ids of a value.
@@ -170,7 +191,7 @@ impl Cache {
     }
 
     fn place(&mut self, entry: Entry, hash: u64) {
-        let mut at = self.home(hash);
+        let mut at = self.view().home(hash);
         while self.entries[at].key != Key::default() {
             at = (at + 1) & (self.entries.len() - 1);
         }
@@ -180,7 +201,7 @@ impl Cache {
     /// Puts an entry in the place of another, so that no way from a home to an entry breaks.
     fn replace(&mut self, entry: Entry, hash: u64) {
         self.turn ^= 1;
-        let home = self.home(hash);
+        let home = self.view().home(hash);
         let is_empty = |entry: &Entry| entry.key == Key::default();
         let pair = &mut self.entries[home..home + 2];
         let at = pair.iter().position(is_empty).unwrap_or(self.turn);
