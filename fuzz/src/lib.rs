@@ -1,0 +1,162 @@
+//! What the fuzz targets share: texts made of bytes, the encodings and the oracle.
+
+use std::sync::OnceLock;
+
+use shardmill::Encoding;
+use tiktoken_rs::CoreBPE;
+
+/// The encodings that split and merge in different ways.
+pub const NAMES: [&str; 4] = ["gpt2", "p50k_base", "cl100k_base", "o200k_base"];
+
+/// An encoding that is kept over all inputs, by its place in [`NAMES`].
+pub fn kept(index: usize) -> &'static Encoding {
+    static KEPT: [OnceLock<Encoding>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
+    KEPT[index].get_or_init(|| Encoding::by_name(NAMES[index]).unwrap())
+}
+
+/// What tiktoken-rs has for an encoding, by its place in [`NAMES`].
+pub fn oracle(index: usize) -> &'static CoreBPE {
+    match NAMES[index] {
+        "gpt2" => tiktoken_rs::r50k_base_singleton(),
+        "p50k_base" => tiktoken_rs::p50k_base_singleton(),
+        "cl100k_base" => tiktoken_rs::cl100k_base_singleton(),
+        "o200k_base" => tiktoken_rs::o200k_base_singleton(),
+        name => panic!("no oracle for {name}"),
+    }
+}
+
+/// One of each kind that some pattern treats in its own way, what texts are mostly made of, and
+/// what special tokens are made of.
+const PARTS: [&str; 64] = [
+    "a",
+    "s",
+    "l",
+    "e",
+    "A",
+    "S",
+    "\u{1c5}",
+    "日",
+    "\u{2b0}",
+    "\u{301}",
+    "1",
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "\u{a0}",
+    "\u{3000}",
+    "'",
+    "/",
+    "!",
+    "\u{17f}",
+    "—", // as in the tests of pretokens
+    "the",
+    " of",
+    "  ",
+    "\n    ",
+    "\r\n",
+    "123",
+    " 4",
+    "It's",
+    "'ll",
+    "'RE",
+    "(",
+    ")",
+    ".",
+    ", ",
+    "CamelCase",
+    "//",
+    "日本語",
+    "Ünï",
+    " привет",
+    "The ",
+    "ing",
+    " word",
+    "<|endoftext|>",
+    "<|fim_prefix|>",
+    "<|endofprompt|>",
+    "<|",
+    "|>",
+    "endoftext",
+    "<",
+    "|",
+    "\u{85}",
+    "\u{2028}",
+    "\u{0}",
+    "❤\u{fe0f}",
+    "😀",
+    "\u{c0}",
+    "e\u{301}",
+    "\u{660}",
+    "\u{bd}",
+    "zx",
+    "\"",
+    "\\",
+];
+
+/// Bytes that are no UTF-8, or only the half of a character.
+const INVALID: [&[u8]; 8] = [
+    b"\xff",
+    b"\x80",
+    b"\xc3",
+    b"\xe3\x81",
+    b"\xf0\x9f\x98",
+    b"\xed\xa0\x80",
+    b"\xc0\xaf",
+    b"\xf4\x90\x80\x80",
+];
+
+/// At most so many bytes come of an input.
+pub const MAX_BYTES: usize = 1 << 15;
+
+/// The bytes of a text, as the first byte of an input says: the rest as it is, parts that it
+/// chooses, or runs of them. A few values are parts that are not UTF-8.
+pub fn bytes_of(input: &[u8]) -> Vec<u8> {
+    let Some((mode, rest)) = input.split_first() else {
+        return Vec::new();
+    };
+    let part = |byte: u8| match byte {
+        248.. => INVALID[usize::from(byte - 248)],
+        _ => PARTS[usize::from(byte) % PARTS.len()].as_bytes(),
+    };
+    let mut bytes = Vec::new();
+    match mode % 3 {
+        0 => bytes.extend_from_slice(rest),
+        1 => rest.iter().for_each(|&byte| bytes.extend(part(byte))),
+        _ => {
+            for run in rest.chunks(2) {
+                let count = run.get(1).map_or(1, |&count| usize::from(count));
+                bytes.extend(part(run[0]).repeat(count));
+                if bytes.len() > MAX_BYTES {
+                    break;
+                }
+            }
+        }
+    }
+    bytes.truncate(MAX_BYTES);
+    bytes
+}
+
+/// As [`bytes_of`], with U+FFFD for what is not UTF-8.
+pub fn text_of(input: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes_of(input)).into_owned()
+}
+
+/// Panics where two lists of ids differ; names the first place.
+pub fn assert_same_ids(found: &[u32], expected: &[u32], what: &str) {
+    if found != expected {
+        let at = found.iter().zip(expected).take_while(|(a, b)| a == b);
+        let at = at.count();
+        let near = |ids: &[u32]| {
+            let end = ids.len().min(at + 8);
+            ids[at.saturating_sub(4).min(end)..end].to_vec()
+        };
+        panic!(
+            "{what}: id {at} of {} and {} differs: {:?}, expected {:?}",
+            found.len(),
+            expected.len(),
+            near(found),
+            near(expected)
+        );
+    }
+}
