@@ -97,6 +97,7 @@ fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
         while index[at] != 0 {
             at = (at + 1) & (index.len() - 1);
         }
+        assert!(id + 1 < 1 << hash::ID_BITS, "an id leaves room for a tag");
         index[at] = hash::tag(hash) | (id + 1);
     }
     index

@@ -96,7 +96,7 @@ impl<T: bytemuck::Zeroable + Copy> Table<T> {
     /// `len` items, all zero.
     pub(crate) fn zeroed(len: usize) -> Self {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
-        let layout = std::alloc::Layout::array::<T>(len).unwrap_or(std::alloc::Layout::new::<T>());
+        let layout = std::alloc::Layout::array::<T>(len).expect("a table fits the address space");
         let map = memmap2::MmapMut::map_anon(layout.size().max(1));
         let map = map.unwrap_or_else(|_| std::alloc::handle_alloc_error(layout));
         // Without huge pages the table is slower, nothing else.

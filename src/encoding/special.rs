@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use memchr::memmem;
 
 use crate::encoding::TokenId;
+use crate::pretoken;
 
 /// What to do with the text of a special token in a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -54,6 +55,11 @@ impl SpecialTokens {
         debug_assert!(tokens.iter().all(|(name, _)| {
             name.starts_with(OPENING) && name.find(CLOSING) == Some(name.len() - CLOSING.len())
         }));
+        debug_assert!(
+            tokens
+                .iter()
+                .all(|(name, _)| name.len() < pretoken::SPECIAL_BYTES)
+        );
         tokens.sort_by_key(|&(_, id)| id);
         Self {
             ids: tokens.iter().cloned().collect(),

@@ -164,8 +164,7 @@ impl UnitCursor {
 }
 
 /// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where the
-/// source or an earlier piece of it begins. There are more of these than of unit cuts, which the
-/// format alone allows.
+/// source or an earlier piece of it begins. Every unit cut is one too.
 pub(crate) fn next_cut(format: Format, bytes: &[u8], from: usize) -> Option<usize> {
     match format {
         Format::Text => pretoken::next_cut(bytes, from),

@@ -205,15 +205,15 @@ impl OpenSource {
                 .is_none_or(|bytes| cutter.cuts_inside(self.format, bytes));
             // The boundary lies behind everything that has been handed out.
             let target = usize::try_from(cutter.target().saturating_sub(self.byte));
+            let chunk_cut = next_cut(self.format, self.buffered(), CHUNK_BYTES);
+            // Only as far as the chunk goes: what is behind it will be searched with the next one.
+            let chunk = &self.buffered()[..chunk_cut.map_or(self.buffered().len(), |cut| cut + 1)];
             let unit_cut = target
                 .ok()
                 .filter(|_| may_cut)
-                .and_then(|target| self.format.next_cut(self.buffered(), target));
-            let chunk_cut = next_cut(self.format, self.buffered(), CHUNK_BYTES);
+                .and_then(|target| self.format.next_cut(chunk, target));
             match (unit_cut, chunk_cut) {
-                (Some(unit), chunk) if chunk.is_none_or(|chunk| unit <= chunk) => {
-                    return Ok((unit, true));
-                }
+                (Some(unit), _) => return Ok((unit, true)),
                 (_, Some(chunk)) => return Ok((chunk, false)),
                 _ if self.is_at_end => return Ok((self.buffered().len(), false)),
                 // Doubling keeps the search over a long stretch without a cut linear.

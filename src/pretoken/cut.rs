@@ -10,6 +10,8 @@
 //! letter or number                    CR, LF
 //! letter or number                    other, but for the apostrophe
 //! other, but for the apostrophe       number
+//! CR or LF, alone behind what is      letter, number, or other but for the slash
+//! not white space
 //! ```
 //!
 //! Other is what is neither letter, mark, number nor white space. Then, in all patterns:
@@ -24,13 +26,18 @@
 //!    the same.
 //! 3. No pattern looks behind, so the matches from `y` on depend on what follows alone.
 //!
-//! Nor may a special token lie across the cut, or a sequence of bytes that is not UTF-8: what comes
-//! before must be UTF-8 for more than the length of any special token, and not begin one.
+//! In the last row `x` is white space, but one character of it: it is taken by the others before it,
+//! which go on at `y` with nothing but a slash, or it is a match of its own, at the end of the text
+//! as well.
+//!
+//! Nor may a special token lie across the cut, or a sequence of bytes that is not UTF-8. Between a
+//! printable ASCII character and a space there is neither. Elsewhere the bytes before the cut must
+//! be UTF-8 for more than the length of any special token, and have no opening of one.
 
-use super::{Class, char_at};
+use super::{Char, Class, char_at};
 
 /// More bytes than any special token has.
-const SPECIAL_BYTES: usize = 32;
+pub(crate) const SPECIAL_BYTES: usize = 32;
 
 /// The first place at or after `from` where `bytes` may be cut.
 pub(crate) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
@@ -38,7 +45,8 @@ pub(crate) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 fn is_cut(bytes: &[u8], at: usize) -> bool {
-    divides(bytes, at) && is_plain(bytes, at)
+    let is_between_ascii = bytes[at] == b' ' && bytes[at - 1].is_ascii_graphic();
+    is_between_ascii || divides(bytes, at) && is_plain(bytes, at)
 }
 
 /// Whether the characters at both sides of `at` are a pair of those above.
@@ -48,12 +56,16 @@ fn divides(bytes: &[u8], at: usize) -> bool {
     if !is_first(bytes[at]) {
         return false;
     }
-    let before = (1..=at.min(4)).find(|&back| is_first(bytes[at - back]));
-    let Some((x, y)) = before.and_then(|back| char_at(bytes, at - back).zip(char_at(bytes, at)))
-    else {
+    let (Some(x), Some(y)) = (char_before(bytes, at), char_at(bytes, at)) else {
         return false;
     };
     let is_plain_other = |class, byte| class == Class::Other && byte != b'\'';
+    if x.class == Class::Newline {
+        let is_alone =
+            char_before(bytes, at - x.len).is_some_and(|before| !before.class.is_space());
+        let may_begin = y.class.is_letter() || y.class == Class::Number || y.class == Class::Other;
+        return is_alone && may_begin && bytes[at] != b'/';
+    }
     match y.class {
         Class::Space => !x.class.is_space(),
         Class::Newline => x.class.is_letter() || x.class == Class::Number,
@@ -64,6 +76,14 @@ fn divides(bytes: &[u8], at: usize) -> bool {
         }
         Class::Mark => false,
     }
+}
+
+/// The character that ends at `at`, if the bytes there are like UTF-8.
+#[inline(always)]
+fn char_before(bytes: &[u8], at: usize) -> Option<Char> {
+    let is_first = |byte: u8| byte & 0xc0 != 0x80;
+    let back = (1..=at.min(4)).find(|&back| is_first(bytes[at - back]))?;
+    char_at(bytes, at - back)
 }
 
 /// Whether the bytes around `at` are UTF-8 and no special token begins in those before it.
@@ -134,6 +154,8 @@ mod tests {
             "function(a,b){return a+b}",
             "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo0OTg3",
             "a\tb\tc\n",
+            "--\n--\n",
+            "<|a b",
         ] {
             assert!(check(text) > 0, "{text}");
         }

@@ -19,7 +19,7 @@ mod unicode;
 use unicode::{Class, class_of};
 
 pub(crate) use cl100k::Cl100k;
-pub(crate) use cut::next_cut;
+pub(crate) use cut::{SPECIAL_BYTES, next_cut};
 pub(crate) use o200k::O200k;
 pub(crate) use r50k::R50k;
 pub(crate) use scan::{Ends, Masked, Scanner};

@@ -12,6 +12,8 @@ pub(in crate::bpe) const MAX_CACHED_BYTES: usize = 512;
 const MIN_ENTRIES: usize = 1 << 10;
 /// Entries of the largest: 12 MiB. It is filled up to three quarters.
 const MAX_ENTRIES: usize = 1 << 19;
+/// A pretoken is in one of so many entries or not there, whatever hashes a text was made to have.
+const PROBES: usize = 8;
 /// Bytes of all pretokens, at most.
 const MAX_BYTES: usize = 12 << 20;
 /// Ids of all pretokens, at most 12 MiB.
@@ -68,19 +70,21 @@ impl LongCache {
 
     /// What is remembered of a pretoken.
     pub(in crate::bpe) fn get(&self, bytes: &[u8], hash: u64) -> Option<&[TokenId]> {
-        let mut at = self.home(hash);
-        loop {
-            let entry = &self.entries[at];
-            if entry.hash == 0 {
-                return None;
-            }
-            if entry.hash == hash
-                && self.bytes[entry.bytes as usize..][..usize::from(entry.bytes_len)] == *bytes
-            {
-                return Some(&self.ids[entry.ids as usize..][..usize::from(entry.ids_len)]);
-            }
-            at = (at + 1) & (self.entries.len() - 1);
-        }
+        let places = self.places(hash);
+        let mut entries = places.map(|at| &self.entries[at]);
+        let entry = entries.find(|entry| {
+            entry.hash == 0
+                || entry.hash == hash
+                    && self.bytes[entry.bytes as usize..][..usize::from(entry.bytes_len)] == *bytes
+        })?;
+        (entry.hash != 0).then(|| &self.ids[entry.ids as usize..][..usize::from(entry.ids_len)])
+    }
+
+    /// Where a pretoken may be.
+    fn places(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.entries.len() - 1;
+        let home = self.home(hash);
+        (home..home + PROBES).map(move |at| at & mask)
     }
 
     /// Remembers the ids of a pretoken that is not there.
@@ -109,21 +113,22 @@ impl LongCache {
         };
         self.bytes.extend_from_slice(bytes);
         self.ids.extend_from_slice(ids);
-        self.used += 1;
         self.place(entry);
     }
 
+    /// Puts an entry in an empty place or, where there is none, in that of another.
     fn place(&mut self, entry: Entry) {
-        let mut at = self.home(entry.hash);
-        while self.entries[at].hash != 0 {
-            at = (at + 1) & (self.entries.len() - 1);
-        }
+        let mut places = self.places(entry.hash);
+        let empty = places.find(|&at| self.entries[at].hash == 0);
+        self.used += usize::from(empty.is_some());
+        let at = empty.unwrap_or(self.home(entry.hash));
         self.entries[at] = entry;
     }
 
     fn grow(&mut self) {
         let larger = Table::zeroed(self.entries.len() * 8);
         let smaller = std::mem::replace(&mut self.entries, larger);
+        self.used = 0;
         for &entry in &*smaller {
             if entry.hash != 0 {
                 self.place(entry);
