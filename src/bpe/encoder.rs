@@ -1,6 +1,6 @@
 //! Text -> ids.
 //!
-//! An encoder holds at most 77 MiB: 32 MiB of entries for short pretokens and 8 MiB of ids that do
+//! An encoder holds up to 77 MiB: 32 MiB of entries for short pretokens and 8 MiB of ids that do
 //! not fit these, 36 MiB for long ones, and less than 1 MiB for what is scanned and merged at once.
 //! A text that has few different pretokens takes as little as a tenth of that.
 

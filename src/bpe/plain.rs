@@ -9,7 +9,7 @@ use crate::bpe::vocabulary::NO_MERGE;
 use crate::encoding::TokenId;
 
 /// Appends the ids of `bytes`: a linked list of parts and a heap of merges. O(n log n) whatever
-/// the bytes; 24 bytes of memory a byte, and as many for the heap.
+/// the bytes; 24 bytes of memory a byte, and up to 32 more for the heap.
 pub(super) fn merge(vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
     let mut parts: Vec<Part> = bytes
         .iter()
