@@ -37,12 +37,7 @@ fn pretokenize(criterion: &mut Criterion) {
 fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
     group.sample_size(10);
-    for (name, oracle) in [
-        ("gpt2", tiktoken_rs::r50k_base()),
-        ("cl100k_base", tiktoken_rs::cl100k_base()),
-        ("o200k_base", tiktoken_rs::o200k_base()),
-    ] {
-        let oracle = oracle.expect("the vocabulary comes with the crate");
+    for (name, oracle) in common::encodings() {
         for (corpus, file) in common::CORPORA {
             let text = common::text(file);
             let encoding = || Encoding::by_name(name).expect("a built-in encoding");
@@ -73,12 +68,7 @@ fn encode(criterion: &mut Criterion) {
 fn long(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("long");
     group.sample_size(10);
-    for (name, oracle) in [
-        ("gpt2", tiktoken_rs::r50k_base()),
-        ("cl100k_base", tiktoken_rs::cl100k_base()),
-        ("o200k_base", tiktoken_rs::o200k_base()),
-    ] {
-        let oracle = oracle.expect("the vocabulary comes with the crate");
+    for (name, oracle) in common::encodings() {
         let encoding = Encoding::by_name(name).expect("a built-in encoding");
         for (kind, text) in common::long_texts() {
             let ids = encoding.encode_ordinary(&text);

@@ -10,9 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 
+use common_dataset::same_ids::assert_same_ids;
 use common_dataset::{
-    Dataset, assert_same_files, assert_same_ids, config, encoding, fifo, records_path, shardmill,
-    text, text_path, write,
+    Dataset, assert_same_files, config, encoding, fifo, records_path, shardmill, text, text_path,
+    write,
 };
 use shardmill::{Durability, Encoding, TokenizeConfig};
 use tempfile::TempDir;

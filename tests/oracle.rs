@@ -4,16 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common_dataset;
+#[path = "support/long_texts.rs"]
+mod long_texts;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use common_dataset::model::{any_text, texts};
+use common_dataset::same_ids::assert_same_ids;
 use common_dataset::{
-    Dataset, TEXTS, assert_same_ids, config, encoding, format_of, oracle, ordinary_oracle,
-    records_path, text, text_path, write,
+    Dataset, TEXTS, config, encoding, format_of, oracle, ordinary_oracle, records_path, text,
+    text_path, write,
 };
+use long_texts::long_texts;
 use proptest::prelude::*;
 use shardmill::{BUILTIN_NAMES, Eot, Error, Special, TokenId};
 use tempfile::TempDir;
@@ -88,29 +92,8 @@ fn fixtures_have_the_ids_of_tiktoken_in_every_encoding() {
 /// A pretoken of 300 KB is merged in pieces; tiktoken-rs merges it as a whole.
 #[test]
 fn long_pretokens_have_the_ids_of_tiktoken_through_the_pipeline() {
-    let letters = |alphabet: &str, count: usize| -> String {
-        let alphabet: Vec<char> = alphabet.chars().collect();
-        let mut state = 1_u64;
-        let letter = |_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()]
-        };
-        (0..count).map(letter).collect()
-    };
-    let marks: String = ('\u{300}'..'\u{370}').collect();
-    let kinds = [
-        ("a", "a".repeat(300_000)),
-        ("spaces", " ".repeat(300_000) + "x"),
-        ("letters", letters("abcdefghijklmnopqrstuvwxyz", 300_000)),
-        ("one CJK letter", "\u{4e2d}".repeat(100_000)),
-        ("digits", letters("0123456789", 300_000)),
-        ("marks", letters(&marks, 150_000)),
-        ("ab", "ab".repeat(150_000)),
-    ];
     let directory = TempDir::new().unwrap();
-    for (kind, text) in &kinds {
+    for (kind, text) in &long_texts() {
         let path = write(directory.path(), &format!("{kind}.txt"), text);
         for name in ["gpt2", "p50k_base", "cl100k_base", "o200k_base"] {
             let mut config = config(256 << 20);

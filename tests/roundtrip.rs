@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use common_dataset::same_ids::assert_same_ids;
 use common_dataset::{
-    Dataset, assert_same_ids, config, encoding, format_of, model, records_path, shardmill, text,
-    text_path,
+    Dataset, config, encoding, format_of, model, records_path, shardmill, text, text_path,
 };
 use proptest::prelude::*;
 use shardmill::{BUILTIN_NAMES, Eot, Format, Special, TokenDtype, Tokens};

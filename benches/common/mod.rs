@@ -2,6 +2,23 @@
 
 use std::path::Path;
 
+use tiktoken_rs::CoreBPE;
+
+#[path = "../../tests/support/long_texts.rs"]
+mod long_texts;
+
+pub(crate) use long_texts::long_texts;
+
+/// An encoding of each pattern family, and what tiktoken-rs has for it.
+pub(crate) fn encodings() -> [(&'static str, CoreBPE); 3] {
+    [
+        ("gpt2", tiktoken_rs::r50k_base()),
+        ("cl100k_base", tiktoken_rs::cl100k_base()),
+        ("o200k_base", tiktoken_rs::o200k_base()),
+    ]
+    .map(|(name, oracle)| (name, oracle.expect("the vocabulary comes with the crate")))
+}
+
 /// A name for bench ids, and the file.
 pub(crate) const CORPORA: [(&str, &str); 4] = [
     ("english", "tinyshakespeare.txt"),
@@ -16,32 +33,4 @@ pub(crate) fn text(file: &str) -> String {
         .join("fixtures/text")
         .join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Texts of 300 KB, each one pretoken in most encodings; tiktoken-rs gives up on 1 MB of spaces.
-pub(crate) fn long_texts() -> [(&'static str, String); 7] {
-    let marks: Vec<char> = ('\u{300}'..'\u{370}').collect();
-    let letters: Vec<char> = ('a'..='z').collect();
-    let digits: Vec<char> = ('0'..='9').collect();
-    [
-        ("a", "a".repeat(300_000)),
-        ("spaces", " ".repeat(299_999) + "x"),
-        ("letters", random(&letters, 300_000)),
-        ("cjk", "\u{4e2d}".repeat(100_000)),
-        ("digits", random(&digits, 300_000)),
-        ("marks", random(&marks, 150_000)),
-        ("ab", "ab".repeat(150_000)),
-    ]
-}
-
-/// The same `count` letters of an alphabet in every run.
-fn random(alphabet: &[char], count: usize) -> String {
-    let mut state = 1_usize;
-    let letter = |_| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        alphabet[(state >> 33) % alphabet.len()]
-    };
-    (0..count).map(letter).collect()
 }

@@ -1,9 +1,14 @@
 //! What the fuzz targets share: texts made of bytes, the encodings and the oracle.
 
+#[path = "../../tests/support/same_ids.rs"]
+mod same_ids;
+
 use std::sync::OnceLock;
 
 use shardmill::Encoding;
 use tiktoken_rs::CoreBPE;
+
+pub use same_ids::assert_same_ids;
 
 /// The encodings that split and merge in different ways.
 pub const NAMES: [&str; 4] = ["gpt2", "p50k_base", "cl100k_base", "o200k_base"];
@@ -140,23 +145,4 @@ pub fn bytes_of(input: &[u8]) -> Vec<u8> {
 /// As [`bytes_of`], with U+FFFD for what is not UTF-8.
 pub fn text_of(input: &[u8]) -> String {
     String::from_utf8_lossy(&bytes_of(input)).into_owned()
-}
-
-/// Panics where two lists of ids differ; names the first place.
-pub fn assert_same_ids(found: &[u32], expected: &[u32], what: &str) {
-    if found != expected {
-        let at = found.iter().zip(expected).take_while(|(a, b)| a == b);
-        let at = at.count();
-        let near = |ids: &[u32]| {
-            let end = ids.len().min(at + 8);
-            ids[at.saturating_sub(4).min(end)..end].to_vec()
-        };
-        panic!(
-            "{what}: id {at} of {} and {} differs: {:?}, expected {:?}",
-            found.len(),
-            expected.len(),
-            near(found),
-            near(expected)
-        );
-    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bpe::Encoder;
 use crate::hash::{Hash128, Hasher128};
-use crate::pretoken::{Cl100k, Ends, Masked, O200k, R50k, Scanner};
+use crate::pretoken::{Cl100k, O200k, R50k, ends};
 use crate::{Error, Level, Result};
 
 use builtin::Pattern;
@@ -142,9 +142,9 @@ impl Encoding {
     /// ```
     pub fn pretoken_ends(&self, text: &str, level: Level) -> Vec<usize> {
         match self.builtin.pattern {
-            Pattern::R50k => ends::<R50k>(text, level),
-            Pattern::Cl100k => ends::<Cl100k>(text, level),
-            Pattern::O200k => ends::<O200k>(text, level),
+            Pattern::R50k => ends::<R50k>(level, text),
+            Pattern::Cl100k => ends::<Cl100k>(level, text),
+            Pattern::O200k => ends::<O200k>(level, text),
         }
     }
 
@@ -239,14 +239,4 @@ impl Encoding {
         }
         Ok(bytes)
     }
-}
-
-fn ends<P: Masked>(text: &str, level: Level) -> Vec<usize> {
-    let mut scanner = Scanner::<P>::new();
-    let mut tile = Ends::new();
-    let mut ends = Vec::new();
-    while scanner.next(level, text.as_bytes(), &mut tile) {
-        ends.extend_from_slice(tile.get());
-    }
-    ends
 }

@@ -22,7 +22,7 @@ pub(crate) use cl100k::Cl100k;
 pub(crate) use cut::{SPECIAL_BYTES, next_cut};
 pub(crate) use o200k::O200k;
 pub(crate) use r50k::R50k;
-pub(crate) use scan::{Ends, Masked, Scanner};
+pub(crate) use scan::{Ends, Masked, Scanner, ends};
 
 /// A family of split patterns.
 pub(crate) trait Scheme {

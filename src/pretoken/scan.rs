@@ -200,6 +200,17 @@ impl<P: Masked> Scanner<P> {
     }
 }
 
+/// Where all pretokens of `text` end.
+pub(crate) fn ends<P: Masked>(level: Level, text: &str) -> Vec<usize> {
+    let mut scanner = Scanner::<P>::new();
+    let mut tile = Ends::new();
+    let mut ends = Vec::new();
+    while scanner.next(level, text.as_bytes(), &mut tile) {
+        ends.extend_from_slice(tile.get());
+    }
+    ends
+}
+
 struct Tile<'a, P: Masked> {
     scanner: &'a mut Scanner<P>,
     text: &'a [u8],

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 pub(crate) mod model;
+#[path = "../support/same_ids.rs"]
+pub(crate) mod same_ids;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -200,25 +202,6 @@ pub(crate) fn assert_same_files(
     assert_eq!(names(found), names(expected), "{what}");
     for (name, bytes) in expected {
         assert!(found[name] == *bytes, "{what}: {name} differs");
-    }
-}
-
-/// Asserts that two lists of ids are equal; names the first place that differs, not all of it.
-pub(crate) fn assert_same_ids(found: &[TokenId], expected: &[TokenId], what: &str) {
-    if found != expected {
-        let at = found.iter().zip(expected).take_while(|(a, b)| a == b);
-        let at = at.count();
-        let near = |ids: &[TokenId]| {
-            let end = ids.len().min(at + 8);
-            ids[at.saturating_sub(4).min(end)..end].to_vec()
-        };
-        panic!(
-            "{what}: id {at} of {} and {} differs: {:?}, expected {:?}",
-            found.len(),
-            expected.len(),
-            near(found),
-            near(expected)
-        );
     }
 }
 
