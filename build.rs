@@ -92,7 +92,7 @@ fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
 fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
     let mut index = vec![0; (tokens.len() * 2).next_power_of_two()];
     for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| !bytes.is_empty()) {
-        let hash = hash::bytes(bytes);
+        let hash = hash::pretoken(bytes);
         let mut at = hash as usize & (index.len() - 1);
         while index[at] != 0 {
             at = (at + 1) & (index.len() - 1);

@@ -6,6 +6,7 @@
 
 use crate::bpe::Vocabulary;
 use crate::bpe::cache::{Cache, Key, LongCache, MAX_CACHED_BYTES, View, inline_count};
+use crate::bpe::hash::{self, KEY_BYTES};
 use crate::bpe::merge::Merger;
 use crate::encoding::TokenId;
 use crate::pretoken::{Ends, Masked, Scanner};
@@ -14,9 +15,6 @@ use crate::simd::Level;
 /// Pretokens found before the first of them is looked up: far enough that its cache line has come,
 /// near enough that it has not gone.
 const BATCH: usize = 192;
-
-/// The longest pretoken that is a key by itself.
-const KEY_BYTES: usize = 16;
 
 /// Encodes with one vocabulary; remembers pretokens, so each thread has its own.
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl Encoder {
             ends: Ends::new(),
             batch: Box::new([Span::default(); BATCH]),
             found: Box::new([0; 4 * BATCH]),
-            merger: Merger::default(),
+            merger: Merger::new(Level::detect()),
             merged: Vec::new(),
         }
     }
@@ -105,22 +103,20 @@ impl Encoder {
     fn uncommon(&mut self, i: usize, bytes: &[u8], ids: &mut Vec<TokenId>) {
         let Span { key, hash } = self.batch[i];
         if bytes.len() > MAX_CACHED_BYTES {
-            match self.vocabulary.get(bytes) {
-                Some(id) => ids.push(id),
-                None => self.merger.merge(self.vocabulary, bytes, ids),
-            }
+            // No token is as long.
+            self.merger.merge(self.vocabulary, bytes, ids);
         } else if bytes.len() > KEY_BYTES {
             if let Some(found) = self.long.get(bytes, hash) {
                 ids.extend_from_slice(found);
             } else {
-                self.merge(bytes);
+                self.merge(bytes, hash);
                 self.long.insert(bytes, hash, &self.merged);
                 ids.extend_from_slice(&self.merged);
             }
         } else if let Some(value) = self.cache.get(&key, hash) {
             ids.extend_from_slice(self.cache.ids(value));
         } else {
-            self.merge(bytes);
+            self.merge(bytes, hash);
             self.cache.insert(key, hash, &self.merged);
             ids.extend_from_slice(&self.merged);
         }
@@ -128,9 +124,9 @@ impl Encoder {
 
     /// Leaves the ids of a pretoken in `merged`; a token's own bytes are that token, even where
     /// merges would not lead to it.
-    fn merge(&mut self, bytes: &[u8]) {
+    fn merge(&mut self, bytes: &[u8], hash: u64) {
         self.merged.clear();
-        match self.vocabulary.get(bytes) {
+        match self.vocabulary.get_hashed(bytes, hash) {
             Some(id) => self.merged.push(id),
             None => (self.merger).merge(self.vocabulary, bytes, &mut self.merged),
         }
@@ -154,7 +150,7 @@ fn find(
             span.hash = span.key.hash();
             cache.prefetch(span.hash);
         } else if end - start <= MAX_CACHED_BYTES {
-            span.hash = LongCache::hash(&text[start..end]);
+            span.hash = hash::of_long(&text[start..end]);
             long.prefetch(span.hash);
         }
         start = end;

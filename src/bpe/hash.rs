@@ -11,21 +11,54 @@ pub(crate) const fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64
 }
 
-/// The hash of a key of 16 bytes.
+/// The longest pretoken that is a key by itself.
+pub(crate) const KEY_BYTES: usize = 16;
+
+/// `MASKS[n]` keeps the low n bytes.
+const MASKS: [u128; KEY_BYTES + 1] = {
+    let mut masks = [u128::MAX; KEY_BYTES + 1];
+    let mut n = 0;
+    while n < KEY_BYTES {
+        masks[n] = (1 << (8 * n)) - 1;
+        n += 1;
+    }
+    masks
+};
+
+/// The first `len` of `bytes` as a key, in two halves: complemented, the rest zero. UTF-8 has no
+/// byte 0xFF, so no byte of a text becomes zero and the key tells the length.
 #[inline(always)]
-pub(crate) const fn key(low: u64, high: u64) -> u64 {
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+pub(crate) const fn key(bytes: [u8; KEY_BYTES], len: usize) -> [u64; 2] {
+    let key = !u128::from_le_bytes(bytes) & MASKS[len];
+    [key as u64, (key >> 64) as u64]
+}
+
+/// The hash of a [`key`].
+#[inline(always)]
+pub(crate) const fn of_key([low, high]: [u64; 2]) -> u64 {
     fold(low ^ A, high ^ B)
 }
 
-/// The hash of bytes of any number.
-pub(crate) fn bytes(bytes: &[u8]) -> u64 {
+/// The hash of a pretoken that is too long to be a key; not zero.
+pub(crate) fn of_long(bytes: &[u8]) -> u64 {
     let mut hash = bytes.len() as u64;
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         hash = fold(hash ^ u64::from_le_bytes(word) ^ A, B);
     }
-    hash
+    hash | 1 << 63
+}
+
+/// The hash of a pretoken.
+pub(crate) fn pretoken(bytes: &[u8]) -> u64 {
+    if bytes.len() > KEY_BYTES {
+        return of_long(bytes);
+    }
+    let mut padded = [0; KEY_BYTES];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    of_key(key(padded, bytes.len()))
 }
 
 /// Bits of an entry of the index of tokens that are its id + 1.

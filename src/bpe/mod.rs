@@ -4,6 +4,7 @@
 //! hash         the hash functions of the tables, shared with the build script
 //! vocabulary   the tables: bytes -> id, pair -> merged id
 //! merge        bytes -> ids by merges, the lowest rank first; a way for each length:
+//! sweep          the pairs of neighbours, searched for the least by vectors
 //! tournament     a tree of the pairs of neighbours
 //! stitch         pieces, each encoded alone
 //! plain          a heap of merges; the specification
@@ -19,6 +20,7 @@ mod hash;
 mod merge;
 mod plain;
 mod stitch;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tournament;

@@ -2,12 +2,14 @@
 
 use proptest::prelude::*;
 
-use crate::bpe::merge::{Merger, SHORT_BYTES, merge_short};
+use crate::bpe::merge::Merger;
 use crate::bpe::stitch::Stitcher;
+use crate::bpe::sweep::{self, Sweep};
 use crate::bpe::tournament::Tournament;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary, plain};
 use crate::encoding::TokenId;
+use crate::simd::Level;
 
 /// Real text, as bytes.
 const CODE: &[u8] = include_bytes!("../../fixtures/text/code.txt");
@@ -91,17 +93,13 @@ proptest! {
 
     #[test]
     fn every_way_merges_as_the_plain_one(
-        bytes in bytes(), more in bytes(), short in 0..=SHORT_BYTES, size in 1..150_usize
+        bytes in bytes(), more in bytes(), size in 1..150_usize
     ) {
         let mut tournament = Tournament::default();
         let mut stitcher = Stitcher::default();
         for vocabulary in vocabularies() {
-            let mut ids = Vec::new();
-            let short = &bytes[..short.min(bytes.len())];
-            merge_short(vocabulary, short, &mut ids);
-            prop_assert_eq!(&ids, &plain(vocabulary, short));
-
             // One after the other, so that memory is used again; and appended to what is there.
+            let mut ids = vec![7];
             let mut expected = ids.clone();
             for bytes in [&bytes, &more, &[&bytes[..], &more].concat()] {
                 if bytes.is_empty() {
@@ -113,6 +111,48 @@ proptest! {
                 prop_assert_eq!(&ids, &expected);
                 stitcher.merge(vocabulary, bytes, size, &mut other);
                 prop_assert_eq!(&other, &expected);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn short_texts_merge_as_the_plain_way_does(texts in prop::collection::vec(bytes(), 1..20)) {
+        for level in Level::available() {
+            let mut sweep = Sweep::new();
+            for vocabulary in vocabularies() {
+                let mut ids = vec![7];
+                let mut expected = ids.clone();
+                for text in &texts {
+                    for bytes in text.chunks(sweep::MAX_BYTES) {
+                        sweep.merge(level, vocabulary, bytes, &mut ids);
+                        expected.extend(plain(vocabulary, bytes));
+                    }
+                }
+                prop_assert_eq!(&ids, &expected, "{}", level);
+            }
+        }
+    }
+}
+
+/// Every length, so every number of blocks that are searched, with merges up to the last place.
+#[test]
+fn every_length_merges_as_the_plain_way_does() {
+    for level in Level::available() {
+        let mut sweep = Sweep::new();
+        for vocabulary in vocabularies() {
+            let chain = chain(vocabulary).0.repeat(sweep::MAX_BYTES);
+            for len in (1..=sweep::MAX_BYTES).rev() {
+                for bytes in [
+                    &chain[..len],
+                    &CODE[..len],
+                    &[b' '; sweep::MAX_BYTES][..len],
+                ] {
+                    let mut ids = Vec::new();
+                    sweep.merge(level, vocabulary, bytes, &mut ids);
+                    assert_eq!(ids, plain(vocabulary, bytes), "{level}: {len} bytes");
+                }
             }
         }
     }
@@ -144,7 +184,7 @@ fn what_pieces_do_not_prove_is_merged_in_larger_ones() {
 fn long_pretokens_merge_as_the_plain_way_does() {
     let kinds = long_kinds();
     for vocabulary in vocabularies() {
-        let mut merger = Merger::default();
+        let mut merger = Merger::new(Level::detect());
         let chain = chain(vocabulary).0;
         let chain = ("chain", chain.repeat(300_000 / chain.len()));
         for (kind, bytes) in kinds.iter().chain([&chain]) {

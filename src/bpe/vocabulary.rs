@@ -80,8 +80,12 @@ impl Vocabulary {
 
     /// The id of these bytes as a whole.
     pub(crate) fn get(&self, bytes: &[u8]) -> Option<TokenId> {
+        self.get_hashed(bytes, hash::pretoken(bytes))
+    }
+
+    /// [`Self::get`], where [`hash::pretoken`] is known.
+    pub(super) fn get_hashed(&self, bytes: &[u8], hash: u64) -> Option<TokenId> {
         let mask = self.index.len() - 1;
-        let hash = hash::bytes(bytes);
         let tag = hash::tag(hash);
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
         let mut at = hash as usize & mask;
@@ -140,6 +144,7 @@ impl Vocabulary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpe::cache::MAX_CACHED_BYTES;
 
     #[test]
     fn every_token_is_found_by_its_bytes_and_ends_in_one_pair() {
@@ -155,6 +160,10 @@ mod tests {
                 let bytes = oracle.decode_bytes(&[id]).unwrap();
                 assert_eq!(vocabulary.token(id), bytes);
                 assert_eq!(vocabulary.get(&bytes), Some(id));
+                assert!(
+                    bytes.len() <= MAX_CACHED_BYTES,
+                    "longer ones are not looked up"
+                );
                 pairs += usize::from(bytes.len() > 1);
             }
             let entries = vocabulary.buckets.as_flattened().iter();

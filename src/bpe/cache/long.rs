@@ -1,6 +1,5 @@
 //! Pretokens of more than 16 bytes.
 
-use crate::bpe::hash;
 use crate::encoding::TokenId;
 use crate::map::Table;
 use crate::simd::prefetch;
@@ -30,7 +29,7 @@ struct Entry {
     ids_len: u16,
 }
 
-/// Ids by pretoken of 17 to [`MAX_CACHED_BYTES`] bytes.
+/// Ids by pretoken of 17 to [`MAX_CACHED_BYTES`] bytes, and its [hash](crate::bpe::hash::of_long).
 #[derive(Debug)]
 pub(in crate::bpe) struct LongCache {
     entries: Table<Entry>,
@@ -47,12 +46,6 @@ impl LongCache {
             bytes: Vec::new(),
             ids: Vec::new(),
         }
-    }
-
-    /// The hash that the other functions take.
-    #[inline(always)]
-    pub(in crate::bpe) fn hash(bytes: &[u8]) -> u64 {
-        hash::bytes(bytes) | 1 << 63
     }
 
     #[inline(always)]
@@ -140,6 +133,7 @@ impl LongCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpe::hash;
 
     #[test]
     fn what_was_put_in_is_found_and_memory_stays_bounded() {
@@ -147,14 +141,14 @@ mod tests {
         let name = |i: u32| format!("a pretoken of many bytes, the {i}th");
         for i in 0..600_000 {
             let name = name(i);
-            let hash = LongCache::hash(name.as_bytes());
+            let hash = hash::of_long(name.as_bytes());
             assert_eq!(cache.get(name.as_bytes(), hash), None);
             cache.insert(name.as_bytes(), hash, &[i, i, i, 9]);
             assert_eq!(cache.get(name.as_bytes(), hash), Some(&[i, i, i, 9][..]));
         }
         let last = (0..100_000).map(|back| 599_999 - back);
         let found = last.filter(|&i| {
-            let found = cache.get(name(i).as_bytes(), LongCache::hash(name(i).as_bytes()));
+            let found = cache.get(name(i).as_bytes(), hash::of_long(name(i).as_bytes()));
             found
                 .inspect(|ids| assert_eq!(*ids, [i, i, i, 9]))
                 .is_some()

@@ -1,13 +1,11 @@
 //! Pretokens seen before and their ids; bounded.
 //!
-//! A pretoken of up to 16 bytes is its own key: its bytes, complemented, the rest zero. UTF-8 has
-//! no byte 0xFF, so no byte of a pretoken becomes zero and the key tells the length. Up to three
-//! ids lie in the entry itself, half a cache line; more lie in an arena. Longer pretokens have a
-//! table of their own.
+//! A pretoken of up to 16 bytes is its own key. Up to three ids lie in the entry itself, half a
+//! cache line; more lie in an arena. Longer pretokens have a table of their own.
 
 mod long;
 
-use crate::bpe::hash;
+use crate::bpe::hash::{self, KEY_BYTES};
 use crate::encoding::TokenId;
 use crate::map::Table;
 use crate::simd::prefetch;
@@ -24,44 +22,25 @@ const PROBES: usize = 8;
 /// Ids in the arena, at most 8 MiB.
 const MAX_ARENA: usize = 2 << 20;
 
-/// The key of a pretoken of 1 to 16 bytes.
+/// The key of a pretoken of 1 to 16 bytes; see [`hash::key`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable)]
-pub(super) struct Key {
-    low: u64,
-    high: u64,
-}
-
-/// `MASKS[n]` keeps the low n bytes.
-const MASKS: [u128; 17] = {
-    let mut masks = [u128::MAX; 17];
-    let mut n = 0;
-    while n < 16 {
-        masks[n] = (1 << (8 * n)) - 1;
-        n += 1;
-    }
-    masks
-};
+pub(super) struct Key([u64; 2]);
 
 impl Key {
     /// The key of `text[start..end]`, which has 1 to 16 bytes.
     #[inline(always)]
     pub(super) fn new(text: &[u8], start: usize, end: usize) -> Self {
         let bytes = text[start..].first_chunk().copied().unwrap_or_else(|| {
-            let mut padded = [0; 16];
+            let mut padded = [0; KEY_BYTES];
             padded[..end - start].copy_from_slice(&text[start..end]);
             padded
         });
-        let key = !u128::from_le_bytes(bytes) & MASKS[end - start];
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-        Self {
-            low: key as u64,
-            high: (key >> 64) as u64,
-        }
+        Self(hash::key(bytes, end - start))
     }
 
     #[inline(always)]
     pub(super) fn hash(self) -> u64 {
-        hash::key(self.low, self.high)
+        hash::of_key(self.0)
     }
 }
 
