@@ -6,8 +6,8 @@ use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::document::{self, Format, jsonl};
 use crate::encoding::{Encoding, SpecialFound, TokenId};
-use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, Piece};
+use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::shard::Eot;
 use crate::{Error, Result};
 
@@ -55,8 +55,11 @@ struct Place {
 impl Worker<'_> {
     /// The ids and documents of `chunk`.
     pub(crate) fn encode(&self, encoder: &mut Encoder, mut chunk: Chunk) -> Result<Encoded> {
+        let bytes: u64 = chunk.pieces.iter().map(Piece::len_bytes).sum();
+        // Hardly a text has more ids than one for two bytes; what is not filled takes no memory.
+        let room = usize::try_from(bytes).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES)) / 2;
         let mut encoded = Encoded {
-            ids: Vec::new(),
+            ids: Vec::with_capacity(room),
             documents: Vec::new(),
             pieces: Vec::new(),
             invalid_sequences: 0,
