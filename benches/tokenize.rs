@@ -1,12 +1,15 @@
 //! Text -> ids on one thread, and file -> dataset on all.
 //!
-//! `pretokenize` splits alone, at each level of the CPU. `encode` does all, at the best level:
-//! `first` with an encoding that has seen no text, `warm` with one that has seen this.
-//! `long` encodes texts that the split pattern does not split, or not where it would help. Ids are
-//! checked against tiktoken-rs before anything is timed.
+//! `pretokenize` splits alone, at each level of the CPU; the rest is at the best level. `lookup`
+//! encodes a text that is split already and was seen before. `merge` encodes each of a text's
+//! pretokens that are no tokens once, by an encoding that has seen none. `encode` does all: `first`
+//! with an encoding that has seen no text, `warm` with one that has seen this. `long` encodes texts
+//! that the split pattern does not split, or not where it would help. Ids are checked against
+//! tiktoken-rs before anything is timed.
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +37,60 @@ fn pretokenize(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Encodes texts that are split already.
+fn split(criterion: &mut Criterion) {
+    let level = Level::detect();
+    for (name, oracle) in common::encodings() {
+        for (corpus, file) in common::CORPORA {
+            let text = common::text(file);
+            let encoding = || Encoding::by_name(name).expect("a built-in encoding");
+            let warm = encoding();
+            let ends = warm.pretoken_ends(&text, level);
+            let encode = |encoding: &Encoding, text: &str, ends: &[usize]| {
+                encoding.encode_pretokens(text, ends).expect("ends rise")
+            };
+            let expected = oracle.encode_ordinary(&text);
+            assert!(encode(&warm, &text, &ends) == expected, "{name} {corpus}");
+
+            let mut group = criterion.benchmark_group("lookup");
+            group.sample_size(10);
+            group.throughput(Throughput::Bytes(text.len() as u64));
+            group.bench_function(format!("{name}/{corpus}/{level}"), |bencher| {
+                bencher.iter(|| black_box(encode(&warm, &text, &ends)));
+            });
+            group.finish();
+
+            let starts = std::iter::once(&0).chain(&ends);
+            let pretokens: BTreeSet<&str> = starts
+                .zip(&ends)
+                .map(|(&start, &end)| &text[start..end])
+                .filter(|pretoken| oracle.encode_ordinary(pretoken).len() > 1)
+                .collect();
+            let text: String = pretokens.iter().copied().collect();
+            let ends: Vec<usize> = pretokens
+                .iter()
+                .scan(0, |end, pretoken| {
+                    *end += pretoken.len();
+                    Some(*end)
+                })
+                .collect();
+            let mut group = criterion.benchmark_group("merge");
+            group.sample_size(10);
+            group.throughput(Throughput::Bytes(text.len() as u64));
+            group.bench_function(format!("{name}/{corpus}/{level}"), |bencher| {
+                bencher.iter_batched(
+                    encoding,
+                    |encoding| black_box(encode(&encoding, &text, &ends)),
+                    BatchSize::PerIteration,
+                );
+            });
+            group.finish();
+        }
+    }
+}
+
 fn encode(criterion: &mut Criterion) {
+    let level = Level::detect();
     let mut group = criterion.benchmark_group("encode");
     group.sample_size(10);
     for (name, oracle) in common::encodings() {
@@ -50,14 +106,14 @@ fn encode(criterion: &mut Criterion) {
             );
 
             group.throughput(Throughput::Bytes(text.len() as u64));
-            group.bench_function(format!("{name}/{corpus}/first"), |bencher| {
+            group.bench_function(format!("{name}/{corpus}/first/{level}"), |bencher| {
                 bencher.iter_batched(
                     encoding,
                     |encoding| black_box(encode(&encoding)),
                     BatchSize::PerIteration,
                 );
             });
-            group.bench_function(format!("{name}/{corpus}/warm"), |bencher| {
+            group.bench_function(format!("{name}/{corpus}/warm/{level}"), |bencher| {
                 bencher.iter(|| black_box(encode(&warm)));
             });
         }
@@ -66,6 +122,7 @@ fn encode(criterion: &mut Criterion) {
 }
 
 fn long(criterion: &mut Criterion) {
+    let level = Level::detect();
     let mut group = criterion.benchmark_group("long");
     group.sample_size(10);
     for (name, oracle) in common::encodings() {
@@ -74,7 +131,7 @@ fn long(criterion: &mut Criterion) {
             let ids = encoding.encode_ordinary(&text);
             assert!(ids == oracle.encode_ordinary(&text), "{name} {kind}");
             group.throughput(Throughput::Bytes(text.len() as u64));
-            group.bench_function(format!("{name}/{kind}"), |bencher| {
+            group.bench_function(format!("{name}/{kind}/{level}"), |bencher| {
                 bencher.iter(|| black_box(encoding.encode_ordinary(&text)));
             });
         }
@@ -141,5 +198,5 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-criterion_group!(benches, pretokenize, encode, long, dataset);
+criterion_group!(benches, pretokenize, split, encode, long, dataset);
 criterion_main!(benches);

@@ -15,7 +15,7 @@ use common_dataset::{
     Dataset, config, encoding, format_of, model, records_path, shardmill, text, text_path,
 };
 use proptest::prelude::*;
-use shardmill::{BUILTIN_NAMES, Eot, Format, Special, TokenDtype, Tokens};
+use shardmill::{BUILTIN_NAMES, Eot, Format, Level, Special, TokenDtype, Tokens};
 
 /// Texts in many scripts, edges, JSON Lines; without the large English ones.
 fn inputs() -> Vec<PathBuf> {
@@ -295,4 +295,41 @@ fn reads_beyond_the_end_are_refused() {
         text("the-verdict.txt").len() > 20_000,
         "long enough for 50 shards"
     );
+}
+
+#[test]
+fn a_text_that_is_split_already_has_the_ids_of_its_pieces() {
+    let gpt2 = encoding("gpt2");
+    let text = text("udhr.txt");
+    let ends = gpt2.pretoken_ends(&text, Level::detect());
+    let ids = gpt2.encode_pretokens(&text, &ends).unwrap();
+    assert_same_ids(&ids, &gpt2.encode_ordinary(&text), "udhr.txt");
+    assert_eq!(gpt2.encode_pretokens("", &[]).unwrap(), [0; 0]);
+    for (text, ends, what) in [
+        (
+            "ab",
+            &[0, 2][..],
+            "a pretoken from byte 0 cannot end at byte 0 of a text of 2",
+        ),
+        (
+            "ab",
+            &[2, 1],
+            "a pretoken from byte 2 cannot end at byte 1 of a text of 2",
+        ),
+        (
+            "ab",
+            &[3],
+            "a pretoken from byte 0 cannot end at byte 3 of a text of 2",
+        ),
+        (
+            "\u{e9}",
+            &[1, 2],
+            "a pretoken from byte 0 cannot end at byte 1 of a text of 2",
+        ),
+        ("ab", &[1], "pretokens end at byte 1 of a text of 2"),
+        ("ab", &[], "pretokens end at byte 0 of a text of 2"),
+    ] {
+        let error = gpt2.encode_pretokens(text, ends).unwrap_err();
+        assert_eq!(error.to_string(), what);
+    }
 }

@@ -68,6 +68,14 @@ impl Encoder {
         self.ends = ends;
     }
 
+    /// Appends the ids of the pieces of `text` that end at `ends`, which rise up to its end.
+    pub(crate) fn encode_split(&mut self, text: &str, ends: &[usize], ids: &mut Vec<TokenId>) {
+        let mut start = 0;
+        for ends in ends.chunks(BATCH) {
+            start = self.batch(text.as_bytes(), start, ends, ids);
+        }
+    }
+
     /// Appends the ids of the pretokens that end at `ends`, the first of which begins at `start`;
     /// gives back where the last one ends.
     #[inline(always)]

@@ -7,7 +7,7 @@ use crate::bpe::stitch::Stitcher;
 use crate::bpe::sweep::{self, Sweep};
 use crate::bpe::tournament::Tournament;
 use crate::bpe::vocabulary::NO_MERGE;
-use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary, plain};
+use crate::bpe::{CL100K, Encoder, O200K, P50K, R50K, Vocabulary, plain};
 use crate::encoding::TokenId;
 use crate::simd::Level;
 
@@ -132,6 +132,39 @@ proptest! {
                 }
                 prop_assert_eq!(&ids, &expected, "{}", level);
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Twice, so that what is remembered is met as well.
+    #[test]
+    fn a_split_text_has_the_ids_of_its_pieces(pieces in prop::collection::vec(bytes(), 0..250)) {
+        let pieces: Vec<&str> = pieces
+            .iter()
+            .filter_map(|piece| std::str::from_utf8(piece).ok())
+            .filter(|piece| !piece.is_empty())
+            .collect();
+        let pieces = [&pieces[..], &pieces[..]].concat();
+        let mut ends = Vec::new();
+        let mut text = String::new();
+        for piece in &pieces {
+            text.push_str(piece);
+            ends.push(text.len());
+        }
+        for vocabulary in vocabularies() {
+            let whole = |piece: &&str| vocabulary.get(piece.as_bytes()).map(|id| vec![id]);
+            let expected: Vec<TokenId> = pieces
+                .iter()
+                .flat_map(|piece| {
+                    whole(piece).unwrap_or_else(|| plain(vocabulary, piece.as_bytes()))
+                })
+                .collect();
+            let mut ids = Vec::new();
+            Encoder::new(vocabulary).encode_split(&text, &ends, &mut ids);
+            prop_assert_eq!(ids, expected);
         }
     }
 }

@@ -157,6 +157,47 @@ impl Encoding {
         ids
     }
 
+    /// Ids of a text that is split already: each piece is encoded alone, as a pretoken. With
+    /// [`Self::pretoken_ends`] these are the ids of [`Self::encode_ordinary`]; with another split,
+    /// those of the same vocabulary under another pattern.
+    ///
+    /// `ends` says where the pieces end, in bytes: rising, the last at the end of `text`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] names the first end that does not rise or is inside a character, or a last
+    /// one that is not the end of the text.
+    ///
+    /// ```
+    /// let gpt2 = shardmill::Encoding::by_name("gpt2")?;
+    /// let ids = gpt2.encode_pretokens("low-rank", &[4, 8])?;
+    /// assert_eq!(gpt2.decode_bytes(&ids[..2])?, b"low-");
+    /// # Ok::<(), shardmill::Error>(())
+    /// ```
+    pub fn encode_pretokens(&self, text: &str, ends: &[usize]) -> Result<Vec<TokenId>> {
+        let mut start = 0;
+        for &end in ends {
+            if end <= start || !text.is_char_boundary(end) {
+                return Err(Error::Shape {
+                    what: format!(
+                        "a pretoken from byte {start} cannot end at byte {end} of a text of {}",
+                        text.len()
+                    ),
+                });
+            }
+            start = end;
+        }
+        if start != text.len() {
+            return Err(Error::Shape {
+                what: format!("pretokens end at byte {start} of a text of {}", text.len()),
+            });
+        }
+        let mut ids = Vec::new();
+        let mut encoder = self.encoder();
+        encoder.encode_split(text, ends, &mut ids);
+        self.put_back(encoder);
+        Ok(ids)
+    }
+
     /// Ids of `text`, with special tokens treated as `special` says.
     ///
     /// # Errors
