@@ -90,4 +90,7 @@ pub use table::{
     Elements, FORMATS as TABLE_FORMATS, InitialTables, Table, TableFormat, TableOptions, TableSpec,
     TorchGenerator,
 };
-pub use window::{Batches, Order, Windows};
+pub use window::{
+    Batches, DocumentWindow, DocumentWindows, IGNORED_TARGET, KeyedPermutation, LeftOut, Order,
+    Rank, ShuffleOrder, Tail, WindowKind, Windows,
+};

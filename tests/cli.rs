@@ -170,6 +170,40 @@ const USAGE_ERRORS: &[(&[&str], &str)] = &[
         "--json: and --out - both write to standard output; leave one out",
     ),
     (
+        &[
+            "embed",
+            "d",
+            "--out",
+            "x",
+            "--init-seed",
+            "1",
+            "--dim",
+            "2",
+            "--shuffle-order",
+            "keyed",
+        ],
+        "the following required arguments were not provided: --shuffle <SEED>; see --help",
+    ),
+    (
+        &[
+            "embed",
+            "d",
+            "--out",
+            "x",
+            "--init-seed",
+            "1",
+            "--dim",
+            "2",
+            "--tail",
+            "pad",
+        ],
+        "--tail: pad needs --window documents; a stream has one tail, which is left out",
+    ),
+    (
+        &["info", "d", "--tail", "pad"],
+        "--tail: pad needs --window documents; a stream has one tail, which is left out",
+    ),
+    (
         &["decode", "d", "--tokens", "3"],
         "invalid value '3' for '--tokens <FIRST..END>': a range is FIRST..END, such as 0..10; \
              see --help",
@@ -348,6 +382,114 @@ fn embed_says_what_it_made_and_refuses_to_replace_it() {
 }
 
 #[test]
+fn windows_within_documents_say_what_they_leave_out() {
+    // Documents of 8, 3, 1 and 2 tokens.
+    let place = dataset();
+    let documents = with(&EMBED, &["--window", "documents", "--json"]);
+    let what = "4 windows within documents (2 documents and 4 tokens in none)";
+    let line = format!("e: embeddings of {what}, 2 x 4 f32, 576 B in TIME (RATE)");
+    let said = place.run(&documents).said(&[&line]).json();
+    let record = &said["record"];
+    assert_eq!(
+        (&record["window"], &record["tail"], &record["padding"]),
+        (&json!("documents"), &json!("drop"), &json!(null))
+    );
+    assert_eq!(
+        record["left_out"],
+        json!({"windows": 0, "documents": 2, "tokens": 4})
+    );
+    let file: serde_json::Value = serde_json::from_slice(&place.read("e/embed.json")).unwrap();
+    assert_eq!(file, *record);
+
+    // Another kind of window, tail or order is another output.
+    let refused = "e: exists and is not exactly this output; add --overwrite to replace it or choose another --out";
+    place.run(EMBED).failed(1, refused);
+    place
+        .run(with(&documents, &["--tail", "pad"]))
+        .failed(1, refused);
+
+    let to_pipe = with(
+        &["embed", "d", "--out", "-", "--window", "documents"],
+        &EMBED[4..],
+    );
+    let done = place.run(to_pipe).said(&[&format!(
+        "standard output: {what} of 2 x 4 f32 in TIME (RATE)"
+    )]);
+    let array = place.read("e/embeddings.npy");
+    assert_eq!(done.stdout, array[array.len() - 4 * 2 * 4 * 4..]);
+
+    let info = with(&["info", "d", "--window", "documents"], &EMBED[4..8]);
+    let done = place.run(&info).said(&[]);
+    let last = done.text().lines().last().unwrap().to_owned();
+    assert!(
+        last.contains("4 windows of 2 tokens within documents (2 documents and 4 tokens in none)"),
+        "{last}"
+    );
+    let said = place.run(with(&info, &["--json"])).said(&[]).json();
+    assert_eq!(
+        said["embeddings"]["left_out"],
+        json!({"documents": 2, "tokens": 4})
+    );
+}
+
+#[test]
+fn padded_windows_keep_the_ends_of_documents() {
+    let place = dataset();
+    let options = "--window documents --tail pad --drop-last --batch-size 5";
+    let args = with(&EMBED, &options.split(' ').collect::<Vec<_>>());
+    let said = place.run(with(&args, &["--json"])).said(&[
+        "e: embeddings of 5 windows within documents (1 document and 1 token in none), 2 x 4 f32, \
+         624 B in TIME (RATE)",
+    ]);
+    let record = said.json()["record"].take();
+    assert_eq!(
+        record["padding"],
+        json!({"input": 50256, "target": (-100_i32).cast_unsigned()})
+    );
+    assert_eq!(
+        record["left_out"],
+        json!({"windows": 1, "documents": 1, "tokens": 1})
+    );
+    let ids = |name: &str| -> Vec<i32> {
+        let array = place.read(format!("e/{name}.npy"));
+        let ids = array[array.len() - 5 * 2 * 4..].as_chunks::<4>().0.iter();
+        ids.map(|id| i32::from_le_bytes(*id)).collect()
+    };
+    // "Hello world, a story.\n", "one two"; "three" would be the sixth.
+    let inputs = [15496, 995, 11, 257, 1621, 13, 198, 50256, 505, 734];
+    assert_eq!(ids("inputs"), inputs);
+    let targets = [995, 11, 257, 1621, 13, 198, 50256, -100, 734, 50256];
+    assert_eq!(ids("targets"), targets);
+}
+
+#[test]
+fn the_keyed_order_needs_no_pytorch_and_says_its_name() {
+    let place = dataset();
+    let keyed = with(
+        &EMBED,
+        &["--shuffle", "123", "--shuffle-order", "keyed", "--json"],
+    );
+    let said = place.run(&keyed).json();
+    assert_eq!(
+        said["record"]["shuffle"],
+        json!({"order": "keyed", "seed": 123, "epoch": 0})
+    );
+    let sequential = place.run(with(&["embed", "d", "--out", "s"], &EMBED[4..]));
+    assert_eq!(sequential.code, Some(0));
+    let rows = |name: &str| -> Vec<Vec<u8>> {
+        let array = place.read(format!("{name}/inputs.npy"));
+        let rows = &array[array.len() - 6 * 2 * 4..];
+        rows.chunks(8).map(<[u8]>::to_vec).collect()
+    };
+    let order = shardmill::KeyedPermutation::new(6, 123, 0).unwrap();
+    let expected: Vec<_> = (0..6)
+        .map(|i| rows("s")[usize::try_from(order.at(i)).unwrap()].clone())
+        .collect();
+    assert_eq!(rows("e"), expected);
+    assert_ne!(rows("e"), rows("s"));
+}
+
+#[test]
 fn embed_to_standard_output_writes_the_rows_alone() {
     let place = dataset();
     place.write("wte.npy", npy_table(50257, 3));
@@ -397,6 +539,7 @@ fn info_gives_the_numbers() {
         said["embeddings"],
         json!({
             "windows": 4, "shape": [4, 4, 5], "stride": 3, "dtype": "bf16", "bytes": 160,
+            "window": "stream", "tail": null, "left_out": null,
         })
     );
     let manifest: serde_json::Value =

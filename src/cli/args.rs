@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use shardmill::{Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, Special, TokenDtype};
+use shardmill::{
+    Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, ShuffleOrder, Special, Tail,
+    TokenDtype, WindowKind,
+};
 
 use crate::cli::human::parse_size;
 
@@ -165,6 +168,13 @@ pub(crate) struct WindowArgs {
     /// Tokens from the start of a window to that of the next
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub(crate) stride: u64,
+    /// Whether windows run over the ends of documents, or keep to one each
+    #[arg(long, value_name = "KIND", default_value = "stream", value_parser = choice(WindowKind::ALL, WindowKind::name))]
+    pub(crate) window: WindowKind,
+    /// What becomes of a document's end where no whole window is left: left out and counted, or
+    /// padded with end-of-text, whose targets are -100; with --window documents
+    #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = choice(Tail::ALL, Tail::name))]
+    pub(crate) tail: Tail,
 }
 
 /// How windows become embeddings.
@@ -182,12 +192,16 @@ pub(crate) struct EmbedOptions {
     /// Leave out a last batch that is not full
     #[arg(long)]
     pub(crate) drop_last: bool,
-    /// Order of PyTorch's DataLoader(shuffle=True) after torch.manual_seed(SEED)
+    /// Shuffle windows, with this seed
     #[arg(long, value_name = "SEED")]
     pub(crate) shuffle: Option<u64>,
-    /// Which pass of that DataLoader, from 0
+    /// Which pass over the shuffled windows, from 0
     #[arg(long, value_name = "E", default_value_t = 0, requires = "shuffle")]
     pub(crate) epoch: u32,
+    /// How windows are shuffled: as PyTorch's DataLoader(shuffle=True) after
+    /// torch.manual_seed(SEED), or by a permutation that takes no memory
+    #[arg(long, value_name = "HOW", default_value = "torch", value_parser = choice(ShuffleOrder::ALL, ShuffleOrder::name), requires = "shuffle")]
+    pub(crate) shuffle_order: ShuffleOrder,
     /// Token table: .npy, or .safetensors with #KEY where it holds several
     #[arg(long, value_name = "FILE[#KEY]")]
     pub(crate) token_table: Option<OsString>,

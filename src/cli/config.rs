@@ -70,9 +70,12 @@ pub(crate) fn embed_config(options: &EmbedOptions, output: &OutputArgs) -> Embed
     let mut config = EmbedConfig::default();
     config.seq_len = options.windows.seq_len;
     config.stride = options.windows.stride;
+    config.window = options.windows.window;
+    config.tail = options.windows.tail;
     config.batch_size = options.batch_size;
     config.drop_last = options.drop_last;
     config.shuffle = options.shuffle.map(|seed| (seed, options.epoch));
+    config.shuffle_order = options.shuffle_order;
     config.token_table.clone_from(&options.token_table);
     config.position_table.clone_from(&options.position_table);
     config.table_dtype = options.table_dtype;

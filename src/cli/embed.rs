@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use shardmill::{EmbedConfig, EmbedOutcome, Error, Stats, StreamSink, TokenStore, embed, embed_to};
+use shardmill::{
+    EmbedConfig, EmbedOutcome, Error, LeftOut, Stats, StreamSink, TokenStore, embed, embed_to,
+};
 
 use crate::cli::args::EmbedArgs;
 use crate::cli::config::embed_config;
@@ -48,12 +50,14 @@ fn stream(store: &TokenStore, config: &EmbedConfig, stats: &Arc<Stats>) -> Resul
     let started = Instant::now();
     let progress = Progress::show("embed", stats);
     let mut sink = StreamSink::new(BufWriter::new(stdout().lock()), "standard output");
-    let shape = embed_to(store, config, &mut sink, stats);
+    let record = embed_to(store, config, &mut sink, stats);
     drop(progress);
-    let [windows, seq_len, dim] = shape?;
+    let record = record?;
+    let [windows, seq_len, dim] = record.shape();
     summary(&format!(
-        "standard output: {} of {seq_len} x {dim} {} in {}",
+        "standard output: {}{} of {seq_len} x {dim} {} in {}",
         human::counted(windows, "window"),
+        record.left_out().map_or(String::new(), within_documents),
         config.dtype.name(),
         pace(stats.done(), started.elapsed())
     ));
@@ -71,13 +75,25 @@ pub(crate) fn describe(out: &Path, done: &EmbedOutcome) -> Value {
     })
 }
 
+/// What windows within documents leave out, for people.
+pub(crate) fn within_documents(left_out: LeftOut) -> String {
+    format!(
+        " within documents ({} and {} in none)",
+        human::counted(left_out.documents, "document"),
+        human::counted(left_out.tokens, "token"),
+    )
+}
+
 /// What was made, for people.
 pub(crate) fn line(out: &Path, done: &EmbedOutcome) -> String {
     let [windows, seq_len, dim] = done.record.shape();
     let what = format!(
-        "{}: embeddings of {}, {seq_len} x {dim} {}, {}",
+        "{}: embeddings of {}{}, {seq_len} x {dim} {}, {}",
         out.display(),
         human::counted(windows, "window"),
+        done.record
+            .left_out()
+            .map_or(String::new(), within_documents),
         done.record.dtype().name(),
         human::bytes(done.record.bytes()),
     );

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use serde_json::json;
-use shardmill::{Manifest, TokenStore, Windows};
+use shardmill::{DocumentWindows, LeftOut, Manifest, TokenStore, WindowKind, Windows};
 
-use crate::cli::args::InfoArgs;
+use crate::cli::args::{InfoArgs, WindowArgs};
+use crate::cli::embed::within_documents;
 use crate::cli::human;
 use crate::cli::output::{print, print_json};
 
@@ -13,10 +14,15 @@ const LISTED: usize = 10;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let store = TokenStore::open(&args.dataset)?;
-    let windows = Windows::new(store.n_tokens(), args.windows.seq_len, args.windows.stride)?;
+    let WindowArgs {
+        seq_len,
+        stride,
+        window,
+        ..
+    } = args.windows;
+    let (windows, left_out) = count(&store, &args.windows)?;
     let embeddings_bytes = windows
-        .len()
-        .checked_mul(windows.seq_len())
+        .checked_mul(seq_len)
         .and_then(|ids| ids.checked_mul(args.dim))
         .and_then(|elements| elements.checked_mul(args.dtype.size_bytes() as u64));
     if args.json {
@@ -24,9 +30,12 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
             "dataset": args.dataset.to_string_lossy(),
             "manifest": store.manifest(),
             "embeddings": {
-                "windows": windows.len(),
-                "shape": [windows.len(), windows.seq_len(), args.dim],
-                "stride": windows.stride(),
+                "windows": windows,
+                "shape": [windows, seq_len, args.dim],
+                "stride": stride,
+                "window": window,
+                "tail": left_out.map(|_| args.windows.tail),
+                "left_out": left_out,
                 "dtype": args.dtype,
                 "bytes": embeddings_bytes,
             },
@@ -36,10 +45,11 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     lines.push((
         "embeddings",
         format!(
-            "{} of {} tokens, every {}, dim {}, {}: {}",
-            human::counted(windows.len(), "window"),
-            windows.seq_len(),
-            windows.stride(),
+            "{} of {} tokens{}, every {}, dim {}, {}: {}",
+            human::counted(windows, "window"),
+            seq_len,
+            left_out.map_or(String::new(), within_documents),
+            stride,
             args.dim,
             args.dtype.name(),
             embeddings_bytes.map_or("more than 18 EB".to_owned(), human::bytes)
@@ -50,6 +60,27 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
         .map(|(name, value)| format!("{name:<12}{value}\n"))
         .collect();
     print(&lines.concat())
+}
+
+/// How many windows there are, and what is in none, where they know documents.
+fn count(store: &TokenStore, args: &WindowArgs) -> Result<(u64, Option<LeftOut>)> {
+    let &WindowArgs {
+        seq_len,
+        stride,
+        window,
+        tail,
+    } = args;
+    window.check_tail(tail)?;
+    match window {
+        WindowKind::Stream => {
+            let windows = Windows::new(store.n_tokens(), seq_len, stride)?;
+            Ok((windows.len(), None))
+        }
+        WindowKind::Documents => {
+            let windows = DocumentWindows::new(store, seq_len, stride, tail)?;
+            Ok((windows.len(), Some(windows.left_out())))
+        }
+    }
 }
 
 /// What a manifest says, by name.

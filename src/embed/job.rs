@@ -7,14 +7,15 @@ use half::{bf16, f16};
 
 use crate::embed::EmbedConfig;
 use crate::embed::record::{EMBED, EmbedRecord};
-use crate::embed::size::{check_room, shape};
+use crate::embed::size::{check_room, shape, windows};
 use crate::embed::tables::{EmbedTables, to_usize};
 use crate::shard::RUN;
 use crate::shard::atomic::{Staging, write_json};
 use crate::shard::{Durability, sync_directory};
 use crate::sink::{Batch, NpySink, Sink};
+use crate::window::WindowSet;
 use crate::{
-    Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore, Windows,
+    Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore,
 };
 
 /// Bytes of embeddings gathered between two writes: they stay in the cache until written.
@@ -34,9 +35,8 @@ pub struct EmbedOutcome {
 /// The windows of a dataset with the tables that embed them.
 #[derive(Debug)]
 pub(super) struct Job<'a> {
-    store: &'a TokenStore,
     config: &'a EmbedConfig,
-    windows: Windows,
+    windows: WindowSet<&'a TokenStore>,
     order: Order,
     gatherer: Gatherer,
     record: EmbedRecord,
@@ -50,8 +50,8 @@ pub(super) struct Job<'a> {
 ///
 /// # Errors
 /// [`Error::NoRoom`] before any work where the disk is too small; else as for
-/// [`EmbedTables::open`], [`Windows::new`] and [`Order::data_loader_epoch`]. Nothing is visible
-/// then but what was before.
+/// [`EmbedTables::open`], [`DocumentWindows::new`](crate::DocumentWindows::new) and
+/// [`Order::shuffled`]. Nothing is visible then but what was before.
 pub fn embed(
     store: &TokenStore,
     config: &EmbedConfig,
@@ -61,25 +61,25 @@ pub fn embed(
 ) -> Result<EmbedOutcome> {
     config.validate()?;
     check_output(store, config, out)?;
+    let windows = windows(store, config)?;
     if let (None, Some(dim), false) = (&config.token_table, config.dim, out.exists()) {
         // Drawing tables takes time and memory; the size of the output is known before.
-        check_room(out, shape(store, config, dim as u64)?, config.dtype)?;
+        check_room(out, shape(&windows, config, dim as u64)?, config.dtype)?;
     }
     let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
-    embed_with(store, config, &tables, out, run, stats)
+    let started = Instant::now();
+    let job = Job::new(windows, config, &tables)?;
+    embed_with(&job, out, run, stats, started)
 }
 
-/// As [`embed`], with tables that are open.
+/// As [`embed`], with windows and tables that are open, for a job begun at `started`.
 pub(super) fn embed_with(
-    store: &TokenStore,
-    config: &EmbedConfig,
-    tables: &EmbedTables,
+    job: &Job<'_>,
     out: &Path,
     run: &serde_json::Value,
     stats: &Stats,
+    started: Instant,
 ) -> Result<EmbedOutcome> {
-    let started = Instant::now();
-    let job = Job::new(store, config, tables)?;
     if let Some(record) = job.record.found_in(out) {
         return Ok(EmbedOutcome {
             record,
@@ -88,8 +88,8 @@ pub(super) fn embed_with(
         });
     }
     job.check_room(out)?;
-    let staging = Staging::begin(out, config.overwrite, config.durability)?;
-    let record = build(&job, staging.path(), config.durability, run, stats)?;
+    let staging = Staging::begin(out, job.config.overwrite, job.config.durability)?;
+    let record = build(job, staging.path(), job.config.durability, run, stats)?;
     staging.publish()?;
     Ok(EmbedOutcome {
         record,
@@ -98,7 +98,7 @@ pub(super) fn embed_with(
     })
 }
 
-/// Embeds the windows of `store` into `sink`; gives `[n, seq_len, dim]`.
+/// Embeds the windows of `store` into `sink`; gives what a record would say, without files.
 ///
 /// # Errors
 /// As [`embed`], and whatever the sink refuses.
@@ -107,11 +107,11 @@ pub fn embed_to(
     config: &EmbedConfig,
     sink: &mut impl Sink,
     stats: &Stats,
-) -> Result<[u64; 3]> {
+) -> Result<EmbedRecord> {
     let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
-    let job = Job::new(store, config, &tables)?;
+    let job = Job::new(windows(store, config)?, config, &tables)?;
     job.feed(sink, stats)?;
-    Ok(job.record.shape())
+    Ok(job.record)
 }
 
 /// Fills `directory` with the arrays and their record.
@@ -134,26 +134,26 @@ pub(super) fn build(
 
 impl<'a> Job<'a> {
     pub(super) fn new(
-        store: &'a TokenStore,
+        windows: WindowSet<&'a TokenStore>,
         config: &'a EmbedConfig,
         tables: &EmbedTables,
     ) -> Result<Self> {
-        let shape = shape(store, config, tables.dim() as u64)?;
-        let windows = Windows::new(store.n_tokens(), config.seq_len, config.stride)?;
+        let shape = shape(&windows, config, tables.dim() as u64)?;
         let order = match config.shuffle {
             None => Order::Sequential,
-            Some((seed, epoch)) => Order::data_loader_epoch(windows.len(), seed, epoch)?,
+            Some((seed, epoch)) => {
+                Order::shuffled(windows.len(), config.shuffle_order, seed, epoch)?
+            }
         };
         let gatherer = Gatherer::new(tables.token.clone(), tables.position.clone())?
             .with_level(config.level)
             .with_threads(config.threads);
         Ok(Self {
-            store,
+            record: EmbedRecord::new(&windows, config, tables, shape),
             config,
             windows,
             order,
             gatherer,
-            record: EmbedRecord::new(store, config, tables, shape),
             seq_len: to_usize("--seq-len", config.seq_len)?,
         })
     }
@@ -214,7 +214,7 @@ impl<'a> Job<'a> {
     /// The tables have a row for every id, so one without a row is damage.
     fn damaged(&self, what: &dyn std::fmt::Display) -> Error {
         Error::Shard {
-            path: self.store.path().to_owned(),
+            path: self.windows.store().path().to_owned(),
             what: format!("{what}; shardmill verify says what is damaged"),
         }
     }
@@ -225,18 +225,9 @@ impl<'a> Job<'a> {
             .chunks_exact_mut(self.seq_len)
             .zip(targets.chunks_exact_mut(self.seq_len));
         for (place, (input, target)) in (first..).zip(rows) {
-            let start = self.windows.start(self.order.window(place));
-            self.store.read(start, input)?;
-            self.store.read(start + 1, target)?;
+            self.windows.read(self.order.window(place), input, target)?;
         }
-        // The gather checks the inputs; the last targets are inputs of no window.
-        let n_vocab = self.store.manifest().encoding.n_vocab;
-        match targets.iter().find(|&&id| id >= n_vocab) {
-            None => Ok(()),
-            Some(id) => {
-                Err(self.damaged(&format!("id {id} is beyond the vocabulary of {n_vocab}")))
-            }
-        }
+        Ok(())
     }
 }
 

@@ -25,7 +25,7 @@ pub use tables::EmbedTables;
 
 use crate::pipeline::MAX_THREADS;
 use crate::shard::Durability;
-use crate::{Dtype, Error, Level, Result};
+use crate::{Dtype, Error, Level, Result, ShuffleOrder, Tail, WindowKind};
 
 /// How windows of a dataset become embeddings.
 ///
@@ -42,12 +42,18 @@ pub struct EmbedConfig {
     pub seq_len: u64,
     /// Tokens from the start of a window to that of the next.
     pub stride: u64,
+    /// Whether windows keep to documents.
+    pub window: WindowKind,
+    /// What becomes of the ends of documents, where windows keep to them.
+    pub tail: Tail,
     /// Windows in a batch.
     pub batch_size: u64,
     /// Whether a last batch that is not full is left out.
     pub drop_last: bool,
-    /// Order of pass `.1` of PyTorch's `DataLoader(shuffle=True)` after `torch.manual_seed(.0)`.
+    /// Seed `.0` and pass `.1`, from 0, of an order other than that of the dataset.
     pub shuffle: Option<(u64, u32)>,
+    /// How the seed and the pass of `shuffle` become an order.
+    pub shuffle_order: ShuffleOrder,
     /// `FILE[#key]` of the token table; drawn with `init_seed` if not given.
     pub token_table: Option<OsString>,
     /// `FILE[#key]` of the position table, `sinusoidal` or `none`; drawn with `init_seed` if not
@@ -80,9 +86,12 @@ impl Default for EmbedConfig {
         Self {
             seq_len: 256,
             stride: 128,
+            window: WindowKind::default(),
+            tail: Tail::default(),
             batch_size: 4,
             drop_last: false,
             shuffle: None,
+            shuffle_order: ShuffleOrder::default(),
             token_table: None,
             position_table: None,
             table_dtype: None,
@@ -117,6 +126,7 @@ impl EmbedConfig {
         if self.stride == 0 {
             return refuse("--stride", "must be at least 1");
         }
+        self.window.check_tail(self.tail)?;
         if self.batch_size == 0 {
             return refuse("--batch-size", "must be at least 1");
         }

@@ -10,7 +10,11 @@ use crate::hash::Hash128;
 use crate::map::Map;
 use crate::shard::check_blocks;
 use crate::sink::{NpyFile, headers};
-use crate::{Dtype, Error, Result, Stats, TokenStore};
+use crate::window::WindowSet;
+use crate::{
+    Dtype, Error, IGNORED_TARGET, LeftOut, Result, ShuffleOrder, Stats, Tail, TokenId, TokenStore,
+    WindowKind,
+};
 
 /// The name of the record in a directory of embeddings.
 pub(crate) const EMBED: &str = "embed.json";
@@ -30,6 +34,12 @@ pub struct EmbedRecord {
     /// How to read `embeddings.npy`, as a line of PyTorch.
     pytorch: String,
     stride: u64,
+    window: WindowKind,
+    /// What became of the ends of documents, where windows keep to them.
+    tail: Option<Tail>,
+    /// What fills up windows, where they are padded.
+    padding: Option<Padding>,
+    left_out: LeftOutRecord,
     /// Windows in a batch, where a last one that is not full was left out.
     drop_last: Option<u64>,
     shuffle: Option<Shuffle>,
@@ -38,30 +48,69 @@ pub struct EmbedRecord {
     files: Vec<NpyFile>,
 }
 
-/// The order of PyTorch's `DataLoader(shuffle=True)`.
+/// The ids of an array that stand for nothing in the dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Padding {
+    input: TokenId,
+    target: TokenId,
+}
+
+/// What of the dataset is not in the arrays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeftOutRecord {
+    /// Windows of a last batch that was not full.
+    windows: u64,
+    /// Documents without a window, where windows know documents.
+    documents: Option<u64>,
+    /// Tokens that no window has.
+    tokens: u64,
+}
+
+/// An order of windows other than that of the dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shuffle {
+    order: ShuffleOrder,
     seed: u64,
     epoch: u32,
 }
 
 impl EmbedRecord {
     pub(super) fn new(
-        store: &TokenStore,
+        windows: &WindowSet<&TokenStore>,
         config: &EmbedConfig,
         tables: &EmbedTables,
         shape: [u64; 3],
     ) -> Self {
+        let manifest = windows.store().manifest();
+        let (documents, tokens) = windows.left_out();
+        let knows_documents = config.window == WindowKind::Documents;
         Self {
             format_version: FORMAT_VERSION,
-            dataset_id: store.manifest().dataset_id,
+            dataset_id: manifest.dataset_id,
             shape,
             dtype: config.dtype,
             pytorch: pytorch(config.dtype).to_owned(),
             stride: config.stride,
+            window: config.window,
+            tail: knows_documents.then_some(config.tail),
+            padding: (config.tail == Tail::Pad).then_some(Padding {
+                input: manifest.encoding.end_of_text,
+                target: IGNORED_TARGET,
+            }),
+            left_out: LeftOutRecord {
+                windows: windows.len() - shape[0],
+                documents,
+                tokens,
+            },
             drop_last: config.drop_last.then_some(config.batch_size),
-            shuffle: config.shuffle.map(|(seed, epoch)| Shuffle { seed, epoch }),
+            shuffle: config.shuffle.map(|(seed, epoch)| Shuffle {
+                order: config.shuffle_order,
+                seed,
+                epoch,
+            }),
             token_table: tables.token_info.clone(),
             position_table: tables.position_info.clone(),
             files: Vec::new(),
@@ -76,6 +125,14 @@ impl EmbedRecord {
     /// Element type of the embeddings.
     pub fn dtype(&self) -> Dtype {
         self.dtype
+    }
+
+    /// Documents and tokens that no window has, where windows know documents.
+    pub fn left_out(&self) -> Option<LeftOut> {
+        let LeftOutRecord {
+            documents, tokens, ..
+        } = self.left_out;
+        documents.map(|documents| LeftOut { documents, tokens })
     }
 
     /// Bytes of the three arrays.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, embed_with};
+use crate::embed::size::windows;
 use crate::embed::{EmbedConfig, EmbedTables};
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::EMBEDDINGS;
@@ -34,7 +35,9 @@ pub fn run(
     if let Some(tokens) = find_same(corpus, encoding, tokenize_config, out, stats)? {
         let store = TokenStore::open(out)?;
         let inside = out.join(EMBEDDINGS);
-        let embeddings = embed_with(&store, embed_config, &tables, &inside, run, stats)?;
+        let started = Instant::now();
+        let job = Job::new(windows(&store, embed_config)?, embed_config, &tables)?;
+        let embeddings = embed_with(&job, &inside, run, stats, started)?;
         return Ok((tokens, embeddings));
     }
 
@@ -49,7 +52,7 @@ pub fn run(
 
     let started = Instant::now();
     let store = TokenStore::open(staging.path())?;
-    let job = Job::new(&store, embed_config, &tables)?;
+    let job = Job::new(windows(&store, embed_config)?, embed_config, &tables)?;
     job.check_room(out)?;
     let inside = staging.path().join(EMBEDDINGS);
     fs::create_dir(&inside).map_err(Error::io(&inside, "cannot create"))?;

@@ -4,22 +4,26 @@ use std::path::Path;
 
 use crate::embed::EmbedConfig;
 use crate::sink::headers;
-use crate::{Dtype, Error, Result, TokenStore, Windows};
+use crate::window::{Batches, WindowSet};
+use crate::{Dtype, Error, Result, TokenStore};
 
-/// `[n, seq_len, dim]` of what `config` makes of `store`.
-pub(super) fn shape(store: &TokenStore, config: &EmbedConfig, dim: u64) -> Result<[u64; 3]> {
-    let windows = Windows::new(store.n_tokens(), config.seq_len, config.stride)?;
-    if windows.is_empty() {
-        return Err(Error::Input {
-            path: store.path().to_owned(),
-            what: format!(
-                "has {} tokens, no window of {} and its target; lower --seq-len",
-                store.n_tokens(),
-                config.seq_len
-            ),
-        });
-    }
-    let batches = windows.batches(config.batch_size, config.drop_last)?;
+/// The windows that `config` asks for.
+pub(super) fn windows<'a>(
+    store: &'a TokenStore,
+    config: &EmbedConfig,
+) -> Result<WindowSet<&'a TokenStore>> {
+    let sizes = (config.seq_len, config.stride);
+    WindowSet::new(store, sizes, config.window, config.tail)
+}
+
+/// `[n, seq_len, dim]` of what `config` makes of `windows`.
+pub(super) fn shape(
+    windows: &WindowSet<&TokenStore>,
+    config: &EmbedConfig,
+    dim: u64,
+) -> Result<[u64; 3]> {
+    windows.check_not_empty()?;
+    let batches = Batches::new(windows.len(), config.batch_size, config.drop_last)?;
     if batches.n_rows() == 0 {
         return Err(Error::Config {
             field: "--drop-last",

@@ -1,17 +1,35 @@
 //! Training windows: which ranges of a token stream are inputs and targets, and in which order.
 //!
-//! Pure arithmetic on counts; does not know where the tokens are nor what is done with them.
+//! Reads counts of tokens and document records; does not know what is done with the windows.
 //!
 //! A window starts at `0, stride, 2*stride, ...` while `start < n_tokens - seq_len`; its inputs
 //! are `start..start + seq_len`, its targets the same range one later.
+//!
+//! ```text
+//! mod        windows of a stream, and batches of windows: arithmetic on counts
+//! documents  windows within documents, over the mapped document records
+//! set        either kind, with their ids
+//! order      the order of the windows: as they come, PyTorch's, or keyed
+//! keyed      a permutation that takes no memory
+//! rank       which places each of several processes takes
+//! ```
 
+mod documents;
+mod keyed;
 mod order;
+mod rank;
+mod set;
 
 use std::ops::Range;
 
 use crate::{Error, Result};
 
-pub use order::Order;
+pub use documents::{DocumentWindow, DocumentWindows, LeftOut, Tail};
+pub use keyed::KeyedPermutation;
+pub use order::{Order, ShuffleOrder};
+pub use rank::Rank;
+pub(crate) use set::WindowSet;
+pub use set::{IGNORED_TARGET, WindowKind};
 
 /// The windows of a stream of `n_tokens`, each of `seq_len` tokens, `stride` tokens apart.
 ///
@@ -114,16 +132,7 @@ impl Windows {
     ///
     /// [`Error::Config`] where `batch_size` is 0.
     pub fn batches(&self, batch_size: u64, drop_last: bool) -> Result<Batches> {
-        at_least_1("--batch-size", batch_size)?;
-        let n_windows = self.len();
-        Ok(Batches {
-            n_rows: if drop_last {
-                n_windows - n_windows % batch_size
-            } else {
-                n_windows
-            },
-            batch_size,
-        })
+        Batches::new(self.len(), batch_size, drop_last)
     }
 }
 
@@ -136,6 +145,23 @@ pub struct Batches {
 }
 
 impl Batches {
+    /// `n_windows` windows in batches of `batch_size`, as [`Windows::batches`] has them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where `batch_size` is 0.
+    pub fn new(n_windows: u64, batch_size: u64, drop_last: bool) -> Result<Self> {
+        at_least_1("--batch-size", batch_size)?;
+        Ok(Self {
+            n_rows: if drop_last {
+                n_windows - n_windows % batch_size
+            } else {
+                n_windows
+            },
+            batch_size,
+        })
+    }
+
     /// Number of batches.
     pub fn len(&self) -> u64 {
         self.n_rows.div_ceil(self.batch_size)

@@ -1,6 +1,9 @@
 //! The order in which windows are visited.
 
+use serde::{Deserialize, Serialize};
+
 use crate::table::TorchGenerator;
+use crate::window::KeyedPermutation;
 use crate::{Error, Result};
 
 /// From this many numbers on, PyTorch permutes by another method.
@@ -9,7 +12,32 @@ const MAX_SHUFFLED: u64 = u32::MAX as u64 / 20;
 /// Draws of a 64-bit number.
 const DRAWS_PER_INT64: u64 = 2;
 
-/// An order of windows: as they come, or permuted. A permutation takes 4 bytes a window.
+/// How a seed becomes an order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShuffleOrder {
+    /// As PyTorch's `DataLoader(shuffle=True)`: 4 bytes a window, for less than 214,748,364.
+    #[default]
+    Torch,
+    /// [`KeyedPermutation`]: no memory, for up to 2^63 windows.
+    Keyed,
+}
+
+impl ShuffleOrder {
+    /// Both, in the order in which help lists them.
+    pub const ALL: [Self; 2] = [Self::Torch, Self::Keyed];
+
+    /// `torch` or `keyed`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Torch => "torch",
+            Self::Keyed => "keyed",
+        }
+    }
+}
+
+/// An order of windows: as they come, or permuted. PyTorch's permutations take 4 bytes a window,
+/// keyed ones nothing.
 ///
 /// # Examples
 ///
@@ -28,6 +56,8 @@ pub enum Order {
     Sequential,
     /// The window for each place.
     Shuffled(Vec<u32>),
+    /// The window for each place, computed when it is asked for.
+    Keyed(KeyedPermutation),
 }
 
 impl Order {
@@ -43,6 +73,20 @@ impl Order {
                 let window = usize::try_from(i).ok().and_then(|i| windows.get(i));
                 u64::from(*window.unwrap_or_else(|| panic!("place {i} of {}", windows.len())))
             }
+            Self::Keyed(windows) => windows.at(i),
+        }
+    }
+
+    /// The order of `n` windows in the pass number `epoch`, counted from 0, that `seed` stands for:
+    /// [`data_loader_epoch`](Self::data_loader_epoch) or [`KeyedPermutation::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where there are too many windows for `order`.
+    pub fn shuffled(n: u64, order: ShuffleOrder, seed: u64, epoch: u32) -> Result<Self> {
+        match order {
+            ShuffleOrder::Torch => Self::data_loader_epoch(n, seed, epoch),
+            ShuffleOrder::Keyed => KeyedPermutation::new(n, seed, epoch.into()).map(Self::Keyed),
         }
     }
 
@@ -140,8 +184,8 @@ fn check(n: u64) -> Result<u32> {
         _ => Err(Error::Config {
             field: "--shuffle",
             what: format!(
-                "{n} windows are too many, at most {} can be shuffled as PyTorch does; use a \
-                 larger --stride or leave out --shuffle",
+                "{n} windows are too many, at most {} can be shuffled as PyTorch does; use \
+                 --shuffle-order keyed",
                 MAX_SHUFFLED - 1
             ),
         }),
@@ -162,6 +206,7 @@ mod tests {
                 Order::data_loader(n, &mut generator),
                 Order::data_loader_with_generator(n, &mut generator, u32::MAX),
                 Order::data_loader_epoch(n, 0, 0),
+                Order::shuffled(n, ShuffleOrder::Torch, 0, 0),
             ];
             for error in errors {
                 let text = error.unwrap_err().to_string();
@@ -169,8 +214,12 @@ mod tests {
                     text.starts_with("--shuffle: ") && text.contains("214748363"),
                     "{text}"
                 );
+                assert!(text.contains("--shuffle-order keyed"), "{text}");
             }
         }
+        // What the message names is there.
+        let order = Order::shuffled(1 << 40, ShuffleOrder::Keyed, 123, 0).unwrap();
+        assert_eq!(order.window(0), 292_010_389_603);
         assert_eq!(check(214_748_363).unwrap(), 214_748_363);
     }
 

@@ -1,0 +1,426 @@
+//! Windows that never cross a document, found through the mapped document records.
+//!
+//! What is kept in memory is one number per 256 records: how many windows come before them. A
+//! window is found by two binary searches and a walk over at most 256 records, so that 10^8
+//! documents take 3 MB and a lookup some hundred nanoseconds. A document's windows count for the
+//! record with which it begins, wherever its other pieces lie: the windows are the same for every
+//! unit size.
+
+use std::ops::{Deref, Range};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::shard::{DocRecord, Shard};
+use crate::window::{Windows, at_least_1};
+use crate::{Error, Result, TokenStore};
+
+/// Records between two numbers of the index.
+const BLOCK_RECORDS: usize = 256;
+
+/// What becomes of the end of a document, where no whole window is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tail {
+    /// Left out, and counted: every window has `seq_len` inputs with their targets.
+    #[default]
+    Drop,
+    /// One more window where targets are left, filled up with the end-of-text id; what fills it has
+    /// [`IGNORED_TARGET`](crate::IGNORED_TARGET) for its targets.
+    Pad,
+}
+
+impl Tail {
+    /// Both, in the order in which help lists them.
+    pub const ALL: [Self; 2] = [Self::Drop, Self::Pad];
+
+    /// `drop` or `pad`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Pad => "pad",
+        }
+    }
+}
+
+/// What of a dataset is in no window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// Documents without a window.
+    pub documents: u64,
+    /// Tokens that are neither an input nor a target.
+    pub tokens: u64,
+}
+
+/// A window within a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentWindow {
+    /// Number of the document in the dataset.
+    pub document: u64,
+    /// Its tokens, by offset in the dataset: the inputs and the target of the last of them. There
+    /// are `seq_len + 1`; fewer where the rest is to be padded, at least 2.
+    pub tokens: Range<u64>,
+}
+
+/// How a document of some length is cut.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    seq_len: u64,
+    stride: u64,
+    tail: Tail,
+}
+
+impl Cut {
+    /// Windows of a document of `n_tokens`.
+    fn count(self, n_tokens: u64) -> u64 {
+        let whole = || n_tokens.saturating_sub(self.seq_len).div_ceil(self.stride);
+        match self.tail {
+            // Most documents of a corpus of short ones go this way, without a division.
+            Tail::Drop if n_tokens <= self.seq_len => 0,
+            Tail::Drop => whole(),
+            Tail::Pad if n_tokens < 2 => 0,
+            Tail::Pad => {
+                // Targets that the first window does not reach.
+                let later = (n_tokens - 1).saturating_sub(self.seq_len);
+                let starts = (n_tokens - 1).div_ceil(self.stride);
+                (1 + later.div_ceil(self.stride)).min(starts)
+            }
+        }
+    }
+
+    /// Tokens of a document that are in one of its `count` windows.
+    fn covered(self, count: u64, n_tokens: u64) -> u64 {
+        covered(count, n_tokens, self.seq_len, self.stride)
+    }
+}
+
+/// How many of `n_tokens` are in one of `count` windows of `seq_len` and a target.
+pub(super) fn covered(count: u64, n_tokens: u64, seq_len: u64, stride: u64) -> u64 {
+    let Some(earlier) = count.checked_sub(1) else {
+        return 0;
+    };
+    let size = seq_len.saturating_add(1);
+    let last = size.min(n_tokens - earlier * stride);
+    earlier * stride.min(size) + last
+}
+
+/// The index of one shard.
+#[derive(Debug)]
+struct ShardIndex {
+    /// Windows, and documents, that begin in earlier shards.
+    windows_before: u64,
+    documents_before: u64,
+    /// Tokens of the shard's last document that lie in later shards.
+    later_tokens: u64,
+    /// Windows of the shard's records before each block.
+    blocks: Vec<u64>,
+}
+
+/// What one pass over the records of a shard finds.
+#[derive(Debug)]
+struct Scan {
+    /// Windows before each block, and those of all records.
+    blocks: Vec<u64>,
+    windows: u64,
+    left_out: LeftOut,
+    documents: u64,
+}
+
+/// The windows of the documents of a dataset: in a document of `n` tokens they start at `0, stride,
+/// 2*stride, ...` while `start < n - seq_len`, counted from its first token, and document follows
+/// document. Its end-of-text token counts.
+///
+/// `S` is a reference or an [`Arc`](std::sync::Arc) to the dataset.
+///
+/// ```no_run
+/// use shardmill::{DocumentWindows, Tail, TokenStore};
+///
+/// let store = TokenStore::open("out".as_ref())?;
+/// let windows = DocumentWindows::new(&store, 256, 128, Tail::Drop)?;
+/// let last = windows.window(windows.len() - 1)?;
+/// let left_out = windows.left_out();
+/// println!("{} tokens, none of {} documents", last.tokens.end - last.tokens.start, left_out.documents);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct DocumentWindows<S> {
+    store: S,
+    cut: Cut,
+    shards: Vec<ShardIndex>,
+    len: u64,
+    left_out: LeftOut,
+}
+
+impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
+    /// Reads all document records of `store` once, shards in parallel.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where `seq_len` or `stride` is 0; [`Error::Shard`] names a record that
+    /// does not fit the ones around it.
+    pub fn new(store: S, seq_len: u64, stride: u64, tail: Tail) -> Result<Self> {
+        at_least_1("--seq-len", seq_len)?;
+        at_least_1("--stride", stride)?;
+        let cut = Cut {
+            seq_len,
+            stride,
+            tail,
+        };
+        let later = later_tokens(store.shards())?;
+        let shards = store.shards().par_iter().zip(&later);
+        let scans: Vec<_> = shards
+            .map(|(shard, &later)| scan(shard, later, cut))
+            .collect();
+        let mut windows = Self {
+            shards: Vec::with_capacity(scans.len()),
+            store,
+            cut,
+            len: 0,
+            left_out: LeftOut::default(),
+        };
+        let mut documents = 0;
+        for (scan, later_tokens) in scans.into_iter().zip(later) {
+            // The first damage in the order of the shards is the one that is named.
+            let scan = scan?;
+            windows.shards.push(ShardIndex {
+                windows_before: windows.len,
+                documents_before: documents,
+                later_tokens,
+                blocks: scan.blocks,
+            });
+            windows.len += scan.windows;
+            windows.left_out.documents += scan.left_out.documents;
+            windows.left_out.tokens += scan.left_out.tokens;
+            documents += scan.documents;
+        }
+        Ok(windows)
+    }
+
+    /// Number of windows.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is no window.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What is in none of the windows.
+    pub fn left_out(&self) -> LeftOut {
+        self.left_out
+    }
+
+    /// What becomes of the ends of documents.
+    pub fn tail(&self) -> Tail {
+        self.cut.tail
+    }
+
+    /// Window `i`.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where the records are no longer those that were counted.
+    ///
+    /// # Panics
+    /// Where `i` is not less than [`len`](Self::len).
+    pub fn window(&self, i: u64) -> Result<DocumentWindow> {
+        assert!(i < self.len, "window {i} of {}", self.len);
+        let number = self
+            .shards
+            .partition_point(|shard| shard.windows_before <= i)
+            - 1;
+        let index = &self.shards[number];
+        let shard = &self.store.shards()[number];
+        let rest = i - index.windows_before;
+        let block = index.blocks.partition_point(|&before| before <= rest) - 1;
+        let mut rest = rest - index.blocks[block];
+        for (record, within) in ranges(shard, block * BLOCK_RECORDS).take(BLOCK_RECORDS) {
+            let n_tokens = document_tokens(shard.documents(), record, &within, index.later_tokens);
+            let count = self.cut.count(n_tokens);
+            if rest < count {
+                let first = shard.documents().first();
+                let starts_inside = u64::from(first.is_some_and(DocRecord::began_earlier));
+                let start = rest * self.cut.stride;
+                let size = self.cut.seq_len.saturating_add(1).min(n_tokens - start);
+                let start = self.store.shard_start(number) + within.start + start;
+                return Ok(DocumentWindow {
+                    document: (index.documents_before + record as u64)
+                        .saturating_sub(starts_inside),
+                    tokens: start..start + size,
+                });
+            }
+            rest -= count;
+        }
+        Err(damaged(shard, "changed while it was read".to_owned()))
+    }
+}
+
+impl Windows {
+    /// Tokens of the stream that are neither an input nor a target.
+    pub fn n_left_out(&self) -> u64 {
+        self.n_tokens() - covered(self.len(), self.n_tokens(), self.seq_len(), self.stride())
+    }
+}
+
+fn damaged(shard: &Shard, what: String) -> Error {
+    Error::Shard {
+        path: shard.files()[1].path().to_owned(),
+        what,
+    }
+}
+
+/// For each shard, the tokens of its last document that lie in later shards.
+fn later_tokens(shards: &[Shard]) -> Result<Vec<u64>> {
+    let mut later = vec![0; shards.len()];
+    // Tokens from the start of the next shard that go on with a document, if one is to go on.
+    let mut going_on: Option<u64> = None;
+    for (later, shard) in later.iter_mut().zip(shards).rev() {
+        let records = shard.documents();
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            continue;
+        };
+        if last.goes_on() != going_on.is_some() {
+            let what = "is the piece of a document whose other pieces are not there";
+            return Err(damaged(
+                shard,
+                format!("record {}: {what}", records.len() - 1),
+            ));
+        }
+        *later = going_on.unwrap_or(0);
+        let rest = if records.len() == 1 { *later } else { 0 };
+        going_on = first
+            .began_earlier()
+            .then(|| first.end_tokens.saturating_add(rest));
+    }
+    match (going_on, shards.first()) {
+        (Some(_), Some(shard)) => Err(damaged(
+            shard,
+            "record 0: goes on with a document that did not begin".to_owned(),
+        )),
+        _ => Ok(later),
+    }
+}
+
+/// The records from `first` on with their tokens in the shard, which never overlap nor reach
+/// beyond it, whatever the file says by now.
+fn ranges(shard: &Shard, first: usize) -> impl Iterator<Item = (usize, Range<u64>)> {
+    let records = shard.documents();
+    let n_tokens = shard.tokens().len() as u64;
+    let mut start = match first.checked_sub(1) {
+        Some(before) => records[before].end_tokens.min(n_tokens),
+        None => 0,
+    };
+    (first..)
+        .zip(&records[first..])
+        .map(move |(record, found)| {
+            let range = start..found.end_tokens.clamp(start, n_tokens);
+            start = range.end;
+            (record, range)
+        })
+}
+
+/// Tokens of the document that begins with `record`; 0 where none begins.
+fn document_tokens(records: &[DocRecord], record: usize, within: &Range<u64>, later: u64) -> u64 {
+    let is_last = record + 1 == records.len();
+    if records[record].began_earlier() {
+        0
+    } else {
+        within.end - within.start + if is_last { later } else { 0 }
+    }
+}
+
+/// Checks and counts the records of a shard.
+fn scan(shard: &Shard, later_tokens: u64, cut: Cut) -> Result<Scan> {
+    let records = shard.documents();
+    let mut found = Scan {
+        blocks: Vec::with_capacity(records.len().div_ceil(BLOCK_RECORDS)),
+        windows: 0,
+        left_out: LeftOut::default(),
+        documents: 0,
+    };
+    let mut end = 0;
+    for (record, within) in ranges(shard, 0) {
+        let DocRecord { end_tokens, .. } = records[record];
+        let is_last = record + 1 == records.len();
+        let is_piece =
+            records[record].began_earlier() && record > 0 || records[record].goes_on() && !is_last;
+        if within.end != end_tokens || is_piece {
+            let what = if is_piece {
+                "is a piece of a document in the middle of the shard"
+            } else {
+                "ends before the one before it or after the shard"
+            };
+            return Err(damaged(shard, format!("record {record}: {what}")));
+        }
+        end = end_tokens;
+        if record.is_multiple_of(BLOCK_RECORDS) {
+            found.blocks.push(found.windows);
+        }
+        if records[record].began_earlier() {
+            continue;
+        }
+        let n_tokens = document_tokens(records, record, &within, later_tokens);
+        let count = cut.count(n_tokens);
+        found.windows += count;
+        found.documents += 1;
+        found.left_out.documents += u64::from(count == 0);
+        found.left_out.tokens += n_tokens - cut.covered(count, n_tokens);
+    }
+    if end != shard.tokens().len() as u64 {
+        let what = format!(
+            "ends at token {end}, the shard has {}",
+            shard.tokens().len()
+        );
+        return Err(damaged(shard, what));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The windows of a document as ranges of its tokens, by the words of the documentation.
+    fn model(n_tokens: u64, cut: Cut) -> Vec<Range<u64>> {
+        let size = cut.seq_len + 1;
+        let mut found: Vec<Range<u64>> = Vec::new();
+        let mut start = 0;
+        while start + size <= n_tokens {
+            found.push(start..start + size);
+            start += cut.stride;
+        }
+        let last_target = found.last().map_or(0, |range| range.end - 1);
+        if cut.tail == Tail::Pad && last_target + 1 < n_tokens && start + 2 <= n_tokens {
+            found.push(start..n_tokens);
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn counts_equal_the_loop(n_tokens in 0_u64..200, seq_len in 1_u64..40, stride in 1_u64..60) {
+            for tail in Tail::ALL {
+                let cut = Cut { seq_len, stride, tail };
+                let windows = model(n_tokens, cut);
+                let count = windows.len() as u64;
+                prop_assert_eq!(cut.count(n_tokens), count);
+                let tokens: std::collections::BTreeSet<_> = windows.into_iter().flatten().collect();
+                prop_assert_eq!(cut.covered(count, n_tokens), tokens.len() as u64);
+            }
+            let windows = Windows::new(n_tokens, seq_len, stride).unwrap();
+            let cut = Cut { seq_len, stride, tail: Tail::Drop };
+            prop_assert_eq!(windows.len(), cut.count(n_tokens));
+            prop_assert_eq!(n_tokens - windows.n_left_out(), cut.covered(windows.len(), n_tokens));
+        }
+
+        #[test]
+        fn nothing_overflows(n_tokens in 0_u64..1 << 62, seq_len in 1_u64.., stride in 1_u64..) {
+            for tail in Tail::ALL {
+                let cut = Cut { seq_len, stride, tail };
+                prop_assert!(cut.covered(cut.count(n_tokens), n_tokens) <= n_tokens);
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The windows of a dataset, of either kind, with their ids.
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use crate::window::{DocumentWindows, LeftOut, Tail, Windows};
+use crate::{Error, Result, TokenId, TokenStore};
+
+/// The target of what fills up a padded window: -100 as an `i32`, which PyTorch's `cross_entropy`
+/// leaves out by default.
+pub const IGNORED_TARGET: TokenId = (-100_i32).cast_unsigned();
+
+/// Whether windows know documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowKind {
+    /// All documents are one stream, and windows run over their ends.
+    #[default]
+    Stream,
+    /// A window lies within one document.
+    Documents,
+}
+
+impl WindowKind {
+    /// Both, in the order in which help lists them.
+    pub const ALL: [Self; 2] = [Self::Stream, Self::Documents];
+
+    /// `stream` or `documents`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Documents => "documents",
+        }
+    }
+
+    /// Checks that windows of this kind can have `tail`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for padding without documents.
+    pub fn check_tail(self, tail: Tail) -> Result<()> {
+        match (self, tail) {
+            (Self::Stream, Tail::Pad) => Err(Error::Config {
+                field: "--tail",
+                what: "pad needs --window documents; a stream has one tail, which is left out"
+                    .to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The windows of a dataset.
+#[derive(Debug)]
+pub(crate) struct WindowSet<S> {
+    store: S,
+    kind: Kind<S>,
+    seq_len: u64,
+}
+
+#[derive(Debug)]
+enum Kind<S> {
+    Stream(Windows),
+    Documents(DocumentWindows<S>),
+}
+
+impl<S: Deref<Target = TokenStore> + Clone> WindowSet<S> {
+    /// The windows of `store`.
+    ///
+    /// # Errors
+    /// Those of [`Windows::new`], [`DocumentWindows::new`] and
+    /// [`WindowKind::check_tail`].
+    pub(crate) fn new(
+        store: S,
+        (seq_len, stride): (u64, u64),
+        kind: WindowKind,
+        tail: Tail,
+    ) -> Result<Self> {
+        kind.check_tail(tail)?;
+        let kind = match kind {
+            WindowKind::Stream => Kind::Stream(Windows::new(store.n_tokens(), seq_len, stride)?),
+            WindowKind::Documents => {
+                let windows = DocumentWindows::new(store.clone(), seq_len, stride, tail)?;
+                Kind::Documents(windows)
+            }
+        };
+        Ok(Self {
+            store,
+            kind,
+            seq_len,
+        })
+    }
+
+    /// The dataset.
+    pub(crate) fn store(&self) -> &TokenStore {
+        &self.store
+    }
+
+    /// Refuses a dataset without a window.
+    ///
+    /// # Errors
+    /// [`Error::Input`] says what it has instead.
+    pub(crate) fn check_not_empty(&self) -> Result<()> {
+        if self.len() > 0 {
+            return Ok(());
+        }
+        let n_tokens = self.store.n_tokens();
+        let seq_len = self.seq_len;
+        let what = match &self.kind {
+            Kind::Stream(_) => format!(
+                "has {n_tokens} tokens, no window of {seq_len} and its target; lower --seq-len"
+            ),
+            Kind::Documents(windows) => format!(
+                "has {n_tokens} tokens in {} documents, none of them with a window of {seq_len} \
+                 and its target; lower --seq-len{}",
+                windows.left_out().documents,
+                match windows.tail() {
+                    Tail::Drop => " or use --tail pad",
+                    Tail::Pad => "",
+                }
+            ),
+        };
+        Err(Error::Input {
+            path: self.store.path().to_owned(),
+            what,
+        })
+    }
+
+    /// Number of windows.
+    pub(crate) fn len(&self) -> u64 {
+        match &self.kind {
+            Kind::Stream(windows) => windows.len(),
+            Kind::Documents(windows) => windows.len(),
+        }
+    }
+
+    /// What is in no window; no number of documents where windows do not know them.
+    pub(crate) fn left_out(&self) -> (Option<u64>, u64) {
+        match &self.kind {
+            Kind::Stream(windows) => (None, windows.n_left_out()),
+            Kind::Documents(windows) => {
+                let LeftOut { documents, tokens } = windows.left_out();
+                (Some(documents), tokens)
+            }
+        }
+    }
+
+    /// Fills `inputs` and `targets`, of `seq_len` ids each, with those of window `i`.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where an id is beyond the vocabulary or the document records changed.
+    ///
+    /// # Panics
+    /// Where there is no window `i`.
+    pub(crate) fn read(
+        &self,
+        i: u64,
+        inputs: &mut [TokenId],
+        targets: &mut [TokenId],
+    ) -> Result<()> {
+        let tokens = match &self.kind {
+            Kind::Stream(windows) => windows.start(i)..windows.targets(i).end,
+            Kind::Documents(windows) => windows.window(i)?.tokens,
+        };
+        let start = tokens.start;
+        let n_tokens = tokens.end - start;
+        // Both are at most `seq_len`, the length of the slices.
+        let n_targets = usize::try_from(n_tokens - 1).unwrap_or(targets.len());
+        let n_inputs = usize::try_from(n_tokens.min(self.seq_len)).unwrap_or(inputs.len());
+        self.store.read(start, &mut inputs[..n_inputs])?;
+        self.store.read(start + 1, &mut targets[..n_targets])?;
+        self.check(&inputs[..1])?;
+        self.check(&targets[..n_targets])?;
+        inputs[n_inputs..].fill(self.store.manifest().encoding.end_of_text);
+        targets[n_targets..].fill(IGNORED_TARGET);
+        Ok(())
+    }
+
+    /// Every id has a row in the tables that were opened for the vocabulary.
+    fn check(&self, ids: &[TokenId]) -> Result<()> {
+        let n_vocab = self.store.manifest().encoding.n_vocab;
+        // The maximum is found with vectors.
+        match ids.iter().copied().max() {
+            Some(id) if id >= n_vocab => Err(Error::Shard {
+                path: self.store.path().to_owned(),
+                what: format!(
+                    "id {id} is beyond the vocabulary of {n_vocab}; shardmill verify says what is \
+                     damaged"
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
