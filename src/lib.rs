@@ -12,14 +12,15 @@
 //!  stdin                                                          │
 //!                                                              Windows, Order
 //!                                                                 │ ids
-//!            Sink ── Batch [rows, seq_len, dim] ── Gatherer ──────┘
-//!            .npy,                                    │
+//!            Sink ── Batch [rows, seq_len, dim] ── Gatherer ──────┤
+//!            .npy,                                    │           Loader ── LoadedBatch
 //!            stdout                       Table (token) + Table (position)
 //! ```
 //!
 //! The short way is [`run`]: a corpus to a dataset with its embeddings. Its two halves are
-//! [`tokenize`] and [`embed()`]. A trainer that embeds on its own reads a dataset through
-//! [`TokenStore`] and [`Windows`]; one that has ids of its own uses [`Gatherer`] alone:
+//! [`tokenize`] and [`embed()`]. A trainer takes batches from a [`Loader`], which prepares them
+//! ahead and goes on from a saved state; the parts below it are [`TokenStore`], [`Windows`] and
+//! [`Order`]. One that has ids of its own uses [`Gatherer`] alone:
 //!
 //! ```
 //! use shardmill::{Encoding, Gatherer, InitialTables, Windows};
@@ -58,6 +59,7 @@ mod encoding;
 mod error;
 mod gather;
 mod hash;
+mod loader;
 mod map;
 mod pipeline;
 mod pretoken;
@@ -78,6 +80,7 @@ pub use encoding::{BUILTIN_NAMES, Encoding, Special, TokenId};
 pub use error::{Error, Result};
 pub use gather::{Gatherer, Stores};
 pub use hash::Hash128;
+pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
 pub use pipeline::{Outcome, Stats, TokenizeConfig, tokenize};
 pub use shard::{
     DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot, FORMAT_VERSION, Manifest,

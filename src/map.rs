@@ -95,18 +95,23 @@ pub(crate) struct Table<T> {
 impl<T: bytemuck::Zeroable + Copy> Table<T> {
     /// `len` items, all zero.
     pub(crate) fn zeroed(len: usize) -> Self {
-        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
         let layout = std::alloc::Layout::array::<T>(len).expect("a table fits the address space");
-        let map = memmap2::MmapMut::map_anon(layout.size().max(1));
-        let map = map.unwrap_or_else(|_| std::alloc::handle_alloc_error(layout));
+        Self::try_zeroed(len).unwrap_or_else(|| std::alloc::handle_alloc_error(layout))
+    }
+
+    /// `len` items, all zero; `None` where there is no memory for them.
+    pub(crate) fn try_zeroed(len: usize) -> Option<Self> {
+        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
+        let layout = std::alloc::Layout::array::<T>(len).ok()?;
+        let map = memmap2::MmapMut::map_anon(layout.size().max(1)).ok()?;
         // Without huge pages the table is slower, nothing else.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
-        Self {
+        Some(Self {
             len,
             map,
             items: PhantomData,
-        }
+        })
     }
 }
 
@@ -143,6 +148,13 @@ mod tests {
             }
             let put = table.iter().filter(|item| **item == [1, 2, 3]).count();
             assert_eq!(put, usize::from(!table.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_table_that_no_memory_holds_is_none() {
+        for len in [1 << 60, usize::MAX] {
+            assert!(Table::<u32>::try_zeroed(len).is_none());
         }
     }
 }

@@ -189,7 +189,7 @@ impl Batches {
     }
 }
 
-fn at_least_1(field: &'static str, value: u64) -> Result<()> {
+pub(crate) fn at_least_1(field: &'static str, value: u64) -> Result<()> {
     if value == 0 {
         return Err(Error::Config {
             field,

@@ -64,6 +64,17 @@ enum Kind<S> {
     Documents(DocumentWindows<S>),
 }
 
+/// Where the ids of a window come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The document, where windows know theirs.
+    pub(crate) document: Option<u64>,
+    /// Offset in the dataset of the first input.
+    pub(crate) start: u64,
+    /// How many inputs are of the dataset; padding follows.
+    pub(crate) inputs: usize,
+}
+
 impl<S: Deref<Target = TokenStore> + Clone> WindowSet<S> {
     /// The windows of `store`.
     ///
@@ -157,10 +168,16 @@ impl<S: Deref<Target = TokenStore> + Clone> WindowSet<S> {
         i: u64,
         inputs: &mut [TokenId],
         targets: &mut [TokenId],
-    ) -> Result<()> {
-        let tokens = match &self.kind {
-            Kind::Stream(windows) => windows.start(i)..windows.targets(i).end,
-            Kind::Documents(windows) => windows.window(i)?.tokens,
+    ) -> Result<Origin> {
+        let (document, tokens) = match &self.kind {
+            Kind::Stream(windows) => {
+                let inputs = windows.inputs(i);
+                (None, inputs.start..inputs.end + 1)
+            }
+            Kind::Documents(windows) => {
+                let window = windows.window(i)?;
+                (Some(window.document), window.tokens)
+            }
         };
         let start = tokens.start;
         let n_tokens = tokens.end - start;
@@ -173,7 +190,11 @@ impl<S: Deref<Target = TokenStore> + Clone> WindowSet<S> {
         self.check(&targets[..n_targets])?;
         inputs[n_inputs..].fill(self.store.manifest().encoding.end_of_text);
         targets[n_targets..].fill(IGNORED_TARGET);
-        Ok(())
+        Ok(Origin {
+            document,
+            start,
+            inputs: n_inputs,
+        })
     }
 
     /// Every id has a row in the tables that were opened for the vocabulary.

@@ -1,0 +1,164 @@
+//! A batch, in buffers that go back to the loader.
+
+use half::{bf16, f16};
+
+use crate::loader::LoaderState;
+use crate::loader::ring::Lent;
+use crate::map::Table;
+use crate::{Dtype, Elements, Error, Result, TokenId};
+
+/// The document of what fills up a padded window.
+pub const NO_DOCUMENT: u64 = u64::MAX;
+
+/// The shape that buffers are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) rows: usize,
+    pub(super) seq_len: usize,
+    /// Columns and type of the embeddings, if there are any.
+    pub(super) embeddings: Option<(usize, Dtype)>,
+}
+
+/// The arrays of a batch, with room for all its rows.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    /// Rows in use, and tokens in each.
+    pub(super) rows: usize,
+    pub(super) seq_len: usize,
+    pub(super) inputs: Table<TokenId>,
+    pub(super) targets: Table<TokenId>,
+    pub(super) positions: Table<u32>,
+    pub(super) documents: Table<u64>,
+    pub(super) windows: Table<u64>,
+    pub(super) cu_seqlens: Vec<i32>,
+    /// Bytes of the embeddings; none where there are no tables.
+    pub(super) embeddings: Table<u8>,
+    embedding: Option<(usize, Dtype)>,
+}
+
+impl Buffers {
+    /// Buffers for `shape`; pages that are never filled take no memory.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where there is no memory for them.
+    pub(super) fn new(shape: Shape) -> Result<Self> {
+        Self::try_new(shape).ok_or_else(|| Error::Config {
+            field: "--batch-size",
+            what: format!(
+                "{} windows of {} are more than memory holds; lower it",
+                shape.rows, shape.seq_len
+            ),
+        })
+    }
+
+    fn try_new(shape: Shape) -> Option<Self> {
+        let ids = shape.rows.checked_mul(shape.seq_len)?;
+        let embeddings_bytes = match shape.embeddings {
+            None => 0,
+            Some((dim, dtype)) => ids.checked_mul(dim)?.checked_mul(dtype.size_bytes())?,
+        };
+        Some(Self {
+            rows: 0,
+            seq_len: shape.seq_len,
+            inputs: Table::try_zeroed(ids)?,
+            targets: Table::try_zeroed(ids)?,
+            positions: Table::try_zeroed(ids)?,
+            documents: Table::try_zeroed(ids)?,
+            windows: Table::try_zeroed(shape.rows)?,
+            cu_seqlens: Vec::new(),
+            embeddings: Table::try_zeroed(embeddings_bytes)?,
+            embedding: shape.embeddings,
+        })
+    }
+}
+
+/// A batch of a [`Loader`](crate::Loader). Its buffers go back to the loader when it is dropped.
+#[derive(Debug)]
+pub struct LoadedBatch {
+    buffers: Lent<Buffers>,
+    state_after: LoaderState,
+}
+
+impl LoadedBatch {
+    pub(super) fn new(buffers: Lent<Buffers>, state_after: LoaderState) -> Self {
+        Self {
+            buffers,
+            state_after,
+        }
+    }
+
+    /// Windows in the batch.
+    pub fn rows(&self) -> usize {
+        self.buffers.rows
+    }
+
+    /// Tokens in a window.
+    pub fn seq_len(&self) -> usize {
+        self.buffers.seq_len
+    }
+
+    /// Tokens in the batch.
+    fn ids(&self) -> usize {
+        self.rows() * self.seq_len()
+    }
+
+    /// Ids of the windows, `[rows, seq_len]` row-major.
+    pub fn inputs(&self) -> &[TokenId] {
+        &self.buffers.inputs[..self.ids()]
+    }
+
+    /// The ids one later, `[rows, seq_len]` row-major; [`IGNORED_TARGET`](crate::IGNORED_TARGET)
+    /// where a padded window has none.
+    pub fn targets(&self) -> &[TokenId] {
+        &self.buffers.targets[..self.ids()]
+    }
+
+    /// The row of the position table that each input takes, `[rows, seq_len]` row-major: its place
+    /// in the window, or with [`restart_positions`](crate::LoaderConfig::restart_positions) in the
+    /// part of its document that is in the window.
+    pub fn positions(&self) -> &[u32] {
+        &self.buffers.positions[..self.ids()]
+    }
+
+    /// The document of each input, counted over the dataset, `[rows, seq_len]` row-major;
+    /// [`NO_DOCUMENT`] for what fills up a padded window.
+    pub fn documents(&self) -> &[u64] {
+        &self.buffers.documents[..self.ids()]
+    }
+
+    /// Where the documents of the batch begin, in its `rows * seq_len` inputs as one sequence:
+    /// from 0 up to `rows * seq_len`, with a cut at every row and between documents in a row, and
+    /// before what fills up a padded window. This is what the `varlen` functions of
+    /// flash-attention call `cu_seqlens`.
+    pub fn cu_seqlens(&self) -> &[i32] {
+        &self.buffers.cu_seqlens
+    }
+
+    /// The longest part between two of [`cu_seqlens`](Self::cu_seqlens).
+    pub fn max_seqlen(&self) -> i32 {
+        let parts = self.cu_seqlens().windows(2).map(|ends| ends[1] - ends[0]);
+        parts.max().unwrap_or(0)
+    }
+
+    /// The number of each row's window, before any shuffle.
+    pub fn windows(&self) -> &[u64] {
+        &self.buffers.windows[..self.rows()]
+    }
+
+    /// The embeddings of the inputs, `[rows, seq_len, dim]` row-major, where there are tables.
+    pub fn embeddings(&self) -> Option<Elements<'_>> {
+        let (dim, dtype) = self.buffers.embedding?;
+        let bytes = &self.buffers.embeddings[..self.ids() * dim * dtype.size_bytes()];
+        // The buffer begins on a page, and was made for whole elements.
+        Some(match dtype {
+            Dtype::F16 => Elements::F16(bytemuck::cast_slice::<u8, f16>(bytes)),
+            Dtype::BF16 => Elements::BF16(bytemuck::cast_slice::<u8, bf16>(bytes)),
+            Dtype::F32 => Elements::F32(bytemuck::cast_slice::<u8, f32>(bytes)),
+        })
+    }
+
+    /// The state from which a loader goes on after this batch.
+    pub fn state_after(&self) -> &LoaderState {
+        &self.state_after
+    }
+}

@@ -1,0 +1,120 @@
+//! How a loader goes through a dataset.
+
+use crate::window::at_least_1;
+use crate::{Dtype, Error, Order, Rank, Result, ShuffleOrder, Tail, WindowKind};
+
+/// More threads, or batches made ahead, than make sense are a slip of the hand.
+const MAX_DEPTH: usize = 1024;
+
+/// How a [`Loader`](crate::Loader) goes through a dataset.
+///
+/// ```
+/// let mut config = shardmill::LoaderConfig::default();
+/// config.seq_len = 1024;
+/// config.stride = 1024;
+/// config.batch_size = 8;
+/// config.shuffle = Some(123);
+/// config.shuffle_order = shardmill::ShuffleOrder::Keyed;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoaderConfig {
+    /// Tokens in a window.
+    pub seq_len: u64,
+    /// Tokens from the start of a window to that of the next.
+    pub stride: u64,
+    /// Whether windows keep to documents.
+    pub window: WindowKind,
+    /// What becomes of the ends of documents, where windows keep to them.
+    pub tail: Tail,
+    /// Windows in a batch of each process.
+    pub batch_size: u64,
+    /// Whether the windows at the end that do not give every process a full batch are left out.
+    /// Else the last batch may have fewer rows, and some processes one row or one batch fewer than
+    /// others.
+    pub drop_last: bool,
+    /// The seed of an order other than that of the dataset.
+    pub shuffle: Option<u64>,
+    /// How the seed and the epoch become an order.
+    pub shuffle_order: ShuffleOrder,
+    /// The pass over the dataset, counted from 0; a pass that is resumed has its own.
+    pub epoch: u32,
+    /// This process, counted from 0.
+    pub rank: u32,
+    /// How many processes share the dataset.
+    pub world_size: u32,
+    /// Whether positions begin at 0 with each document, or run over the window as in
+    /// [`embed`](crate::embed()). Windows within documents have one document each, so both are the
+    /// same there but for padding.
+    pub restart_positions: bool,
+    /// Element type of the embeddings.
+    pub dtype: Dtype,
+    /// Threads that prepare batches, each on one core; the batches do not depend on them.
+    pub threads: usize,
+    /// Batches made ahead of the one in use; no more than this many threads are of use.
+    pub depth: usize,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self {
+            seq_len: 256,
+            stride: 256,
+            window: WindowKind::default(),
+            tail: Tail::default(),
+            batch_size: 4,
+            drop_last: false,
+            shuffle: None,
+            shuffle_order: ShuffleOrder::default(),
+            epoch: 0,
+            rank: 0,
+            world_size: 1,
+            restart_positions: false,
+            dtype: Dtype::F32,
+            threads: 1,
+            depth: 2,
+        }
+    }
+}
+
+impl LoaderConfig {
+    /// The order of `n` windows in the pass `epoch`.
+    pub(super) fn order(&self, n: u64, epoch: u32) -> Result<Order> {
+        match self.shuffle {
+            None => Ok(Order::Sequential),
+            Some(seed) => Order::shuffled(n, self.shuffle_order, seed, epoch),
+        }
+    }
+
+    /// Checks that the settings are in range and do not contradict each other.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the setting.
+    pub fn validate(&self) -> Result<()> {
+        at_least_1("--seq-len", self.seq_len)?;
+        at_least_1("--stride", self.stride)?;
+        at_least_1("--batch-size", self.batch_size)?;
+        self.window.check_tail(self.tail)?;
+        Rank::new(self.rank, self.world_size)?;
+        for (field, value) in [("threads", self.threads), ("depth", self.depth)] {
+            if !(1..=MAX_DEPTH).contains(&value) {
+                return Err(Error::Config {
+                    field,
+                    what: format!("must be from 1 to {MAX_DEPTH}"),
+                });
+            }
+        }
+        // cu_seqlens counts the tokens of a batch in i32.
+        let tokens = self.batch_size.checked_mul(self.seq_len);
+        if tokens.is_none_or(|tokens| tokens > i32::MAX.cast_unsigned().into()) {
+            return Err(Error::Config {
+                field: "--batch-size",
+                what: format!(
+                    "{} windows of {} are more than 2147483647 tokens",
+                    self.batch_size, self.seq_len
+                ),
+            });
+        }
+        Ok(())
+    }
+}

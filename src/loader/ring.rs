@@ -1,0 +1,421 @@
+//! Results made ahead by threads, in order, in buffers that are used again.
+//!
+//! ```text
+//!            free ──── worker takes (number, buffer), fills it ────► done
+//!              ▲                                                       │
+//!              └────────── dropped ◄──── Lent to the consumer ◄────────┘ in order of the numbers
+//! ```
+//!
+//! A worker takes the next number together with a buffer, so the number that the consumer waits
+//! for always has one, and no more is made ahead than there are buffers.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::Result;
+
+/// Prepares `fill(0)`, `fill(1)`, ... ahead of whoever asks for them.
+#[derive(Debug)]
+pub(super) struct Ring<B: Send + 'static> {
+    shared: Arc<Shared<B>>,
+    workers: Vec<JoinHandle<()>>,
+    next: u64,
+    end: u64,
+}
+
+/// A buffer in the hands of the consumer; it goes back when dropped.
+#[derive(Debug)]
+pub(super) struct Lent<B: Send + 'static> {
+    /// `None` only while it is dropped.
+    buffer: Option<B>,
+    shared: Arc<Shared<B>>,
+}
+
+#[derive(Debug)]
+struct Shared<B> {
+    state: Mutex<State<B>>,
+    /// A buffer came back, or the end came nearer.
+    work: Condvar,
+    /// A number is done.
+    ready: Condvar,
+}
+
+#[derive(Debug)]
+struct State<B> {
+    /// The next number that a worker takes.
+    next: u64,
+    end: u64,
+    free: Vec<B>,
+    done: BTreeMap<u64, Outcome<B>>,
+    /// Buffers that there are, that there should be, and that the consumer has.
+    total: usize,
+    wanted: usize,
+    lent: usize,
+}
+
+/// What became of a number.
+type Outcome<B> = thread::Result<Result<B>>;
+
+impl<B> Shared<B> {
+    fn lock(&self) -> MutexGuard<'_, State<B>> {
+        // Nothing panics while it holds the lock, and if it did, the state would be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, fill: &(impl Fn(u64, &mut B) -> Result<()> + ?Sized)) {
+        while let Some((number, mut buffer)) = self.take() {
+            let filled = catch_unwind(AssertUnwindSafe(|| fill(number, &mut buffer)));
+            let outcome = filled.map(|result| result.map(|()| buffer));
+            let mut state = self.lock();
+            if !matches!(outcome, Ok(Ok(_))) {
+                // Nobody will ask for what comes after.
+                state.end = state.end.min(number + 1);
+            }
+            state.done.insert(number, outcome);
+            drop(state);
+            self.ready.notify_one();
+        }
+        // Others may wait for buffers that nobody needs any more.
+        self.work.notify_all();
+    }
+
+    /// The next number with a buffer for it, as soon as there is one.
+    fn take(&self) -> Option<(u64, B)> {
+        let mut state = self.lock();
+        loop {
+            if state.next >= state.end {
+                return None;
+            }
+            if let Some(buffer) = state.free.pop() {
+                state.next += 1;
+                return Some((state.next - 1, buffer));
+            }
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<B: Send + 'static> Ring<B> {
+    /// Prepares the numbers below `end` in `buffers`, on `threads` threads. One buffer is for the
+    /// consumer, each of the others is a number made ahead.
+    ///
+    /// # Errors
+    /// That of the system where a thread cannot be started.
+    pub(super) fn start(
+        end: u64,
+        buffers: Vec<B>,
+        threads: usize,
+        fill: impl Fn(u64, &mut B) -> Result<()> + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                next: 0,
+                end,
+                total: buffers.len(),
+                wanted: buffers.len(),
+                free: buffers,
+                done: BTreeMap::new(),
+                lent: 0,
+            }),
+            work: Condvar::new(),
+            ready: Condvar::new(),
+        });
+        let fill = Arc::new(fill);
+        let mut ring = Self {
+            shared,
+            workers: Vec::with_capacity(threads),
+            next: 0,
+            end,
+        };
+        for _ in 0..threads {
+            let (shared, fill) = (Arc::clone(&ring.shared), Arc::clone(&fill));
+            let worker = thread::Builder::new().name("shardmill-loader".to_owned());
+            ring.workers
+                .push(worker.spawn(move || shared.work(&*fill))?);
+        }
+        Ok(ring)
+    }
+
+    /// The next number's buffer. `more` makes one where the consumer holds all there are, or it
+    /// would wait for itself. After an error there is nothing.
+    ///
+    /// # Panics
+    /// Where the worker panicked over this number.
+    pub(super) fn next(&mut self, more: impl FnOnce() -> Result<B>) -> Option<Result<Lent<B>>> {
+        if self.next >= self.end {
+            return None;
+        }
+        let mut state = self.shared.lock();
+        if state.lent == state.total {
+            match more() {
+                Ok(buffer) => state.free.push(buffer),
+                Err(error) => return Some(Err(error)),
+            }
+            state.total += 1;
+            self.shared.work.notify_one();
+        }
+        let outcome = loop {
+            if let Some(outcome) = state.done.remove(&self.next) {
+                break outcome;
+            }
+            state = self
+                .shared
+                .ready
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        };
+        self.next += 1;
+        if let Ok(Ok(buffer)) = outcome {
+            state.lent += 1;
+            drop(state);
+            return Some(Ok(Lent {
+                buffer: Some(buffer),
+                shared: Arc::clone(&self.shared),
+            }));
+        }
+        drop(state);
+        self.end = self.next;
+        match outcome {
+            Ok(result) => result.err().map(Err),
+            Err(panic) => resume(panic),
+        }
+    }
+}
+
+/// Goes on in the consumer with a panic of a worker.
+fn resume(panic: Box<dyn Any + Send>) -> ! {
+    resume_unwind(panic)
+}
+
+impl<B: Send + 'static> Drop for Ring<B> {
+    fn drop(&mut self) {
+        self.shared.lock().end = 0;
+        self.shared.work.notify_all();
+        for worker in self.workers.drain(..) {
+            // It catches panics over its work, and ends after the number it is at.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl<B: Send + 'static> Deref for Lent<B> {
+    type Target = B;
+
+    fn deref(&self) -> &B {
+        self.buffer.as_ref().expect("a buffer until it is dropped")
+    }
+}
+
+impl<B: Send + 'static> Drop for Lent<B> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.lent -= 1;
+        if state.total > state.wanted {
+            state.total -= 1;
+            drop(state);
+            // The memory goes without the lock, as `self` does after this.
+        } else {
+            state.free.extend(self.buffer.take());
+            drop(state);
+            self.shared.work.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Error;
+
+    /// Runs `test` and fails where it hangs.
+    fn in_time(test: impl FnOnce() + Send + 'static) {
+        let (sender, receiver) = mpsc::channel();
+        let worker = thread::spawn(move || {
+            test();
+            sender.send(()).unwrap();
+        });
+        let ended = receiver.recv_timeout(Duration::from_secs(30));
+        assert!(
+            ended != Err(mpsc::RecvTimeoutError::Timeout),
+            "it hangs: nothing after 30 seconds"
+        );
+        worker.join().unwrap();
+    }
+
+    /// Threads and buffers that there may be.
+    fn sizes() -> impl Iterator<Item = (usize, usize)> {
+        [1, 2, 7]
+            .into_iter()
+            .flat_map(|threads| [2, 3, 9].map(|buffers| (threads, buffers)))
+    }
+
+    fn no_more() -> Result<u64> {
+        panic!("the consumer gives its buffers back")
+    }
+
+    fn failure(number: u64) -> Error {
+        Error::Shape {
+            what: format!("number {number}"),
+        }
+    }
+
+    #[test]
+    fn numbers_come_in_order_whoever_makes_them() {
+        in_time(|| {
+            for (threads, buffers) in sizes() {
+                let fill = |number: u64, buffer: &mut u64| {
+                    // Early numbers take longer than those after them.
+                    thread::sleep(Duration::from_micros(number * 7 % 5 * 100));
+                    *buffer = number;
+                    Ok(())
+                };
+                let mut ring = Ring::start(100, vec![0; buffers], threads, fill).unwrap();
+                for number in 0..100 {
+                    assert_eq!(*ring.next(no_more).unwrap().unwrap(), number);
+                }
+                assert!(ring.next(no_more).is_none());
+            }
+        });
+    }
+
+    #[test]
+    fn no_more_is_made_ahead_than_there_are_buffers() {
+        in_time(|| {
+            for (threads, buffers) in sizes() {
+                let begun = Arc::new(AtomicU64::new(0));
+                let counter = Arc::clone(&begun);
+                let fill = move |_, _: &mut u64| {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                let mut ring = Ring::start(1000, vec![0; buffers], threads, fill).unwrap();
+                for number in 0..50 {
+                    let held = ring.next(no_more).unwrap().unwrap();
+                    thread::sleep(Duration::from_micros(200));
+                    // This one, and one for each of the other buffers.
+                    assert!(begun.load(Ordering::SeqCst) <= number + buffers as u64);
+                    drop(held);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_ring_that_is_dropped_ends_its_threads() {
+        in_time(|| {
+            for (threads, buffers) in sizes() {
+                for taken in 0..4 {
+                    let running = Arc::new(());
+                    let held = Arc::clone(&running);
+                    let fill = move |number, buffer: &mut u64| {
+                        *buffer = number + Arc::strong_count(&held) as u64;
+                        Ok(())
+                    };
+                    let mut ring = Ring::start(u64::MAX, vec![0; buffers], threads, fill).unwrap();
+                    let last = (0..taken)
+                        .map(|_| ring.next(no_more).unwrap().unwrap())
+                        .last();
+                    drop(ring);
+                    assert_eq!(Arc::strong_count(&running), 1, "a thread is left");
+                    // What is still held goes nowhere, without harm.
+                    drop(last);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn an_error_comes_in_its_place_and_last() {
+        in_time(|| {
+            for (threads, buffers) in sizes() {
+                for bad in [0, 1, 5, 30] {
+                    let fill = move |number: u64, buffer: &mut u64| {
+                        *buffer = number;
+                        if number >= bad {
+                            return Err(failure(number));
+                        }
+                        thread::sleep(Duration::from_micros(number % 3 * 100));
+                        Ok(())
+                    };
+                    let mut ring = Ring::start(100, vec![0; buffers], threads, fill).unwrap();
+                    for number in 0..bad {
+                        assert_eq!(*ring.next(no_more).unwrap().unwrap(), number);
+                    }
+                    let error = ring.next(no_more).unwrap().unwrap_err();
+                    assert_eq!(error.to_string(), format!("number {bad}"));
+                    assert!(ring.next(no_more).is_none());
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_comes_in_its_place_and_hangs_nobody() {
+        in_time(|| {
+            for (threads, buffers) in sizes() {
+                let fill = |number: u64, buffer: &mut u64| {
+                    *buffer = number;
+                    if number == 5 {
+                        // Past the hook, which would print it.
+                        resume_unwind(Box::new("number 5"));
+                    }
+                    Ok(())
+                };
+                let mut ring = Ring::start(100, vec![0; buffers], threads, fill).unwrap();
+                for number in 0..5 {
+                    assert_eq!(*ring.next(no_more).unwrap().unwrap(), number);
+                }
+                let panic = catch_unwind(AssertUnwindSafe(|| ring.next(no_more).is_some()));
+                assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "number 5");
+                assert!(ring.next(no_more).is_none());
+            }
+        });
+    }
+
+    #[test]
+    fn a_consumer_that_keeps_everything_gets_more_buffers() {
+        in_time(|| {
+            for (threads, buffers) in sizes() {
+                let fill = |number: u64, buffer: &mut u64| {
+                    *buffer = number;
+                    Ok(())
+                };
+                let made = AtomicUsize::new(0);
+                let more = || {
+                    made.fetch_add(1, Ordering::SeqCst);
+                    Ok(0)
+                };
+                let mut ring = Ring::start(60, vec![0; buffers], threads, fill).unwrap();
+                let kept: Vec<_> = (0..40).map(|_| ring.next(more).unwrap().unwrap()).collect();
+                assert!(kept.iter().map(|lent| **lent).eq(0..40));
+                assert_eq!(made.load(Ordering::SeqCst), 40 - buffers);
+                drop(kept);
+                // What is too much is gone again.
+                assert_eq!(ring.shared.lock().total, buffers);
+                let rest = (40..60).map(|_| *ring.next(no_more).unwrap().unwrap());
+                assert!(rest.eq(40..60));
+            }
+        });
+    }
+
+    #[test]
+    fn more_memory_that_is_not_there_is_an_error() {
+        let mut ring = Ring::start(9, vec![0], 1, |_, _: &mut u64| Ok(())).unwrap();
+        let kept = ring.next(no_more).unwrap().unwrap();
+        let error = ring.next(|| Err(failure(1))).unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "number 1");
+        drop(kept);
+        assert!(ring.next(no_more).unwrap().is_ok());
+    }
+}

@@ -1,0 +1,131 @@
+//! Which documents lie in a range of a dataset's tokens.
+
+use std::ops::Range;
+
+use crate::shard::DocRecord;
+use crate::{Error, Result, TokenStore};
+
+/// Where the documents of a dataset begin, by shard.
+#[derive(Debug)]
+pub(super) struct Segments {
+    /// Documents that begin in the shards before each.
+    documents_before: Vec<u64>,
+}
+
+/// Joins the pieces of a document that lie in several shards.
+struct Join<F: FnMut(u64, u64)> {
+    document: u64,
+    tokens: u64,
+    found: F,
+}
+
+impl<F: FnMut(u64, u64)> Join<F> {
+    fn add(&mut self, document: u64, tokens: u64) {
+        if document != self.document {
+            self.finish();
+            self.document = document;
+        }
+        self.tokens += tokens;
+    }
+
+    /// Passes on the document that is open, if it has a token.
+    fn finish(&mut self) {
+        if self.tokens > 0 {
+            (self.found)(self.document, self.tokens);
+        }
+        self.tokens = 0;
+    }
+}
+
+impl Segments {
+    pub(super) fn new(store: &TokenStore) -> Self {
+        let shards = store.manifest().shards.iter();
+        let documents_before = shards.scan(0_u64, |before, info| {
+            let here = *before;
+            *before = before.saturating_add(info.documents);
+            Some(here)
+        });
+        Self {
+            documents_before: documents_before.collect(),
+        }
+    }
+
+    /// Calls `found` with the number of a document and how many of its tokens lie in `tokens`, by
+    /// offset in the dataset, document after document.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where the records do not reach as far as the tokens.
+    pub(super) fn walk(
+        &self,
+        store: &TokenStore,
+        tokens: Range<u64>,
+        found: impl FnMut(u64, u64),
+    ) -> Result<()> {
+        let mut join = Join {
+            document: 0,
+            tokens: 0,
+            found,
+        };
+        let first = shard_of(store, tokens.start);
+        for number in first..store.shards().len() {
+            let start = store.shard_start(number);
+            let end = start + store.shards()[number].tokens().len() as u64;
+            if start >= tokens.end {
+                break;
+            }
+            let within = tokens.start.max(start) - start..tokens.end.min(end) - start;
+            self.walk_shard(store, number, within, &mut join)?;
+        }
+        join.finish();
+        Ok(())
+    }
+
+    /// The documents of `tokens`, by offset in shard `number`.
+    fn walk_shard<F: FnMut(u64, u64)>(
+        &self,
+        store: &TokenStore,
+        number: usize,
+        tokens: Range<u64>,
+        join: &mut Join<F>,
+    ) -> Result<()> {
+        let shard = &store.shards()[number];
+        let records = shard.documents();
+        let starts_inside = u64::from(records.first().is_some_and(DocRecord::began_earlier));
+        let mut at = tokens.start;
+        let first = records.partition_point(|record| record.end_tokens <= at);
+        for (record, place) in records[first..].iter().zip(first as u64..) {
+            if at == tokens.end {
+                break;
+            }
+            // A damaged record may end anywhere; what it says is taken from here to the end.
+            let to = record.end_tokens.clamp(at, tokens.end);
+            let document = self.documents_before[number] + place;
+            join.add(document.saturating_sub(starts_inside), to - at);
+            at = to;
+        }
+        if at < tokens.end {
+            return Err(Error::Shard {
+                path: shard.files()[1].path().to_owned(),
+                what: format!(
+                    "ends at token {at}, the shard has {}; shardmill verify says what is damaged",
+                    shard.tokens().len()
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The last shard that begins at token `offset` or before it.
+fn shard_of(store: &TokenStore, offset: u64) -> usize {
+    let (mut low, mut high) = (0, store.shards().len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if store.shard_start(middle) <= offset {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low.saturating_sub(1)
+}
