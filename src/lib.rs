@@ -97,3 +97,8 @@ pub use window::{
     Batches, DocumentWindow, DocumentWindows, IGNORED_TARGET, KeyedPermutation, LeftOut, Order,
     Rank, ShuffleOrder, Tail, WindowKind, Windows,
 };
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -225,7 +225,7 @@ fn damaged_records_are_named() {
         .position(|shard| shard.documents().len() > 300)
         .unwrap();
     let last = shards[whole].documents().len() - 1;
-    let cases: [(usize, usize, Damage, &str); 6] = [
+    let cases: [(usize, usize, Damage, &str); 7] = [
         (
             0,
             0,
@@ -255,6 +255,12 @@ fn damaged_records_are_named() {
             9,
             |r| r.end_tokens = u64::MAX,
             "record 9: ends before the one before it or after",
+        ),
+        (
+            goes_on + 1,
+            0,
+            |r| r.end_tokens = u64::MAX,
+            "record 0: ends before the one before it or after",
         ),
         (whole, usize::MAX, |r| r.end_tokens -= 1, "ends at token"),
     ];

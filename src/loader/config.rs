@@ -51,7 +51,8 @@ pub struct LoaderConfig {
     pub dtype: Dtype,
     /// Threads that prepare batches, each on one core; the batches do not depend on them.
     pub threads: usize,
-    /// Batches made ahead of the one in use; no more than this many threads are of use.
+    /// Batches made ahead of the one in use; no more than this many threads are of use. There are
+    /// this many buffers and one more.
     pub depth: usize,
 }
 
@@ -59,7 +60,7 @@ impl Default for LoaderConfig {
     fn default() -> Self {
         Self {
             seq_len: 256,
-            stride: 256,
+            stride: 128,
             window: WindowKind::default(),
             tail: Tail::default(),
             batch_size: 4,

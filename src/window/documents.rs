@@ -288,9 +288,9 @@ fn later_tokens(shards: &[Shard]) -> Result<Vec<u64>> {
         }
         *later = going_on.unwrap_or(0);
         let rest = if records.len() == 1 { *later } else { 0 };
-        going_on = first
-            .began_earlier()
-            .then(|| first.end_tokens.saturating_add(rest));
+        // A record that says more than its shard has is named when the shard is scanned.
+        let first_tokens = first.end_tokens.min(shard.tokens().len() as u64);
+        going_on = first.began_earlier().then_some(first_tokens + rest);
     }
     match (going_on, shards.first()) {
         (Some(_), Some(shard)) => Err(damaged(
