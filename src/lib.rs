@@ -88,10 +88,10 @@ pub use shard::{
     Verified, verify,
 };
 pub use simd::Level;
-pub use sink::{Batch, MemorySink, Sink, StreamSink};
+pub use sink::{Batch, MemorySink, PositionsOutcome, Sink, StreamSink, write_positions};
 pub use table::{
-    Elements, FORMATS as TABLE_FORMATS, InitialTables, Table, TableFormat, TableOptions, TableSpec,
-    TorchGenerator,
+    Elements, FORMATS as TABLE_FORMATS, InitialTables, PositionScheme, ROTARY_BASE, Rope,
+    RopeStyle, Table, TableFormat, TableOptions, TableSpec, TorchGenerator, alibi_slopes,
 };
 pub use window::{
     Batches, DocumentWindow, DocumentWindows, IGNORED_TARGET, KeyedPermutation, LeftOut, Order,

@@ -11,7 +11,15 @@ use serde_json::json;
 
 use support::{Done, Place, fixture, npy_table, output_bytes, run_to_full_disk, spawn};
 
-const COMMANDS: [&str; 6] = ["run", "tokenize", "embed", "info", "verify", "decode"];
+const COMMANDS: [&str; 7] = [
+    "run",
+    "tokenize",
+    "embed",
+    "info",
+    "verify",
+    "decode",
+    "positions",
+];
 
 /// Four documents: one file of text, three lines of JSON, the second of them empty.
 fn corpus() -> Place {

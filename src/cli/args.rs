@@ -12,6 +12,7 @@ use shardmill::{
 };
 
 use crate::cli::human::parse_size;
+use crate::cli::positions;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -59,6 +60,9 @@ pub(crate) enum Command {
   shardmill decode out --document 3
   shardmill decode out --tokens 1000..1256 --json")]
     Decode(DecodeArgs),
+    /// Write relative or absolute positions as an array
+    #[command(after_help = positions::HELP)]
+    Positions(positions::PositionsArgs),
 }
 
 const RUN_HELP: &str = "\
@@ -305,7 +309,7 @@ pub(crate) struct DecodeArgs {
 }
 
 /// A parser that takes the names of `values` and lists them in help and errors.
-fn choice<T, const N: usize>(
+pub(crate) fn choice<T, const N: usize>(
     values: [T; N],
     name: impl Fn(T) -> &'static str + Clone + Send + Sync + 'static,
 ) -> impl TypedValueParser<Value = T>

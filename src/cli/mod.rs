@@ -11,6 +11,7 @@ mod exit;
 mod human;
 mod info;
 mod output;
+mod positions;
 mod progress;
 mod run;
 mod tokenize;
@@ -35,6 +36,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Positions(args) => positions::run(args),
     };
     exit::code(outcome)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::embed::EmbedConfig;
-use crate::sink::headers;
+use crate::sink::{self, headers};
 use crate::window::{Batches, WindowSet};
 use crate::{Dtype, Error, Result, TokenStore};
 
@@ -57,20 +57,5 @@ fn output_bytes(shape: [u64; 3], dtype: Dtype) -> Option<u64> {
 /// Refuses an output at `out` that does not fit on its disk.
 pub(super) fn check_room(out: &Path, shape: [u64; 3], dtype: Dtype) -> Result<()> {
     let needed_bytes = output_bytes(shape, dtype).unwrap_or(u64::MAX);
-    let absolute = std::path::absolute(out).map_err(Error::io(out, "cannot find"))?;
-    let there = absolute
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or(&absolute);
-    let stat = rustix::fs::statvfs(there)
-        .map_err(|errno| Error::io(there, "cannot ask for free space")(errno.into()))?;
-    let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free_bytes < needed_bytes {
-        return Err(Error::NoRoom {
-            path: out.to_owned(),
-            needed_bytes,
-            free_bytes,
-        });
-    }
-    Ok(())
+    sink::check_room(out, needed_bytes)
 }

@@ -5,10 +5,14 @@
 
 mod memory;
 mod npy;
+mod positions;
+mod room;
 mod stream;
 
 pub use memory::MemorySink;
 pub(crate) use npy::{NAMES, NpyFile, NpySink, headers};
+pub use positions::{PositionsOutcome, write_positions};
+pub(crate) use room::check_room;
 pub use stream::StreamSink;
 
 use crate::{Element, Result, TokenId};

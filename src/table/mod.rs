@@ -8,7 +8,7 @@
 //! | `open.rs` | the name `FILE[#key]`, the formats, opening |
 //! | `npy.rs`, `safetensors.rs` | one format each: bytes of a file -> where its elements lie |
 //! | `mt19937.rs`, `box_muller.rs`, `torch_init.rs` | PyTorch's generator and the tables it draws |
-//! | `positions.rs` | tables computed from positions |
+//! | `positions/` | arrays computed from positions |
 
 mod box_muller;
 mod mt19937;
@@ -31,6 +31,7 @@ use crate::{Error, Result};
 
 pub use mt19937::TorchGenerator;
 pub use open::{FORMATS, TableFormat, TableOptions, TableSpec};
+pub use positions::{PositionScheme, ROTARY_BASE, Rope, RopeStyle, alibi_slopes};
 pub use torch_init::InitialTables;
 
 const _: () = assert!(

@@ -8,6 +8,7 @@
 )]
 
 mod gather;
+mod positions;
 mod qemu;
 mod sums;
 mod support;

@@ -23,9 +23,10 @@ fn has_qemu() -> bool {
 }
 
 /// What is run again: conversions with the whole sweep, sums, normal numbers and the tables.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 9] = [
     "qemu::the_emulated_cpu_has_the_scalar_level_alone",
     "gather::",
+    "positions::",
     "sums::the_first_batch_in_every_type",
     "sums::with_the_first_position_table",
     "sums::without_positions",

@@ -1,10 +1,10 @@
-//! Tables that are computed from positions.
+//! Sines and cosines of the position, to be added to the token's row.
 
-use super::{Table, zeroed_f32};
-use crate::Result;
+use std::io;
 
-/// The base of the wavelengths in "Attention Is All You Need" (Vaswani et al., 2017), 3.5.
-const BASE: f64 = 10_000.0;
+use super::super::{Table, zeroed_f32};
+use super::{ROTARY_BASE, in_memory, rates, reserved, sin_cos};
+use crate::{Error, Result};
 
 impl Table {
     /// The sinusoidal position table, `rows` x `dim` f32.
@@ -15,57 +15,61 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`](crate::Error::Shape) where `dim` is 0 or there is no memory for that many
-    /// elements.
-    #[allow(clippy::cast_possible_truncation, reason = "the one rounding")]
+    /// [`Error::Shape`] where `dim` is 0 or there is no memory for that many elements.
     pub fn sinusoidal(rows: usize, dim: usize) -> Result<Self> {
         let mut values = zeroed_f32(rows, dim)?;
-        let rates: Vec<f64> = (0..dim.div_ceil(2)).map(|i| rate(i, dim)).collect();
+        let rates = rates(ROTARY_BASE, dim).map_err(Error::io("sinusoidal", "cannot compute"))?;
         for (position, row) in values.chunks_exact_mut(dim.max(1)).enumerate() {
-            for (pair, &rate) in row.chunks_mut(2).zip(&rates) {
-                let (sin, cos) = sin_cos(position, rate);
-                pair[0] = sin as f32;
-                if let Some(second) = pair.get_mut(1) {
-                    *second = cos as f32;
-                }
-            }
+            fill_row(position, &rates, row);
         }
         Self::from_vec(rows, dim, values)
     }
 }
 
-/// What one position adds to the angle of the column pair `i`.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "columns are far fewer than 2^53"
-)]
-fn rate(i: usize, dim: usize) -> f64 {
-    libm::pow(BASE, -((2 * i) as f64) / dim as f64)
+/// Writes `[seq_len, dim]` row by row.
+pub(super) fn write_rows(
+    out: &mut impl io::Write,
+    seq_len: u64,
+    dim: u64,
+    base: f64,
+) -> io::Result<()> {
+    let dim = in_memory(dim)?;
+    let rates = rates(base, dim)?;
+    let mut row = reserved(dim)?;
+    row.resize(dim, 0.0_f32);
+    for position in 0..in_memory(seq_len)? {
+        fill_row(position, &rates, &mut row);
+        out.write_all(bytemuck::cast_slice(&row))?;
+    }
+    Ok(())
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "positions are far fewer than 2^53"
-)]
-fn sin_cos(position: usize, rate: f64) -> (f64, f64) {
-    let angle = position as f64 * rate;
-    (libm::sin(angle), libm::cos(angle))
+#[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
+fn fill_row(position: usize, rates: &[f64], row: &mut [f32]) {
+    for (pair, &rate) in row.chunks_mut(2).zip(rates) {
+        let (sin, cos) = sin_cos(position, rate);
+        pair[0] = sin as f32;
+        if let Some(second) = pair.get_mut(1) {
+            *second = cos as f32;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rate;
     use super::*;
     use crate::table::Elements;
 
     #[test]
     fn double_precision_values_equal_numpys_to_the_last_place() {
-        let text = include_str!("../../fixtures/golden/positional.json");
+        let text = include_str!("../../../fixtures/golden/positional.json");
         let golden: serde_json::Value = serde_json::from_str(text).unwrap();
         let golden = &golden["sinusoidal"];
         let dim = usize::try_from(golden["d"].as_u64().unwrap()).unwrap();
         let expected = golden["f64_row_major"].as_array().unwrap();
         for (n, expected) in expected.iter().enumerate() {
-            let (sin, cos) = sin_cos(n / dim, rate(n % dim / 2, dim));
+            let (sin, cos) = sin_cos(n / dim, rate(ROTARY_BASE, n % dim / 2, dim));
             let value = if n % 2 == 0 { sin } else { cos };
             let expected = expected.as_f64().unwrap();
             let distance = value.to_bits().abs_diff(expected.to_bits());

@@ -1,0 +1,215 @@
+//! `shardmill positions`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+use shardmill::{
+    Durability, Error, PositionScheme, PositionsOutcome, ROTARY_BASE, Stats, alibi_slopes,
+    write_positions,
+};
+
+use crate::cli::args::choice;
+use crate::cli::human;
+use crate::cli::output::{pace, print_json, summary};
+use crate::cli::progress::Progress;
+
+pub(crate) const HELP: &str = "\
+Kinds, and what FILE.npy holds:
+  t5          bucket of each query and key: i32 [query, key]
+  alibi       bias of each head, query and key: f32 [head, query, key]
+  shaw        clipped distance from query to key, from 0: i32 [query, key]
+  rope        cosine and sine of each angle: f32 [position, dim / 2, 2]
+  sinusoidal  sines and cosines in turn: f32 [position, dim]
+
+Examples:
+  shardmill positions --kind t5 --seq-len 512 --bidirectional --out t5.npy
+  shardmill positions --kind alibi --heads 8 --seq-len 512 --out alibi.npy
+  shardmill positions --kind shaw --query-len 1 --key-len 512 --clip-distance 16 --out shaw.npy
+  shardmill positions --kind rope --seq-len 2048 --dim 128 --base 500000 --out rope.npy";
+
+/// Which positions. What a kind does not take is refused, so everything but the kind is optional
+/// here.
+#[derive(Debug, Args)]
+pub(crate) struct PositionsArgs {
+    /// Position scheme
+    #[arg(long, value_parser = choice(PositionScheme::NAMES, |name| name))]
+    kind: &'static str,
+    /// File to make; its name ends in .npy
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+    /// Positions; for t5, alibi and shaw of queries and of keys
+    #[arg(long, value_name = "N")]
+    seq_len: Option<u64>,
+    /// Positions of queries, if not seq-len [t5, alibi, shaw]
+    #[arg(long, value_name = "N")]
+    query_len: Option<u64>,
+    /// Positions of keys, if not seq-len [t5, alibi, shaw]
+    #[arg(long, value_name = "N")]
+    key_len: Option<u64>,
+    /// Attention heads [alibi]
+    #[arg(long, value_name = "N")]
+    heads: Option<u32>,
+    /// Buckets, for both directions together [t5; default: 32]
+    #[arg(long, value_name = "N")]
+    num_buckets: Option<u32>,
+    /// From this distance on all share the last bucket [t5; default: 128]
+    #[arg(long, value_name = "N")]
+    max_distance: Option<u32>,
+    /// Tell keys after the query apart as well [t5, alibi]
+    #[arg(long)]
+    bidirectional: bool,
+    /// The largest distance that is told apart [shaw]
+    #[arg(long, value_name = "N")]
+    clip_distance: Option<u32>,
+    /// Columns; of what is rotated, for rope [rope, sinusoidal]
+    #[arg(long, value_name = "N")]
+    dim: Option<u64>,
+    /// Ratio of the longest wavelength to the shortest [rope, sinusoidal; default: 10000]
+    #[arg(long, value_name = "X")]
+    base: Option<f64>,
+    /// Replace a file made earlier
+    #[arg(long)]
+    overwrite: bool,
+    /// Whether output is forced to the disk before it appears
+    #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
+    durability: Durability,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
+    let scheme = scheme(args)?;
+    let stats = Arc::new(Stats::default());
+    let progress = Progress::show("positions", &stats);
+    let done = write_positions(&scheme, &args.out, args.overwrite, args.durability, &stats);
+    drop(progress);
+    let done = done?;
+    if args.json {
+        print_json(&describe(args, &scheme, &done))?;
+    }
+    summary(&line(args, &scheme, &done));
+    Ok(())
+}
+
+/// The scheme that was asked for.
+fn scheme(args: &PositionsArgs) -> Result<PositionScheme, Error> {
+    refuse_what_is_not_taken(args)?;
+    let length = |field, own: Option<u64>| needed(args, field, own.or(args.seq_len));
+    let query_len = || length("--query-len", args.query_len);
+    let key_len = || length("--key-len", args.key_len);
+    let seq_len = || needed(args, "--seq-len", args.seq_len);
+    let dim = || needed(args, "--dim", args.dim);
+    let base = args.base.unwrap_or(ROTARY_BASE);
+    Ok(match args.kind {
+        "t5" => PositionScheme::T5 {
+            query_len: query_len()?,
+            key_len: key_len()?,
+            num_buckets: args.num_buckets.unwrap_or(32),
+            max_distance: args.max_distance.unwrap_or(128),
+            bidirectional: args.bidirectional,
+        },
+        "alibi" => PositionScheme::Alibi {
+            query_len: query_len()?,
+            key_len: key_len()?,
+            heads: needed(args, "--heads", args.heads)?,
+            bidirectional: args.bidirectional,
+        },
+        "shaw" => PositionScheme::Shaw {
+            query_len: query_len()?,
+            key_len: key_len()?,
+            clip_distance: needed(args, "--clip-distance", args.clip_distance)?,
+        },
+        "rope" => PositionScheme::Rope {
+            seq_len: seq_len()?,
+            dim: dim()?,
+            base,
+        },
+        // The parser lets no other name through.
+        _ => PositionScheme::Sinusoidal {
+            seq_len: seq_len()?,
+            dim: dim()?,
+            base,
+        },
+    })
+}
+
+fn needed<T>(args: &PositionsArgs, field: &'static str, value: Option<T>) -> Result<T, Error> {
+    value.ok_or_else(|| Error::Config {
+        field,
+        what: match field {
+            "--query-len" | "--key-len" => {
+                format!("is needed with --kind {}; or --seq-len for both", args.kind)
+            }
+            _ => format!("is needed with --kind {}", args.kind),
+        },
+    })
+}
+
+/// An option that would change nothing is a mistake.
+fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<(), Error> {
+    const RELATIVE: &[&str] = &["t5", "alibi", "shaw"];
+    const ABSOLUTE: &[&str] = &["rope", "sinusoidal"];
+    let options = [
+        ("--query-len", args.query_len.is_some(), RELATIVE),
+        ("--key-len", args.key_len.is_some(), RELATIVE),
+        ("--heads", args.heads.is_some(), &["alibi"]),
+        ("--num-buckets", args.num_buckets.is_some(), &["t5"]),
+        ("--max-distance", args.max_distance.is_some(), &["t5"]),
+        ("--bidirectional", args.bidirectional, &["t5", "alibi"]),
+        ("--clip-distance", args.clip_distance.is_some(), &["shaw"]),
+        ("--dim", args.dim.is_some(), ABSOLUTE),
+        ("--base", args.base.is_some(), ABSOLUTE),
+    ];
+    for (field, is_given, kinds) in options {
+        if is_given && !kinds.contains(&args.kind) {
+            let what = format!("goes with --kind {}, not {}", kinds.join(" or "), args.kind);
+            return Err(Error::Config { field, what });
+        }
+    }
+    if let (Some(_), Some(_), Some(_)) = (args.seq_len, args.query_len, args.key_len) {
+        return Err(Error::Config {
+            field: "--seq-len",
+            what: "changes nothing beside --query-len and --key-len; leave it out".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// What was made, for `--json`.
+fn describe(args: &PositionsArgs, scheme: &PositionScheme, done: &PositionsOutcome) -> Value {
+    let mut value = json!({
+        "out": args.out.to_string_lossy(),
+        "was_there": done.was_there,
+        "kind": scheme.name(),
+        "shape": scheme.shape(),
+        "dtype": scheme.element_type(),
+        "bytes": done.bytes,
+        "seconds": done.time.as_secs_f64(),
+    });
+    if let PositionScheme::Alibi { heads, .. } = scheme {
+        value["slopes"] = json!(alibi_slopes(*heads));
+    }
+    value
+}
+
+/// What was made, for people.
+fn line(args: &PositionsArgs, scheme: &PositionScheme, done: &PositionsOutcome) -> String {
+    let sizes: Vec<_> = scheme.shape().iter().map(u64::to_string).collect();
+    let what = format!(
+        "{}: {} positions, {} {}, {}",
+        args.out.display(),
+        scheme.name(),
+        sizes.join(" x "),
+        scheme.element_type(),
+        human::bytes(done.bytes),
+    );
+    if done.was_there {
+        format!("{what}; was there already, left as it is")
+    } else {
+        format!("{what} in {}", pace(done.bytes, done.time))
+    }
+}

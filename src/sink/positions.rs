@@ -1,0 +1,163 @@
+//! One array file of positions, visible when it is complete.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::check_room;
+use crate::shard::atomic::TempFile;
+use crate::shard::{Durability, sync_directory};
+use crate::{Error, PositionScheme, Result, Stats};
+
+/// Bytes of an array between two writes.
+const STEP_BYTES: usize = 1 << 20;
+
+/// What [`write_positions`] did.
+#[derive(Debug)]
+pub struct PositionsOutcome {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Whether the file was there already, just as asked for, and was left as it is.
+    pub was_there: bool,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// Writes the array of `scheme` to the `.npy` file `out`, which appears when it is complete.
+///
+/// A file that is there already and holds exactly these bytes is left as it is; any other is
+/// replaced only if `overwrite` is given.
+///
+/// # Errors
+/// [`Error::Config`] where a size is out of range, [`Error::Output`] where `out` is no name for a
+/// file or there is something else already, [`Error::NoRoom`] before any work where the disk is
+/// too small, and [`Error::Io`].
+pub fn write_positions(
+    scheme: &PositionScheme,
+    out: &Path,
+    overwrite: bool,
+    durability: Durability,
+    stats: &Stats,
+) -> Result<PositionsOutcome> {
+    let started = Instant::now();
+    scheme.validate()?;
+    let bytes = scheme.npy_bytes().unwrap_or(u64::MAX);
+    let outcome = |was_there| PositionsOutcome {
+        bytes,
+        was_there,
+        time: started.elapsed(),
+    };
+    let (directory, name) = split(out)?;
+    if let Ok(found) = fs::metadata(out) {
+        if found.is_file() && found.len() == bytes && holds(out, scheme) {
+            return Ok(outcome(true));
+        }
+        check_replaceable(out, found.is_file(), overwrite)?;
+    }
+    fs::create_dir_all(directory).map_err(Error::io(directory, "cannot create"))?;
+    check_room(out, bytes)?;
+    stats.begin(bytes);
+    let mut file = TempFile::create(directory, name, durability)?;
+    let output = Output {
+        file: &mut file,
+        stats,
+    };
+    let mut output = BufWriter::with_capacity(STEP_BYTES, output);
+    scheme
+        .write_npy(&mut output)
+        .and_then(|()| output.flush())
+        .map_err(Error::io(out, "cannot write"))?;
+    drop(output);
+    file.finish(bytes)?;
+    sync_directory(directory, durability)?;
+    Ok(outcome(false))
+}
+
+/// The directory of `out` and its name there.
+fn split(out: &Path) -> Result<(&Path, &str)> {
+    let refuse = |what: &str| Error::Output {
+        path: out.to_owned(),
+        what: what.to_owned(),
+    };
+    let name = out.file_name().and_then(|name| name.to_str());
+    let is_npy = out.extension().is_some_and(|end| end == "npy");
+    match name {
+        Some(name) if is_npy => {
+            let parent = out.parent().filter(|parent| *parent != Path::new(""));
+            Ok((parent.unwrap_or(Path::new(".")), name))
+        }
+        _ => Err(refuse(
+            "is not a name that ends in .npy; choose another --out",
+        )),
+    }
+}
+
+fn check_replaceable(out: &Path, is_file: bool, overwrite: bool) -> Result<()> {
+    let what = match (is_file, overwrite) {
+        (true, true) => return Ok(()),
+        (true, false) => "exists and holds something else; use --overwrite or another --out",
+        (false, _) => "exists and is not a file; choose another --out",
+    };
+    Err(Error::Output {
+        path: out.to_owned(),
+        what: what.to_owned(),
+    })
+}
+
+/// Whether the file holds the array of `scheme`, whose length it has.
+fn holds(path: &Path, scheme: &PositionScheme) -> bool {
+    let compared = File::open(path).and_then(|file| {
+        let comparison = Comparison {
+            file,
+            found: vec![0; STEP_BYTES],
+        };
+        let mut comparison = BufWriter::with_capacity(STEP_BYTES, comparison);
+        scheme.write_npy(&mut comparison)?;
+        comparison.flush()
+    });
+    compared.is_ok()
+}
+
+/// Refuses bytes that are not those of a file.
+struct Comparison {
+    file: File,
+    found: Vec<u8>,
+}
+
+impl Write for Comparison {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len().min(self.found.len());
+        let found = &mut self.found[..len];
+        self.file.read_exact(found)?;
+        if *found == bytes[..len] {
+            return Ok(len);
+        }
+        Err(io::ErrorKind::InvalidData.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file that is being made, and the count of its bytes.
+struct Output<'a> {
+    file: &'a mut TempFile,
+    stats: &'a Stats,
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| match error {
+            Error::Io { source, .. } => source,
+            other => io::Error::other(other),
+        })?;
+        self.stats.advance(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,416 @@
+//! Position schemes: arrays that are computed from positions and a few sizes.
+//!
+//! | File | Scheme | Array |
+//! | --- | --- | --- |
+//! | `sinusoidal.rs` | "Attention Is All You Need", 3.5 | f32 `[seq_len, dim]` |
+//! | `rope.rs` | rotary embedding, RoFormer | f32 `[seq_len, dim / 2, 2]`: cosine and sine |
+//! | `relative.rs` | T5 buckets | i32 `[query_len, key_len]` |
+//! | | Shaw's clipped distances | i32 `[query_len, key_len]` |
+//! | | ALiBi biases | f32 `[heads, query_len, key_len]` |
+//!
+//! All of it is integer arithmetic, or double precision by the `libm` crate with one rounding in
+//! the end, so no host library shapes a bit. Arrays are written row by row and never held whole.
+
+mod relative;
+mod rope;
+mod sinusoidal;
+
+use std::io;
+
+use super::npy;
+use crate::{Error, Result};
+
+pub use relative::alibi_slopes;
+use relative::{T5Buckets, alibi_bias, shaw_index, write_by_distance};
+pub use rope::{Rope, RopeStyle};
+
+/// The base of the wavelengths in "Attention Is All You Need" (Vaswani et al., 2017), 3.5, and in
+/// "RoFormer" (Su et al., 2021), 3.2.2.
+pub const ROTARY_BASE: f64 = 10_000.0;
+
+/// A position scheme with its sizes: what `shardmill positions` writes.
+///
+/// ```
+/// use shardmill::PositionScheme;
+///
+/// let shaw = PositionScheme::Shaw { query_len: 2, key_len: 3, clip_distance: 1 };
+/// assert_eq!(shaw.shape(), [2, 3]);
+/// let mut npy = Vec::new();
+/// shaw.write_npy(&mut npy)?;
+/// let indices: Vec<i32> = npy[128..].as_chunks().0.iter().map(|i| i32::from_le_bytes(*i)).collect();
+/// assert_eq!(indices, [1, 2, 2, 0, 1, 2]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum PositionScheme {
+    /// Column `2i` is `sin(position * base^(-2i/dim))`, column `2i + 1` the cosine.
+    Sinusoidal {
+        /// Positions.
+        seq_len: u64,
+        /// Columns.
+        dim: u64,
+        /// Ratio of the longest wavelength to the shortest.
+        base: f64,
+    },
+    /// The rotary embedding's angles `position * base^(-2i/dim)`, each as cosine and sine, so that
+    /// a pair is one complex number.
+    Rope {
+        /// Positions.
+        seq_len: u64,
+        /// Columns of what is rotated; even.
+        dim: u64,
+        /// Ratio of the longest wavelength to the shortest.
+        base: f64,
+    },
+    /// T5's bucket for each query and key (Raffel et al., 2020).
+    T5 {
+        /// Query positions.
+        query_len: u64,
+        /// Key positions.
+        key_len: u64,
+        /// Buckets, for both directions together.
+        num_buckets: u32,
+        /// From this distance on all share the last bucket.
+        max_distance: u32,
+        /// Whether keys after the query have buckets of their own; else they share bucket 0.
+        bidirectional: bool,
+    },
+    /// The linear bias of each head (Press et al., 2022): `-slope * distance`.
+    Alibi {
+        /// Query positions.
+        query_len: u64,
+        /// Key positions.
+        key_len: u64,
+        /// Attention heads.
+        heads: u32,
+        /// Whether keys after the query count by their distance; else their bias is -infinity.
+        bidirectional: bool,
+    },
+    /// The index into Shaw's table of relative positions (Shaw et al., 2018): the distance from
+    /// query to key, clipped to `-clip_distance..=clip_distance`, plus `clip_distance`.
+    Shaw {
+        /// Query positions.
+        query_len: u64,
+        /// Key positions.
+        key_len: u64,
+        /// The largest distance that is told apart.
+        clip_distance: u32,
+    },
+}
+
+impl PositionScheme {
+    /// The names of the schemes, in the order in which help lists them.
+    pub const NAMES: [&str; 5] = ["t5", "alibi", "shaw", "rope", "sinusoidal"];
+
+    /// The scheme's name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::T5 { .. } => Self::NAMES[0],
+            Self::Alibi { .. } => Self::NAMES[1],
+            Self::Shaw { .. } => Self::NAMES[2],
+            Self::Rope { .. } => Self::NAMES[3],
+            Self::Sinusoidal { .. } => Self::NAMES[4],
+        }
+    }
+
+    /// Dimensions of the array.
+    pub fn shape(&self) -> Vec<u64> {
+        match *self {
+            Self::Sinusoidal { seq_len, dim, .. } => vec![seq_len, dim],
+            Self::Rope { seq_len, dim, .. } => vec![seq_len, dim / 2, 2],
+            Self::Alibi {
+                query_len,
+                key_len,
+                heads,
+                ..
+            } => vec![heads.into(), query_len, key_len],
+            Self::T5 {
+                query_len, key_len, ..
+            }
+            | Self::Shaw {
+                query_len, key_len, ..
+            } => vec![query_len, key_len],
+        }
+    }
+
+    /// The type of the elements: `i32` for indices, `f32` for everything else.
+    pub const fn element_type(&self) -> &'static str {
+        match self {
+            Self::T5 { .. } | Self::Shaw { .. } => "i32",
+            Self::Sinusoidal { .. } | Self::Rope { .. } | Self::Alibi { .. } => "f32",
+        }
+    }
+
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the one that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        match *self {
+            Self::Sinusoidal { seq_len, dim, base } => {
+                at_least_1("--seq-len", seq_len)?;
+                at_least_1("--dim", dim)?;
+                check_base("--base", base)?;
+            }
+            Self::Rope { seq_len, dim, base } => {
+                at_least_1("--seq-len", seq_len)?;
+                at_least_1("--dim", dim)?;
+                if !dim.is_multiple_of(2) {
+                    return refuse(
+                        "--dim",
+                        format!("is {dim}; rotary positions turn pairs of columns, so it is even"),
+                    );
+                }
+                check_base("--base", base)?;
+            }
+            Self::T5 {
+                query_len,
+                key_len,
+                num_buckets,
+                max_distance,
+                bidirectional,
+            } => {
+                check_lengths(query_len, key_len)?;
+                T5Buckets::check(num_buckets, max_distance, bidirectional)?;
+            }
+            Self::Alibi {
+                query_len,
+                key_len,
+                heads,
+                ..
+            } => {
+                check_lengths(query_len, key_len)?;
+                at_least_1("--heads", heads.into())?;
+            }
+            Self::Shaw {
+                query_len,
+                key_len,
+                clip_distance,
+            } => {
+                check_lengths(query_len, key_len)?;
+                // The largest index is twice as large and an i32.
+                if !(1..=MAX_CLIP_DISTANCE).contains(&clip_distance) {
+                    let what = format!("must be from 1 to {MAX_CLIP_DISTANCE}");
+                    return refuse("--clip-distance", what);
+                }
+            }
+        }
+        match self.npy_bytes() {
+            Some(_) => Ok(()),
+            None => Err(Error::Shape {
+                what: format!(
+                    "an array of shape {:?} is larger than any file",
+                    self.shape()
+                ),
+            }),
+        }
+    }
+
+    /// Bytes of the `.npy` file; `None` beyond what a file can hold.
+    pub fn npy_bytes(&self) -> Option<u64> {
+        const ELEMENT_BYTES: u64 = 4;
+        let header = self.npy_header().len() as u64;
+        self.shape()
+            .iter()
+            .try_fold(ELEMENT_BYTES, |bytes, n| bytes.checked_mul(*n))
+            .and_then(|bytes| bytes.checked_add(header))
+            .filter(|bytes| i64::try_from(*bytes).is_ok())
+    }
+
+    fn npy_header(&self) -> Vec<u8> {
+        let descr = match self.element_type() {
+            "i32" => "<i4",
+            _ => "<f4",
+        };
+        npy::npy_header(descr, &self.shape())
+    }
+
+    /// Writes the array as a `.npy` file, the bytes `numpy.save` would write.
+    ///
+    /// # Errors
+    /// Of kind `InvalidInput` where the scheme is not [valid](Self::validate), `OutOfMemory` where
+    /// not even a row fits; else whatever `out` answers.
+    pub fn write_npy(&self, mut out: impl io::Write) -> io::Result<()> {
+        let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        self.validate().map_err(invalid)?;
+        out.write_all(&self.npy_header())?;
+        match *self {
+            Self::Sinusoidal { seq_len, dim, base } => {
+                sinusoidal::write_rows(&mut out, seq_len, dim, base)
+            }
+            Self::Rope { seq_len, dim, base } => rope::write_rows(&mut out, seq_len, dim, base),
+            Self::T5 {
+                query_len,
+                key_len,
+                num_buckets,
+                max_distance,
+                bidirectional,
+            } => {
+                let buckets = T5Buckets::new(num_buckets, max_distance, bidirectional);
+                write_by_distance(&mut out, query_len, key_len, |distance| {
+                    buckets.bucket(distance)
+                })
+            }
+            Self::Alibi {
+                query_len,
+                key_len,
+                heads,
+                bidirectional,
+            } => alibi_slopes(heads).into_iter().try_for_each(|slope| {
+                write_by_distance(&mut out, query_len, key_len, |distance| {
+                    alibi_bias(slope, distance, bidirectional)
+                })
+            }),
+            Self::Shaw {
+                query_len,
+                key_len,
+                clip_distance,
+            } => write_by_distance(&mut out, query_len, key_len, |distance| {
+                shaw_index(distance, clip_distance)
+            }),
+        }
+    }
+}
+
+const MAX_CLIP_DISTANCE: u32 = (i32::MAX / 2).cast_unsigned();
+
+fn refuse<T>(field: &'static str, what: String) -> Result<T> {
+    Err(Error::Config { field, what })
+}
+
+fn at_least_1(field: &'static str, value: u64) -> Result<()> {
+    if value == 0 {
+        return refuse(field, "must be at least 1".to_owned());
+    }
+    Ok(())
+}
+
+fn check_lengths(query_len: u64, key_len: u64) -> Result<()> {
+    at_least_1("--query-len", query_len)?;
+    at_least_1("--key-len", key_len)
+}
+
+/// Checks the base of wavelengths; `field` is what it is called.
+fn check_base(field: &'static str, base: f64) -> Result<()> {
+    if !(base.is_finite() && base > 0.0) {
+        return refuse(field, format!("is {base}; it is a number above 0"));
+    }
+    Ok(())
+}
+
+/// What one position adds to the angle of the column pair `i`.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "columns are far fewer than 2^53"
+)]
+fn rate(base: f64, i: usize, dim: usize) -> f64 {
+    libm::pow(base, -((2 * i) as f64) / dim as f64)
+}
+
+/// The rates of all column pairs; a last column without a partner has one as well.
+fn rates(base: f64, dim: usize) -> io::Result<Vec<f64>> {
+    let mut rates = reserved(dim.div_ceil(2))?;
+    rates.extend((0..dim.div_ceil(2)).map(|i| rate(base, i, dim)));
+    Ok(rates)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "positions are far fewer than 2^53"
+)]
+fn sin_cos(position: usize, rate: f64) -> (f64, f64) {
+    let angle = position as f64 * rate;
+    (libm::sin(angle), libm::cos(angle))
+}
+
+/// An empty vector with room for `len` items.
+fn reserved<T>(len: usize) -> io::Result<Vec<T>> {
+    let mut items = Vec::new();
+    items
+        .try_reserve_exact(len)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    Ok(items)
+}
+
+/// A length as memory counts.
+fn in_memory(len: u64) -> io::Result<usize> {
+    usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_out_of_range_are_refused_by_name() {
+        let rope = |dim, base| PositionScheme::Rope {
+            seq_len: 4,
+            dim,
+            base,
+        };
+        let t5 = |num_buckets, max_distance, bidirectional| PositionScheme::T5 {
+            query_len: 4,
+            key_len: 4,
+            num_buckets,
+            max_distance,
+            bidirectional,
+        };
+        let shaw = |query_len, key_len, clip_distance| PositionScheme::Shaw {
+            query_len,
+            key_len,
+            clip_distance,
+        };
+        for (scheme, expected) in [
+            (rope(0, 1e4), "--dim: must be at least 1"),
+            (rope(7, 1e4), "--dim: is 7; rotary positions turn pairs"),
+            (rope(8, 0.0), "--base: is 0; it is a number above 0"),
+            (rope(8, f64::NAN), "--base: is NaN"),
+            (rope(8, f64::INFINITY), "--base: is inf"),
+            (t5(1, 128, false), "--num-buckets: must be from 2 to 1024"),
+            (t5(3, 128, true), "--num-buckets: must be from 4 to 1024"),
+            (t5(32, 16, false), "--max-distance: is 16; it must be above"),
+            (shaw(0, 4, 2), "--query-len: must be at least 1"),
+            (shaw(4, 0, 2), "--key-len: must be at least 1"),
+            (shaw(4, 4, 0), "--clip-distance: must be from 1"),
+            (shaw(1 << 40, 1 << 40, 2), "an array of shape"),
+        ] {
+            let error = scheme.validate().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+            let error = scheme.write_npy(io::sink()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(rope(8, 1e4).validate().is_ok() && t5(32, 17, false).validate().is_ok());
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_it_says() {
+        for scheme in [
+            PositionScheme::Sinusoidal {
+                seq_len: 3,
+                dim: 5,
+                base: 1e4,
+            },
+            PositionScheme::Rope {
+                seq_len: 3,
+                dim: 6,
+                base: 1e4,
+            },
+            PositionScheme::Alibi {
+                query_len: 2,
+                key_len: 5,
+                heads: 3,
+                bidirectional: true,
+            },
+        ] {
+            let mut npy = Vec::new();
+            scheme.write_npy(&mut npy).unwrap();
+            assert_eq!(
+                Some(npy.len() as u64),
+                scheme.npy_bytes(),
+                "{}",
+                scheme.name()
+            );
+        }
+    }
+}

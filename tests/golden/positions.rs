@@ -1,0 +1,146 @@
+//! Position arrays against the values that Python, NumPy and PyTorch gave.
+
+use serde_json::Value;
+use shardmill::{PositionScheme, ROTARY_BASE, alibi_slopes};
+
+use crate::support::golden;
+
+fn uint(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+/// The elements of the array, four bytes each.
+fn elements<T>(scheme: &PositionScheme, from_le_bytes: fn([u8; 4]) -> T) -> Vec<T> {
+    let mut npy = Vec::new();
+    scheme.write_npy(&mut npy).unwrap();
+    let start = 10 + usize::from(u16::from_le_bytes([npy[8], npy[9]]));
+    let words = npy[start..].as_chunks().0.iter();
+    words.map(|word| from_le_bytes(*word)).collect()
+}
+
+/// The integers of a list of lists, one after the other.
+fn integers(rows: &Value) -> Vec<i32> {
+    match rows {
+        Value::Array(rows) => rows.iter().flat_map(integers).collect(),
+        number => vec![i32::try_from(number.as_i64().unwrap()).unwrap()],
+    }
+}
+
+fn bits(value: &Value) -> Vec<u32> {
+    let hex = value.as_str().unwrap().as_bytes().as_chunks::<8>().0;
+    hex.iter()
+        .map(|hex| u32::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn t5_buckets() {
+    let golden = &golden("positional")["t5_relative_buckets"];
+    let t5 = |query_len, key_len, bidirectional| PositionScheme::T5 {
+        query_len,
+        key_len,
+        num_buckets: u32::try_from(uint(&golden["num_buckets"])).unwrap(),
+        max_distance: u32::try_from(uint(&golden["max_distance"])).unwrap(),
+        bidirectional,
+    };
+    for (direction, bidirectional) in [("bidirectional", true), ("causal", false)] {
+        let square = elements(&t5(16, 16, bidirectional), i32::from_le_bytes);
+        assert_eq!(square, integers(&golden[&format!("L16_{direction}")]));
+        // Query 300 sees keys 0 to 600 at the distances -300 to 300.
+        let wide = elements(&t5(301, 601, bidirectional), i32::from_le_bytes);
+        let expected = integers(&golden[&format!("rel_from_-300_to_300_{direction}")]);
+        assert_eq!(wide[300 * 601..], expected, "{direction}");
+    }
+}
+
+#[test]
+fn alibi_slopes_of_any_number_of_heads() {
+    let golden = &golden("positional")["alibi"]["slopes"];
+    for heads in 1..=16_u32 {
+        let golden = &golden[heads.to_string()];
+        let slopes = alibi_slopes(heads);
+        #[expect(clippy::cast_possible_truncation, reason = "the rounding in question")]
+        let rounded: Vec<_> = slopes
+            .iter()
+            .map(|slope| (*slope as f32).to_bits())
+            .collect();
+        assert_eq!(rounded, bits(&golden["f32_of_closed_form"]), "{heads}");
+        let paper = golden["f64_paper_code"].as_array().unwrap();
+        assert_eq!(slopes.len(), paper.len());
+        // The paper's code multiplies its way up and rounds each time.
+        for (slope, paper) in slopes.iter().zip(paper) {
+            let paper = paper.as_f64().unwrap();
+            assert!(
+                (slope - paper).abs() <= 1e-14 * paper,
+                "{heads}: {slope:e} {paper:e}"
+            );
+        }
+    }
+}
+
+#[test]
+fn alibi_biases() {
+    let golden = &golden("positional")["alibi"]["bias_L8_first_4_of_8_heads"];
+    let alibi = |bidirectional| PositionScheme::Alibi {
+        query_len: 8,
+        key_len: 8,
+        heads: 8,
+        bidirectional,
+    };
+    let causal = elements(&alibi(false), f32::from_le_bytes);
+    let both = elements(&alibi(true), f32::from_le_bytes);
+    assert_eq!((causal.len(), both.len()), (8 * 64, 8 * 64));
+    let heads = golden.as_array().unwrap();
+    let rows = heads.iter().flat_map(|head| head.as_array().unwrap());
+    let expected: Vec<_> = rows.flat_map(|row| row.as_array().unwrap()).collect();
+    assert_eq!(expected.len(), 4 * 64);
+    for (n, expected) in expected.into_iter().enumerate() {
+        let (head, query, key) = (n / 64, n / 8 % 8, n % 8);
+        #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
+        let value = expected
+            .as_f64()
+            .map_or(f32::NEG_INFINITY, |bias| bias as f32);
+        assert_eq!(causal[n].to_bits(), value.to_bits(), "{head} {query} {key}");
+        // Without a direction the key after counts as the one before.
+        let mirrored = head * 64 + query.max(key) * 8 + query.min(key);
+        assert_eq!(both[n].to_bits(), causal[mirrored].to_bits());
+    }
+}
+
+#[test]
+fn shaw_indices() {
+    let golden = &golden("positional")["shaw_clipped_L8_k3"]["index"];
+    let shaw = PositionScheme::Shaw {
+        query_len: 8,
+        key_len: 8,
+        clip_distance: 3,
+    };
+    assert_eq!(elements(&shaw, i32::from_le_bytes), integers(golden));
+}
+
+#[test]
+fn sinusoidal_rows_and_rotary_angles() {
+    let golden = &golden("positional")["sinusoidal"];
+    let (seq_len, dim) = (uint(&golden["L"]), uint(&golden["d"]));
+    let sinusoidal = PositionScheme::Sinusoidal {
+        seq_len,
+        dim,
+        base: ROTARY_BASE,
+    };
+    let expected = bits(&golden["f32_rounded_from_f64"]);
+    assert_eq!(elements(&sinusoidal, u32::from_le_bytes), expected);
+
+    // The angles are the same: each sine and cosine change places.
+    let rope = PositionScheme::Rope {
+        seq_len,
+        dim,
+        base: ROTARY_BASE,
+    };
+    let swapped: Vec<_> = expected
+        .as_chunks()
+        .0
+        .iter()
+        .flat_map(|&[sin, cos]| [cos, sin])
+        .collect();
+    assert_eq!(elements(&rope, u32::from_le_bytes), swapped);
+}
