@@ -13,7 +13,9 @@ use std::process::Command;
 
 use half::bf16;
 use serde_json::{Value, json};
-use shardmill::{DocRecord, Dtype, EmbedConfig, MemorySink, Stats, TokenStore, Tokens, embed_to};
+use shardmill::{
+    DocRecord, Dtype, EmbedConfig, InitialTables, MemorySink, Stats, TokenStore, Tokens, embed_to,
+};
 use tempfile::TempDir;
 
 use support::{fixture, golden, sha256, shardmill, skip, succeed, verdict_path};
@@ -262,6 +264,60 @@ fn tables_that_numpy_saved_are_read_or_refused_by_name() {
         assert!(error.contains(&format!("{name}.npy")), "{error}");
     }
     assert!(!tables.join("f8.out").exists());
+}
+
+/// Rows turned by NumPy: products, differences and sums of f32, each rounded; then one rounding.
+const TURN: &str = r#"
+table, out, style, base, name = np.load(sys.argv[1]), sys.argv[2], *sys.argv[3:6]
+x = table[np.load(f"{out}/inputs.npy")]
+seq_len, dim = x.shape[1:]
+angle = np.arange(seq_len)[:, None] * float(base) ** (-np.arange(0, dim, 2) / dim)
+c, s = np.cos(angle).astype("<f4"), np.sin(angle).astype("<f4")
+first, second = ((np.s_[..., 0::2], np.s_[..., 1::2]) if style == "interleaved"
+                 else (np.s_[..., : dim // 2], np.s_[..., dim // 2 :]))
+turned = np.empty_like(x)
+turned[first] = x[first] * c - x[second] * s
+turned[second] = x[second] * c + x[first] * s
+if name == "f16":
+    turned = turned.astype("<f2")
+if name == "bf16":
+    bits = turned.view("<u4")
+    turned = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
+print(json.dumps(sha(turned) == sha(np.load(f"{out}/embeddings.npy"))))
+"#;
+
+#[test]
+fn rows_turned_by_rotary_positions_are_numpys() {
+    let (dir, dataset) = dataset(&[verdict_path()], "--eot none");
+    let table = dir.path().join("table.npy");
+    let initial = InitialTables::new(5, N_VOCAB, 40, 1).token_table().unwrap();
+    initial
+        .write_npy(std::fs::File::create(&table).unwrap())
+        .unwrap();
+    for (style, base) in [("interleaved", "10000"), ("half", "10000"), ("half", "500")] {
+        for dtype in Dtype::ALL {
+            let Some(python) = python("rotary positions") else {
+                return;
+            };
+            let out = dir.path().join("out");
+            let mut command = shardmill(&["embed"]);
+            command.arg(&dataset).arg("--out").arg(&out);
+            command.arg("--token-table").arg(&table);
+            command.args("--seq-len 100 --stride 100 --overwrite --durability none".split(' '));
+            command.args(["--position-table", "rope", "--rope-style", style]);
+            command.args(["--rope-base", base, "--dtype", dtype.name()]);
+            succeed(&mut command);
+            let args = [
+                &table,
+                &out,
+                Path::new(style),
+                Path::new(base),
+                Path::new(dtype.name()),
+            ];
+            let is_equal = ask(python, TURN, &args);
+            assert_eq!(is_equal, json!(true), "{style} {base} {}", dtype.name());
+        }
+    }
 }
 
 /// The ids between two words of a program's output.

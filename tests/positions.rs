@@ -186,3 +186,82 @@ fn a_full_disk_leaves_nothing() {
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(place.tree().is_empty(), "{:?}", place.tree());
 }
+
+/// A dataset in `d`, and the command that embeds it.
+fn embed(options: &str) -> (Place, Vec<String>) {
+    let place = Place::new();
+    place.write("a.txt", "Hello world, a story of some length.\n");
+    let done = place.run(["tokenize", "a.txt", "--out", "d"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let args = format!("embed d --seq-len 2 --stride 2 {options}");
+    (place, args.split(' ').map(str::to_owned).collect())
+}
+
+#[test]
+fn rotary_embeddings_say_how_they_were_turned() {
+    let (place, args) = embed("--init-seed 1 --dim 4 --position-table rope --out e");
+    let done = place.run(&args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let record = |directory: &str| -> serde_json::Value {
+        let bytes = place.read(format!("{directory}/embed.json"));
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    assert_eq!(
+        record("e")["position_table"],
+        json!({
+            "origin": {"rope": {"style": "interleaved", "base": 10000.0}},
+            "rows": 2,
+            "dim": 4,
+            "dtype": "f32",
+        })
+    );
+    // The defaults spelled out are the same embeddings; another style or base is not.
+    let same = ["--rope-style", "interleaved", "--rope-base", "1e4"].map(str::to_owned);
+    let done = place.run([&args[..], &same].concat());
+    assert!(
+        done.stderr.ends_with("was there already, left as it is\n"),
+        "{done:?}"
+    );
+    for other in [["--rope-style", "half"], ["--rope-base", "500"]] {
+        let done = place.run([&args[..], &other.map(str::to_owned)].concat());
+        assert_eq!(done.code, Some(1), "{done:?}");
+    }
+    let done = place.run(["verify", "e"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[test]
+fn rotary_options_that_do_not_fit_are_refused() {
+    for (options, code, line) in [
+        (
+            "--init-seed 1 --dim 4 --rope-style half --out e",
+            2,
+            "--rope-style: goes with --position-table rope alone",
+        ),
+        (
+            "--init-seed 1 --dim 4 --position-table sinusoidal --rope-base 7 --out e",
+            2,
+            "--rope-base: goes with --position-table rope alone",
+        ),
+        (
+            "--init-seed 1 --dim 4 --position-table rope --rope-base 0 --out e",
+            2,
+            "--rope-base: is 0; it must be a number of 1 or more",
+        ),
+        (
+            "--init-seed 1 --dim 5 --position-table rope --out e",
+            2,
+            "--dim: is 5; rotary positions turn pairs of columns, so it is even",
+        ),
+        (
+            "--token-table odd.npy --position-table rope --out e",
+            1,
+            "rotary positions turn pairs of columns, and rows of 3 elements are not made of pairs; \
+             use tables of an even dim",
+        ),
+    ] {
+        let (place, args) = embed(options);
+        place.write("odd.npy", support::npy_table(50257, 3));
+        place.run(args).failed(code, line);
+    }
+}

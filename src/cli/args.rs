@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use shardmill::{
-    Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, ShuffleOrder, Special, Tail,
-    TokenDtype, WindowKind,
+    Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, RopeStyle, ShuffleOrder, Special,
+    Tail, TokenDtype, WindowKind,
 };
 
 use crate::cli::human::parse_size;
@@ -90,6 +90,7 @@ Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len]
 Examples:
   shardmill embed out --out emb --init-seed 123 --dim 256
   shardmill embed out --out emb --token-table wte.npy --position-table sinusoidal
+  shardmill embed out --out emb --token-table wte.npy --position-table rope --rope-style half
   shardmill embed out --out - --token-table wte.npy --position-table wpe.npy | ./trainer";
 
 /// `--json`, and where output goes.
@@ -209,9 +210,16 @@ pub(crate) struct EmbedOptions {
     /// Token table: .npy, or .safetensors with #KEY where it holds several
     #[arg(long, value_name = "FILE[#KEY]")]
     pub(crate) token_table: Option<OsString>,
-    /// Position table: a file like the token table's, sinusoidal, or none
-    #[arg(long, value_name = "FILE[#KEY]|sinusoidal|none")]
+    /// Position table: a file like the token table's, sinusoidal, rope, or none
+    #[arg(long, value_name = "FILE[#KEY]|sinusoidal|rope|none")]
     pub(crate) position_table: Option<OsString>,
+    /// Which columns rope turns together: neighbours (RoFormer, GPT-J), or those half a row apart
+    /// (GPT-NeoX, Llama) [default: interleaved]
+    #[arg(long, value_parser = choice(RopeStyle::ALL, RopeStyle::name))]
+    pub(crate) rope_style: Option<RopeStyle>,
+    /// Ratio of rope's longest wavelength to its shortest [default: 10000]
+    #[arg(long, value_name = "X")]
+    pub(crate) rope_base: Option<f64>,
     /// Take integer tables of 16 bits as bf16, for which .npy has no type
     #[arg(long, value_parser = choice([Dtype::BF16], Dtype::name))]
     pub(crate) table_dtype: Option<Dtype>,

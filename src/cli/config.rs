@@ -78,6 +78,8 @@ pub(crate) fn embed_config(options: &EmbedOptions, output: &OutputArgs) -> Embed
     config.shuffle_order = options.shuffle_order;
     config.token_table.clone_from(&options.token_table);
     config.position_table.clone_from(&options.position_table);
+    config.rope_style = options.rope_style;
+    config.rope_base = options.rope_base;
     config.table_dtype = options.table_dtype;
     config.init_seed = options.init_seed;
     config.dim = options.dim;

@@ -145,7 +145,8 @@ impl<'a> Job<'a> {
                 Order::shuffled(windows.len(), config.shuffle_order, seed, epoch)?
             }
         };
-        let gatherer = Gatherer::new(tables.token.clone(), tables.position.clone())?
+        let gatherer = tables
+            .gatherer()?
             .with_level(config.level)
             .with_threads(config.threads);
         Ok(Self {

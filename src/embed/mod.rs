@@ -25,7 +25,11 @@ pub use tables::EmbedTables;
 
 use crate::pipeline::MAX_THREADS;
 use crate::shard::Durability;
-use crate::{Dtype, Error, Level, Result, ShuffleOrder, Tail, WindowKind};
+use crate::table::check_base;
+use crate::{Dtype, Error, Level, Result, RopeStyle, ShuffleOrder, Tail, WindowKind};
+
+/// The name of rotary positions in the place of a position table.
+const ROPE: &str = "rope";
 
 /// How windows of a dataset become embeddings.
 ///
@@ -56,9 +60,13 @@ pub struct EmbedConfig {
     pub shuffle_order: ShuffleOrder,
     /// `FILE[#key]` of the token table; drawn with `init_seed` if not given.
     pub token_table: Option<OsString>,
-    /// `FILE[#key]` of the position table, `sinusoidal` or `none`; drawn with `init_seed` if not
-    /// given.
+    /// `FILE[#key]` of the position table, `sinusoidal`, `rope` or `none`; drawn with `init_seed`
+    /// if not given.
     pub position_table: Option<OsString>,
+    /// Which columns `rope` turns together; interleaved ones if not given.
+    pub rope_style: Option<RopeStyle>,
+    /// The base of the wavelengths of `rope`; [`ROTARY_BASE`](crate::ROTARY_BASE) if not given.
+    pub rope_base: Option<f64>,
     /// The type of tables in files that do not name it.
     pub table_dtype: Option<Dtype>,
     /// Draws tables as PyTorch does after `torch.manual_seed`.
@@ -94,6 +102,8 @@ impl Default for EmbedConfig {
             shuffle_order: ShuffleOrder::default(),
             token_table: None,
             position_table: None,
+            rope_style: None,
+            rope_base: None,
             table_dtype: None,
             init_seed: None,
             dim: None,
@@ -133,6 +143,7 @@ impl EmbedConfig {
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return refuse("--threads", &format!("must be from 1 to {MAX_THREADS}"));
         }
+        self.check_rope()?;
         match (self.init_seed, &self.token_table, &self.position_table) {
             (None, None, _) => refuse(
                 "--token-table",
@@ -140,7 +151,7 @@ impl EmbedConfig {
             ),
             (None, Some(_), None) => refuse(
                 "--position-table",
-                "is needed; give a file, sinusoidal or none, or --init-seed SEED to draw one",
+                "is needed; give a file, sinusoidal, rope or none, or --init-seed SEED to draw one",
             ),
             (Some(_), Some(_), Some(_)) => refuse(
                 "--init-seed",
@@ -149,6 +160,34 @@ impl EmbedConfig {
             (Some(_), None, _) if self.dim.is_none() => refuse(
                 "--dim",
                 "is needed with --init-seed: how many columns the tables have",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks what rotary positions take.
+    fn check_rope(&self) -> Result<()> {
+        let refuse = |field, what| Err(Error::Config { field, what });
+        let name = self.position_table.as_ref();
+        if name.is_none_or(|name| name != ROPE) {
+            let given = [
+                ("--rope-style", self.rope_style.is_some()),
+                ("--rope-base", self.rope_base.is_some()),
+            ];
+            return match given.into_iter().find(|(_, is_given)| *is_given) {
+                Some((field, _)) => {
+                    refuse(field, "goes with --position-table rope alone".to_owned())
+                }
+                None => Ok(()),
+            };
+        }
+        if let Some(base) = self.rope_base {
+            check_base("--rope-base", base)?;
+        }
+        match self.dim {
+            Some(dim) if !dim.is_multiple_of(2) => refuse(
+                "--dim",
+                format!("is {dim}; rotary positions turn pairs of columns, so it is even"),
             ),
             _ => Ok(()),
         }

@@ -23,7 +23,7 @@ pub(crate) const EMBED: &str = "embed.json";
 const FORMAT_VERSION: u32 = 1;
 
 /// Everything a reader needs to know of `embeddings.npy`, `inputs.npy` and `targets.npy`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbedRecord {
     format_version: u32,

@@ -5,21 +5,31 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::embed::EmbedConfig;
+use crate::embed::{EmbedConfig, ROPE};
 use crate::hash::{Hash128, block_hashes};
-use crate::{Dtype, Error, InitialTables, Result, Stats, Table, TableOptions, TableSpec};
+use crate::{
+    Dtype, Error, Gatherer, InitialTables, ROTARY_BASE, Result, Rope, RopeStyle, Stats, Table,
+    TableOptions, TableSpec,
+};
 
-/// The token table of a run, and its position table if it has one.
+/// The token table of a run, and its positions if it has any.
 #[derive(Clone, Debug)]
 pub struct EmbedTables {
-    pub(super) token: Table,
-    pub(super) position: Option<Table>,
+    token: Table,
+    position: Option<Position>,
     pub(super) token_info: TableInfo,
     pub(super) position_info: Option<TableInfo>,
 }
 
+/// What positions do to token rows.
+#[derive(Clone, Debug)]
+enum Position {
+    Add(Table),
+    Turn(Rope),
+}
+
 /// What a table is, without where it lay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableInfo {
     origin: Origin,
@@ -29,7 +39,7 @@ pub(super) struct TableInfo {
 }
 
 /// Where a table comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Origin {
     /// A file, by its name, the tensor's key and the hash of the 16 MiB blocks' hashes.
@@ -42,6 +52,8 @@ enum Origin {
     Drawn { seed: u64, draw: u32 },
     /// sin and cos of the position.
     Sinusoidal,
+    /// Angles by which rows are turned.
+    Rope { style: RopeStyle, base: f64 },
 }
 
 impl EmbedTables {
@@ -82,19 +94,21 @@ impl EmbedTables {
             Some(name) if name == "sinusoidal" => {
                 let table = Table::sinusoidal(seq_len, dim)?;
                 let info = TableInfo::new(&table, Origin::Sinusoidal);
-                Some((table, info))
+                Some((Position::Add(table), info))
             }
-            Some(name) => Some(open(name, TableOptions::position(seq_len), config)?),
+            Some(name) if name == ROPE => Some(turned(config, seq_len, dim)?),
+            Some(name) => {
+                let (table, info) = open(name, TableOptions::position(seq_len), config)?;
+                Some((Position::Add(table), info))
+            }
             None => {
                 check_context_length(context_length, seq_len)?;
-                Some(drawn(
-                    initial.position_table()?,
-                    &initial,
-                    initial.position_draw,
-                ))
+                let table = initial.position_table()?;
+                let (table, info) = drawn(table, &initial, initial.position_draw);
+                Some((Position::Add(table), info))
             }
         };
-        if let Some((table, _)) = &position
+        if let Some((Position::Add(table), _)) = &position
             && table.dim() != dim
         {
             return Err(Error::Shape {
@@ -111,6 +125,16 @@ impl EmbedTables {
             token_info,
             position_info,
         })
+    }
+
+    /// A gatherer of these tables.
+    pub(super) fn gatherer(&self) -> Result<Gatherer> {
+        let token = self.token.clone();
+        match self.position.clone() {
+            None => Gatherer::new(token, None),
+            Some(Position::Add(table)) => Gatherer::new(token, Some(table)),
+            Some(Position::Turn(rope)) => Gatherer::new(token, None)?.with_rope(rope),
+        }
     }
 
     /// Columns of both tables.
@@ -158,6 +182,20 @@ fn open(name: &OsStr, options: TableOptions, config: &EmbedConfig) -> Result<(Ta
     };
     let info = TableInfo::new(&table, origin);
     Ok((table, info))
+}
+
+/// Rotary positions for rows of `dim` columns.
+fn turned(config: &EmbedConfig, seq_len: usize, dim: usize) -> Result<(Position, TableInfo)> {
+    let style = config.rope_style.unwrap_or_default();
+    let base = config.rope_base.unwrap_or(ROTARY_BASE);
+    let info = TableInfo {
+        origin: Origin::Rope { style, base },
+        rows: seq_len,
+        dim,
+        dtype: Dtype::F32,
+    };
+    let rope = Rope::new(style, seq_len, dim, base)?;
+    Ok((Position::Turn(rope), info))
 }
 
 fn drawn(table: Table, initial: &InitialTables, draw: u32) -> (Table, TableInfo) {

@@ -1,120 +1,20 @@
-//! Adds a token row and a position row and converts the sum: safe code, generic over [`Simd`].
+//! Fills a tile of output rows: safe code, generic over [`Simd`].
 //!
-//! One fused pass: widen, one IEEE addition in `f32`, one rounding, two vectors of sixteen elements
-//! per step. What is left at a row's ends goes through a single vector and then the scalar
-//! specification.
+//! One fused pass: widen, do to the element what its position does ([`change`](super::change)),
+//! one rounding, two vectors of sixteen elements per step. What is left at a row's ends goes
+//! through a single vector and then the scalar specification.
 #![allow(
     clippy::inline_always,
     reason = "what is not inlined into the entered function loses its instructions"
 )]
 
-use std::convert::identity;
-
-use half::{bf16, f16};
-
+use super::change::{Change, PerPosition};
+use super::lane::Lane;
 use super::tile::{Order, Tile};
-use crate::Element;
-use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd, scalar};
+use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd};
 
 /// Elements of one step of the inner loop, of which any type fills whole cache lines.
-const STEP: usize = LINES_ELEMENTS;
-
-/// An element type as the vectors see it.
-pub(super) trait Lane: Element {
-    /// Widens one value, exactly.
-    fn widen(self) -> f32;
-    /// Rounds one value to this type.
-    fn round(value: f32) -> Self;
-    /// Widens a vector, exactly.
-    fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F32x16;
-    /// Rounds a vector to this type.
-    fn store<S: Simd>(s: S, values: S::F32x16, to: &mut [Self; LANES]);
-    /// Rounds two vectors to this type and writes them past the caches.
-    fn stream<S: Simd>(s: S, values: [S::F32x16; 2], to: &mut Lines<Self>);
-}
-
-/// Names the operations of one element type.
-macro_rules! lane {
-    ($type:ty, $widen:expr, $round:expr, $load:ident, $store:ident, $stream:ident) => {
-        impl Lane for $type {
-            #[inline(always)]
-            fn widen(self) -> f32 {
-                $widen(self)
-            }
-
-            #[inline(always)]
-            fn round(value: f32) -> Self {
-                $round(value)
-            }
-
-            #[inline(always)]
-            fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F32x16 {
-                s.$load(from)
-            }
-
-            #[inline(always)]
-            fn store<S: Simd>(s: S, values: S::F32x16, to: &mut [Self; LANES]) {
-                s.$store(values, to);
-            }
-
-            #[inline(always)]
-            fn stream<S: Simd>(s: S, values: [S::F32x16; 2], to: &mut Lines<Self>) {
-                s.$stream(values, to);
-            }
-        }
-    };
-}
-
-lane!(f32, identity, identity, load_f32, store_f32, stream_f32);
-lane!(
-    f16,
-    scalar::widen_f16,
-    scalar::round_f16,
-    load_f16,
-    store_f16,
-    stream_f16
-);
-lane!(
-    bf16,
-    scalar::widen_bf16,
-    scalar::round_bf16,
-    load_bf16,
-    store_bf16,
-    stream_bf16
-);
-
-/// What is added to a token row: `f32` elements, or `()` for nothing at all. Adding zeros instead
-/// would turn -0 into +0.
-pub(super) trait Addend: Copy + Send + Sync {
-    /// Adds to one value.
-    fn add(self, value: f32) -> f32;
-    /// Adds to a vector.
-    fn add_vector<S: Simd>(s: S, values: S::F32x16, addend: &[Self; LANES]) -> S::F32x16;
-}
-
-impl Addend for f32 {
-    #[inline(always)]
-    fn add(self, value: f32) -> f32 {
-        value + self
-    }
-
-    #[inline(always)]
-    fn add_vector<S: Simd>(s: S, values: S::F32x16, addend: &[Self; LANES]) -> S::F32x16 {
-        s.add(values, s.load_f32(addend))
-    }
-}
-
-impl Addend for () {
-    #[inline(always)]
-    fn add(self, value: f32) -> f32 {
-        value
-    }
-
-    #[inline(always)]
-    fn add_vector<S: Simd>(_s: S, values: S::F32x16, _addend: &[Self; LANES]) -> S::F32x16 {
-        values
-    }
-}
+pub(super) const STEP: usize = LINES_ELEMENTS;
 
 /// [`STEP`] elements of output, and with which stores they are written.
 trait Block<E> {
@@ -139,11 +39,11 @@ impl<E: Lane> Block<E> for Lines<E> {
 
 /// Fills one tile.
 #[derive(Debug)]
-pub(super) struct Gather<'a, 't, T, A, E> {
+pub(super) struct Gather<'a, 't, T, P, E> {
     /// Token rows, `dim` elements each; every id of the tile is one of them.
     pub(super) token: &'a [T],
-    /// Position rows, as many as the sequences have positions.
-    pub(super) positions: &'a [A],
+    /// What each position does to a row; there are as many as the sequences have.
+    pub(super) positions: P,
     /// Elements of a row.
     pub(super) dim: usize,
     /// Whether to write past the caches.
@@ -154,7 +54,7 @@ pub(super) struct Gather<'a, 't, T, A, E> {
     pub(super) tile: &'a mut Tile<'t, E>,
 }
 
-impl<T: Lane, A: Addend, E: Lane> Kernel for Gather<'_, '_, T, A, E> {
+impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
     type Output = ();
 
     #[inline(always)]
@@ -171,100 +71,119 @@ impl<T: Lane, A: Addend, E: Lane> Kernel for Gather<'_, '_, T, A, E> {
         let visits = tile.visits(order);
         let mut ahead = visits.after(order.prefetch_rows());
         for place in visits {
-            let row = token_row(tile.id(place));
-            let ahead = token_row(tile.id(ahead.next().unwrap_or(place)));
-            let addend = &positions[tile.position(place) * dim..][..dim];
+            let rows = Rows {
+                row: token_row(tile.id(place)),
+                ahead: token_row(tile.id(ahead.next().unwrap_or(place))),
+            };
+            let position = tile.position(place);
             let out = tile.row(place, dim);
-            if stream {
-                let (head, body, tail) = bytemuck::pod_align_to_mut::<E, Lines<E>>(out);
-                add_row(s, Sources { row, addend, ahead }, head, body, tail);
-            } else {
-                let (body, tail) = out.as_chunks_mut::<STEP>();
-                add_row(s, Sources { row, addend, ahead }, &mut [], body, tail);
-            }
+            positions.fill(s, position, rows, stream, out);
         }
     }
 }
 
-/// The rows that one output row is made from; all of one length.
+/// The token row that an output row is made from, and the one to prefetch meanwhile; of one
+/// length.
 #[derive(Clone, Copy)]
-struct Sources<'a, T, A> {
-    row: &'a [T],
-    addend: &'a [A],
-    /// The token row to prefetch meanwhile.
-    ahead: &'a [T],
+pub(super) struct Rows<'a, T> {
+    pub(super) row: &'a [T],
+    pub(super) ahead: &'a [T],
 }
 
-impl<T, A> Sources<'_, T, A> {
+impl<T> Rows<'_, T> {
     #[inline(always)]
-    fn split_at(self, at: usize) -> (Self, Self) {
+    pub(super) fn split_at(self, at: usize) -> (Self, Self) {
         let (row, row_rest) = self.row.split_at(at);
-        let (addend, addend_rest) = self.addend.split_at(at);
         let (ahead, ahead_rest) = self.ahead.split_at(at);
         let rest = Self {
             row: row_rest,
-            addend: addend_rest,
             ahead: ahead_rest,
         };
-        (Self { row, addend, ahead }, rest)
+        (Self { row, ahead }, rest)
     }
+}
+
+/// Fills `out` with `rows` as `change` has them; all three are of one length.
+#[inline(always)]
+pub(super) fn fill<S: Simd, T: Lane, C: Change<T>, E: Lane>(
+    s: S,
+    rows: Rows<T>,
+    change: C,
+    stream: bool,
+    out: &mut [E],
+) {
+    if stream {
+        let (head, body, tail) = bytemuck::pod_align_to_mut::<E, Lines<E>>(out);
+        if head.len().is_multiple_of(C::UNIT) {
+            return fill_pieces(s, rows, change, head, body, tail);
+        }
+    }
+    let (body, tail) = out.as_chunks_mut::<STEP>();
+    fill_pieces(s, rows, change, &mut [], body, tail);
 }
 
 /// Fills one row, which is given in three pieces.
 #[inline(always)]
-fn add_row<S: Simd, T: Lane, A: Addend, E: Lane, B: Block<E>>(
+fn fill_pieces<S: Simd, T: Lane, C: Change<T>, E: Lane, B: Block<E>>(
     s: S,
-    sources: Sources<T, A>,
+    rows: Rows<T>,
+    change: C,
     head: &mut [E],
     body: &mut [B],
     tail: &mut [E],
 ) {
-    let (at_head, rest) = sources.split_at(head.len());
-    let (at_body, at_tail) = rest.split_at(body.len() * STEP);
-    add_edge(s, at_head, head);
-    add_blocks(s, at_body, body);
-    add_edge(s, at_tail, tail);
+    let (head_rows, rows) = rows.split_at(head.len());
+    let (body_rows, tail_rows) = rows.split_at(body.len() * STEP);
+    let (head_change, change) = change.split_at(head.len());
+    let (body_change, tail_change) = change.split_at(body.len() * STEP);
+    fill_edge(s, head_rows, head_change, head);
+    fill_blocks(s, body_rows, body_change, body);
+    fill_edge(s, tail_rows, tail_change, tail);
 }
 
 /// Fills whole blocks.
 #[inline(always)]
-fn add_blocks<S: Simd, T: Lane, A: Addend, E: Lane, B: Block<E>>(
+fn fill_blocks<S: Simd, T: Lane, C: Change<T>, E: Lane, B: Block<E>>(
     s: S,
-    sources: Sources<T, A>,
+    rows: Rows<T>,
+    change: C,
     out: &mut [B],
 ) {
-    let rows = sources.row.as_chunks::<STEP>().0;
-    let addends = sources.addend.as_chunks::<STEP>().0;
-    let aheads = sources.ahead.as_chunks::<STEP>().0;
-    for (((row, addend), ahead), out) in rows.iter().zip(addends).zip(aheads).zip(out) {
+    let aheads = rows.ahead.as_chunks::<STEP>().0;
+    let rows = rows.row.as_chunks::<STEP>().0;
+    for (((row, change), ahead), out) in rows.iter().zip(change.steps()).zip(aheads).zip(out) {
         s.prefetch(ahead);
-        let ([row_0, row_1], [addend_0, addend_1]) = (halves(row), halves(addend));
-        out.put(s, [sum(s, row_0, addend_0), sum(s, row_1, addend_1)]);
+        let [row_0, row_1] = halves(row);
+        out.put(
+            s,
+            [
+                C::apply(s, T::load(s, row_0), change[0]),
+                C::apply(s, T::load(s, row_1), change[1]),
+            ],
+        );
     }
 }
 
 /// The two vectors of a step.
 #[inline(always)]
-fn halves<T>(step: &[T; STEP]) -> [&[T; LANES]; 2] {
+pub(super) fn halves<T>(step: &[T; STEP]) -> [&[T; LANES]; 2] {
     let halves = step.as_chunks().0;
     [&halves[0], &halves[1]]
 }
 
-#[inline(always)]
-fn sum<S: Simd, T: Lane, A: Addend>(s: S, row: &[T; LANES], addend: &[A; LANES]) -> S::F32x16 {
-    A::add_vector(s, T::load(s, row), addend)
-}
-
 /// Fills fewer elements than a block has, with regular stores.
 #[inline(always)]
-fn add_edge<S: Simd, T: Lane, A: Addend, E: Lane>(s: S, sources: Sources<T, A>, out: &mut [E]) {
-    let (rows, row_rest) = sources.row.as_chunks::<LANES>();
-    let (addends, addend_rest) = sources.addend.as_chunks::<LANES>();
+fn fill_edge<S: Simd, T: Lane, C: Change<T>, E: Lane>(
+    s: S,
+    rows: Rows<T>,
+    change: C,
+    out: &mut [E],
+) {
+    let (rows, row_rest) = rows.row.as_chunks::<LANES>();
     let (outs, out_rest) = out.as_chunks_mut::<LANES>();
-    for ((row, addend), out) in rows.iter().zip(addends).zip(outs) {
-        E::store(s, sum(s, row, addend), out);
+    let (change, change_rest) = change.split_at(rows.len() * LANES);
+    for ((row, change), out) in rows.iter().zip(change.vectors()).zip(outs) {
+        E::store(s, C::apply(s, T::load(s, row), change), out);
     }
-    for ((token, addend), out) in row_rest.iter().zip(addend_rest).zip(out_rest) {
-        *out = E::round(addend.add(token.widen()));
-    }
+    change_rest.fill_rest(row_rest, out_rest);
 }

@@ -1,4 +1,5 @@
-//! Ids x tables -> output buffer: `out[b, t, :] = token[ids[b, t], :] + position[t, :]`.
+//! Ids x tables -> output buffer: `out[b, t, :] = token[ids[b, t], :] + position[t, :]`, or the
+//! token's row turned by the position's angles.
 //!
 //! Checks shapes and ids, cuts the output into tiles, and runs them on threads. It knows neither
 //! where the ids come from nor where the buffer goes.
@@ -6,8 +7,17 @@
 //! Exact as PyTorch is: each table is widened to `f32`, which loses nothing; one IEEE addition per
 //! element; one rounding to the output's type. Output does not depend on threads, CPU level or
 //! stores.
+//!
+//! | File | Holds |
+//! | --- | --- |
+//! | `tile.rs` | the parts of an output that threads fill, and the order inside one |
+//! | `kernel.rs` | the loops over a tile, its rows and their vectors |
+//! | `change.rs` | what a position does to a row |
+//! | `lane.rs` | the element types |
 
+mod change;
 mod kernel;
+mod lane;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -18,8 +28,10 @@ use std::thread;
 use half::{bf16, f16};
 
 use crate::simd::scalar;
-use crate::{Dtype, Element, Elements, Error, Level, Result, Table};
-use kernel::{Addend, Gather, Lane};
+use crate::{Dtype, Element, Elements, Error, Level, Result, Rope, RopeStyle, Table};
+use change::{AddedRows, HalfAngles, Nothing, PairAngles, PerPosition};
+use kernel::Gather;
+use lane::Lane;
 use tile::{Order, Tile};
 
 /// Larger outputs do not stay in the cache, and streaming stores spare it.
@@ -63,21 +75,43 @@ pub enum Stores {
 #[derive(Clone, Debug)]
 pub struct Gatherer {
     token: Table,
-    positions: Option<Positions>,
+    positions: Positions,
     level: Level,
     threads: usize,
     stores: Stores,
 }
 
+/// What positions do to token rows.
+#[derive(Clone, Debug)]
+enum Positions {
+    /// Nothing.
+    None,
+    /// They add rows.
+    Added(Added),
+    /// They turn pairs of columns.
+    Turned(Rope),
+}
+
+impl Positions {
+    /// How many there are, and what messages call them; `None` where any number will do.
+    fn rows(&self) -> Option<(usize, &'static str)> {
+        match self {
+            Self::None => None,
+            Self::Added(added) => Some((added.table.rows(), "the position table has")),
+            Self::Turned(rope) => Some((rope.rows(), "the rotary positions have")),
+        }
+    }
+}
+
 /// A position table, as `f32`.
 #[derive(Clone, Debug)]
-struct Positions {
+struct Added {
     table: Table,
     /// The elements where the table's own are of a 16-bit type, else empty.
     widened: Arc<Vec<f32>>,
 }
 
-impl Positions {
+impl Added {
     fn new(table: Table) -> Self {
         let widened = match table.elements() {
             Elements::F32(_) => Vec::new(),
@@ -123,11 +157,35 @@ impl Gatherer {
         }
         Ok(Self {
             token,
-            positions: position.map(Positions::new),
+            positions: position
+                .map_or(Positions::None, |table| Positions::Added(Added::new(table))),
             level: Level::detect(),
             threads: thread::available_parallelism().map_or(1, usize::from),
             stores: Stores::Auto,
         })
+    }
+
+    /// Turns each row by its position's angles, in place of adding a row: the widened pair `(a, b)`
+    /// becomes `(a*c - b*s, b*c + a*s)`, each operation rounded to `f32`, and is then rounded to the
+    /// output's type. Where an infinity or a NaN is involved, only NaN-ness is promised.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the rows of `rope` have another length, or there is a position table.
+    pub fn with_rope(mut self, rope: Rope) -> Result<Self> {
+        if matches!(self.positions, Positions::Added(_)) {
+            return Err(shape(
+                "rotary positions take the place of a position table; give one of the two".into(),
+            ));
+        }
+        if rope.dim() != self.dim() {
+            return Err(shape(format!(
+                "the token table's rows have {} elements and the rotary positions' {}",
+                self.dim(),
+                rope.dim()
+            )));
+        }
+        self.positions = Positions::Turned(rope);
+        Ok(self)
     }
 
     /// Uses the instructions of `level`.
@@ -196,12 +254,11 @@ impl Gatherer {
                 "the output has {out_len} elements; {count} ids with rows of {dim} need {count} x {dim}"
             )));
         }
-        if let Some(positions) = &self.positions
-            && positions.table.rows() < seq_len
+        if let Some((rows, what)) = self.positions.rows()
+            && rows < seq_len
         {
             return Err(shape(format!(
-                "the position table has {} rows; sequences of {seq_len} need as many",
-                positions.table.rows()
+                "{what} {rows} rows; sequences of {seq_len} need as many"
             )));
         }
         self.check_ids(ids)
@@ -239,10 +296,21 @@ impl Gatherer {
     }
 
     fn fill_from<T: Lane, E: Lane>(&self, token: &[T], job: Job<E>) {
+        let dim = job.dim;
         match &self.positions {
-            Some(positions) => self.run(token, positions.elements(), job),
-            None if T::DTYPE == E::DTYPE => self.copy(bytemuck::cast_slice(token), job),
-            None => self.run(token, &vec![(); job.seq_len * job.dim], job),
+            Positions::Added(added) => {
+                let rows = added.elements();
+                self.run(token, AddedRows { rows, dim }, job);
+            }
+            Positions::Turned(rope) => {
+                let rows = rope.angles();
+                match rope.style() {
+                    RopeStyle::Interleaved => self.run(token, PairAngles { rows, dim }, job),
+                    RopeStyle::Half => self.run(token, HalfAngles { rows, dim }, job),
+                }
+            }
+            Positions::None if T::DTYPE == E::DTYPE => self.copy(bytemuck::cast_slice(token), job),
+            Positions::None => self.run(token, Nothing, job),
         }
     }
 
@@ -265,7 +333,7 @@ impl Gatherer {
                 dim: words_per_row,
                 out,
             };
-            return self.run::<f32, (), f32>(token, &vec![(); seq_len * words_per_row], job);
+            return self.run::<f32, _, f32>(token, Nothing, job);
         }
         for (id, out) in ids.iter().zip(out.chunks_exact_mut(dim)) {
             out.copy_from_slice(&token[*id as usize * dim..][..dim]);
@@ -273,7 +341,7 @@ impl Gatherer {
     }
 
     /// Runs the job's tiles, each on its own thread.
-    fn run<T: Lane, A: Addend, E: Lane>(&self, token: &[T], positions: &[A], job: Job<E>) {
+    fn run<T: Lane, P: PerPosition, E: Lane>(&self, token: &[T], positions: P, job: Job<E>) {
         let Job {
             ids,
             seq_len,
@@ -282,11 +350,11 @@ impl Gatherer {
         } = job;
         let out_bytes = size_of_val(out);
         let stream = match self.stores {
-            Stores::Auto => is_worth_streaming(out, dim),
+            Stores::Auto => is_worth_streaming(out, dim / P::PARTS),
             Stores::Regular => false,
             Stores::Streaming => true,
         };
-        let order = Order::for_dim(dim, size_of::<A>() != 0);
+        let order = Order::for_dim(dim, P::HAS_ROWS);
         let parts = self.threads.min(out_bytes / THREAD_BYTES).max(1);
         let fill = |mut tile: Tile<E>| {
             self.level.dispatch(Gather {

@@ -2,16 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "random bits are cut to size"
+    clippy::cast_precision_loss,
+    reason = "random bits are cut to size, angles rounded to f32, and counts are small"
 )]
 
 use half::{bf16, f16};
 
-use super::kernel::Lane;
+use super::lane::Lane;
 use super::tile::{Order, Tile};
-use super::{Gatherer, Stores};
+use super::{Gatherer, Positions, Stores};
 use crate::simd::tests::for_each_level;
-use crate::{Dtype, Level, Table};
+use crate::{Dtype, Level, Rope, RopeStyle, Table};
 
 const TOKEN_ROWS: usize = 11;
 const POSITION_ROWS: usize = 9;
@@ -118,7 +119,37 @@ fn element(table: &Table, index: usize) -> (f32, u32) {
     }
 }
 
-/// The specification. `None` where both addends are NaN, so that only NaN-ness is promised.
+/// The base of the wavelengths of rotary positions.
+const BASE: f64 = 500.0;
+
+/// Column `column` of the row whose columns are `value`, turned by the angle of `position`.
+fn turned(
+    style: RopeStyle,
+    value: impl Fn(usize) -> f32,
+    dim: usize,
+    position: usize,
+    column: usize,
+) -> f32 {
+    let (pair, is_second, partner) = match style {
+        RopeStyle::Interleaved => (column / 2, column % 2 == 1, column ^ 1),
+        RopeStyle::Half => {
+            let half = dim / 2;
+            (column % half, column >= half, (column + half) % dim)
+        }
+    };
+    let rate = libm::pow(BASE, -((2 * pair) as f64) / dim as f64);
+    let angle = position as f64 * rate;
+    let (cosine, sine) = (libm::cos(angle) as f32, libm::sin(angle) as f32);
+    let (own, partner) = (value(column) * cosine, value(partner) * sine);
+    if is_second {
+        own + partner
+    } else {
+        own - partner
+    }
+}
+
+/// The specification. `None` where both addends are NaN, or a turned element is, so that only
+/// NaN-ness is promised.
 fn expected<E: Reference>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) -> Vec<Option<u32>> {
     let dim = gatherer.dim();
     let mut bits = Vec::with_capacity(ids.len() * dim);
@@ -126,12 +157,18 @@ fn expected<E: Reference>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) -> V
         for column in 0..dim {
             let (token, own_bits) = element(&gatherer.token, *id as usize * dim + column);
             bits.push(match &gatherer.positions {
-                None if gatherer.token.dtype() == E::DTYPE => Some(own_bits),
-                None => Some(E::round(token).bits()),
-                Some(positions) => {
-                    let (position, _) = element(&positions.table, index % seq_len * dim + column);
+                Positions::None if gatherer.token.dtype() == E::DTYPE => Some(own_bits),
+                Positions::None => Some(E::round(token).bits()),
+                Positions::Added(added) => {
+                    let (position, _) = element(&added.table, index % seq_len * dim + column);
                     let both_nan = token.is_nan() && position.is_nan();
                     (!both_nan).then(|| E::round(token + position).bits())
+                }
+                Positions::Turned(rope) => {
+                    let row = *id as usize * dim;
+                    let value = |column| element(&gatherer.token, row + column).0;
+                    let turned = turned(rope.style(), value, dim, index % seq_len, column);
+                    (!turned.is_nan()).then(|| E::round(turned).bits())
                 }
             });
         }
@@ -192,11 +229,26 @@ fn check_dim(level: Level, dim: usize, token: Dtype, position: Option<Dtype>) {
     let position = position.map(|dtype| bits.table(dtype, POSITION_ROWS, dim));
     let token = bits.table(token, TOKEN_ROWS, dim);
     let gatherer = Gatherer::new(token, position).unwrap().with_level(level);
+    check_batches(&gatherer, &mut bits);
+}
+
+fn check_batches(gatherer: &Gatherer, bits: &mut Bits) {
     for (batch, seq_len) in [(1, 1), (3, 5), (9, 7)] {
         let ids = bits.ids(batch * seq_len);
-        check_output_type::<f32>(&gatherer, &ids, seq_len);
-        check_output_type::<f16>(&gatherer, &ids, seq_len);
-        check_output_type::<bf16>(&gatherer, &ids, seq_len);
+        check_output_type::<f32>(gatherer, &ids, seq_len);
+        check_output_type::<f16>(gatherer, &ids, seq_len);
+        check_output_type::<bf16>(gatherer, &ids, seq_len);
+    }
+}
+
+fn check_threads(gatherer: &Gatherer, batch: usize, seq_len: usize, bits: &mut Bits) {
+    let ids = bits.ids(batch * seq_len);
+    let expected = expected::<f32>(gatherer, &ids, seq_len);
+    for threads in [0, 1, 2, 7] {
+        for stores in [Stores::Regular, Stores::Streaming] {
+            let gatherer = gatherer.clone().with_threads(threads).with_stores(stores);
+            gather_guarded::<f32>(&gatherer, (&ids, seq_len), 0, &expected);
+        }
     }
 }
 
@@ -217,6 +269,35 @@ fn rows_without_positions_are_converted_or_copied(level: Level) {
     }
 }
 
+fn rows_are_turned_by_the_angles(level: Level) {
+    for dim in (2..=260).step_by(2).chain([768, 1600]) {
+        for (style, token) in RopeStyle::ALL
+            .into_iter()
+            .zip(Dtype::ALL.into_iter().cycle().skip(dim / 2))
+        {
+            let mut bits = Bits((dim as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let token = bits.table(token, TOKEN_ROWS, dim);
+            let rope = Rope::new(style, POSITION_ROWS, dim, BASE).unwrap();
+            let gatherer = Gatherer::new(token, None).unwrap().with_rope(rope).unwrap();
+            check_batches(&gatherer.with_level(level), &mut bits);
+        }
+    }
+}
+
+fn threads_do_not_change_turned_rows(level: Level) {
+    for (style, batch, seq_len, dim) in [
+        (RopeStyle::Interleaved, 5, 300, 768),
+        (RopeStyle::Half, 5, 300, 768),
+        (RopeStyle::Half, 1500, 3, 256),
+    ] {
+        let mut bits = Bits(7);
+        let token = bits.table(Dtype::BF16, TOKEN_ROWS, dim);
+        let rope = Rope::new(style, seq_len, dim, BASE).unwrap();
+        let gatherer = Gatherer::new(token, None).unwrap().with_rope(rope).unwrap();
+        check_threads(&gatherer.with_level(level), batch, seq_len, &mut bits);
+    }
+}
+
 fn threads_do_not_change_the_output(level: Level) {
     for (batch, seq_len, dim) in [
         (5, 300, 768),
@@ -227,24 +308,17 @@ fn threads_do_not_change_the_output(level: Level) {
         let mut bits = Bits(7);
         let position = bits.table(Dtype::F32, seq_len, dim);
         let token = bits.table(Dtype::F16, TOKEN_ROWS, dim);
-        let ids = bits.ids(batch * seq_len);
-        let gatherer = Gatherer::new(token, Some(position))
-            .unwrap()
-            .with_level(level);
-        let expected = expected::<f32>(&gatherer, &ids, seq_len);
-        for threads in [0, 1, 2, 7] {
-            for stores in [Stores::Regular, Stores::Streaming] {
-                let gatherer = gatherer.clone().with_threads(threads).with_stores(stores);
-                gather_guarded::<f32>(&gatherer, (&ids, seq_len), 0, &expected);
-            }
-        }
+        let gatherer = Gatherer::new(token, Some(position)).unwrap();
+        check_threads(&gatherer.with_level(level), batch, seq_len, &mut bits);
     }
 }
 
 for_each_level!(
     sums_are_the_plain_loops,
     rows_without_positions_are_converted_or_copied,
+    rows_are_turned_by_the_angles,
     threads_do_not_change_the_output,
+    threads_do_not_change_turned_rows,
 );
 
 /// Numbers the output rows through the tiles and looks whether each got its own number.
@@ -317,6 +391,32 @@ fn what_does_not_fit_is_refused_and_nothing_written() {
             .unwrap_err()
             .to_string(),
         "the token table's rows have 4 elements and the position table's 3"
+    );
+}
+
+#[test]
+fn rotary_positions_that_do_not_fit_are_refused() {
+    let table = |dim| Table::from_vec(1, dim, vec![1.0_f32; dim]).unwrap();
+    let rope = || Rope::new(RopeStyle::Half, 2, 4, BASE).unwrap();
+    let refusal = |gatherer: crate::Result<Gatherer>| gatherer.unwrap_err().to_string();
+    let other = Gatherer::new(table(6), None).unwrap().with_rope(rope());
+    assert_eq!(
+        refusal(other),
+        "the token table's rows have 6 elements and the rotary positions' 4"
+    );
+    let both = Gatherer::new(table(4), Some(table(4))).unwrap();
+    assert_eq!(
+        refusal(both.with_rope(rope())),
+        "rotary positions take the place of a position table; give one of the two"
+    );
+    let gatherer = Gatherer::new(table(4), None)
+        .unwrap()
+        .with_rope(rope())
+        .unwrap();
+    let error = gatherer.gather_into(&[0; 3], 3, &mut [0.0_f32; 12]);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the rotary positions have 2 rows; sequences of 3 need as many"
     );
 }
 

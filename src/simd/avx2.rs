@@ -6,13 +6,14 @@
 
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
-    _mm_loadu_si128, _mm_prefetch, _mm_sfence, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepu16_epi32,
-    _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8,
-    _mm256_movemask_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64,
-    _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_slli_epi16,
-    _mm256_slli_epi32, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
-    _mm256_stream_si256,
+    _mm_loadu_si128, _mm_prefetch, _mm_sfence, _mm256_add_epi32, _mm256_add_ps, _mm256_addsub_ps,
+    _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_movehdup_ps, _mm256_moveldup_ps, _mm256_movemask_epi8, _mm256_movemask_ps,
+    _mm256_mul_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute_ps,
+    _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32,
+    _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16,
+    _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_si256, _mm256_sub_ps,
 };
 
 use half::{bf16, f16};
@@ -140,6 +141,30 @@ fn widen_bf16(bits: __m128i) -> __m256 {
 #[target_feature(enable = "avx2")]
 fn add(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
     [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])]
+}
+
+/// Subtracts lane by lane.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sub(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+    [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])]
+}
+
+/// Multiplies lane by lane.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn mul(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+    [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])]
+}
+
+/// Turns pairs of lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn turn_pairs(values: __m256, angles: __m256) -> __m256 {
+    let own = _mm256_mul_ps(values, _mm256_moveldup_ps(angles));
+    let partners = _mm256_permute_ps::<0b10_11_00_01>(values);
+    // Even lanes are subtracted, odd ones added.
+    _mm256_addsub_ps(own, _mm256_mul_ps(partners, _mm256_movehdup_ps(angles)))
 }
 
 /// The class bits of each byte.
@@ -303,6 +328,27 @@ impl Simd for Avx2 {
     fn add(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
         // SAFETY: `self` proves AVX2.
         unsafe { add(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { sub(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { mul(a, b) }
+    }
+
+    #[inline(always)]
+    fn turn_pairs(self, values: Self::F32x16, angles: Self::F32x16) -> Self::F32x16 {
+        // SAFETY: `self` proves AVX2.
+        let low = unsafe { turn_pairs(values[0], angles[0]) };
+        // SAFETY: as above.
+        let high = unsafe { turn_pairs(values[1], angles[1]) };
+        [low, high]
     }
 
     #[inline(always)]

@@ -197,6 +197,13 @@ pub(crate) trait Simd: Copy {
 
     /// Adds lane by lane.
     fn add(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16;
+    /// Subtracts lane by lane.
+    fn sub(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16;
+    /// Multiplies lane by lane. The product is rounded: no addition is fused with it.
+    fn mul(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16;
+    /// Turns each pair of lanes `(a, b)` by the angle whose cosine and sine `(c, s)` stand in the
+    /// same lanes of `angles`: `(a*c - b*s, b*c + a*s)`, every operation rounded.
+    fn turn_pairs(self, values: Self::F32x16, angles: Self::F32x16) -> Self::F32x16;
 
     /// Writes the lanes.
     fn store_f32(self, values: Self::F32x16, to: &mut [f32; LANES]);

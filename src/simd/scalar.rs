@@ -118,6 +118,32 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn sub(self, mut a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a -= b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn mul(self, mut a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a *= b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn turn_pairs(self, mut values: Self::F32x16, angles: Self::F32x16) -> Self::F32x16 {
+        let pairs = values.as_chunks_mut::<2>().0;
+        for (pair, [cosine, sine]) in pairs.iter_mut().zip(angles.as_chunks().0) {
+            let [a, b] = *pair;
+            *pair = [a * cosine - b * sine, b * cosine + a * sine];
+        }
+        values
+    }
+
+    #[inline(always)]
     fn store_f32(self, values: Self::F32x16, to: &mut [f32; LANES]) {
         *to = values;
     }

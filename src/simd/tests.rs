@@ -77,6 +77,9 @@ fn rounding_is_that_of_the_half_crate_but_for_bf16_nan() {
 #[derive(Debug, PartialEq)]
 struct Results {
     sums: [u32; LANES],
+    differences: [u32; LANES],
+    products: [u32; LANES],
+    turned: [u32; LANES],
     f16: [u16; LANES],
     bf16: [u16; LANES],
     streamed_f16: [u16; LINES_ELEMENTS],
@@ -84,6 +87,11 @@ struct Results {
     streamed_f32: [u32; LINES_ELEMENTS],
     widened_f16: [u32; LANES],
     widened_bf16: [u32; LANES],
+}
+
+/// The bits of a number; one pattern for every NaN, of which an operation may make any.
+fn bits_or_nan(value: f32) -> u32 {
+    if value.is_nan() { f32::NAN } else { value }.to_bits()
 }
 
 struct Operations {
@@ -105,6 +113,10 @@ impl Kernel for Operations {
             .map(|value| bf16::from_bits((value.to_bits() >> 16) as u16));
         let mut sums = [0.0; LANES];
         s.store_f32(s.add(a, b), &mut sums);
+        let [mut differences, mut products, mut turned] = [[0.0; LANES]; 3];
+        s.store_f32(s.sub(a, b), &mut differences);
+        s.store_f32(s.mul(a, b), &mut products);
+        s.store_f32(s.turn_pairs(b, a), &mut turned);
         let (mut to_f16, mut to_bf16) = ([f16::ZERO; LANES], [bf16::ZERO; LANES]);
         s.store_f16(a, &mut to_f16);
         s.store_bf16(a, &mut to_bf16);
@@ -120,6 +132,9 @@ impl Kernel for Operations {
         s.prefetch(&self.a);
         Results {
             sums: sums.map(f32::to_bits),
+            differences: differences.map(bits_or_nan),
+            products: products.map(bits_or_nan),
+            turned: turned.map(bits_or_nan),
             f16: to_f16.map(f16::to_bits),
             bf16: to_bf16.map(bf16::to_bits),
             streamed_f16: streamed_f16.0.map(f16::to_bits),
@@ -144,7 +159,10 @@ fn operations_are_the_specification(level: Level) {
     ];
     for (index, bits) in patterns().as_chunks::<LANES>().0.iter().enumerate() {
         let a = bits.map(f32::from_bits);
-        let b = [addends[index % addends.len()]; LANES];
+        let mut b = [addends[index % addends.len()]; LANES];
+        // Pairs of lanes that differ, so that the order of a pair shows.
+        b[1] = 3.0;
+        b[14] = -0.3;
         let expected = Level::scalar().dispatch(Operations { a, b });
         assert_eq!(level.dispatch(Operations { a, b }), expected, "{bits:08x?}");
     }

@@ -31,6 +31,7 @@ use crate::{Error, Result};
 
 pub use mt19937::TorchGenerator;
 pub use open::{FORMATS, TableFormat, TableOptions, TableSpec};
+pub(crate) use positions::check_base;
 pub use positions::{PositionScheme, ROTARY_BASE, Rope, RopeStyle, alibi_slopes};
 pub use torch_init::InitialTables;
 

@@ -1,7 +1,9 @@
 //! Position arrays against the values that Python, NumPy and PyTorch gave.
 
 use serde_json::Value;
-use shardmill::{PositionScheme, ROTARY_BASE, alibi_slopes};
+use shardmill::{
+    Gatherer, Level, PositionScheme, ROTARY_BASE, Rope, RopeStyle, Stores, Table, alibi_slopes,
+};
 
 use crate::support::golden;
 
@@ -143,4 +145,49 @@ fn sinusoidal_rows_and_rotary_angles() {
         .flat_map(|&[sin, cos]| [cos, sin])
         .collect();
     assert_eq!(elements(&rope, u32::from_le_bytes), swapped);
+}
+
+#[test]
+fn rows_turned_by_rotary_positions() {
+    let golden = &golden("positional")["rope"];
+    let rows = usize::try_from(uint(&golden["L"])).unwrap();
+    let dim = usize::try_from(uint(&golden["d"])).unwrap();
+    let values: Vec<_> = bits(&golden["x_f32"])
+        .into_iter()
+        .map(f32::from_bits)
+        .collect();
+    let ids: Vec<u32> = (0..).take(rows).collect();
+    for style in RopeStyle::ALL {
+        let name = match style {
+            RopeStyle::Interleaved => "interleaved",
+            RopeStyle::Half => "half_split",
+        };
+        let exact = golden[format!("{name}_f64")].as_array().unwrap();
+        let exact: Vec<_> = exact.iter().map(|value| value.as_f64().unwrap()).collect();
+        for (level, stores) in Level::available()
+            .into_iter()
+            .flat_map(|level| [Stores::Regular, Stores::Streaming].map(|stores| (level, stores)))
+        {
+            let table = Table::from_vec(rows, dim, values.clone()).unwrap();
+            let rope = Rope::new(style, rows, dim, ROTARY_BASE).unwrap();
+            let gatherer = Gatherer::new(table, None).unwrap().with_rope(rope).unwrap();
+            let gatherer = gatherer.with_level(level).with_stores(stores);
+            let mut out = vec![0.0_f32; values.len()];
+            gatherer.gather_into(&ids, rows, &mut out).unwrap();
+            for (n, value) in out.iter().enumerate() {
+                // Two products and a sum, each rounded, of numbers below 4.
+                let distance = (f64::from(*value) - exact[n]).abs();
+                assert!(distance < 4e-7, "{name} {n}: {value} {}", exact[n]);
+            }
+            // Position 0 turns by nothing.
+            assert_eq!(out[..dim], values[..dim]);
+        }
+    }
+    // The usual PyTorch code has the same operations, on angles that it computes in f32.
+    let torch = bits(&golden["half_split_f32_usual_torch_code"]);
+    let exact = golden["half_split_f64"].as_array().unwrap();
+    for (torch, exact) in torch.into_iter().zip(exact) {
+        let distance = f64::from(f32::from_bits(torch)) - exact.as_f64().unwrap();
+        assert!(distance.abs() < 4e-7);
+    }
 }

@@ -291,10 +291,14 @@ fn check_lengths(query_len: u64, key_len: u64) -> Result<()> {
     at_least_1("--key-len", key_len)
 }
 
-/// Checks the base of wavelengths; `field` is what it is called.
-fn check_base(field: &'static str, base: f64) -> Result<()> {
-    if !(base.is_finite() && base > 0.0) {
-        return refuse(field, format!("is {base}; it is a number above 0"));
+/// Checks the base of wavelengths; `field` is what it is called. Below 1 wavelengths would fall,
+/// and angles grow beyond all numbers.
+pub(crate) fn check_base(field: &'static str, base: f64) -> Result<()> {
+    if !(base.is_finite() && base >= 1.0) {
+        return refuse(
+            field,
+            format!("is {base}; it must be a number of 1 or more"),
+        );
     }
     Ok(())
 }
@@ -364,7 +368,10 @@ mod tests {
         for (scheme, expected) in [
             (rope(0, 1e4), "--dim: must be at least 1"),
             (rope(7, 1e4), "--dim: is 7; rotary positions turn pairs"),
-            (rope(8, 0.0), "--base: is 0; it is a number above 0"),
+            (
+                rope(8, 0.0),
+                "--base: is 0; it must be a number of 1 or more",
+            ),
             (rope(8, f64::NAN), "--base: is NaN"),
             (rope(8, f64::INFINITY), "--base: is inf"),
             (t5(1, 128, false), "--num-buckets: must be from 2 to 1024"),

@@ -82,9 +82,10 @@ impl T5Buckets {
     /// The bucket of `distance`, which is `key - query`.
     pub(super) fn bucket(&self, distance: i64) -> i32 {
         let is_after = self.bidirectional && distance > 0;
-        let magnitude = match self.bidirectional {
-            true => distance.unsigned_abs(),
-            false => distance.min(0).unsigned_abs(),
+        let magnitude = if self.bidirectional {
+            distance.unsigned_abs()
+        } else {
+            distance.min(0).unsigned_abs()
         };
         let within = if magnitude < self.exact.into() {
             magnitude

@@ -68,7 +68,7 @@ impl Rope {
     ///
     /// # Errors
     /// [`Error::Shape`] where `dim` is odd or 0 or there is no memory for the angles,
-    /// [`Error::Config`] where `base` is not a number above 0.
+    /// [`Error::Config`] where `base` is not a number of 1 or more.
     pub fn new(style: RopeStyle, rows: usize, dim: usize, base: f64) -> Result<Self> {
         check_base("--rope-base", base)?;
         if dim == 0 || !dim.is_multiple_of(2) {
@@ -187,7 +187,7 @@ mod tests {
             let error = Rope::new(RopeStyle::Half, 2, dim, 1e4).unwrap_err();
             assert!(error.to_string().contains("even dim"), "{error}");
         }
-        for base in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for base in [0.0, 0.99, -1.0, f64::NAN, f64::INFINITY] {
             let error = Rope::new(RopeStyle::Half, 2, 8, base).unwrap_err();
             assert!(error.to_string().starts_with("--rope-base: is "), "{error}");
         }
