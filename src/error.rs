@@ -124,6 +124,12 @@ pub enum Error {
         /// What is free there.
         free_bytes: u64,
     },
+    /// There is not enough memory.
+    #[error("there is no memory for {needed_bytes} bytes; free some or lower the sizes")]
+    Memory {
+        /// What was asked for.
+        needed_bytes: u64,
+    },
 }
 
 impl Error {

@@ -23,7 +23,7 @@
 //! [`Order`]. One that has ids of its own uses [`Gatherer`] alone:
 //!
 //! ```
-//! use shardmill::{Encoding, Gatherer, InitialTables, Windows};
+//! use shardmill::{Buffer, Encoding, Gatherer, InitialTables, Windows};
 //!
 //! let encoding = Encoding::by_name("gpt2")?;
 //! let ids = encoding.encode_ordinary("In the heart of the city stood the old library.");
@@ -33,7 +33,7 @@
 //! let gatherer = Gatherer::new(token, Some(position))?;
 //!
 //! let windows = Windows::new(ids.len() as u64, 4, 2)?;
-//! let mut embeddings = vec![0.0_f32; 4 * 8];
+//! let mut embeddings = Buffer::<f32>::zeroed(4 * 8)?;
 //! for i in 0..windows.len() {
 //!     let start = windows.start(i) as usize;
 //!     gatherer.gather_into(&ids[start..start + 4], 4, &mut embeddings)?;
@@ -81,6 +81,7 @@ pub use error::{Error, Result};
 pub use gather::{Gatherer, Stores};
 pub use hash::Hash128;
 pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
+pub use map::Buffer;
 pub use pipeline::{Outcome, Stats, TokenizeConfig, tokenize};
 pub use shard::{
     DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot, FORMAT_VERSION, Manifest,

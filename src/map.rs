@@ -1,4 +1,4 @@
-//! UNSAFE ROOM: file maps, and memory on huge pages.
+//! UNSAFE ROOM: file maps, and memory on huge pages: tables, and buffers for output.
 //!
 //! Maps a file read-only and hands out its bytes. The file may change under the map: callers treat
 //! the bytes as untrusted input and check lengths again when they are done. Nothing in this room
@@ -8,12 +8,14 @@
     reason = "mapping a file is unsafe: another process may write to it"
 )]
 
+use std::alloc::{Layout, handle_alloc_error};
+use std::fmt;
 use std::fs::File;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Element, Error, Result};
 
 /// A whole file, mapped read-only.
 #[derive(Debug)]
@@ -82,12 +84,17 @@ impl Deref for Map {
     }
 }
 
+/// The size of a huge page on x86-64, and of the usual one on Arm.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
 /// A table that begins as zeros, on huge pages where the system has them and it is large enough:
 /// random reads then find their addresses without a walk through page tables. Pages that are never
 /// touched take no memory.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     map: memmap2::MmapMut,
+    /// Bytes of the map before the first item, so that a large table begins on a huge page.
+    start: usize,
     len: usize,
     items: PhantomData<T>,
 }
@@ -95,21 +102,29 @@ pub(crate) struct Table<T> {
 impl<T: bytemuck::Zeroable + Copy> Table<T> {
     /// `len` items, all zero.
     pub(crate) fn zeroed(len: usize) -> Self {
-        let layout = std::alloc::Layout::array::<T>(len).expect("a table fits the address space");
-        Self::try_zeroed(len).unwrap_or_else(|| std::alloc::handle_alloc_error(layout))
+        let layout = Layout::array::<T>(len).expect("a table fits the address space");
+        Self::try_zeroed(len).unwrap_or_else(|| handle_alloc_error(layout))
     }
 
     /// `len` items, all zero; `None` where there is no memory for them.
     pub(crate) fn try_zeroed(len: usize) -> Option<Self> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
-        let layout = std::alloc::Layout::array::<T>(len).ok()?;
-        let map = memmap2::MmapMut::map_anon(layout.size().max(1)).ok()?;
+        let bytes = Layout::array::<T>(len).ok()?.size();
+        let is_huge = bytes >= HUGE_PAGE_BYTES;
+        let room = if is_huge { HUGE_PAGE_BYTES } else { 1 };
+        let map = memmap2::MmapMut::map_anon(bytes.checked_add(room)?).ok()?;
+        let start = if is_huge {
+            map.as_ptr().align_offset(HUGE_PAGE_BYTES)
+        } else {
+            0
+        };
         // Without huge pages the table is slower, nothing else.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         Some(Self {
-            len,
             map,
+            start,
+            len,
             items: PhantomData,
         })
     }
@@ -120,17 +135,91 @@ impl<T: bytemuck::Zeroable + Copy> Deref for Table<T> {
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        // SAFETY: `len` items fit the map, which begins on a page, so aligned, and is held as long
-        // as `self`. They began as zeros, of which every `T` may be made, and only items are written.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
+        let first = self.map.as_ptr().wrapping_add(self.start).cast();
+        // SAFETY: `len` items fit the map from `start` on, which is the beginning of a page, so
+        // aligned, and it is held as long as `self`. They began as zeros, of which every `T` may be
+        // made, and only items are written.
+        unsafe { std::slice::from_raw_parts(first, self.len) }
     }
 }
 
 impl<T: bytemuck::Zeroable + Copy> DerefMut for Table<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
+        let first = self.map.as_mut_ptr().wrapping_add(self.start).cast();
         // SAFETY: as in `deref`; `self` is borrowed alone.
-        unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(first, self.len) }
+    }
+}
+
+/// Elements for output that is filled again and again: page-aligned, on huge pages where the
+/// system has them. They begin as zeros.
+///
+/// Fresh memory costs more than what is written to it: each page is faulted in and zeroed first.
+/// So hold a buffer, and pass it to every [`gather_into`](crate::Gatherer::gather_into).
+///
+/// ```
+/// use shardmill::{Buffer, Gatherer, Table};
+///
+/// let gatherer = Gatherer::new(Table::from_vec(2, 2, vec![1.0_f32, 2.0, 3.0, 4.0])?, None)?;
+/// let mut out = Buffer::<f32>::zeroed(4)?;
+/// for ids in [[0, 1], [1, 1]] {
+///     gatherer.gather_into(&ids, 2, &mut out)?;
+/// }
+/// assert_eq!(out[..], [3.0, 4.0, 3.0, 4.0]);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+pub struct Buffer<E>(Table<E>);
+
+impl<E: Element> Buffer<E> {
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is no memory for them.
+    pub fn zeroed(len: usize) -> Result<Self> {
+        let needed_bytes = (len as u64).saturating_mul(size_of::<E>() as u64);
+        let table = Table::try_zeroed(len).ok_or(Error::Memory { needed_bytes })?;
+        Ok(Self(table))
+    }
+
+    /// The bytes of the elements.
+    pub(crate) fn into_bytes(self) -> Table<u8> {
+        let Table {
+            map, start, len, ..
+        } = self.0;
+        Table {
+            map,
+            start,
+            // All of them lie in the map.
+            len: len * size_of::<E>(),
+            items: PhantomData,
+        }
+    }
+}
+
+impl<E: Element> Deref for Buffer<E> {
+    type Target = [E];
+
+    #[inline]
+    fn deref(&self) -> &[E] {
+        &self.0
+    }
+}
+
+impl<E: Element> DerefMut for Buffer<E> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [E] {
+        &mut self.0
+    }
+}
+
+/// Length and type; never the elements.
+impl<E: Element> fmt::Debug for Buffer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer")
+            .field("len", &self.len())
+            .field("dtype", &E::DTYPE)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,9 +241,23 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_no_memory_holds_is_none() {
-        for len in [1 << 60, usize::MAX] {
-            assert!(Table::<u32>::try_zeroed(len).is_none());
+    fn large_buffers_begin_on_a_huge_page_and_all_on_a_page() {
+        for len in [0, 1, 1000, 1 << 20, (1 << 20) + 1] {
+            let mut buffer = Buffer::<half::f16>::zeroed(len).unwrap();
+            assert_eq!(buffer.len(), len);
+            let boundary = if len < 1 << 20 { 4096 } else { HUGE_PAGE_BYTES };
+            assert!(buffer.as_ptr().addr().is_multiple_of(boundary));
+            buffer.fill(half::f16::ONE);
+            let bytes = buffer.into_bytes();
+            assert!(bytes.len() == 2 * len && bytes.as_chunks().0.iter().all(|b| *b == [0, 0x3c]));
+        }
+    }
+
+    #[test]
+    fn a_buffer_beyond_memory_is_an_error() {
+        for len in [usize::MAX, usize::MAX / 4, 1 << 60] {
+            let error = Buffer::<f32>::zeroed(len).unwrap_err();
+            assert!(matches!(error, Error::Memory { .. }), "{error}");
         }
     }
 }

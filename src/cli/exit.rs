@@ -79,7 +79,7 @@ fn code_of(error: &Error) -> u8 {
         {
             1
         }
-        Error::Io { .. } | Error::NoRoom { .. } => 3,
+        Error::Io { .. } | Error::NoRoom { .. } | Error::Memory { .. } => 3,
         Error::UnknownEncoding { .. } | Error::Config { .. } => 2,
         Error::Locked { .. } => 4,
         _ => 1,

@@ -15,7 +15,7 @@ use crate::shard::{Durability, sync_directory};
 use crate::sink::{Batch, NpySink, Sink};
 use crate::window::WindowSet;
 use crate::{
-    Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore,
+    Buffer, Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore,
 };
 
 /// Bytes of embeddings gathered between two writes: they stay in the cache until written.
@@ -190,7 +190,7 @@ impl<'a> Job<'a> {
 
         let mut inputs: Vec<TokenId> = vec![0; step * self.seq_len];
         let mut targets: Vec<TokenId> = vec![0; step * self.seq_len];
-        let mut embeddings: Vec<E> = vec![E::zeroed(); step * row_elements];
+        let mut embeddings = Buffer::<E>::zeroed(step.saturating_mul(row_elements))?;
         let mut first = 0;
         while first < rows {
             let take = usize::try_from(rows - first).map_or(step, |rest| rest.min(step));

@@ -94,7 +94,7 @@ impl TorchGenerator {
     pub fn embedding(&mut self, rows: usize, dim: usize) -> Result<Table> {
         let mut values = zeroed_f32(rows, dim)?;
         self.fill_normal(&mut values);
-        Table::from_vec(rows, dim, values)
+        Table::from_buffer(rows, dim, values)
     }
 }
 

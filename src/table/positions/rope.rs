@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::zeroed_f32;
 use super::{check_base, in_memory, rates, reserved, sin_cos};
-use crate::{Error, Result};
+use crate::{Buffer, Error, Result};
 
 /// Which columns make a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub struct Rope {
     dim: usize,
     /// One row of `dim` for each position: pairs of cosine and sine for interleaved columns; all
     /// cosines, then all sines for halves. Each in the order in which it is used.
-    angles: Arc<Vec<f32>>,
+    angles: Arc<Buffer<f32>>,
 }
 
 impl Rope {

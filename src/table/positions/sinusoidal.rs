@@ -22,7 +22,7 @@ impl Table {
         for (position, row) in values.chunks_exact_mut(dim.max(1)).enumerate() {
             fill_row(position, &rates, row);
         }
-        Self::from_vec(rows, dim, values)
+        Self::from_buffer(rows, dim, values)
     }
 }
 
