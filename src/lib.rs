@@ -50,6 +50,7 @@
 //! - Output becomes visible when it is complete, by one rename.
 //! - Errors are values of [`Error`]: one line that says what, which file, which byte or line.
 
+mod bench;
 mod bpe;
 mod corpus;
 mod document;
@@ -69,6 +70,9 @@ mod sink;
 mod table;
 mod window;
 
+pub use bench::{
+    BenchConfig, BenchReport, Ceiling, GatherSpeed, Sample, TokenizeSpeed, bench, store_all,
+};
 pub use corpus::{Corpus, Skipped};
 pub use document::{FORMATS, Format, InvalidUtf8};
 pub use dtype::{Dtype, Element};

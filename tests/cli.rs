@@ -11,7 +11,7 @@ use serde_json::json;
 
 use support::{Done, Place, fixture, npy_table, output_bytes, run_to_full_disk, spawn};
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "run",
     "tokenize",
     "embed",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 7] = [
     "verify",
     "decode",
     "positions",
+    "bench",
 ];
 
 /// Four documents: one file of text, three lines of JSON, the second of them empty.

@@ -12,7 +12,7 @@ use shardmill::{
 };
 
 use crate::cli::human::parse_size;
-use crate::cli::positions;
+use crate::cli::{bench, positions};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Write relative or absolute positions as an array
     #[command(after_help = positions::HELP)]
     Positions(positions::PositionsArgs),
+    /// Measure this machine's ceilings, and how close to them shardmill comes
+    #[command(after_help = bench::HELP)]
+    Bench(bench::BenchArgs),
 }
 
 const RUN_HELP: &str = "\
@@ -339,7 +342,7 @@ fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
     })
 }
 
-fn level(typed: &str) -> Result<Level, String> {
+pub(crate) fn level(typed: &str) -> Result<Level, String> {
     let available = Level::available();
     let names: Vec<_> = available.iter().map(ToString::to_string).collect();
     available

@@ -4,6 +4,7 @@
 //! does the work and says what came of it.
 
 mod args;
+mod bench;
 mod config;
 mod decode;
 mod embed;
@@ -37,6 +38,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Positions(args) => positions::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     exit::code(outcome)
 }

@@ -19,8 +19,19 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show `stats` behind the word `what`.
+    /// Begins to show `stats`, which count bytes, behind the word `what`.
     pub(crate) fn show(what: &'static str, stats: &Arc<Stats>) -> Self {
+        Self::show_as(what, stats, style)
+    }
+
+    /// Begins to show `stats`, which count steps, behind the word `what`.
+    pub(crate) fn count(what: &'static str, stats: &Arc<Stats>) -> Self {
+        Self::show_as(what, stats, |_| {
+            styled("{msg} [{wide_bar}] {pos}/{len}{left}")
+        })
+    }
+
+    fn show_as(what: &'static str, stats: &Arc<Stats>, style: fn(u64) -> ProgressStyle) -> Self {
         let bar = ProgressBar::new(0).with_message(what);
         if bar.is_hidden() {
             return Self {
@@ -60,6 +71,10 @@ fn style(total: u64) -> ProgressStyle {
         "{msg} [{wide_bar}] {percent}% {decimal_bytes}/{decimal_total_bytes} \
          {decimal_bytes_per_sec}{left}"
     };
+    styled(template)
+}
+
+fn styled(template: &str) -> ProgressStyle {
     // The templates are constants that a terminal test shows.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -1,0 +1,164 @@
+//! This machine's ceilings, and how close tokenizing and gathering come to them.
+//!
+//! A rate says little without the rate that the machine could reach: so the same run measures plain
+//! stores, a copy, a file and a pipe, and the two hot loops beside them. It is part of the library
+//! because the streaming store is a kernel, which lives behind the walls of `simd`, and because the
+//! criterion benches measure against the same ceilings; the program only prints.
+//!
+//! ```text
+//! sample     one warm-up, then repetitions: median, least and most
+//! ceiling    stores, copy, file, pipe
+//! text       text to tokenize, where none is given
+//! tokenize   bytes of text a second, on a first pass
+//! gather     bytes of output a second, by types and dim
+//! ```
+//!
+//! Buffers are larger than caches, touched before the clock runs, and on huge pages. What is
+//! measured on several threads is split into one part for each. It does not know what the results
+//! are shown as.
+
+mod ceiling;
+mod gather;
+mod sample;
+mod text;
+mod tokenize;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::pipeline::MAX_THREADS;
+use crate::{Encoding, Error, Level, Result, Stats};
+
+pub use ceiling::{Ceiling, store_all};
+pub use gather::GatherSpeed;
+pub use sample::Sample;
+pub use tokenize::TokenizeSpeed;
+
+/// What is measured.
+///
+/// ```
+/// let mut config = shardmill::BenchConfig::default();
+/// config.threads = 2;
+/// config.dims = vec![768];
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BenchConfig {
+    /// Everything is measured on one thread and on so many.
+    pub threads: usize,
+    /// Vector instructions to use.
+    pub level: Level,
+    /// Where the file is written.
+    pub dir: PathBuf,
+    /// Encoding to tokenize with.
+    pub encoding: String,
+    /// File to tokenize, of which up to 64 MiB are taken; generated text if not given.
+    pub input: Option<PathBuf>,
+    /// Lengths of the rows to gather.
+    pub dims: Vec<usize>,
+    /// Bytes that are stored, copied, and gathered as f32; should be more than caches hold. Half
+    /// as many go to the file and through the pipe.
+    pub size_bytes: u64,
+}
+
+impl Default for BenchConfig {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            level: Level::detect(),
+            dir: PathBuf::from("."),
+            encoding: "gpt2".to_owned(),
+            input: None,
+            dims: vec![256, 768, 4096],
+            size_bytes: 128 << 20,
+        }
+    }
+}
+
+impl BenchConfig {
+    /// Checks that the settings are in range.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the setting, [`Error::UnknownEncoding`] lists the encodings.
+    pub fn validate(&self) -> Result<()> {
+        const MAX_DIM: usize = 1 << 16;
+        const MIN_SIZE_BYTES: u64 = 1 << 20;
+        const MAX_SIZE_BYTES: u64 = 1 << 40;
+        let refuse = |field, what: String| Err(Error::Config { field, what });
+        if !(1..=MAX_THREADS).contains(&self.threads) {
+            return refuse("--threads", format!("must be from 1 to {MAX_THREADS}"));
+        }
+        if self.dims.is_empty() || !self.dims.iter().all(|dim| (1..=MAX_DIM).contains(dim)) {
+            return refuse("--dims", format!("must be from 1 to {MAX_DIM} each"));
+        }
+        if !(MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&self.size_bytes) {
+            return refuse("--size", "must be from 1MiB to 1TiB".to_owned());
+        }
+        Encoding::by_name(&self.encoding).map(drop)
+    }
+
+    /// Elements of `size_bytes` as f32.
+    fn elements(&self) -> Result<usize> {
+        usize::try_from(self.size_bytes / 4).map_err(|_| Error::Memory {
+            needed_bytes: self.size_bytes,
+        })
+    }
+
+    /// One thread, and all of them where that is more.
+    fn thread_counts(&self) -> Vec<usize> {
+        let mut counts = vec![1, self.threads];
+        counts.dedup();
+        counts
+    }
+}
+
+/// What [`bench`] measured.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct BenchReport {
+    /// Vector instructions that were used.
+    pub level: String,
+    /// How many threads "all" are.
+    pub threads: usize,
+    /// The machine's ceilings.
+    pub ceilings: Vec<Sample<Ceiling>>,
+    /// Tokenizing.
+    pub tokenize: Vec<Sample<TokenizeSpeed>>,
+    /// Gathering.
+    pub gather: Vec<Sample<GatherSpeed>>,
+}
+
+impl BenchReport {
+    /// The sample of a ceiling on so many threads.
+    pub fn ceiling(&self, ceiling: Ceiling, threads: usize) -> Option<&Sample<Ceiling>> {
+        self.ceilings
+            .iter()
+            .find(|sample| sample.what == ceiling && sample.threads == threads)
+    }
+}
+
+/// Measures everything; `stats` counts the samples.
+///
+/// # Errors
+/// Those of [`BenchConfig::validate`]; [`Error::Io`] where the file or the pipe cannot be written
+/// or the input not be read; [`Error::Memory`], for about five times `size_bytes` are needed.
+pub fn bench(config: &BenchConfig, stats: &Stats) -> Result<BenchReport> {
+    config.validate()?;
+    let encoding = Encoding::by_name(&config.encoding)?;
+    let input = config.input.as_deref().map(text::read).transpose()?;
+    let thread_counts = config.thread_counts();
+    let samples = ceiling::count(&thread_counts)
+        + thread_counts.len()
+        + gather::count(&config.dims, &thread_counts);
+    stats.begin(samples as u64);
+    let ceilings = ceiling::measure(config, &thread_counts, stats)?;
+    let text = input.unwrap_or_else(text::generate);
+    Ok(BenchReport {
+        level: config.level.to_string(),
+        threads: config.threads,
+        ceilings,
+        tokenize: tokenize::measure(&encoding, &text, &thread_counts, stats)?,
+        gather: gather::measure(config, &thread_counts, stats)?,
+    })
+}

@@ -1,0 +1,122 @@
+//! How a rate is measured.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::Result;
+
+/// Repetitions that are made in any case, and at most.
+const MIN_REPETITIONS: usize = 5;
+const MAX_REPETITIONS: usize = 25;
+
+/// No repetition begins after so long.
+const BUDGET: Duration = Duration::from_millis(100);
+
+/// Repetitions of one thing that was timed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Sample<T> {
+    /// What was timed.
+    #[serde(flatten)]
+    pub what: T,
+    /// Threads that did it.
+    pub threads: usize,
+    /// Bytes that were moved or made, each time.
+    pub bytes: u64,
+    /// How often it was timed, after a first time that does not count.
+    pub repetitions: usize,
+    /// The median time.
+    pub median_seconds: f64,
+    /// The shortest time.
+    pub min_seconds: f64,
+    /// The longest time.
+    pub max_seconds: f64,
+}
+
+impl<T> Sample<T> {
+    /// Times `once`, which moves `bytes`.
+    pub(super) fn take(
+        what: T,
+        threads: usize,
+        bytes: u64,
+        mut once: impl FnMut() -> Result<()>,
+    ) -> Result<Self> {
+        once()?;
+        let mut times = Vec::with_capacity(MAX_REPETITIONS);
+        let begun = Instant::now();
+        while times.len() < MIN_REPETITIONS
+            || (times.len() < MAX_REPETITIONS && begun.elapsed() < BUDGET)
+        {
+            let started = Instant::now();
+            once()?;
+            times.push(started.elapsed());
+        }
+        times.sort_unstable();
+        let seconds = |index: usize| times[index].as_secs_f64().max(1e-9);
+        Ok(Self {
+            what,
+            threads,
+            bytes,
+            repetitions: times.len(),
+            median_seconds: seconds(times.len() / 2),
+            min_seconds: seconds(0),
+            max_seconds: seconds(times.len() - 1),
+        })
+    }
+
+    /// Bytes a second, by the median time.
+    pub fn rate(&self) -> f64 {
+        self.rate_in(self.median_seconds)
+    }
+
+    /// Bytes a second in the longest and in the shortest time.
+    pub fn rates(&self) -> [f64; 2] {
+        [self.max_seconds, self.min_seconds].map(|seconds| self.rate_in(seconds))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rate of a few digits")]
+    fn rate_in(&self, seconds: f64) -> f64 {
+        self.bytes as f64 / seconds
+    }
+}
+
+/// The shares of `count` items that differ by one at most, as many as `parts` but none empty.
+pub(super) fn shares(count: usize, parts: usize) -> impl Iterator<Item = usize> {
+    let parts = parts.clamp(1, count.max(1));
+    (0..parts).map(move |part| count / parts + usize::from(part < count % parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_time_does_not_count() {
+        let mut calls = 0;
+        let sample = Sample::take("a sleep", 1, 1000, || {
+            // The first is long, the second the longest of the others.
+            let long = [80, 30].get(calls).copied().unwrap_or(10);
+            std::thread::sleep(Duration::from_millis(long));
+            calls += 1;
+            Ok(())
+        });
+        let sample = sample.unwrap();
+        assert_eq!(calls, sample.repetitions + 1);
+        assert!(sample.repetitions >= MIN_REPETITIONS);
+        assert!(sample.min_seconds >= 0.01 && sample.min_seconds <= sample.median_seconds);
+        assert!((0.03..0.08).contains(&sample.max_seconds), "{sample:?}");
+        let [slowest, fastest] = sample.rates();
+        assert!(slowest <= sample.rate() && sample.rate() <= fastest && fastest <= 100_000.0);
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        let error = || {
+            Err(crate::Error::Shape {
+                what: "no".to_owned(),
+            })
+        };
+        assert!(Sample::take((), 1, 1, error).is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! Tokenizing, in memory.
+//!
+//! Each repetition is a first pass: its encoders remember nothing of the text. Threads take pieces
+//! of about a megabyte that end at a line's end, as the pipeline's chunks do, and have an encoder
+//! each.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde::Serialize;
+
+use super::Sample;
+use crate::{Encoding, Result, Special, Stats};
+
+/// Bytes of a piece, about.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What was tokenized.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TokenizeSpeed {
+    /// The encoding.
+    pub encoding: &'static str,
+    /// Tokens of the text.
+    pub tokens: u64,
+}
+
+pub(super) fn measure(
+    encoding: &Encoding,
+    text: &str,
+    thread_counts: &[usize],
+    stats: &Stats,
+) -> Result<Vec<Sample<TokenizeSpeed>>> {
+    let pieces = pieces(text);
+    let what = TokenizeSpeed {
+        encoding: encoding.name(),
+        tokens: first_pass(encoding, &pieces, 1)?,
+    };
+    thread_counts
+        .iter()
+        .map(|&threads| {
+            let sample = Sample::take(what.clone(), threads, text.len() as u64, || {
+                first_pass(encoding, &pieces, threads).map(drop)
+            });
+            stats.advance(1);
+            sample
+        })
+        .collect()
+}
+
+/// Encodes all pieces; gives the number of tokens.
+fn first_pass(encoding: &Encoding, pieces: &[&str], threads: usize) -> Result<u64> {
+    // Of the same name, without the encoders that remember.
+    let encoding = Encoding::by_name(encoding.name())?;
+    let next = AtomicUsize::new(0);
+    let tokens = AtomicUsize::new(0);
+    let work = || {
+        let mut encoder = encoding.encoder();
+        let mut ids = Vec::new();
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            ids.clear();
+            // Nothing is found where special tokens are text.
+            let _ = encoding.encode_into(&mut encoder, piece, Special::Text, &mut ids);
+            tokens.fetch_add(ids.len(), Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    Ok(tokens.into_inner() as u64)
+}
+
+/// Cuts `text` after lines.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > PIECE_BYTES {
+        let end = memchr::memchr(b'\n', &rest.as_bytes()[PIECE_BYTES..]);
+        let Some(end) = end else { break };
+        let (piece, after) = rest.split_at(PIECE_BYTES + end + 1);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_threads_together_encode_all_once() {
+        let text = "A line of some words.\n".repeat(200_000);
+        let pieces = pieces(&text);
+        assert!(pieces.len() > 3 && pieces.concat() == text);
+        let encoding = Encoding::by_name("gpt2").unwrap();
+        let tokens: usize = pieces
+            .iter()
+            .map(|piece| encoding.encode_ordinary(piece).len())
+            .sum();
+        for threads in [1, 3] {
+            assert_eq!(
+                first_pass(&encoding, &pieces, threads).unwrap(),
+                tokens as u64
+            );
+        }
+    }
+}

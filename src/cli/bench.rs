@@ -1,0 +1,158 @@
+//! `shardmill bench`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use shardmill::{BenchConfig, BenchReport, Ceiling, Level, Sample, Stats, bench};
+
+use crate::cli::args::level;
+use crate::cli::human;
+use crate::cli::output::{print, print_json, summary};
+use crate::cli::progress::Progress;
+
+pub(crate) const HELP: &str = "\
+Each rate is the median of 5 or more repetitions after a warm-up, with the slowest and the fastest
+beside it. Tokenizing starts without memory of the text; gathering fills a buffer that is used
+again. Figures are worth having from an idle machine alone.
+
+Examples:
+  shardmill bench
+  shardmill bench corpus.txt --encoding o200k_base --dir /data --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Text to tokenize, up to 64 MiB of it [default: generated text]
+    #[arg(value_name = "INPUT")]
+    input: Option<PathBuf>,
+    /// Encoding, by its tiktoken name
+    #[arg(long, value_name = "NAME", default_value = "gpt2")]
+    encoding: String,
+    /// Directory whose disk is measured; nothing stays there
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Columns of the embeddings
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [256, 768, 4096])]
+    dims: Vec<usize>,
+    /// Bytes of memory to fill; should be more than caches hold
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = human::parse_size)]
+    size: u64,
+    /// Threads to measure beside one [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Vector instructions to use [default: the best there are]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    simd: Option<Level>,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    let mut config = BenchConfig::default();
+    config.input.clone_from(&args.input);
+    config.encoding.clone_from(&args.encoding);
+    config.dir.clone_from(&args.dir);
+    config.dims.clone_from(&args.dims);
+    config.size_bytes = args.size;
+    config.threads = args.threads.unwrap_or(config.threads);
+    config.level = args.simd.unwrap_or(config.level);
+    let started = Instant::now();
+    let stats = Arc::new(Stats::default());
+    let progress = Progress::count("bench", &stats);
+    let report = bench(&config, &stats);
+    drop(progress);
+    let report = report?;
+    if args.json {
+        let mut value = json!(report);
+        value["seconds"] = json!(started.elapsed().as_secs_f64());
+        print_json(&value)?;
+    } else {
+        print(&table(&report))?;
+    }
+    let time = human::seconds(started.elapsed());
+    summary(&format!("{} rates in {time}", stats.total()));
+    Ok(())
+}
+
+/// The report for people.
+fn table(report: &BenchReport) -> String {
+    let mut lines = vec![format!(
+        "{} instructions; GB/s, median (slowest to fastest)",
+        report.level
+    )];
+    let counts: Vec<_> = [1, report.threads].into_iter().collect();
+    let counts = &counts[..if report.threads == 1 { 1 } else { 2 }];
+    let names = counts
+        .iter()
+        .map(|threads| human::counted(*threads as u64, "thread"));
+    lines.push(String::new());
+    lines.push(row("ceiling", names.clone()));
+    for ceiling in Ceiling::ALL {
+        let samples = counts
+            .iter()
+            .filter_map(|threads| report.ceiling(ceiling, *threads));
+        lines.push(row(ceiling.name(), samples.map(spread)));
+    }
+    lines.push(String::new());
+    lines.push(row("tokenize, share of copy", names.clone()));
+    let samples = report.tokenize.iter();
+    let label = report
+        .tokenize
+        .first()
+        .map(|sample| format!("{}, {}", sample.what.encoding, human::bytes(sample.bytes)));
+    let shares = samples.map(|sample| {
+        format!(
+            "{} {}",
+            spread(sample),
+            share(report, Ceiling::Copy, sample)
+        )
+    });
+    lines.push(row(&label.unwrap_or_default(), shares));
+    lines.push(String::new());
+    lines.push(row("gather, share of streaming store", names));
+    for samples in report.gather.chunks(counts.len()) {
+        let what = &samples[0].what;
+        let label = format!(
+            "{:>4} to {:<4} dim {}",
+            what.table_dtype.name(),
+            what.dtype.name(),
+            what.dim
+        );
+        let cells = samples.iter().map(|sample| {
+            let share = share(report, Ceiling::StreamingStore, sample);
+            format!("{} {share}", spread(sample))
+        });
+        lines.push(row(&label, cells));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn row(label: &str, cells: impl Iterator<Item = String>) -> String {
+    let cells: Vec<_> = cells.map(|cell| format!("{cell:<28}")).collect();
+    format!("{label:<34}{}", cells.concat())
+        .trim_end()
+        .to_owned()
+}
+
+/// `12.3 (11.0 to 12.9)`.
+fn spread<T>(sample: &Sample<T>) -> String {
+    let [slowest, fastest] = sample.rates().map(|rate| rate / 1e9);
+    let digits = if fastest < 1.0 { 3 } else { 1 };
+    format!(
+        "{:.digits$} ({slowest:.digits$} to {fastest:.digits$})",
+        sample.rate() / 1e9
+    )
+}
+
+/// `75 %` of a ceiling on as many threads.
+fn share<T>(report: &BenchReport, ceiling: Ceiling, sample: &Sample<T>) -> String {
+    let ceiling = report.ceiling(ceiling, sample.threads);
+    ceiling.map_or(String::new(), |ceiling| {
+        format!("{:.0} %", 100.0 * sample.rate() / ceiling.rate())
+    })
+}
