@@ -5,6 +5,9 @@
 //! overlap, so that a pass over the fixture is long against its start, which is timed with it.
 //! Tables are PyTorch's initial weights. `gather` fills one buffer again and again, on huge pages as
 //! the loader's are: read `loader` as a share of it.
+//!
+//! `window` finds windows within documents, of a dataset where each line of the corpus is one, in a
+//! keyed order; no ids are read.
 #![allow(
     missing_docs,
     reason = "criterion's macros make undocumented functions"
@@ -25,8 +28,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
 use shardmill::{
-    Corpus, Dtype, Element, Elements, Encoding, Gatherer, InitialTables, Loader, LoaderConfig,
-    ShuffleOrder, Stats, TokenStore, TokenizeConfig, WindowKind, tokenize,
+    Corpus, DocumentWindows, Dtype, Element, Elements, Encoding, Gatherer, InitialTables,
+    KeyedPermutation, Loader, LoaderConfig, ShuffleOrder, Stats, Tail, TokenStore, TokenizeConfig,
+    WindowKind, tokenize,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -35,17 +39,16 @@ const STRIDE: u64 = 128;
 const BATCH_SIZE: usize = 8;
 const DIM: usize = 768;
 
-/// A dataset of the first corpus, in `directory`.
-fn dataset(directory: &Path) -> (&'static str, Arc<TokenStore>) {
-    let (name, file) = common::CORPORA[0];
+/// A dataset of `text`, in `directory`.
+fn dataset(directory: &Path, file: &str, text: &str) -> Arc<TokenStore> {
     let input = directory.join(file);
-    std::fs::write(&input, common::text(file)).unwrap();
+    std::fs::write(&input, text).unwrap();
     let corpus = Corpus::open(&[input.into()], None).unwrap();
     let encoding = Encoding::by_name("gpt2").unwrap();
-    let out = directory.join("out");
+    let out = directory.join(format!("{file}.out"));
     let (config, run) = (TokenizeConfig::default(), serde_json::json!({}));
     tokenize(&corpus, &encoding, &config, &out, &run, &Stats::default()).unwrap();
-    (name, Arc::new(TokenStore::open(&out).unwrap()))
+    Arc::new(TokenStore::open(&out).unwrap())
 }
 
 fn config() -> LoaderConfig {
@@ -150,9 +153,39 @@ fn bench_ids(c: &mut Criterion, corpus: &str, store: &Arc<TokenStore>) {
     group.finish();
 }
 
+/// Windows of four tokens in documents that are lines.
+fn bench_documents(c: &mut Criterion, corpus: &str, store: &TokenStore) {
+    let windows = DocumentWindows::new(store, 4, 4, Tail::Pad).unwrap();
+    let order = KeyedPermutation::new(windows.len(), 123, 0).unwrap();
+    // In any order, windows are one after another in their documents.
+    let tokens: u64 = (0..windows.len())
+        .map(|place| windows.window(order.at(place)).unwrap().tokens)
+        .map(|tokens| tokens.end - tokens.start - 1)
+        .sum();
+    let documents = store.manifest().totals.documents;
+    assert_eq!(tokens, store.n_tokens() - documents);
+    let mut group = c.benchmark_group("window");
+    group.throughput(Throughput::Elements(windows.len()));
+    group.bench_function(format!("{corpus}-lines/keyed-documents"), |b| {
+        b.iter(|| {
+            for place in 0..windows.len() {
+                black_box(windows.window(order.at(place)).unwrap());
+            }
+        });
+    });
+    group.finish();
+}
+
 fn bench_loader(c: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
-    let (corpus, store) = dataset(directory.path());
+    let (corpus, file) = common::CORPORA[0];
+    let text = common::text(file);
+    let lines = text
+        .lines()
+        .map(|line| serde_json::json!({"text": line}).to_string() + "\n");
+    let lines = dataset(directory.path(), "lines.jsonl", &lines.collect::<String>());
+    bench_documents(c, corpus, &lines);
+    let store = dataset(directory.path(), file, &text);
     bench_ids(c, corpus, &store);
     let n_vocab = store.manifest().encoding.n_vocab as usize;
     let tables = InitialTables::new(123, n_vocab, DIM, SEQ_LEN).tables();

@@ -17,6 +17,14 @@ use shardmill::{
 };
 use tempfile::TempDir;
 
+/// A loader may move to another thread, and a batch be read by several.
+const _: fn() = || {
+    fn sends<T: Send>() {}
+    fn shares<T: Send + Sync>() {}
+    sends::<Loader>();
+    shares::<LoadedBatch>();
+};
+
 /// A batch, out of its buffers.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Owned {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::shard::{DocRecord, Shard};
-use crate::window::{Windows, at_least_1};
+use crate::window::{at_least_1, covered};
 use crate::{Error, Result, TokenStore};
 
 /// Records between two numbers of the index.
@@ -93,16 +93,6 @@ impl Cut {
     fn covered(self, count: u64, n_tokens: u64) -> u64 {
         covered(count, n_tokens, self.seq_len, self.stride)
     }
-}
-
-/// How many of `n_tokens` are in one of `count` windows of `seq_len` and a target.
-pub(super) fn covered(count: u64, n_tokens: u64, seq_len: u64, stride: u64) -> u64 {
-    let Some(earlier) = count.checked_sub(1) else {
-        return 0;
-    };
-    let size = seq_len.saturating_add(1);
-    let last = size.min(n_tokens - earlier * stride);
-    earlier * stride.min(size) + last
 }
 
 /// The index of one shard.
@@ -255,13 +245,6 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
     }
 }
 
-impl Windows {
-    /// Tokens of the stream that are neither an input nor a target.
-    pub fn n_left_out(&self) -> u64 {
-        self.n_tokens() - covered(self.len(), self.n_tokens(), self.seq_len(), self.stride())
-    }
-}
-
 fn damaged(shard: &Shard, what: String) -> Error {
     Error::Shard {
         path: shard.files()[1].path().to_owned(),
@@ -381,6 +364,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Windows;
 
     /// The windows of a document as ranges of its tokens, by the words of the documentation.
     fn model(n_tokens: u64, cut: Cut) -> Vec<Range<u64>> {

@@ -95,6 +95,11 @@ impl Windows {
         self.len() == 0
     }
 
+    /// Tokens of the stream that are neither an input nor a target.
+    pub fn n_left_out(&self) -> u64 {
+        self.n_tokens - covered(self.len(), self.n_tokens, self.seq_len, self.stride)
+    }
+
     /// The first token of window `i`.
     ///
     /// # Panics
@@ -187,6 +192,16 @@ impl Batches {
         let start = b * self.batch_size;
         start..start + self.batch_size.min(self.n_rows - start)
     }
+}
+
+/// How many of `n_tokens` are in one of `count` windows of `seq_len` and a target.
+fn covered(count: u64, n_tokens: u64, seq_len: u64, stride: u64) -> u64 {
+    let Some(earlier) = count.checked_sub(1) else {
+        return 0;
+    };
+    let size = seq_len.saturating_add(1);
+    let last = size.min(n_tokens - earlier * stride);
+    earlier * stride.min(size) + last
 }
 
 pub(crate) fn at_least_1(field: &'static str, value: u64) -> Result<()> {
