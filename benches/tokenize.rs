@@ -8,6 +8,8 @@
 //! tiktoken-rs before anything is timed.
 
 mod common;
+#[path = "../tests/support/long_texts.rs"]
+mod long_texts;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -127,7 +129,7 @@ fn long(criterion: &mut Criterion) {
     group.sample_size(10);
     for (name, oracle) in common::encodings() {
         let encoding = Encoding::by_name(name).expect("a built-in encoding");
-        for (kind, text) in common::long_texts() {
+        for (kind, text) in long_texts::long_texts() {
             let ids = encoding.encode_ordinary(&text);
             assert!(ids == oracle.encode_ordinary(&text), "{name} {kind}");
             group.throughput(Throughput::Bytes(text.len() as u64));

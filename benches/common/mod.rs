@@ -4,11 +4,6 @@ use std::path::Path;
 
 use tiktoken_rs::CoreBPE;
 
-#[path = "../../tests/support/long_texts.rs"]
-mod long_texts;
-
-pub(crate) use long_texts::long_texts;
-
 /// An encoding of each pattern family, and what tiktoken-rs has for it.
 pub(crate) fn encodings() -> [(&'static str, CoreBPE); 3] {
     [
