@@ -9,7 +9,7 @@ use crate::embed::size::windows;
 use crate::embed::{EmbedConfig, EmbedTables};
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::EMBEDDINGS;
-use crate::shard::atomic::Staging;
+use crate::shard::staging::Staging;
 use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.

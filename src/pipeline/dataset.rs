@@ -11,7 +11,8 @@ use crate::pipeline::feed::Feed;
 use crate::pipeline::plan::{Unit, units};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
-use crate::shard::atomic::{Staging, write_json};
+use crate::shard::staging::Staging;
+use crate::shard::temp_file::write_json;
 use crate::shard::{
     EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, RUN, SourceInfo, TokenStore, Totals, verify,
 };

@@ -11,20 +11,23 @@
 //!
 //! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
 
-pub(crate) mod atomic;
 mod docs;
+mod lock;
 mod manifest;
+mod own;
 mod reader;
+pub(crate) mod staging;
+pub(crate) mod temp_file;
 mod verify;
 mod writer;
 
-pub use atomic::Durability;
-pub(crate) use atomic::sync_directory;
 pub use docs::DocRecord;
 pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };
 pub use reader::{Document, Shard, TokenStore, Tokens};
+pub use temp_file::Durability;
+pub(crate) use temp_file::sync_directory;
 pub(crate) use verify::check_blocks;
 pub use verify::{Verified, verify};
 pub(crate) use writer::{HashedFile, ShardWriter};

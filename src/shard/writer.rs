@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Result;
 use crate::encoding::TokenId;
 use crate::hash::{BlockHasher, Hash128};
-use crate::shard::atomic::{Durability, TempFile};
+use crate::shard::temp_file::{Durability, TempFile};
 use crate::shard::{DocRecord, TokenDtype, file_names};
 
 /// Bytes gathered before a write: larger ones fall out of the L2 cache.

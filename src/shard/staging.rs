@@ -6,50 +6,16 @@
 //! finish   check, fsync, rename to OUT.partial/NAME
 //! publish  fsync OUT.partial, rename it to OUT (or exchange the two), fsync the parent
 //! ```
-//!
-//! The lock is on the directory itself, so it moves with it and nothing has to be removed before
-//! the rename. Where a file system has no locks, as some network ones, the run goes on without.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::shard::{EMBEDDINGS, MANIFEST, RUN};
+use crate::shard::lock::lock_directory;
+use crate::shard::own::{MARKS, check_own, clear, is_record};
+use crate::shard::temp_file::{Durability, sync_directory};
 use crate::{Error, Result};
-
-/// Whether output is forced to the disk before it becomes visible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Every file and directory is synced: what is visible survives a power cut.
-    #[default]
-    Full,
-    /// Nothing is synced; the bytes are the same.
-    None,
-}
-
-impl Durability {
-    /// Both choices, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Full, Self::None];
-
-    /// The choice as it is spelled on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::None => "none",
-        }
-    }
-
-    fn sync(self, file: &File, path: &Path) -> Result<()> {
-        match self {
-            Self::Full => file.sync_all().map_err(Error::io(path, "cannot sync")),
-            Self::None => Ok(()),
-        }
-    }
-}
 
 /// A directory being made beside the place where it will appear.
 #[derive(Debug)]
@@ -61,9 +27,6 @@ pub(crate) struct Staging {
     /// Holds the lock; `None` once published.
     lock: Option<File>,
 }
-
-/// The file in a finished output that says it is one.
-const MARKS: [&str; 2] = [MANIFEST, "embed.json"];
 
 impl Staging {
     /// Begins the directory `out`, in `out.partial`.
@@ -181,234 +144,11 @@ fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
     })
 }
 
-/// Whether a file is a manifest or a record of embeddings: others have files of these names too.
-fn is_record(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"\"dataset_id\"").is_some())
-}
-
-/// Creates `partial` where it is missing and locks it.
-fn lock_directory(partial: &Path) -> Result<File> {
-    loop {
-        match fs::create_dir(partial) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::io(partial, "cannot create")(error)),
-        }
-        let lock = match File::open(partial) {
-            Ok(lock) => lock,
-            // Published or cleared by its run just now.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io(partial, "cannot open")(error)),
-        };
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    path: partial.to_owned(),
-                });
-            }
-            // A file system without locks; runs there must be kept apart by their user.
-            Err(TryLockError::Error(_)) | Ok(()) => {}
-        }
-        // The lock counts only if the name still stands for what was locked.
-        let locked = lock.metadata().map_err(Error::io(partial, "cannot open"))?;
-        match fs::symlink_metadata(partial) {
-            Ok(now) if !now.is_dir() => {
-                return Err(Error::Output {
-                    path: partial.to_owned(),
-                    what: "is not a directory and is in the way; move it elsewhere".to_owned(),
-                });
-            }
-            Ok(now) if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) => return Ok(lock),
-            _ => {}
-        }
-    }
-}
-
-/// Refuses a directory in which anything lies that no run makes.
-fn check_own(directory: &Path) -> Result<()> {
-    each_entry(directory, |path, name, is_dir| {
-        if !is_own_name(name, is_dir) {
-            return Err(Error::Output {
-                path: path.to_owned(),
-                what: "was not made by shardmill and is in the way; move it elsewhere".to_owned(),
-            });
-        }
-        if is_dir { check_own(path) } else { Ok(()) }
-    })
-}
-
-/// Removes what a run leaves in its directory; nothing if anything else is there.
-fn clear(directory: &Path) -> Result<()> {
-    check_own(directory)?;
-    each_entry(directory, |path, _, is_dir| {
-        if is_dir {
-            clear(path)?;
-            fs::remove_dir(path)
-        } else {
-            fs::remove_file(path)
-        }
-        .map_err(Error::io(path, "cannot remove"))
-    })
-}
-
-/// Calls `act` with the path and name of each entry, and whether it is a directory.
-fn each_entry(directory: &Path, act: impl Fn(&Path, &OsStr, bool) -> Result<()>) -> Result<()> {
-    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
-    for entry in entries {
-        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
-        let is_dir = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
-        act(&entry.path(), &entry.file_name(), is_dir)?;
-    }
-    Ok(())
-}
-
-/// Whether a name is one that a run gives to its files, or to its directories.
-fn is_own_name(name: &OsStr, is_dir: bool) -> bool {
-    let Some(name) = name.to_str() else {
-        return false;
-    };
-    if is_dir {
-        return name.strip_suffix(".partial").unwrap_or(name) == EMBEDDINGS;
-    }
-    // `.NAME.tmp-PID` while it is written.
-    let name = name
-        .strip_prefix('.')
-        .and_then(|hidden| hidden.split_once(".tmp-"))
-        .map_or(name, |(name, _)| name);
-    let is_shard = name
-        .strip_prefix("shard-")
-        .and_then(|rest| rest.split_once('.'))
-        .is_some_and(|(number, end)| {
-            number.bytes().all(|byte| byte.is_ascii_digit())
-                && ["u16", "u32", "docs"].contains(&end)
-        });
-    let is_stream = name.starts_with("stream-");
-    let is_array = ["embeddings.npy", "inputs.npy", "targets.npy"].contains(&name);
-    is_shard || is_stream || is_array || MARKS.contains(&name) || name == RUN
-}
-
-pub(crate) fn sync_directory(path: &Path, durability: Durability) -> Result<()> {
-    if durability == Durability::None {
-        return Ok(());
-    }
-    let directory = File::open(path).map_err(Error::io(path, "cannot open"))?;
-    durability.sync(&directory, path)
-}
-
-/// A file that gets its name when it is complete; removed if it never is.
-#[derive(Debug)]
-pub(crate) struct TempFile {
-    file: File,
-    temporary: PathBuf,
-    path: PathBuf,
-    durability: Durability,
-    is_finished: bool,
-}
-
-impl TempFile {
-    /// Begins `directory/name`.
-    pub(crate) fn create(directory: &Path, name: &str, durability: Durability) -> Result<Self> {
-        let mut temporary = OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(".tmp-{}", std::process::id()));
-        let temporary = directory.join(temporary);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .map_err(Error::io(&temporary, "cannot create"))?;
-        Ok(Self {
-            file,
-            temporary,
-            path: directory.join(name),
-            durability,
-            is_finished: false,
-        })
-    }
-
-    /// Appends `bytes`.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_all(bytes)
-            .map_err(Error::io(&self.path, "cannot write"))
-    }
-
-    /// Gives the file its name, after a check that it holds `expected_bytes`.
-    pub(crate) fn finish(mut self, expected_bytes: u64) -> Result<()> {
-        let length = self
-            .file
-            .metadata()
-            .map_err(Error::io(&self.path, "cannot read its size"))?
-            .len();
-        if length != expected_bytes {
-            return Err(Error::Shard {
-                path: self.path.clone(),
-                what: format!("has {length} bytes after {expected_bytes} were written"),
-            });
-        }
-        self.durability.sync(&self.file, &self.path)?;
-        fs::rename(&self.temporary, &self.path)
-            .map_err(Error::io(&self.path, "cannot rename to"))?;
-        self.is_finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            // A temporary name is never taken for output; the next run clears it too.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
-}
-
-/// Writes `value` as indented JSON.
-pub(crate) fn write_json(
-    directory: &Path,
-    name: &str,
-    durability: Durability,
-    value: &impl serde::Serialize,
-) -> Result<()> {
-    let mut file = TempFile::create(directory, name, durability)?;
-    let path = file.path.clone();
-    let mut buffered = io::BufWriter::new(CountingFile {
-        file: &mut file.file,
-        bytes: 0,
-    });
-    serde_json::to_writer_pretty(&mut buffered, value)
-        .map_err(io::Error::from)
-        .and_then(|()| buffered.write_all(b"\n"))
-        .and_then(|()| buffered.flush())
-        .map_err(Error::io(&path, "cannot write"))?;
-    let bytes = buffered.get_ref().bytes;
-    drop(buffered);
-    file.finish(bytes)
-}
-
-/// A file that knows how much was written to it.
-#[derive(Debug)]
-struct CountingFile<'a> {
-    file: &'a mut File,
-    bytes: u64,
-}
-
-impl Write for CountingFile<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::MANIFEST;
+    use crate::shard::temp_file::{TempFile, write_json};
 
     fn begin(out: &Path, overwrite: bool) -> Result<Staging> {
         Staging::begin(out, overwrite, Durability::Full)

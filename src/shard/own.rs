@@ -1,0 +1,79 @@
+//! What shardmill makes, told from what it does not: only the former is ever removed.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use crate::shard::{EMBEDDINGS, MANIFEST, RUN};
+use crate::{Error, Result};
+
+/// The file in a finished output that says it is one.
+pub(super) const MARKS: [&str; 2] = [MANIFEST, "embed.json"];
+
+/// Whether a file is a manifest or a record of embeddings: others have files of these names too.
+pub(super) fn is_record(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"\"dataset_id\"").is_some())
+}
+
+/// Refuses a directory in which anything lies that no run makes.
+pub(super) fn check_own(directory: &Path) -> Result<()> {
+    each_entry(directory, |path, name, is_dir| {
+        if !is_own_name(name, is_dir) {
+            return Err(Error::Output {
+                path: path.to_owned(),
+                what: "was not made by shardmill and is in the way; move it elsewhere".to_owned(),
+            });
+        }
+        if is_dir { check_own(path) } else { Ok(()) }
+    })
+}
+
+/// Removes what a run leaves in its directory; nothing if anything else is there.
+pub(super) fn clear(directory: &Path) -> Result<()> {
+    check_own(directory)?;
+    each_entry(directory, |path, _, is_dir| {
+        if is_dir {
+            clear(path)?;
+            fs::remove_dir(path)
+        } else {
+            fs::remove_file(path)
+        }
+        .map_err(Error::io(path, "cannot remove"))
+    })
+}
+
+/// Calls `act` with the path and name of each entry, and whether it is a directory.
+fn each_entry(directory: &Path, act: impl Fn(&Path, &OsStr, bool) -> Result<()>) -> Result<()> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+    for entry in entries {
+        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
+        let is_dir = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
+        act(&entry.path(), &entry.file_name(), is_dir)?;
+    }
+    Ok(())
+}
+
+/// Whether a name is one that a run gives to its files, or to its directories.
+fn is_own_name(name: &OsStr, is_dir: bool) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    if is_dir {
+        return name.strip_suffix(".partial").unwrap_or(name) == EMBEDDINGS;
+    }
+    // `.NAME.tmp-PID` while it is written.
+    let name = name
+        .strip_prefix('.')
+        .and_then(|hidden| hidden.split_once(".tmp-"))
+        .map_or(name, |(name, _)| name);
+    let is_shard = name
+        .strip_prefix("shard-")
+        .and_then(|rest| rest.split_once('.'))
+        .is_some_and(|(number, end)| {
+            number.bytes().all(|byte| byte.is_ascii_digit())
+                && ["u16", "u32", "docs"].contains(&end)
+        });
+    let is_stream = name.starts_with("stream-");
+    let is_array = ["embeddings.npy", "inputs.npy", "targets.npy"].contains(&name);
+    is_shard || is_stream || is_array || MARKS.contains(&name) || name == RUN
+}

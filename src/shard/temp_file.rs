@@ -1,0 +1,157 @@
+//! Files that get their name when they are complete and on the disk.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Whether output is forced to the disk before it becomes visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Every file and directory is synced: what is visible survives a power cut.
+    #[default]
+    Full,
+    /// Nothing is synced; the bytes are the same.
+    None,
+}
+
+impl Durability {
+    /// Both choices, in the order in which help lists them.
+    pub const ALL: [Self; 2] = [Self::Full, Self::None];
+
+    /// The choice as it is spelled on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::None => "none",
+        }
+    }
+
+    fn sync(self, file: &File, path: &Path) -> Result<()> {
+        match self {
+            Self::Full => file.sync_all().map_err(Error::io(path, "cannot sync")),
+            Self::None => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn sync_directory(path: &Path, durability: Durability) -> Result<()> {
+    if durability == Durability::None {
+        return Ok(());
+    }
+    let directory = File::open(path).map_err(Error::io(path, "cannot open"))?;
+    durability.sync(&directory, path)
+}
+
+/// A file that gets its name when it is complete; removed if it never is.
+#[derive(Debug)]
+pub(crate) struct TempFile {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    durability: Durability,
+    is_finished: bool,
+}
+
+impl TempFile {
+    /// Begins `directory/name`.
+    pub(crate) fn create(directory: &Path, name: &str, durability: Durability) -> Result<Self> {
+        let mut temporary = OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(".tmp-{}", std::process::id()));
+        let temporary = directory.join(temporary);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(Error::io(&temporary, "cannot create"))?;
+        Ok(Self {
+            file,
+            temporary,
+            path: directory.join(name),
+            durability,
+            is_finished: false,
+        })
+    }
+
+    /// Appends `bytes`.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(Error::io(&self.path, "cannot write"))
+    }
+
+    /// Gives the file its name, after a check that it holds `expected_bytes`.
+    pub(crate) fn finish(mut self, expected_bytes: u64) -> Result<()> {
+        let length = self
+            .file
+            .metadata()
+            .map_err(Error::io(&self.path, "cannot read its size"))?
+            .len();
+        if length != expected_bytes {
+            return Err(Error::Shard {
+                path: self.path.clone(),
+                what: format!("has {length} bytes after {expected_bytes} were written"),
+            });
+        }
+        self.durability.sync(&self.file, &self.path)?;
+        fs::rename(&self.temporary, &self.path)
+            .map_err(Error::io(&self.path, "cannot rename to"))?;
+        self.is_finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // A temporary name is never taken for output; the next run clears it too.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Writes `value` as indented JSON.
+pub(crate) fn write_json(
+    directory: &Path,
+    name: &str,
+    durability: Durability,
+    value: &impl serde::Serialize,
+) -> Result<()> {
+    let mut file = TempFile::create(directory, name, durability)?;
+    let path = file.path.clone();
+    let mut buffered = io::BufWriter::new(CountingFile {
+        file: &mut file.file,
+        bytes: 0,
+    });
+    serde_json::to_writer_pretty(&mut buffered, value)
+        .map_err(io::Error::from)
+        .and_then(|()| buffered.write_all(b"\n"))
+        .and_then(|()| buffered.flush())
+        .map_err(Error::io(&path, "cannot write"))?;
+    let bytes = buffered.get_ref().bytes;
+    drop(buffered);
+    file.finish(bytes)
+}
+
+/// A file that knows how much was written to it.
+#[derive(Debug)]
+struct CountingFile<'a> {
+    file: &'a mut File,
+    bytes: u64,
+}
+
+impl Write for CountingFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
