@@ -108,6 +108,9 @@ pub enum Error {
         /// What is in the way and what to do.
         what: String,
     },
+    /// The run was asked to end, by [`Stats::stop`](crate::Stats::stop).
+    #[error("stopped before the end")]
+    Stopped,
     /// Another run is writing the same output.
     #[error("{}: another run is writing here; wait for it to end or choose another --out", path.display())]
     Locked {

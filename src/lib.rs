@@ -86,11 +86,11 @@ pub use gather::{Gatherer, Stores};
 pub use hash::Hash128;
 pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
 pub use map::Buffer;
-pub use pipeline::{Outcome, Stats, TokenizeConfig, tokenize};
+pub use pipeline::{Outcome, Partial, Stats, Status, TakenOver, TokenizeConfig, status, tokenize};
 pub use shard::{
-    DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot, FORMAT_VERSION, Manifest,
-    Position, Settings, Shard, ShardInfo, SourceInfo, TokenDtype, TokenStore, Tokens, Totals,
-    Verified, verify,
+    DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot, FORMAT_VERSION, Manifest, Plan,
+    PlannedSource, Position, Settings, Shard, ShardInfo, SourceInfo, TokenDtype, TokenStore,
+    Tokens, Totals, Unit, Verified, verify,
 };
 pub use simd::Level;
 pub use sink::{Batch, MemorySink, PositionsOutcome, Sink, StreamSink, write_positions};

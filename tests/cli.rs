@@ -262,7 +262,8 @@ fn tokenize_says_what_it_made_and_leaves_it_the_second_time() {
     assert_eq!(
         again.json(),
         json!({
-            "out": "d", "was_there": true, "dataset_id": manifest["dataset_id"],
+            "out": "d", "was_there": true, "units_done_before": 0,
+            "dataset_id": manifest["dataset_id"],
             "encoding": "gpt2", "n_vocab": 50257, "sources": 2, "shards": 1, "seconds": 0,
             "totals": {
                 "documents": 4, "empty_documents": 1, "invalid_sequences": 0,

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Command;
 
-use support::{Done, Place, fixture, skipped, spawn};
+use support::{Done, Place, fixture, output_bytes, skipped, spawn};
 
 #[track_caller]
 fn refused(place: &Place, args: &[&str], code: i32, line: &str) {
@@ -23,7 +23,6 @@ fn what_is_in_the_way_is_left_alone() {
     place.write("a.txt", "a");
     place.write("file", "mine");
     place.write("folder/thesis.txt", "mine");
-    std::os::unix::fs::symlink("nowhere", place.path("link")).unwrap();
     let foreign = "exists and was not made by shardmill; remove it or choose another --out";
     let no_directory = "exists and is not a directory; choose another --out";
     for more in [&[][..], &["--overwrite"]] {
@@ -34,7 +33,7 @@ fn what_is_in_the_way_is_left_alone() {
             1,
             &format!("folder: {foreign}"),
         );
-        for out in ["file", "link", "a.txt"] {
+        for out in ["file", "a.txt"] {
             refused(&place, &tokenize(out), 1, &format!("{out}: {no_directory}"));
         }
         let into_file = "file: cannot create: File exists (os error 17)";
@@ -54,6 +53,30 @@ fn what_is_in_the_way_is_left_alone() {
         "d.partial/thesis.txt: was not made by shardmill and is in the way; move it elsewhere",
     );
     assert_eq!(place.read("d.partial/thesis.txt"), b"mine");
+}
+
+#[test]
+fn a_link_is_replaced_only_when_asked_and_its_target_is_left_alone() {
+    let place = Place::new();
+    place.write("a.txt", "a");
+    place.write("folder/thesis.txt", "mine");
+    place.run(["tokenize", "a.txt", "--out", "other", "--eot", "none"]);
+    let other = output_bytes(&place.path("other"));
+    let is_a_link = "is a link; add --overwrite to replace the link and leave its target alone, or \
+                     choose another --out";
+    for target in ["nowhere", "folder", "folder/thesis.txt", "other"] {
+        std::os::unix::fs::symlink(target, place.path("link")).unwrap();
+        let args = ["tokenize", "a.txt", "--out", "link"];
+        refused(&place, &args, 1, &format!("link: {is_a_link}"));
+        let done = place.run([&args[..], &["--overwrite"]].concat());
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert!(place.path("link").symlink_metadata().unwrap().is_dir());
+        assert!(place.path("link/manifest.json").exists());
+        assert!(place.path("link.partial").symlink_metadata().is_err());
+        fs::remove_dir_all(place.path("link")).unwrap();
+    }
+    assert_eq!(place.read("folder/thesis.txt"), b"mine");
+    assert_eq!(output_bytes(&place.path("other")), other);
 }
 
 #[test]
@@ -166,7 +189,7 @@ fn on_disk(place: &Place, options: &str, args: &[&str]) -> Option<(Done, String)
 }
 
 #[test]
-fn a_disk_that_runs_full_is_an_error_worth_a_retry_and_leaves_nothing() {
+fn a_disk_that_runs_full_is_an_error_worth_a_retry_and_leaves_only_what_is_done() {
     let place = Place::new();
     let text = fs::read(fixture("text/tinyshakespeare.txt")).unwrap();
     place.write("a.txt", &text);
@@ -185,14 +208,23 @@ fn a_disk_that_runs_full_is_an_error_worth_a_retry_and_leaves_nothing() {
             return;
         };
         assert_eq!(done.code, Some(3), "{done:?}");
-        let full = ": cannot write: No space left on device (os error 28)\n";
+        let full = ": cannot write: No space left on device (os error 28)";
         let start = "shardmill: error: disk/out.partial/shard-0000";
+        let (error, note) = done.stderr.split_once('\n').unwrap();
         assert!(
-            done.stderr.starts_with(start) && done.stderr.ends_with(full),
+            error.starts_with(start) && error.ends_with(full),
             "{done:?}"
         );
-        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
-        assert_eq!(left, "");
+        let units = left.lines().filter(|name| name.ends_with(".json")).count();
+        let Some(units) = units.checked_sub(1) else {
+            assert_eq!((note, &*left), ("", ""));
+            continue;
+        };
+        // The plan, and each finished unit with its two files.
+        assert_eq!(left.lines().count(), 1 + 1 + 3 * units, "{left}");
+        assert!(!left.contains(".tmp-"), "{left}");
+        let next = "units are done; run the same command again to go on";
+        assert_eq!(note, format!("shardmill: {units} of 6 {next}\n"));
     }
 }
 

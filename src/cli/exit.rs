@@ -1,21 +1,32 @@
 //! Error lines and exit codes.
 //!
 //! 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources, 4 output locked by another run, 5 a
-//! check failed.
+//! check failed, 128 + n ended by signal n.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
 use shardmill::Error;
 
+use crate::cli::interrupt;
 use crate::cli::output::one_line;
 
 /// Marks an error of `verify`, whatever it is, as a check that failed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct CheckFailed(pub(crate) Error);
+
+/// Marks an error of a run that may have left finished units.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct Unfinished {
+    #[source]
+    pub(crate) error: Error,
+    pub(crate) out: PathBuf,
+}
 
 /// Prints clap's help, or its complaint on one line.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
@@ -54,14 +65,25 @@ pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // The library's errors hold their cause in their own line.
+    let of_library = error
+        .downcast_ref()
+        .or_else(|| error.downcast_ref().map(|Unfinished { error, .. }| error));
     let (line, code) = if let Some(CheckFailed(error)) = error.downcast_ref() {
         (error.to_string(), 5)
-    } else if let Some(error) = error.downcast_ref::<Error>() {
+    } else if let Some(Error::Stopped) = of_library {
+        interrupt::outcome()
+    } else if let Some(error) = of_library {
         (error.to_string(), code_of(error))
     } else {
         (format!("{error:#}"), 3)
     };
     say(&line);
+    if let Some(Unfinished { out, error }) = error.downcast_ref()
+        // What is there belongs to another run.
+        && !matches!(error, Error::Output { .. } | Error::Locked { .. })
+    {
+        interrupt::say_what_is_left(out);
+    }
     ExitCode::from(code)
 }
 
@@ -86,7 +108,7 @@ fn code_of(error: &Error) -> u8 {
     }
 }
 
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     // If stderr is gone there is nobody left to tell.
     let _ = writeln!(io::stderr(), "shardmill: error: {}", one_line(line));
 }

@@ -11,6 +11,7 @@ mod embed;
 mod exit;
 mod human;
 mod info;
+mod interrupt;
 mod output;
 mod positions;
 mod progress;

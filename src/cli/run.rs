@@ -8,9 +8,10 @@ use shardmill::{EMBEDDINGS, Stats, run as run_job};
 
 use crate::cli::args::RunArgs;
 use crate::cli::config::{Tokenization, embed_config};
+use crate::cli::exit::Unfinished;
 use crate::cli::output::{print_json, run_info, summary};
 use crate::cli::progress::Progress;
-use crate::cli::{embed, tokenize};
+use crate::cli::{embed, interrupt, tokenize};
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = embed_config(&args.embed, &args.output);
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let job = Tokenization::new(&args.corpus, &args.tokenize, &args.output)?;
     let out = &args.output.out;
     let stats = Arc::new(Stats::default());
+    interrupt::stops(&stats, out)?;
     let progress = Progress::show("run", &stats);
     let done = run_job(
         &job.corpus,
@@ -29,7 +31,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         &stats,
     );
     drop(progress);
-    let (tokens, embeddings) = done?;
+    let (tokens, embeddings) = done.map_err(|error| Unfinished {
+        error,
+        out: out.clone(),
+    })?;
     let inside = out.join(EMBEDDINGS);
     if args.output.json {
         print_json(&json!({

@@ -9,14 +9,16 @@ use shardmill::{Outcome, Stats, tokenize};
 
 use crate::cli::args::TokenizeArgs;
 use crate::cli::config::Tokenization;
-use crate::cli::human;
+use crate::cli::exit::Unfinished;
 use crate::cli::output::{pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
+use crate::cli::{human, interrupt};
 
 pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     let job = Tokenization::new(&args.corpus, &args.tokenize, &args.output)?;
     let out = &args.output.out;
     let stats = Arc::new(Stats::default());
+    interrupt::stops(&stats, out)?;
     let progress = Progress::show("tokenize", &stats);
     let done = tokenize(
         &job.corpus,
@@ -27,7 +29,10 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
         &stats,
     );
     drop(progress);
-    let done = done?;
+    let done = done.map_err(|error| Unfinished {
+        error,
+        out: out.clone(),
+    })?;
     if args.output.json {
         print_json(&describe(out, &done))?;
     }
@@ -42,6 +47,7 @@ pub(crate) fn describe(out: &Path, done: &Outcome) -> Value {
     json!({
         "out": out.to_string_lossy(),
         "was_there": done.was_there,
+        "units_done_before": done.taken_over.units,
         "dataset_id": manifest.dataset_id,
         "encoding": manifest.encoding.name,
         "n_vocab": manifest.encoding.n_vocab,
@@ -57,10 +63,14 @@ pub(crate) fn line(out: &Path, done: &Outcome) -> String {
     let manifest = &done.manifest;
     let totals = &manifest.totals;
     let what = format!(
-        "{}: {}, {}, {} from {}",
+        "{}: {}, {}{}, {} from {}",
         out.display(),
         human::counted(totals.tokens, "token"),
         human::counted(manifest.shards.len() as u64, "shard"),
+        match done.taken_over.units {
+            0 => String::new(),
+            n => format!(" ({} done before)", human::count(n)),
+        },
         human::counted(totals.documents, "document"),
         human::bytes(totals.source_bytes),
     );
@@ -73,7 +83,7 @@ pub(crate) fn line(out: &Path, done: &Outcome) -> String {
     } else {
         format!(
             "{what}{invalid} in {}",
-            pace(totals.source_bytes, done.time)
+            pace(totals.source_bytes - done.taken_over.bytes, done.time)
         )
     }
 }

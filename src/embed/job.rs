@@ -194,6 +194,9 @@ impl<'a> Job<'a> {
         let mut embeddings = Buffer::<E>::zeroed(step.saturating_mul(row_elements))?;
         let mut first = 0;
         while first < rows {
+            if stats.is_stopped() {
+                return Err(Error::Stopped);
+            }
             let take = usize::try_from(rows - first).map_or(step, |rest| rest.min(step));
             let ids = take * self.seq_len;
             self.read(first, &mut inputs[..ids], &mut targets[..ids])?;

@@ -9,6 +9,7 @@ use crate::embed::size::windows;
 use crate::embed::{EmbedConfig, EmbedTables};
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::EMBEDDINGS;
+use crate::shard::lock::Sharing;
 use crate::shard::staging::Staging;
 use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};
 
@@ -42,11 +43,17 @@ pub fn run(
     }
 
     let started = Instant::now();
-    let staging = Staging::begin(out, tokenize_config.overwrite, tokenize_config.durability)?;
-    let manifest = build_dataset(corpus, encoding, tokenize_config, &staging, run, stats)?;
+    let mut staging = Staging::open(
+        out,
+        tokenize_config.overwrite,
+        tokenize_config.durability,
+        Sharing::Alone,
+    )?;
+    let built = build_dataset(corpus, encoding, tokenize_config, &mut staging, run, stats)?;
     let tokens = Outcome {
-        manifest,
+        manifest: built.manifest,
         was_there: false,
+        taken_over: built.taken_over,
         time: started.elapsed(),
     };
 
@@ -57,6 +64,7 @@ pub fn run(
     let inside = staging.path().join(EMBEDDINGS);
     fs::create_dir(&inside).map_err(Error::io(&inside, "cannot create"))?;
     let record = build_embeddings(&job, &inside, embed_config.durability, run, stats)?;
+    staging.strip(&tokens.manifest)?;
     staging.publish()?;
     let embeddings = EmbedOutcome {
         record,

@@ -7,9 +7,8 @@ use crate::Result;
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::Format;
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::plan::Unit;
 use crate::pretoken;
-use crate::shard::Position;
+use crate::shard::{Position, Unit};
 
 /// More pieces than this end a chunk, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;

@@ -1,16 +1,15 @@
 //! Puts the chunks of a unit in order, writes them and hashes what they were made from.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Result;
 use crate::corpus::Corpus;
 use crate::hash::{BlockHasher, Hash128};
 use crate::pipeline::chunk::Piece;
-use crate::pipeline::plan::Unit;
+use crate::pipeline::feed::Place;
 use crate::pipeline::worker::{DocumentPiece, Encoded};
-use crate::shard::{DocRecord, Durability, ShardInfo, ShardWriter, TokenDtype, Totals};
+use crate::shard::{DocRecord, DoneUnit, RangeInfo, ShardInfo, ShardWriter, Totals, Unit};
 
 /// One unit on its way to being a shard; shared by the threads that work on its chunks.
 #[derive(Debug)]
@@ -31,30 +30,15 @@ struct State {
     end: Option<(u64, Unit)>,
 }
 
-/// A finished unit.
-#[derive(Debug)]
-pub(crate) struct DoneUnit {
-    pub(crate) info: ShardInfo,
-    /// What the shard adds to the dataset's totals.
-    pub(crate) totals: Totals,
-    /// The hash of each source's range in the unit, and how many bytes it has, in order.
-    pub(crate) ranges: Vec<(u32, u64, Hash128)>,
-}
-
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     // A thread that panicked has already ended the run.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl UnitCommit {
-    pub(crate) fn create(
-        directory: &Path,
-        index: usize,
-        dtype: TokenDtype,
-        durability: Durability,
-    ) -> Result<Self> {
+    pub(crate) fn create(place: &Place<'_>, index: usize) -> Result<Self> {
         let shard = OpenShard {
-            writer: ShardWriter::create(directory, index, dtype, durability)?,
+            writer: ShardWriter::create(place.directory, index, place.dtype, place.durability)?,
             open: None,
             totals: Totals::default(),
             ranges: Vec::new(),
@@ -86,9 +70,10 @@ impl UnitCommit {
         chunk: u64,
         encoded: Encoded,
         corpus: &Corpus,
+        place: &Place<'_>,
     ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
         lock(&self.state).ready.insert(chunk, encoded);
-        self.drain(corpus)
+        self.drain(corpus, place)
     }
 
     /// Says that the unit has `chunks` chunks and lies at `unit`.
@@ -97,12 +82,17 @@ impl UnitCommit {
         chunks: u64,
         unit: Unit,
         corpus: &Corpus,
+        place: &Place<'_>,
     ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
         lock(&self.state).end = Some((chunks, unit));
-        self.drain(corpus)
+        self.drain(corpus, place)
     }
 
-    fn drain(&self, corpus: &Corpus) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
+    fn drain(
+        &self,
+        corpus: &Corpus,
+        place: &Place<'_>,
+    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
         let mut state = lock(&self.state);
         let Some(mut shard) = state.shard.take() else {
             return Ok(None);
@@ -119,6 +109,10 @@ impl UnitCommit {
             {
                 drop(state);
                 let done = shard.finish(unit, corpus).map_err(|error| (at, error))?;
+                // The files have their names; only now may there be a receipt.
+                let done = place
+                    .certify(self.index, done)
+                    .map_err(|error| (at, error))?;
                 return Ok(Some(done));
             } else {
                 state.shard = Some(shard);
@@ -135,7 +129,7 @@ struct OpenShard {
     /// The last document, as long as the next piece may belong to it.
     open: Option<OpenDocument>,
     totals: Totals,
-    ranges: Vec<(u32, u64, Hash128)>,
+    ranges: Vec<RangeInfo>,
     /// The source whose bytes are being hashed.
     range: Option<OpenRange>,
 }
@@ -224,7 +218,6 @@ impl OpenShard {
         });
         range.hasher.update(piece.bytes());
         range.bytes += piece.len_bytes();
-        self.totals.source_bytes += piece.len_bytes();
         Ok(())
     }
 
@@ -234,8 +227,11 @@ impl OpenShard {
             // wrote in between.
             let source = &corpus.sources()[range.source as usize];
             source.check_unchanged(&corpus.path(source))?;
-            let hash = Hash128::of_hashes(&range.hasher.finish());
-            self.ranges.push((range.source, range.bytes, hash));
+            self.ranges.push(RangeInfo {
+                source: range.source,
+                bytes: range.bytes,
+                hash: Hash128::of_hashes(&range.hasher.finish()),
+            });
         }
         Ok(())
     }
@@ -249,7 +245,7 @@ impl OpenShard {
         self.totals.tokens = self.writer.tokens();
         let finished = self.writer.finish()?;
         Ok(DoneUnit {
-            info: ShardInfo {
+            shard: ShardInfo {
                 file: finished.file,
                 docs_file: finished.docs_file,
                 start: unit.start,
@@ -262,7 +258,8 @@ impl OpenShard {
                 docs_bytes: finished.docs_bytes,
                 docs_blocks: finished.docs_blocks,
             },
-            totals: self.totals,
+            empty_documents: self.totals.empty_documents,
+            invalid_sequences: self.totals.invalid_sequences,
             ranges: self.ranges,
         })
     }

@@ -3,18 +3,22 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::corpus::{Corpus, Source};
+use crate::corpus::Corpus;
+use crate::document::Format;
 use crate::encoding::Encoding;
-use crate::hash::{Hash128, block_hashes};
+use crate::hash::Hash128;
 use crate::pipeline::chunk::Piece;
-use crate::pipeline::feed::Feed;
-use crate::pipeline::plan::{Unit, units};
+use crate::pipeline::feed::{Feed, Place, Todo};
+use crate::pipeline::join::{SourceHashes, manifest};
+use crate::pipeline::plan::plan;
+use crate::pipeline::resume::{range_hashes, sound_units};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
+use crate::shard::lock::Sharing;
 use crate::shard::staging::Staging;
 use crate::shard::temp_file::write_json;
 use crate::shard::{
-    EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, RUN, SourceInfo, TokenStore, Totals, verify,
+    DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN, SourceInfo, TokenStore, verify,
 };
 use crate::{Error, Result};
 
@@ -25,8 +29,28 @@ pub struct Outcome {
     pub manifest: Manifest,
     /// Whether the output was there already, just as asked for, and was left as it is.
     pub was_there: bool,
+    /// What an earlier run, that did not come to its end, had done of it.
+    pub taken_over: TakenOver,
     /// How long it took.
     pub time: Duration,
+}
+
+/// Finished units of an earlier run that were used as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct TakenOver {
+    /// How many.
+    pub units: u64,
+    /// Bytes of the corpus that they were made from.
+    pub bytes: u64,
+}
+
+impl TakenOver {
+    fn of(done: &[(usize, DoneUnit)]) -> Self {
+        Self {
+            units: done.len() as u64,
+            bytes: done.iter().map(|(_, unit)| unit.source_bytes()).sum(),
+        }
+    }
 }
 
 /// Tokenizes `corpus` into the directory `out`, which appears when it is complete.
@@ -64,48 +88,99 @@ pub fn tokenize(
         return Ok(there);
     }
     let started = Instant::now();
-    let staging = Staging::begin(out, config.overwrite, config.durability)?;
-    let manifest = build(corpus, encoding, config, &staging, run, stats)?;
+    let mut staging = Staging::open(out, config.overwrite, config.durability, Sharing::Alone)?;
+    let built = build(corpus, encoding, config, &mut staging, run, stats)?;
+    staging.strip(&built.manifest)?;
     staging.publish()?;
     Ok(Outcome {
-        manifest,
+        manifest: built.manifest,
         was_there: false,
+        taken_over: built.taken_over,
         time: started.elapsed(),
     })
 }
 
-/// Fills `staging` with the dataset.
+/// What [`build`] made.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) manifest: Manifest,
+    pub(crate) taken_over: TakenOver,
+}
+
+/// Fills `staging` with the dataset; units that are there already and hold are left as they are.
 pub(crate) fn build(
     corpus: &Corpus,
     encoding: &Encoding,
     config: &TokenizeConfig,
-    staging: &Staging,
+    staging: &mut Staging,
     run: &serde_json::Value,
     stats: &Stats,
-) -> Result<Manifest> {
-    stats.begin(if corpus.has_stream() {
-        0
+) -> Result<Built> {
+    let pool = thread_pool(config.threads)?;
+    let (done, todo, plan_id) = if corpus.has_stream() {
+        stats.begin(0);
+        staging.empty()?;
+        (Vec::new(), None, None)
     } else {
-        corpus.total_bytes()
-    });
-    let feed = Feed::new(
-        corpus,
-        staging.path(),
-        config.unit_size_bytes,
-        config.token_dtype,
-        config.durability,
-        config.threads,
-    )?;
+        stats.begin(corpus.total_bytes());
+        let plan = plan(corpus, encoding, config)?;
+        staging.adopt(&plan)?;
+        let wanted: Vec<_> = (0..plan.units.len()).collect();
+        let done = pool.install(|| sound_units(corpus, &plan, &wanted, staging, stats))?;
+        staging.keep_units(&done.iter().map(|&(index, _)| index).collect())?;
+        let todo = todo(&plan, &wanted, &done);
+        (done, Some(todo), Some(plan.plan_id))
+    };
+    let taken_over = TakenOver::of(&done);
     let worker = Worker {
         corpus,
         encoding,
         config,
     };
-    thread_pool(config.threads)?.broadcast(|_| work(&feed, &worker, stats));
-    let manifest = manifest(corpus, encoding, config, feed)?;
+    let mut units = make_units(&pool, &worker, staging, plan_id, todo, stats)?;
+    units.extend(done);
+    units.sort_by_key(|&(index, _)| index);
+    let name = |index: u32| {
+        let source = &corpus.sources()[index as usize];
+        (source.name(), source.format())
+    };
+    let units = units.into_iter().map(|(_, unit)| unit).collect();
+    let manifest = manifest(EncodingInfo::of(encoding), config.settings(), name, units);
     write_json(staging.path(), MANIFEST, staging.durability(), &manifest)?;
     write_json(staging.path(), RUN, staging.durability(), run)?;
-    Ok(manifest)
+    Ok(Built {
+        manifest,
+        taken_over,
+    })
+}
+
+/// The units `wanted` that are not done.
+fn todo(plan: &Plan, wanted: &[usize], done: &[(usize, DoneUnit)]) -> Todo {
+    // Both are in order.
+    let mut done = done.iter().map(|&(index, _)| index).peekable();
+    let is_open = |index: &&usize| done.next_if_eq(*index).is_none();
+    let open = wanted.iter().filter(is_open);
+    open.map(|&index| (index, plan.units[index])).collect()
+}
+
+/// Makes the units `todo`, or those of a stream; gives them in order with their index.
+fn make_units(
+    pool: &rayon::ThreadPool,
+    worker: &Worker<'_>,
+    staging: &Staging,
+    plan_id: Option<Hash128>,
+    todo: Option<Todo>,
+    stats: &Stats,
+) -> Result<Vec<(usize, DoneUnit)>> {
+    let place = Place {
+        directory: staging.path(),
+        dtype: worker.config.token_dtype,
+        durability: staging.durability(),
+        plan_id,
+    };
+    let feed = Feed::new(worker.corpus, place, todo, worker.config);
+    pool.broadcast(|_| work(&feed, worker, stats));
+    feed.finish()
 }
 
 pub(crate) fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
@@ -133,11 +208,17 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
     let mut encoder = worker.encoding.encoder();
     let mut mine = None;
     while let Some(task) = feed.next(mine) {
+        if stats.is_stopped() {
+            feed.stop();
+            break;
+        }
         mine = Some(task.unit.index);
         let outcome = match worker.encode(&mut encoder, task.chunk) {
             Ok(encoded) => {
                 let bytes = encoded.pieces.iter().map(Piece::len_bytes).sum();
-                let outcome = task.unit.put(task.number, encoded, worker.corpus);
+                let outcome = task
+                    .unit
+                    .put(task.number, encoded, worker.corpus, feed.place());
                 stats.advance(bytes);
                 outcome
             }
@@ -146,78 +227,6 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
         feed.settle(task.unit.index, outcome);
     }
     worker.encoding.put_back(encoder);
-}
-
-fn manifest(
-    corpus: &Corpus,
-    encoding: &Encoding,
-    config: &TokenizeConfig,
-    feed: Feed<'_>,
-) -> Result<Manifest> {
-    let mut sources = SourceHashes::default();
-    let mut totals = Totals::default();
-    let mut shards = Vec::new();
-    for unit in feed.finish()? {
-        for &(source, bytes, hash) in &unit.ranges {
-            sources.push(corpus, source, bytes, hash);
-        }
-        totals.tokens += unit.totals.tokens;
-        totals.documents += unit.totals.documents;
-        totals.empty_documents += unit.totals.empty_documents;
-        totals.source_bytes += unit.totals.source_bytes;
-        totals.text_bytes += unit.totals.text_bytes;
-        totals.invalid_sequences += unit.totals.invalid_sequences;
-        shards.push(unit.info);
-    }
-    let manifest = Manifest {
-        format_version: FORMAT_VERSION,
-        encoding: EncodingInfo::of(encoding),
-        settings: config.settings(),
-        sources: sources.finish(),
-        shards,
-        totals,
-        dataset_id: Hash128::of(b""),
-    };
-    Ok(manifest.with_id())
-}
-
-/// Joins the hashes of ranges, which come in corpus order, to those of sources.
-#[derive(Default)]
-struct SourceHashes {
-    done: Vec<SourceInfo>,
-    open: Option<(u32, SourceInfo, Vec<Hash128>)>,
-}
-
-impl SourceHashes {
-    fn push(&mut self, corpus: &Corpus, index: u32, bytes: u64, hash: Hash128) {
-        if self.open.as_ref().is_none_or(|&(open, _, _)| open != index) {
-            self.close();
-            let source: &Source = &corpus.sources()[index as usize];
-            let info = SourceInfo {
-                name: source.name(),
-                format: source.format(),
-                bytes: 0,
-                hash,
-            };
-            self.open = Some((index, info, Vec::new()));
-        }
-        if let Some((_, info, hashes)) = &mut self.open {
-            info.bytes += bytes;
-            hashes.push(hash);
-        }
-    }
-
-    fn close(&mut self) {
-        if let Some((_, mut info, hashes)) = self.open.take() {
-            info.hash = Hash128::of_hashes(&hashes);
-            self.done.push(info);
-        }
-    }
-
-    fn finish(mut self) -> Vec<SourceInfo> {
-        self.close();
-        self.done
-    }
 }
 
 /// The dataset in `out` if it holds exactly what is asked for.
@@ -256,8 +265,8 @@ pub(crate) fn find_same(
         return Ok(None);
     }
     stats.begin(corpus.total_bytes());
-    let units = units(corpus, config.unit_size_bytes)?;
-    let hashes = thread_pool(config.threads)?.install(|| source_hashes(corpus, &units, stats))?;
+    let plan = plan(corpus, encoding, config)?;
+    let hashes = thread_pool(config.threads)?.install(|| source_hashes(corpus, &plan, stats))?;
     let is_same = found
         .sources
         .iter()
@@ -267,36 +276,18 @@ pub(crate) fn find_same(
     Ok(is_same.then(|| Outcome {
         manifest: found.clone(),
         was_there: true,
+        taken_over: TakenOver::default(),
         time: started.elapsed(),
     }))
 }
 
-/// The sources as a run over `units` would describe them.
-fn source_hashes(corpus: &Corpus, units: &[Unit], stats: &Stats) -> Result<Vec<SourceInfo>> {
+/// The sources as a run of `plan` would describe them.
+fn source_hashes(corpus: &Corpus, plan: &Plan, stats: &Stats) -> Result<Vec<SourceInfo>> {
     let mut hashes = SourceHashes::default();
-    for unit in units {
-        let last = u32::from(unit.end.byte > 0) + unit.end.source;
-        for index in unit.start.source..last {
-            let source = &corpus.sources()[index as usize];
-            let path = corpus.path(source);
-            let opened = source.open(&path)?;
-            let at = |byte: u64| {
-                usize::try_from(byte)
-                    .unwrap_or(usize::MAX)
-                    .min(opened.len())
-            };
-            let start = if index == unit.start.source {
-                at(unit.start.byte)
-            } else {
-                0
-            };
-            let end = if index == unit.end.source {
-                at(unit.end.byte)
-            } else {
-                opened.len()
-            };
-            let hash = Hash128::of_hashes(&block_hashes(&opened[start..end], stats));
-            hashes.push(corpus, index, (end - start) as u64, hash);
+    let name = |_| (String::new(), Format::Text);
+    for unit in &plan.units {
+        for range in range_hashes(corpus, plan, unit, stats)? {
+            hashes.push(name, range);
         }
     }
     Ok(hashes.finish())

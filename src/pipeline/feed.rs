@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
+use crate::hash::Hash128;
+use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
-use crate::pipeline::commit::{DoneUnit, UnitCommit};
-use crate::pipeline::plan::{Unit, units};
+use crate::pipeline::commit::UnitCommit;
 use crate::pipeline::stream::StreamCursor;
-use crate::shard::{Durability, TokenDtype};
+use crate::shard::{DoneUnit, Durability, Receipt, TokenDtype, Unit};
 use crate::{Error, Result};
 
 /// What a thread is to do next.
@@ -23,13 +24,36 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
+/// Where shards go, and which plan their receipts name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) directory: &'a Path,
+    pub(crate) dtype: TokenDtype,
+    pub(crate) durability: Durability,
+    /// `None` where units get no receipts: a stream cannot be read again.
+    pub(crate) plan_id: Option<Hash128>,
+}
+
+impl Place<'_> {
+    /// Writes the receipt of unit `index`, whose files have their names.
+    pub(crate) fn certify(&self, index: usize, done: DoneUnit) -> Result<DoneUnit> {
+        match self.plan_id {
+            Some(plan_id) => {
+                Receipt::new(plan_id, index, done).write(self.directory, self.durability)
+            }
+            None => Ok(done),
+        }
+    }
+}
+
+/// The units that are to be made, by their index.
+pub(crate) type Todo = Vec<(usize, Unit)>;
+
 /// Where chunks come from; shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
-    directory: &'a Path,
-    dtype: TokenDtype,
-    durability: Durability,
+    place: Place<'a>,
     /// Chunks of one unit that may be handed out before the oldest of them is written.
     window: u64,
     state: Mutex<State>,
@@ -46,15 +70,14 @@ struct State {
     failed: Option<(usize, u64, Error)>,
     /// A thread panicked: the others are to stop, not to wait for its chunk.
     is_aborted: bool,
+    /// Whoever runs this wants it to end.
+    is_stopped: bool,
 }
 
 /// How the corpus is walked.
 #[derive(Debug)]
 enum Walk {
-    Planned {
-        units: Vec<Unit>,
-        next: usize,
-    },
+    Planned(std::vec::IntoIter<(usize, Unit)>),
     Stream {
         cursor: Box<StreamCursor>,
         units: usize,
@@ -71,41 +94,42 @@ struct OpenUnit {
 }
 
 impl<'a> Feed<'a> {
-    /// Plans the corpus; shards will be written to `directory`.
+    /// Hands out the units `todo`; without them the corpus is a stream and is cut as it goes by.
     pub(crate) fn new(
         corpus: &'a Corpus,
-        directory: &'a Path,
-        unit_bytes: u64,
-        dtype: TokenDtype,
-        durability: Durability,
-        threads: usize,
-    ) -> Result<Self> {
-        let walk = if corpus.has_stream() {
-            Walk::Stream {
-                cursor: Box::new(StreamCursor::new(corpus, unit_bytes, directory)),
+        place: Place<'a>,
+        todo: Option<Todo>,
+        config: &TokenizeConfig,
+    ) -> Self {
+        let walk = match todo {
+            Some(todo) => Walk::Planned(todo.into_iter()),
+            None => Walk::Stream {
+                cursor: Box::new(StreamCursor::new(
+                    corpus,
+                    config.unit_size_bytes,
+                    place.directory,
+                )),
                 units: 0,
-            }
-        } else {
-            Walk::Planned {
-                units: units(corpus, unit_bytes)?,
-                next: 0,
-            }
+            },
         };
-        Ok(Self {
+        Self {
             corpus,
-            directory,
-            dtype,
-            durability,
-            window: 2 * threads as u64,
+            place,
+            window: 2 * config.threads as u64,
             state: Mutex::new(State {
                 walk,
                 open: Vec::new(),
                 done: Vec::new(),
                 failed: None,
                 is_aborted: false,
+                is_stopped: false,
             }),
             moved: Condvar::new(),
-        })
+        }
+    }
+
+    pub(crate) fn place(&self) -> &Place<'a> {
+        &self.place
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -125,7 +149,10 @@ impl<'a> Feed<'a> {
                 Step::UnitEnds(commit, chunks, unit) => {
                     // Completing a file takes long; the others go on meanwhile.
                     drop(state);
-                    self.settle(commit.index, commit.end(chunks, unit, self.corpus));
+                    self.settle(
+                        commit.index,
+                        commit.end(chunks, unit, self.corpus, &self.place),
+                    );
                     state = self.lock();
                 }
                 Step::Wait => {
@@ -160,8 +187,14 @@ impl<'a> Feed<'a> {
         self.moved.notify_all();
     }
 
-    /// The units in order, or the first failure.
-    pub(crate) fn finish(self) -> Result<Vec<DoneUnit>> {
+    /// Makes all threads end after the chunk they are at.
+    pub(crate) fn stop(&self) {
+        self.lock().is_stopped = true;
+        self.moved.notify_all();
+    }
+
+    /// The units that were made, in order and by their index, or the first failure.
+    pub(crate) fn finish(self) -> Result<Vec<(usize, DoneUnit)>> {
         let state = self
             .state
             .into_inner()
@@ -169,9 +202,12 @@ impl<'a> Feed<'a> {
         if let Some((_, _, error)) = state.failed {
             return Err(error);
         }
+        if state.is_stopped {
+            return Err(Error::Stopped);
+        }
         let mut done = state.done;
         done.sort_by_key(|&(index, _)| index);
-        Ok(done.into_iter().map(|(_, unit)| unit).collect())
+        Ok(done)
     }
 }
 
@@ -203,7 +239,7 @@ impl State {
     }
 
     fn next(&mut self, feed: &Feed<'_>, mine: Option<usize>) -> Step {
-        if self.is_aborted {
+        if self.is_aborted || self.is_stopped {
             return Step::Over;
         }
         let has_room = |open: &OpenUnit| open.next < open.commit.next() + feed.window;
@@ -234,25 +270,23 @@ impl State {
     fn may_open(&self) -> bool {
         self.failed.is_none()
             && match &self.walk {
-                Walk::Planned { units, next } => *next < units.len(),
+                Walk::Planned(todo) => todo.len() > 0,
                 Walk::Stream { cursor, .. } => self.open.is_empty() && !cursor.is_over(),
             }
     }
 
     fn open_unit(&mut self, feed: &Feed<'_>) -> std::result::Result<(), (usize, Error)> {
         let (index, cursor) = match &mut self.walk {
-            Walk::Planned { units, next } => {
-                let index = *next;
-                *next += 1;
-                (index, Some((UnitCursor::new(units[index]), units[index])))
-            }
+            Walk::Planned(todo) => match todo.next() {
+                Some((index, unit)) => (index, Some((UnitCursor::new(unit), unit))),
+                None => return Ok(()),
+            },
             Walk::Stream { units, .. } => {
                 *units += 1;
                 (*units - 1, None)
             }
         };
-        let commit = UnitCommit::create(feed.directory, index, feed.dtype, feed.durability)
-            .map_err(|error| (index, error))?;
+        let commit = UnitCommit::create(&feed.place, index).map_err(|error| (index, error))?;
         self.open.push(OpenUnit {
             commit: Arc::new(commit),
             cursor,
@@ -272,7 +306,7 @@ impl State {
                 let next = cursor.next(feed.corpus);
                 (next, cursor.unit())
             }
-            (None, Walk::Planned { .. }) => return Step::Over,
+            (None, Walk::Planned(_)) => return Step::Over,
         };
         match next {
             Ok(Some(chunk)) => {

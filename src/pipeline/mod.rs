@@ -15,14 +15,18 @@ mod chunk;
 mod commit;
 mod dataset;
 mod feed;
+mod join;
 mod plan;
+mod resume;
 mod stats;
+mod status;
 mod stream;
 mod worker;
 
-pub use dataset::{Outcome, tokenize};
+pub use dataset::{Outcome, TakenOver, tokenize};
 pub(crate) use dataset::{build, find_same};
 pub use stats::Stats;
+pub use status::{Partial, Status, status};
 
 use crate::document::InvalidUtf8;
 use crate::encoding::{Encoding, Special};

@@ -8,15 +8,9 @@
 use crate::Result;
 use crate::corpus::Corpus;
 use crate::document::Format;
-use crate::shard::Position;
-
-/// A contiguous range of the corpus that becomes one shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unit {
-    pub(crate) start: Position,
-    /// Exclusive; `(n_sources, 0)` at the end of the corpus.
-    pub(crate) end: Position,
-}
+use crate::encoding::Encoding;
+use crate::pipeline::TokenizeConfig;
+use crate::shard::{EncodingInfo, Plan, PlannedSource, Position, Unit};
 
 /// Finds unit boundaries while sources go by.
 #[derive(Debug)]
@@ -77,6 +71,21 @@ impl UnitCutter {
     pub(crate) fn next_source(&mut self, bytes: u64) {
         self.source_start = self.source_start.saturating_add(bytes);
     }
+}
+
+/// The plan for a corpus of regular files.
+pub(crate) fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Result<Plan> {
+    let sources = corpus.sources().iter().map(|source| PlannedSource {
+        name: source.name(),
+        format: source.format(),
+        bytes: source.bytes().unwrap_or(0),
+    });
+    Ok(Plan::new(
+        EncodingInfo::of(encoding),
+        config.settings(),
+        sources.collect(),
+        units(corpus, config.unit_size_bytes)?,
+    ))
 }
 
 /// The units of a corpus of regular files.

@@ -1,6 +1,6 @@
 //! How far a run is, for whoever shows it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Counters that a run updates and a display reads, from any thread.
 ///
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Stats {
     total: AtomicU64,
     done: AtomicU64,
+    is_stopped: AtomicBool,
 }
 
 impl Stats {
@@ -24,6 +25,16 @@ impl Stats {
     /// What is done of it, in the same unit.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// Makes the run end soon, with [`Error::Stopped`](crate::Error::Stopped); what is finished
+    /// of it stays for the next run.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
     }
 
     pub(crate) fn begin(&self, total: u64) {

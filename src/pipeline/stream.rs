@@ -8,8 +8,9 @@ use crate::corpus::{Corpus, Kind, Source, refuse_foreign};
 use crate::document::Format;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::chunk::{Chunk, Piece, next_cut, read_bytes};
-use crate::pipeline::plan::{Unit, UnitCutter, end_of};
-use crate::shard::Position;
+use crate::pipeline::plan::{UnitCutter, end_of};
+use crate::shard::temp_file::temporary_name;
+use crate::shard::{Position, Unit};
 use crate::{Error, Result};
 
 /// Walks through a corpus by reading it.
@@ -178,7 +179,7 @@ impl StreamCursor {
 
     /// Copies a stream into a file without a name; gives the file, rewound, and its size.
     fn spool(&self, mut reader: Box<dyn Read + Send>, path: &Path) -> Result<(File, u64)> {
-        let name = format!(".stream-{}.tmp-{}", self.source, std::process::id());
+        let name = temporary_name(&format!("stream-{}", self.source));
         let spool = self.spool_directory.join(name);
         let mut file = File::options()
             .read(true)

@@ -7,43 +7,99 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 
 use crate::{Error, Result};
 
+/// How often a lock is tried that somebody has, and how long to wait in between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who else may work in the directory meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nobody: only then is anything removed or published.
+    Alone,
+    /// Others that make units of the same plan.
+    Shared,
+}
+
+/// Locks an open directory, or changes its lock, waiting for no more than a moment.
+///
+/// # Errors
+/// [`Error::Locked`] where others are in the way.
+pub(super) fn lock_open(lock: &File, sharing: Sharing, path: &Path) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        let outcome = match sharing {
+            Sharing::Alone => lock.try_lock(),
+            Sharing::Shared => lock.try_lock_shared(),
+        };
+        match outcome {
+            // `status`, or the end of another run, holds it for a moment.
+            Err(TryLockError::WouldBlock) if tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Locked {
+                    path: path.to_owned(),
+                });
+            }
+            // A file system without locks; runs there must be kept apart by their user.
+            Err(TryLockError::Error(_)) | Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Whether `path` still stands for the directory that was locked: it may have been published or
+/// removed between opening and locking.
+pub(super) fn is_still_at(lock: &File, path: &Path) -> Result<bool> {
+    let locked = lock.metadata().map_err(Error::io(path, "cannot open"))?;
+    Ok(fs::symlink_metadata(path)
+        .is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino())))
+}
+
+/// Whether a run holds the directory. It is not held meanwhile.
+pub(crate) fn is_locked(directory: &Path) -> Result<bool> {
+    let lock = File::open(directory).map_err(Error::io(directory, "cannot open"))?;
+    // Shared, for a moment: the holders of a shared lock and this look do not disturb each other.
+    Ok(lock_open(&lock, Sharing::Shared, directory).is_err() || {
+        lock_open(&lock, Sharing::Alone, directory).is_err()
+    })
+}
+
 /// Creates `partial` where it is missing and locks it.
-pub(super) fn lock_directory(partial: &Path) -> Result<File> {
+pub(super) fn lock_directory(partial: &Path, sharing: Sharing) -> Result<File> {
     loop {
         match fs::create_dir(partial) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Error::io(partial, "cannot create")(error)),
         }
-        let lock = match File::open(partial) {
-            Ok(lock) => lock,
-            // Published or cleared by its run just now.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io(partial, "cannot open")(error)),
-        };
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    path: partial.to_owned(),
-                });
-            }
-            // A file system without locks; runs there must be kept apart by their user.
-            Err(TryLockError::Error(_)) | Ok(()) => {}
-        }
-        // The lock counts only if the name still stands for what was locked.
-        let locked = lock.metadata().map_err(Error::io(partial, "cannot open"))?;
-        match fs::symlink_metadata(partial) {
-            Ok(now) if !now.is_dir() => {
-                return Err(Error::Output {
-                    path: partial.to_owned(),
-                    what: "is not a directory and is in the way; move it elsewhere".to_owned(),
-                });
-            }
-            Ok(now) if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) => return Ok(lock),
-            _ => {}
+        if let Some(lock) = lock_existing(partial, sharing)? {
+            return Ok(lock);
         }
     }
+}
+
+/// Locks `partial`; `None` where it is not there, or was published or removed just now.
+pub(super) fn lock_existing(partial: &Path, sharing: Sharing) -> Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = match openat(CWD, partial, flags, Mode::empty()) {
+        Ok(lock) => File::from(lock),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            return Err(Error::Output {
+                path: partial.to_owned(),
+                what: "is not a directory and is in the way; move it elsewhere".to_owned(),
+            });
+        }
+        Err(errno) => return Err(Error::io(partial, "cannot open")(errno.into())),
+    };
+    lock_open(&lock, sharing, partial)?;
+    Ok(is_still_at(&lock, partial)?.then_some(lock))
 }

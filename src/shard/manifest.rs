@@ -153,6 +153,22 @@ pub struct Totals {
     pub invalid_sequences: u64,
 }
 
+impl Totals {
+    /// The sum of both; what is read from receipts may be any number.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self {
+            tokens: self.tokens.saturating_add(other.tokens),
+            documents: self.documents.saturating_add(other.documents),
+            empty_documents: self.empty_documents.saturating_add(other.empty_documents),
+            source_bytes: self.source_bytes.saturating_add(other.source_bytes),
+            text_bytes: self.text_bytes.saturating_add(other.text_bytes),
+            invalid_sequences: self
+                .invalid_sequences
+                .saturating_add(other.invalid_sequences),
+        }
+    }
+}
+
 /// A manifest without its id: what the id is the hash of.
 #[derive(Serialize)]
 struct Body<'a> {

@@ -12,12 +12,15 @@
 //! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
 
 mod docs;
-mod lock;
+pub(crate) mod lock;
 mod manifest;
 mod own;
+mod plan;
 mod reader;
+mod receipt;
 pub(crate) mod staging;
 pub(crate) mod temp_file;
+mod untrusted;
 mod verify;
 mod writer;
 
@@ -25,7 +28,9 @@ pub use docs::DocRecord;
 pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };
+pub use plan::{Plan, PlannedSource, Unit};
 pub use reader::{Document, Shard, TokenStore, Tokens};
+pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, receipt_name, receipt_unit};
 pub use temp_file::Durability;
 pub(crate) use temp_file::sync_directory;
 pub(crate) use verify::check_blocks;

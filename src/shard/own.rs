@@ -1,10 +1,12 @@
 //! What shardmill makes, told from what it does not: only the former is ever removed.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use crate::shard::{EMBEDDINGS, MANIFEST, RUN};
+use crate::shard::plan::PLAN;
+use crate::shard::{EMBEDDINGS, MANIFEST, RUN, receipt_unit};
 use crate::{Error, Result};
 
 /// The file in a finished output that says it is one.
@@ -30,8 +32,30 @@ pub(super) fn check_own(directory: &Path) -> Result<()> {
 
 /// Removes what a run leaves in its directory; nothing if anything else is there.
 pub(super) fn clear(directory: &Path) -> Result<()> {
+    clear_but(directory, |_| false)
+}
+
+/// The units that have a receipt in `directory`.
+pub(super) fn receipts(directory: &Path) -> Result<HashSet<usize>> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+    let mut found = HashSet::new();
+    for entry in entries {
+        let name = entry
+            .map_err(Error::io(directory, "cannot list"))?
+            .file_name();
+        found.extend(name.to_str().and_then(receipt_unit));
+    }
+    Ok(found)
+}
+
+/// Removes everything from `directory` but what `keeps` names; nothing if anything lies there
+/// that no run makes.
+pub(super) fn clear_but(directory: &Path, keeps: impl Fn(&str) -> bool) -> Result<()> {
     check_own(directory)?;
-    each_entry(directory, |path, _, is_dir| {
+    each_entry(directory, |path, name, is_dir| {
+        if name.to_str().is_some_and(&keeps) {
+            return Ok(());
+        }
         if is_dir {
             clear(path)?;
             fs::remove_dir(path)
@@ -73,7 +97,13 @@ fn is_own_name(name: &OsStr, is_dir: bool) -> bool {
             number.bytes().all(|byte| byte.is_ascii_digit())
                 && ["u16", "u32", "docs"].contains(&end)
         });
+    let is_receipt = receipt_unit(name).is_some();
     let is_stream = name.starts_with("stream-");
     let is_array = ["embeddings.npy", "inputs.npy", "targets.npy"].contains(&name);
-    is_shard || is_stream || is_array || MARKS.contains(&name) || name == RUN
+    is_shard
+        || is_receipt
+        || is_stream
+        || is_array
+        || MARKS.contains(&name)
+        || [RUN, PLAN].contains(&name)
 }

@@ -1,20 +1,29 @@
 //! Output that is visible only when it is complete.
 //!
 //! ```text
-//! begin    create OUT.partial, lock it, clear what a killed run left there
-//! create   OUT.partial/.NAME.tmp-PID, exclusively
+//! open     create OUT.partial and lock it
+//! adopt    write plan.json; keep units of the same plan that have a receipt, remove the rest
+//! create   OUT.partial/.NAME.tmp-..., exclusively
 //! finish   check, fsync, rename to OUT.partial/NAME
+//! strip    once the manifest is there: remove plan.json and the receipts
 //! publish  fsync OUT.partial, rename it to OUT (or exchange the two), fsync the parent
 //! ```
+//!
+//! What is exchanged for the output lies in OUT.partial until it is removed, under its own lock.
+//! It has no receipts, so a run that finds it there after a kill clears it.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::shard::lock::lock_directory;
-use crate::shard::own::{MARKS, check_own, clear, is_record};
+use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
+use crate::shard::own::{MARKS, check_own, clear, clear_but, is_record, receipts};
+use crate::shard::plan::PLAN;
+use crate::shard::receipt::shard_unit;
 use crate::shard::temp_file::{Durability, sync_directory};
+use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN};
 use crate::{Error, Result};
 
 /// A directory being made beside the place where it will appear.
@@ -22,48 +31,56 @@ use crate::{Error, Result};
 pub(crate) struct Staging {
     out: PathBuf,
     partial: PathBuf,
-    overwrite: bool,
+    replaces: bool,
     durability: Durability,
+    sharing: Sharing,
     /// Holds the lock; `None` once published.
     lock: Option<File>,
+    /// Whether what lies in the directory belongs to this run, which then tidies up after itself.
+    is_mine: bool,
 }
 
 impl Staging {
-    /// Begins the directory `out`, in `out.partial`.
+    /// Begins the directory `out`, empty, in `out.partial`.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`Error::Output`] where an interrupted run left finished units
+    /// there and they may not be discarded.
+    pub(crate) fn begin(out: &Path, overwrite: bool, durability: Durability) -> Result<Self> {
+        let mut staging = Self::open(out, overwrite, durability, Sharing::Alone)?;
+        staging.empty()?;
+        Ok(staging)
+    }
+
+    /// Locks `out.partial` for the directory `out`, and leaves what is there as it is.
     ///
     /// # Errors
     /// [`Error::Output`] where `out` exists and may not be overwritten, [`Error::Locked`] where
     /// another run is writing it, [`Error::Io`] where nothing can be written there.
-    pub(crate) fn begin(out: &Path, overwrite: bool, durability: Durability) -> Result<Self> {
-        let refuse = |what: &str| {
-            Err(Error::Output {
-                path: out.to_owned(),
-                what: what.to_owned(),
-            })
-        };
-        let Some(name) = out.file_name() else {
-            return refuse("is not a name for a new directory; choose another --out");
-        };
-        // `dir/.` names dir, but no rename can put anything there.
-        let out = &out.with_file_name(name);
+    pub(crate) fn open(
+        out: &Path,
+        overwrite: bool,
+        durability: Durability,
+        sharing: Sharing,
+    ) -> Result<Self> {
+        let (out, partial) = &places(out)?;
         check_replaceable(out, overwrite)?;
-        let mut partial = name.to_owned();
-        partial.push(".partial");
-        let partial = out.with_file_name(partial);
         if let Some(parent) = parent_of(out) {
             fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create"))?;
         }
-        let lock = lock_directory(&partial)?;
+        let lock = lock_directory(partial, sharing)?;
         let staging = Self {
-            out: out.to_owned(),
-            partial,
-            overwrite,
+            out: out.clone(),
+            partial: partial.clone(),
+            replaces: overwrite,
             durability,
+            sharing,
             lock: Some(lock),
+            is_mine: false,
         };
         // Another run may have published between the first look and the lock.
         check_replaceable(out, overwrite)?;
-        clear(&staging.partial)?;
+        check_own(partial)?;
         Ok(staging)
     }
 
@@ -76,15 +93,104 @@ impl Staging {
         self.durability
     }
 
+    /// Discards what is there.
+    ///
+    /// # Errors
+    /// [`Error::Output`] where that is finished units, and nothing says that they may go.
+    pub(crate) fn empty(&mut self) -> Result<()> {
+        let units = receipts(&self.partial)?.len();
+        if units > 0 && !self.replaces {
+            return Err(self.refuse_units(units, "nothing of them can be used here"));
+        }
+        clear(&self.partial)?;
+        self.is_mine = true;
+        Ok(())
+    }
+
+    /// Makes the directory that of `plan`. What is left there of the same plan stays, as far as
+    /// it has a receipt.
+    ///
+    /// # Errors
+    /// [`Error::Output`] names the first difference where finished units of another plan are
+    /// there, and nothing says that they may go.
+    pub(crate) fn adopt(&mut self, plan: &Plan) -> Result<()> {
+        let found = Plan::read(&self.partial);
+        if let Ok(Some(found)) = &found
+            && found.plan_id == plan.plan_id
+        {
+            self.is_mine = true;
+            self.tidy()?;
+            if found.units == plan.units {
+                return Ok(());
+            }
+            // The content changed under the same sizes: other cuts, other units.
+        } else {
+            let units = receipts(&self.partial)?.len();
+            if units > 0 && !self.replaces {
+                let difference = match found {
+                    Ok(Some(found)) => found.difference(plan).unwrap_or_default(),
+                    Ok(None) => "they have no plan.json".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                return Err(self.refuse_units(units, &difference));
+            }
+            clear(&self.partial)?;
+            self.is_mine = true;
+        }
+        plan.write(&self.partial, self.durability)?;
+        sync_directory(&self.partial, self.durability)
+    }
+
+    fn refuse_units(&self, units: usize, difference: &str) -> Error {
+        Error::Output {
+            path: self.partial.clone(),
+            what: format!(
+                "holds {units} finished unit{} of another run: {difference}; run that command \
+                 again to go on with it, add --overwrite to discard it or choose another --out",
+                if units == 1 { "" } else { "s" }
+            ),
+        }
+    }
+
+    /// Removes everything but the plan, receipts, and the files of units that have one.
+    fn tidy(&self) -> Result<()> {
+        self.keep_units(&receipts(&self.partial)?)
+    }
+
+    /// Removes everything but the plan and what belongs to the units `done`.
+    pub(crate) fn keep_units(&self, done: &HashSet<usize>) -> Result<()> {
+        clear_but(&self.partial, |name| {
+            name == PLAN || shard_unit(name).is_some_and(|unit| done.contains(&unit))
+        })
+    }
+
+    /// Removes everything but what belongs to the dataset of `manifest`, which is complete.
+    pub(crate) fn strip(&mut self, manifest: &Manifest) -> Result<()> {
+        // From here on the manifest stands for the receipts: a failure leaves all of it.
+        self.is_mine = false;
+        let shards = &manifest.shards;
+        let files: HashSet<&str> = shards
+            .iter()
+            .flat_map(|shard| [&*shard.file, &*shard.docs_file])
+            .chain([MANIFEST, RUN, EMBEDDINGS])
+            .collect();
+        sync_directory(&self.partial, self.durability)?;
+        clear_but(&self.partial, |name| files.contains(name))
+    }
+
     /// Makes the directory visible in its place.
     pub(crate) fn publish(mut self) -> Result<()> {
         sync_directory(&self.partial, self.durability)?;
-        let exists = fs::symlink_metadata(&self.out).is_ok();
-        let flags = if exists && self.overwrite {
+        check_replaceable(&self.out, self.replaces)?;
+        let is_there = fs::symlink_metadata(&self.out).is_ok();
+        let flags = if is_there && self.replaces {
             RenameFlags::EXCHANGE
         } else {
             RenameFlags::NOREPLACE
         };
+        // What is replaced takes the name of the partial directory: nobody may begin there before
+        // it is removed. It is a link, or not on a file system with locks, where this fails.
+        let old = lock_existing(&self.out, Sharing::Alone);
         renameat_with(CWD, &self.partial, CWD, &self.out, flags)
             .map_err(|errno| Error::io(&self.out, "cannot publish")(errno.into()))?;
         // From here on the work is done: nothing may clear it.
@@ -93,23 +199,74 @@ impl Staging {
             sync_directory(parent, self.durability)?;
         }
         if flags == RenameFlags::EXCHANGE {
-            fs::remove_dir_all(&self.partial).map_err(Error::io(
-                &self.partial,
-                "cannot remove what was overwritten",
-            ))?;
+            remove_replaced(&self.partial)?;
         }
+        drop(old);
         Ok(())
     }
 }
 
 impl Drop for Staging {
-    /// After a failure nothing is left: a later run starts over anyway.
+    /// After a failure finished units are left for the next run, and nothing else.
     fn drop(&mut self) {
-        if self.lock.is_some() && clear(&self.partial).is_ok() {
-            // Only empties are removed, and a failure leaves an empty directory at worst.
-            let _ = fs::remove_dir(&self.partial);
+        let Some(lock) = &self.lock else { return };
+        if self.sharing == Sharing::Shared {
+            // The last of several tidies up; others still need what is there.
+            let is_last = lock_open(lock, Sharing::Alone, &self.partial).is_ok()
+                && is_still_at(lock, &self.partial).unwrap_or(false);
+            if !is_last {
+                return;
+            }
         }
+        if self.is_mine && receipts(&self.partial).is_ok_and(|done| done.is_empty()) {
+            // A failure leaves what the next run clears.
+            let _ = clear(&self.partial);
+        } else if self.is_mine {
+            let _ = self.tidy();
+        }
+        // Only an empty directory is removed.
+        let _ = fs::remove_dir(&self.partial);
     }
+}
+
+/// `out` as a name that a rename can take, and the name of the directory that is filled for it.
+pub(crate) fn places(out: &Path) -> Result<(PathBuf, PathBuf)> {
+    let Some(name) = out.file_name() else {
+        return Err(Error::Output {
+            path: out.to_owned(),
+            what: "is not a name for a new directory; choose another --out".to_owned(),
+        });
+    };
+    let mut partial = name.to_owned();
+    partial.push(".partial");
+    // `dir/.` names dir, but no rename can put anything there.
+    Ok((out.with_file_name(name), out.with_file_name(partial)))
+}
+
+/// The units of which a temporary file lies in `directory`.
+pub(crate) fn units_being_written(directory: &Path) -> Result<BTreeSet<usize>> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+    let mut found = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
+        let name = entry.file_name();
+        let name = name.to_str().and_then(|name| name.strip_prefix('.'));
+        found.extend(name.and_then(shard_unit));
+    }
+    Ok(found)
+}
+
+/// Removes what was exchanged for the output: a directory that a run made, or a link, whose
+/// target stays.
+fn remove_replaced(old: &Path) -> Result<()> {
+    let metadata = fs::symlink_metadata(old).map_err(Error::io(old, "cannot open"))?;
+    if metadata.is_symlink() {
+        fs::remove_file(old)
+    } else {
+        clear(old)?;
+        fs::remove_dir(old)
+    }
+    .map_err(Error::io(old, "cannot remove what was overwritten"))
 }
 
 fn parent_of(path: &Path) -> Option<&Path> {
@@ -128,7 +285,14 @@ fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
         return Ok(());
     };
     let is_ours = metadata.is_dir() && MARKS.iter().any(|mark| is_record(&out.join(mark)));
-    let what = if !metadata.is_dir() {
+    let what = if metadata.is_symlink() {
+        if overwrite {
+            // The link itself goes; what it points to is never touched.
+            return Ok(());
+        }
+        "is a link; add --overwrite to replace the link and leave its target alone, or choose \
+         another --out"
+    } else if !metadata.is_dir() {
         "exists and is not a directory; choose another --out"
     } else if !overwrite && is_ours {
         "exists and is not exactly this output; add --overwrite to replace it or choose another --out"
@@ -147,7 +311,6 @@ fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::MANIFEST;
     use crate::shard::temp_file::{TempFile, write_json};
 
     fn begin(out: &Path, overwrite: bool) -> Result<Staging> {

@@ -2,8 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::{Error, Result};
 
@@ -29,7 +33,7 @@ impl Durability {
         }
     }
 
-    fn sync(self, file: &File, path: &Path) -> Result<()> {
+    pub(super) fn sync(self, file: &File, path: &Path) -> Result<()> {
         match self {
             Self::Full => file.sync_all().map_err(Error::io(path, "cannot sync")),
             Self::None => Ok(()),
@@ -58,10 +62,7 @@ pub(crate) struct TempFile {
 impl TempFile {
     /// Begins `directory/name`.
     pub(crate) fn create(directory: &Path, name: &str, durability: Durability) -> Result<Self> {
-        let mut temporary = OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(".tmp-{}", std::process::id()));
-        let temporary = directory.join(temporary);
+        let temporary = directory.join(temporary_name(name));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -86,6 +87,30 @@ impl TempFile {
 
     /// Gives the file its name, after a check that it holds `expected_bytes`.
     pub(crate) fn finish(mut self, expected_bytes: u64) -> Result<()> {
+        self.sync(expected_bytes)?;
+        fs::rename(&self.temporary, &self.path)
+            .map_err(Error::io(&self.path, "cannot rename to"))?;
+        self.is_finished = true;
+        Ok(())
+    }
+
+    /// As [`Self::finish`], unless the name is taken; says whether it was free.
+    fn finish_new(mut self, expected_bytes: u64) -> Result<bool> {
+        self.sync(expected_bytes)?;
+        let flags = RenameFlags::NOREPLACE;
+        match renameat_with(CWD, &self.temporary, CWD, &self.path, flags) {
+            Ok(()) => {
+                self.is_finished = true;
+                Ok(true)
+            }
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(Error::io(&self.path, "cannot rename to")(errno.into())),
+        }
+    }
+
+    /// Forces the file to the disk, after a check that it holds `expected_bytes`. An error is
+    /// final: the kernel may have dropped what it could not write, so the file is given up.
+    fn sync(&self, expected_bytes: u64) -> Result<()> {
         let length = self
             .file
             .metadata()
@@ -97,11 +122,7 @@ impl TempFile {
                 what: format!("has {length} bytes after {expected_bytes} were written"),
             });
         }
-        self.durability.sync(&self.file, &self.path)?;
-        fs::rename(&self.temporary, &self.path)
-            .map_err(Error::io(&self.path, "cannot rename to"))?;
-        self.is_finished = true;
-        Ok(())
+        self.durability.sync(&self.file, &self.path)
     }
 }
 
@@ -114,6 +135,13 @@ impl Drop for TempFile {
     }
 }
 
+/// A name that no other process gives to its file, on this machine or another.
+pub(crate) fn temporary_name(name: &str) -> OsString {
+    // The standard library seeds its hashers from the system.
+    let random = RandomState::new().build_hasher().finish();
+    format!(".{name}.tmp-{}-{random:016x}", std::process::id()).into()
+}
+
 /// Writes `value` as indented JSON.
 pub(crate) fn write_json(
     directory: &Path,
@@ -121,6 +149,28 @@ pub(crate) fn write_json(
     durability: Durability,
     value: &impl serde::Serialize,
 ) -> Result<()> {
+    let (file, bytes) = begin_json(directory, name, durability, value)?;
+    file.finish(bytes)
+}
+
+/// As [`write_json`], unless there is a file of that name; says whether there was none.
+pub(crate) fn write_new_json(
+    directory: &Path,
+    name: &str,
+    durability: Durability,
+    value: &impl serde::Serialize,
+) -> Result<bool> {
+    let (file, bytes) = begin_json(directory, name, durability, value)?;
+    file.finish_new(bytes)
+}
+
+/// Writes JSON into a file without its name yet; gives also the number of bytes.
+fn begin_json(
+    directory: &Path,
+    name: &str,
+    durability: Durability,
+    value: &impl serde::Serialize,
+) -> Result<(TempFile, u64)> {
     let mut file = TempFile::create(directory, name, durability)?;
     let path = file.path.clone();
     let mut buffered = io::BufWriter::new(CountingFile {
@@ -134,7 +184,7 @@ pub(crate) fn write_json(
         .map_err(Error::io(&path, "cannot write"))?;
     let bytes = buffered.get_ref().bytes;
     drop(buffered);
-    file.finish(bytes)
+    Ok((file, bytes))
 }
 
 /// A file that knows how much was written to it.

@@ -1,0 +1,64 @@
+//! SIGINT and SIGTERM: a run ends soon, keeps what is finished and says how to go on.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use shardmill::{Stats, status};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::human;
+use crate::cli::output::summary;
+
+/// A run that waits for a stream, or for a disk, ends after this all the same.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The signal that came, or 0.
+static CAME: AtomicI32 = AtomicI32::new(0);
+
+/// Makes both signals stop the run of `stats`, whose output is `out`.
+pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
+    let (stats, out) = (Arc::clone(stats), out.to_owned());
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            CAME.store(signal, Ordering::Relaxed);
+            stats.stop();
+            std::thread::sleep(GRACE);
+            // What is on the disk is as after any kill: the next run can tell.
+            super::exit::say(&line(signal));
+            say_what_is_left(&out);
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
+}
+
+/// The error line and the exit code of a run that was stopped.
+pub(crate) fn outcome() -> (String, u8) {
+    let signal = CAME.load(Ordering::Relaxed);
+    (line(signal), u8::try_from(128 + signal).unwrap_or(3))
+}
+
+fn line(signal: i32) -> String {
+    let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+    format!("stopped by {name}")
+}
+
+/// Says how to go on with a run to `out` that did not come to its end, if it left anything.
+pub(crate) fn say_what_is_left(out: &Path) {
+    let Ok(Some(left)) = status(out).map(|status| status.partial) else {
+        return;
+    };
+    let done = left.done.len() as u64;
+    if done > 0 {
+        summary(&format!(
+            "{} of {} are done; run the same command again to go on",
+            human::count(done),
+            human::counted(left.units, "unit"),
+        ));
+    }
+}

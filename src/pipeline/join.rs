@@ -1,0 +1,77 @@
+//! Finished units -> the manifest.
+
+use crate::document::Format;
+use crate::hash::Hash128;
+use crate::shard::{
+    DoneUnit, EncodingInfo, FORMAT_VERSION, Manifest, RangeInfo, Settings, SourceInfo, Totals,
+};
+
+/// The manifest of a dataset of `units`, which come in order and cover the corpus; `name` tells
+/// what a source is called.
+pub(crate) fn manifest(
+    encoding: EncodingInfo,
+    settings: Settings,
+    name: impl Fn(u32) -> (String, Format),
+    units: Vec<DoneUnit>,
+) -> Manifest {
+    let mut sources = SourceHashes::default();
+    let mut totals = Totals::default();
+    let mut shards = Vec::with_capacity(units.len());
+    for unit in units {
+        totals = totals.plus(&unit.totals());
+        for range in unit.ranges {
+            sources.push(&name, range);
+        }
+        shards.push(unit.shard);
+    }
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        encoding,
+        settings,
+        sources: sources.finish(),
+        shards,
+        totals,
+        dataset_id: Hash128::of(b""),
+    };
+    manifest.with_id()
+}
+
+/// Joins the hashes of ranges, which come in corpus order, to those of sources.
+#[derive(Debug, Default)]
+pub(crate) struct SourceHashes {
+    done: Vec<SourceInfo>,
+    open: Option<(u32, SourceInfo, Vec<Hash128>)>,
+}
+
+impl SourceHashes {
+    pub(crate) fn push(&mut self, name: impl Fn(u32) -> (String, Format), range: RangeInfo) {
+        let index = range.source;
+        if self.open.as_ref().is_none_or(|&(open, _, _)| open != index) {
+            self.close();
+            let (name, format) = name(index);
+            let info = SourceInfo {
+                name,
+                format,
+                bytes: 0,
+                hash: range.hash,
+            };
+            self.open = Some((index, info, Vec::new()));
+        }
+        if let Some((_, info, hashes)) = &mut self.open {
+            info.bytes += range.bytes;
+            hashes.push(range.hash);
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some((_, mut info, hashes)) = self.open.take() {
+            info.hash = Hash128::of_hashes(&hashes);
+            self.done.push(info);
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<SourceInfo> {
+        self.close();
+        self.done
+    }
+}

@@ -1,0 +1,85 @@
+//! What an earlier run left, and what of it holds.
+//!
+//! A unit is taken over if its receipt is that of this plan, its files have the receipt's hashes,
+//! and so have the bytes of the inputs, which are read again. Whatever does not hold is made again.
+
+use rayon::prelude::*;
+
+use crate::corpus::Corpus;
+use crate::hash::{Hash128, block_hashes};
+use crate::shard::staging::Staging;
+use crate::shard::{DoneUnit, Plan, RangeInfo, Receipt, Unit};
+use crate::{Error, Result, Stats};
+
+/// The finished units in `staging` that hold, by their index, in order; of the units `wanted`.
+///
+/// # Errors
+/// Only what the inputs give: a unit that is damaged is left out.
+pub(crate) fn sound_units(
+    corpus: &Corpus,
+    plan: &Plan,
+    wanted: &[usize],
+    staging: &Staging,
+    stats: &Stats,
+) -> Result<Vec<(usize, DoneUnit)>> {
+    let found: Vec<_> = wanted
+        .par_iter()
+        .map(|&index| {
+            if stats.is_stopped() {
+                return Err(Error::Stopped);
+            }
+            let done = sound_unit(corpus, plan, index, staging)?;
+            if let Some(done) = &done {
+                stats.advance(done.source_bytes());
+            }
+            Ok(done.map(|done| (index, done)))
+        })
+        .collect::<Result<_>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn sound_unit(
+    corpus: &Corpus,
+    plan: &Plan,
+    index: usize,
+    staging: &Staging,
+) -> Result<Option<DoneUnit>> {
+    let Ok(Some(done)) = Receipt::read(staging.path(), plan, index) else {
+        return Ok(None);
+    };
+    if done
+        .check_files(staging.path(), staging.durability())
+        .is_err()
+    {
+        return Ok(None);
+    }
+    let unit = &plan.units[index];
+    let is_same = range_hashes(corpus, plan, unit, &Stats::default())? == done.ranges;
+    Ok(is_same.then_some(done))
+}
+
+/// The sources' ranges in a unit, as a run would describe them; `stats` follows.
+pub(crate) fn range_hashes(
+    corpus: &Corpus,
+    plan: &Plan,
+    unit: &Unit,
+    stats: &Stats,
+) -> Result<Vec<RangeInfo>> {
+    let mut ranges = Vec::new();
+    for (index, start, end) in plan.ranges(unit) {
+        let source = &corpus.sources()[index as usize];
+        let path = corpus.path(source);
+        let opened = source.open(&path)?;
+        // In range: the plan is that of the corpus, and the size was compared at opening.
+        let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+        let bytes = &opened[at(start)..at(end)];
+        let hash = Hash128::of_hashes(&block_hashes(bytes, stats));
+        source.check_unchanged(&path)?;
+        ranges.push(RangeInfo {
+            source: index,
+            bytes: end - start,
+            hash,
+        });
+    }
+    Ok(ranges)
+}

@@ -1,0 +1,100 @@
+//! How far an output is: published, or which units of it are done.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::shard::lock::is_locked;
+use crate::shard::staging::{places, units_being_written};
+use crate::shard::{MANIFEST, Plan, Receipt, TokenStore};
+use crate::{Error, Hash128, Result};
+
+/// How far the dataset in a directory is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The dataset that is there, complete, if there is one.
+    pub dataset_id: Option<Hash128>,
+    /// What is being made beside it, or was when a run ended early.
+    pub partial: Option<Partial>,
+}
+
+/// How far the units of a plan are, by their indices.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Partial {
+    /// The plan that the units belong to.
+    pub plan_id: Hash128,
+    /// How many there are.
+    pub units: u64,
+    /// Units with a receipt.
+    pub done: Vec<u64>,
+    /// Units that a run is writing at the moment.
+    pub running: Vec<u64>,
+    /// All others.
+    pub missing: Vec<u64>,
+    /// Bytes of the corpus.
+    pub total_bytes: u64,
+    /// Bytes of it in units that are done.
+    pub done_bytes: u64,
+    /// Whether a run holds the directory.
+    pub is_locked: bool,
+}
+
+/// Says how far the dataset `out` is. Receipts are read; shards are not.
+///
+/// # Errors
+/// [`Error::Shard`] where nothing is there, or a manifest or plan is damaged.
+pub fn status(out: &Path) -> Result<Status> {
+    let (out, partial) = places(out)?;
+    let dataset_id = if out.join(MANIFEST).exists() {
+        Some(TokenStore::open(&out)?.manifest().dataset_id)
+    } else {
+        None
+    };
+    let partial = match Plan::read(&partial)? {
+        Some(plan) => Some(partial_status(&partial, &plan)?),
+        None => None,
+    };
+    if dataset_id.is_none() && partial.is_none() {
+        return Err(Error::Shard {
+            path: out,
+            what: "is no dataset, and no run is making one there".to_owned(),
+        });
+    }
+    Ok(Status {
+        dataset_id,
+        partial,
+    })
+}
+
+fn partial_status(directory: &Path, plan: &Plan) -> Result<Partial> {
+    let is_locked = is_locked(directory)?;
+    let written = if is_locked {
+        units_being_written(directory)?
+    } else {
+        // Temporary files of a run that was killed.
+        BTreeSet::new()
+    };
+    let mut status = Partial {
+        plan_id: plan.plan_id,
+        units: plan.units.len() as u64,
+        done: Vec::new(),
+        running: Vec::new(),
+        missing: Vec::new(),
+        total_bytes: plan.total_bytes(),
+        done_bytes: 0,
+        is_locked,
+    };
+    for (index, unit) in plan.units.iter().enumerate() {
+        let list = if matches!(Receipt::read(directory, plan, index), Ok(Some(_))) {
+            status.done_bytes += plan.unit_bytes(unit);
+            &mut status.done
+        } else if written.contains(&index) {
+            &mut status.running
+        } else {
+            &mut status.missing
+        };
+        list.push(index as u64);
+    }
+    Ok(status)
+}

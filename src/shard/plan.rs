@@ -1,0 +1,279 @@
+//! `plan.json`: the units of a dataset, before they are made.
+//!
+//! Lies in DIR.partial beside the receipts, which belong to it by its id. The id covers what names
+//! the work: sources with their sizes, encoding, settings. It covers no path, no time and no
+//! content; contents stand in the receipts. The cuts follow from the content, so they are listed,
+//! for `finish`, which does without the input, but are no part of the id.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{FORMATS, Format};
+use crate::hash::{Hash128, Hasher128};
+use crate::shard::temp_file::{Durability, write_json, write_new_json};
+use crate::shard::untrusted::read_json;
+use crate::shard::{EncodingInfo, FORMAT_VERSION, Position, Settings};
+use crate::{Error, Result};
+
+/// The name of the plan in a directory that is being filled.
+pub(crate) const PLAN: &str = "plan.json";
+
+/// Larger plans are not read; a source takes some 100 bytes.
+const MAX_BYTES: u64 = 8 << 30;
+
+/// A contiguous range of the corpus that becomes one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// Where it begins.
+    pub start: Position,
+    /// Where it ends (exclusive); `(n_sources, 0)` at the end of the corpus.
+    pub end: Position,
+}
+
+/// The sources, the settings and the units that they are cut into.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`FORMAT_VERSION`] of the writer.
+    pub format_version: u32,
+    /// What the ids will mean.
+    pub encoding: EncodingInfo,
+    /// The settings that shape the bytes.
+    pub settings: Settings,
+    /// The inputs, in order.
+    pub sources: Vec<PlannedSource>,
+    /// Hash of everything above, as compact JSON.
+    pub plan_id: Hash128,
+    /// The units, in order; each becomes one shard.
+    pub units: Vec<Unit>,
+}
+
+/// An input that has not been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedSource {
+    /// Its path relative to the argument that named it.
+    pub name: String,
+    /// How its documents are marked.
+    pub format: Format,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A plan without its id: what the id is the hash of.
+#[derive(Serialize)]
+struct Body<'a> {
+    format_version: u32,
+    encoding: &'a EncodingInfo,
+    settings: &'a Settings,
+    sources: &'a [PlannedSource],
+}
+
+impl Plan {
+    pub(crate) fn new(
+        encoding: EncodingInfo,
+        settings: Settings,
+        sources: Vec<PlannedSource>,
+        units: Vec<Unit>,
+    ) -> Self {
+        let mut plan = Self {
+            format_version: FORMAT_VERSION,
+            encoding,
+            settings,
+            sources,
+            plan_id: Hash128::of(b""),
+            units,
+        };
+        plan.plan_id = plan.computed_id();
+        plan
+    }
+
+    fn computed_id(&self) -> Hash128 {
+        let body = Body {
+            format_version: self.format_version,
+            encoding: &self.encoding,
+            settings: &self.settings,
+            sources: &self.sources,
+        };
+        let mut hasher = Hasher128::new();
+        // The hasher takes everything and plain data always serializes.
+        let _ = serde_json::to_writer(&mut hasher, &body);
+        hasher.finish()
+    }
+
+    /// Bytes of all sources.
+    pub fn total_bytes(&self) -> u64 {
+        self.sources
+            .iter()
+            .fold(0, |sum, source| sum.saturating_add(source.bytes))
+    }
+
+    /// Bytes of the corpus in `unit`.
+    pub fn unit_bytes(&self, unit: &Unit) -> u64 {
+        self.ranges(unit)
+            .fold(0, |sum, (_, start, end)| sum.saturating_add(end - start))
+    }
+
+    /// The sources in `unit`, each with its first byte and the one behind its last.
+    pub(crate) fn ranges(&self, unit: &Unit) -> impl Iterator<Item = (u32, u64, u64)> {
+        let Unit { start, end } = *unit;
+        let last = end.source.saturating_add(u32::from(end.byte > 0));
+        (start.source..last)
+            .zip(self.sources.iter().skip(start.source as usize))
+            .map(move |(index, source)| {
+                let from = if index == start.source { start.byte } else { 0 };
+                let to = if index == end.source {
+                    end.byte
+                } else {
+                    source.bytes
+                };
+                (index, from, to.max(from))
+            })
+    }
+
+    /// Writes the plan into `directory`, over one that is there.
+    pub(crate) fn write(&self, directory: &Path, durability: Durability) -> Result<()> {
+        write_json(directory, PLAN, durability, self)
+    }
+
+    /// Writes the plan into `directory` unless there is one; says whether it did.
+    pub(crate) fn write_new(&self, directory: &Path, durability: Durability) -> Result<bool> {
+        write_new_json(directory, PLAN, durability, self)
+    }
+
+    /// The plan in `directory`; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where it is damaged or of another version.
+    pub(crate) fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(PLAN);
+        let damaged = |what: String| Error::Shard {
+            path: path.clone(),
+            what,
+        };
+        let Some(plan) = read_json::<Self>(&path, "plan", MAX_BYTES)? else {
+            return Ok(None);
+        };
+        if plan.format_version != FORMAT_VERSION {
+            return Err(damaged(format!(
+                "has format version {}, this program writes {FORMAT_VERSION}",
+                plan.format_version
+            )));
+        }
+        plan.check().map_err(damaged)?;
+        Ok(Some(plan))
+    }
+
+    /// The id must be the hash, and the units must cover the sources without gap or overlap.
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.computed_id() != self.plan_id {
+            return Err("was changed after it was written: its plan_id is not its hash".to_owned());
+        }
+        let mut at = Position::default();
+        for (index, unit) in self.units.iter().enumerate() {
+            let is_forward = unit.end > unit.start || self.sources.is_empty();
+            if unit.start != at || !is_forward || !self.has(unit.end) {
+                return Err(format!("its unit {index} does not follow the one before"));
+            }
+            at = unit.end;
+        }
+        if at.source as usize == self.sources.len() && !self.units.is_empty() {
+            Ok(())
+        } else {
+            Err("its units do not end where its sources end".to_owned())
+        }
+    }
+
+    /// Whether a unit may end there.
+    fn has(&self, at: Position) -> bool {
+        match self.sources.get(at.source as usize) {
+            Some(source) => at.byte == 0 || at.byte < source.bytes,
+            None => at.source as usize == self.sources.len() && at.byte == 0,
+        }
+    }
+
+    /// The first thing in which this plan differs from `other`, with the values of both; `None`
+    /// where they are the same work.
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+        let mut pairs = vec![(
+            "the format version",
+            self.format_version.to_string(),
+            other.format_version.to_string(),
+        )];
+        for (what, of) in FIELDS {
+            pairs.push((what, of(self), of(other)));
+        }
+        let differs = pairs.into_iter().find(|(_, a, b)| a != b);
+        if let Some((what, there, here)) = differs {
+            return Some(format!("{what} was {there} and is {here}"));
+        }
+        let mut both = self.sources.iter().zip(&other.sources).enumerate();
+        let differs = both.find(|(_, (a, b))| a != b);
+        if let Some((index, (there, here))) = differs {
+            return Some(format!(
+                "source {index} was {} and is {}",
+                there.describe(),
+                here.describe()
+            ));
+        }
+        (self.sources.len() != other.sources.len()).then(|| {
+            format!(
+                "there were {} sources and are {}",
+                self.sources.len(),
+                other.sources.len()
+            )
+        })
+    }
+}
+
+/// What shapes the bytes, as its command line option is spelled, and how to show it.
+type Field = (&'static str, fn(&Plan) -> String);
+
+const FIELDS: [Field; 8] = [
+    ("--encoding", |plan| plan.encoding.name.clone()),
+    ("the vocabulary", |plan| {
+        let EncodingInfo {
+            n_vocab,
+            vocabulary_hash,
+            pattern,
+            end_of_text,
+            ..
+        } = &plan.encoding;
+        format!("{vocabulary_hash} ({n_vocab}, {pattern}, {end_of_text})")
+    }),
+    ("--text-field", |plan| {
+        format!("'{}'", plan.settings.text_field)
+    }),
+    ("--eot", |plan| plan.settings.eot.name().to_owned()),
+    ("--special", |plan| plan.settings.special.name().to_owned()),
+    ("--invalid-utf8", |plan| {
+        plan.settings.invalid_utf8.name().to_owned()
+    }),
+    ("--token-dtype", |plan| {
+        plan.settings.token_dtype.name().to_owned()
+    }),
+    ("--unit-size", |plan| {
+        format!("{} bytes", plan.settings.unit_size_bytes)
+    }),
+];
+
+impl PlannedSource {
+    fn format_name(&self) -> &'static str {
+        let found = FORMATS
+            .iter()
+            .find(|&&(format, _, _)| format == self.format);
+        // The table has every format.
+        found.map_or("", |&(_, name, _)| name)
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "'{}' ({}, {} bytes)",
+            self.name,
+            self.format_name(),
+            self.bytes
+        )
+    }
+}

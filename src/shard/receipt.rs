@@ -1,0 +1,222 @@
+//! Receipts: which unit of which plan a shard in DIR.partial is, and from which bytes it was made.
+//!
+//! ```text
+//! shard-00007.u32, shard-00007.docs   written, synced, renamed
+//! DIR.partial                         synced: both names are on the disk
+//! shard-00007.json                    the receipt: written, synced, renamed
+//! DIR.partial                         synced
+//! ```
+//!
+//! So there is no receipt without its shard, also after a power cut. A receipt names no host and
+//! no time: a unit that is made twice has the same receipt.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::{BLOCK_BYTES, Hash128, Hasher128};
+use crate::map::Map;
+use crate::shard::temp_file::{Durability, sync_directory, write_json};
+use crate::shard::untrusted::{open_regular, read_json};
+use crate::shard::{DocRecord, Plan, ShardInfo, Totals, check_blocks, file_names};
+use crate::{Error, Result, Stats};
+
+/// Larger receipts are not read; a source's range takes some 100 bytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A finished unit: its shard, and what it was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DoneUnit {
+    pub(crate) shard: ShardInfo,
+    /// Documents without text.
+    pub(crate) empty_documents: u64,
+    /// Invalid UTF-8 sequences that were replaced or left out.
+    pub(crate) invalid_sequences: u64,
+    /// The sources' ranges in the unit, in order.
+    pub(crate) ranges: Vec<RangeInfo>,
+}
+
+/// A range of a source that lies in one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RangeInfo {
+    pub(crate) source: u32,
+    pub(crate) bytes: u64,
+    pub(crate) hash: Hash128,
+}
+
+/// A finished unit, and the plan that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Receipt {
+    plan_id: Hash128,
+    unit: u64,
+    done: DoneUnit,
+    /// Hash of everything above, as compact JSON.
+    receipt_hash: Hash128,
+}
+
+/// The name of the receipt of unit `index`.
+pub(crate) fn receipt_name(index: usize) -> String {
+    format!("shard-{index:05}.json")
+}
+
+/// The unit whose receipt has this name.
+pub(crate) fn receipt_unit(name: &str) -> Option<usize> {
+    let number = name.strip_prefix("shard-")?.strip_suffix(".json")?;
+    let index = number.parse().ok()?;
+    (receipt_name(index) == name).then_some(index)
+}
+
+/// The unit that a file of a shard or a receipt belongs to.
+pub(super) fn shard_unit(name: &str) -> Option<usize> {
+    let (number, _) = name.strip_prefix("shard-")?.split_once('.')?;
+    let index = number.parse().ok()?;
+    (format!("{index:05}") == number).then_some(index)
+}
+
+impl DoneUnit {
+    /// What the unit adds to the dataset's totals.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            tokens: self.shard.tokens,
+            documents: self.shard.documents,
+            empty_documents: self.empty_documents,
+            source_bytes: self.source_bytes(),
+            text_bytes: self.shard.text_bytes,
+            invalid_sequences: self.invalid_sequences,
+        }
+    }
+
+    /// Bytes of the corpus that the unit was made from.
+    pub(crate) fn source_bytes(&self) -> u64 {
+        self.ranges
+            .iter()
+            .fold(0, |sum, range| sum.saturating_add(range.bytes))
+    }
+
+    /// Whether this can be unit `index` of `plan`; what does not fit, else.
+    fn check(&self, plan: &Plan, index: usize) -> std::result::Result<(), String> {
+        let shard = &self.shard;
+        let dtype = plan.settings.token_dtype;
+        let Some(unit) = plan.units.get(index) else {
+            return Err(format!("the plan has {} units", plan.units.len()));
+        };
+        let names = file_names(index, dtype);
+        if (&shard.file, &shard.docs_file) != (&names.0, &names.1) {
+            return Err("names other files".to_owned());
+        }
+        if (shard.start, shard.end) != (unit.start, unit.end) {
+            return Err("covers another part of the corpus".to_owned());
+        }
+        let is_sized = shard.tokens.checked_mul(dtype.size_bytes()) == Some(shard.bytes)
+            && shard.docs_bytes.is_multiple_of(DocRecord::BYTES)
+            && shard.blocks.len() as u64 == shard.bytes.div_ceil(BLOCK_BYTES as u64)
+            && shard.docs_blocks.len() as u64 == shard.docs_bytes.div_ceil(BLOCK_BYTES as u64);
+        if !is_sized {
+            return Err("gives sizes that contradict each other".to_owned());
+        }
+        let records = shard.docs_bytes / DocRecord::BYTES;
+        if shard.documents > records || self.empty_documents > shard.documents {
+            return Err("counts more documents than its shard has".to_owned());
+        }
+        let ranges = self.ranges.iter().map(|range| (range.source, range.bytes));
+        if ranges.eq(plan.ranges(unit).map(|(source, a, b)| (source, b - a))) {
+            Ok(())
+        } else {
+            Err("lists other ranges of the sources".to_owned())
+        }
+    }
+
+    /// Checks that the shard in `directory` is whole. With full durability its files are synced
+    /// too: a run without may have made them.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] names the file.
+    pub(crate) fn check_files(&self, directory: &Path, durability: Durability) -> Result<()> {
+        let shard = &self.shard;
+        for (name, bytes, blocks) in [
+            (&shard.file, shard.bytes, &shard.blocks),
+            (&shard.docs_file, shard.docs_bytes, &shard.docs_blocks),
+        ] {
+            let path = directory.join(name);
+            let damaged = |what: String| Error::Shard {
+                path: path.clone(),
+                what,
+            };
+            let file = open_regular(&path)?.ok_or_else(|| damaged("is missing".to_owned()))?;
+            let map = Map::from_file(&file, &path)?;
+            if map.len() as u64 != bytes {
+                let what = format!("has {} bytes, its receipt says {bytes}", map.len());
+                return Err(damaged(what));
+            }
+            check_blocks(&map, blocks, &Stats::default())?;
+            durability.sync(&file, &path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Receipt {
+    pub(crate) fn new(plan_id: Hash128, index: usize, done: DoneUnit) -> Self {
+        let mut receipt = Self {
+            plan_id,
+            unit: index as u64,
+            done,
+            receipt_hash: Hash128::of(b""),
+        };
+        receipt.receipt_hash = receipt.computed_hash();
+        receipt
+    }
+
+    fn computed_hash(&self) -> Hash128 {
+        let mut hasher = Hasher128::new();
+        // The hasher takes everything and plain data always serializes.
+        let _ = serde_json::to_writer(&mut hasher, &(&self.plan_id, self.unit, &self.done));
+        hasher.finish()
+    }
+
+    /// Writes the receipt of a unit whose files have their names; gives the unit back.
+    pub(crate) fn write(self, directory: &Path, durability: Durability) -> Result<DoneUnit> {
+        sync_directory(directory, durability)?;
+        let index = usize::try_from(self.unit).unwrap_or(usize::MAX);
+        let name = receipt_name(index);
+        write_json(directory, &name, durability, &self)?;
+        sync_directory(directory, durability).inspect_err(|_| {
+            // Nobody can tell what of it is on the disk: the unit is made again.
+            let _ = fs::remove_file(directory.join(&name));
+        })?;
+        Ok(self.done)
+    }
+
+    /// The finished unit `index` of `plan`, by its receipt in `directory`; `None` where there is
+    /// none. Its files are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where the receipt is damaged or of another plan.
+    pub(crate) fn read(directory: &Path, plan: &Plan, index: usize) -> Result<Option<DoneUnit>> {
+        let path = directory.join(receipt_name(index));
+        let damaged = |what: String| Error::Shard {
+            path: path.clone(),
+            what,
+        };
+        let Some(receipt) = read_json::<Self>(&path, "receipt", MAX_BYTES)? else {
+            return Ok(None);
+        };
+        if receipt.computed_hash() != receipt.receipt_hash {
+            return Err(damaged(
+                "was changed after it was written: its receipt_hash is not its hash".to_owned(),
+            ));
+        }
+        if receipt.plan_id != plan.plan_id {
+            return Err(damaged("belongs to another plan".to_owned()));
+        }
+        if receipt.unit != index as u64 {
+            return Err(damaged(format!("is the receipt of unit {}", receipt.unit)));
+        }
+        receipt.done.check(plan, index).map_err(damaged)?;
+        Ok(Some(receipt.done))
+    }
+}

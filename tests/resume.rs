@@ -1,0 +1,478 @@
+//! Runs that end early and runs that share the work: what is visible is complete at any moment,
+//! what is finished stays, and the bytes are those of one undisturbed run.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Done, Place, output_bytes, skipped, spawn, tree};
+
+/// 40 kB in three sources; with these units 8 shards, the first source in several of them.
+const TOKENIZE: [&str; 7] = [
+    "tokenize",
+    "in",
+    "--unit-size",
+    "5kB",
+    "--threads",
+    "1",
+    "--out",
+];
+
+fn corpus() -> Place {
+    let place = Place::new();
+    let text: String = (0..4000)
+        .map(|i| format!("word{} ", i * 7919 % 1000))
+        .collect();
+    place.write("in/a.txt", &text[..25_000]);
+    let records: String = (0..150)
+        .map(|i| format!("{{\"text\":\"record {i} {}\"}}\n", &text[i..i + 40]))
+        .collect();
+    place.write("in/b.jsonl", records);
+    place.write("in/c.txt", &text[..5000]);
+    place.write("in/empty.txt", "");
+    place
+}
+
+fn args<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&TOKENIZE[..], &[out], more].concat()
+}
+
+/// The bytes of an undisturbed run over `in`.
+fn expected(place: &Place) -> BTreeMap<String, Vec<u8>> {
+    let done = place.run(args("expected", &[]));
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let bytes = output_bytes(&place.path("expected"));
+    assert_eq!(bytes.len(), 2 * SHARDS + 1);
+    bytes
+}
+
+/// Units of the corpus.
+const SHARDS: usize = 8;
+
+/// Runs with `args` until a thread of the process makes its `k`-th call of one of `calls`, which
+/// kills it; says whether it came to that. `None`, said aloud, where there is no strace.
+fn killed_at(place: &Place, calls: &str, k: usize, args: &[&str]) -> Option<bool> {
+    let inject = format!("inject={calls}:signal=SIGKILL:when={k}");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject]);
+    strace.args(["-e", &format!("trace={calls}")]);
+    let done = strace
+        .arg(env!("CARGO_BIN_EXE_shardmill"))
+        .args(args)
+        .current_dir(place.path(""))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match done {
+        Ok(status) => Some(!status.success()),
+        Err(error) => {
+            skipped("a kill at a system call", &format!("strace: {error}"));
+            None
+        }
+    }
+}
+
+/// What a run to `out` leaves is nothing, or everything.
+#[track_caller]
+fn assert_complete_or_absent(place: &Place, out: &str, expected: &BTreeMap<String, Vec<u8>>) {
+    if place.path(out).exists() {
+        assert!(
+            output_bytes(&place.path(out)) == *expected,
+            "{out} is incomplete"
+        );
+    }
+}
+
+/// Runs to `out` once more, which must give the expected bytes and leave nothing else.
+#[track_caller]
+fn finish_run(
+    place: &Place,
+    args: &[&str],
+    out: &str,
+    expected: &BTreeMap<String, Vec<u8>>,
+) -> Done {
+    let done = place.run(args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(
+        output_bytes(&place.path(out)) == *expected,
+        "{out}: other bytes"
+    );
+    assert!(!place.path(format!("{out}.partial")).exists());
+    done
+}
+
+/// Units that a run says were done before it began.
+fn done_before(done: &Done) -> u64 {
+    let rest = done.stderr.split_once(" shards (").map(|(_, rest)| rest);
+    rest.and_then(|rest| rest.split_once(" done before)"))
+        .map_or(0, |(n, _)| n.parse().unwrap())
+}
+
+fn receipts(place: &Place, directory: &str) -> usize {
+    let Ok(entries) = fs::read_dir(place.path(directory)) else {
+        return 0;
+    };
+    entries
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            let name = name.to_str().unwrap();
+            name.starts_with("shard-") && name.ends_with(".json")
+        })
+        .count()
+}
+
+/// Leaves a run to `d` killed after some units: at the rename of the `k`-th receipt or so.
+fn interrupted(place: &Place) -> Option<usize> {
+    killed_at(place, "rename", 14, &args("d", &[]))?;
+    let done = receipts(place, "d.partial");
+    assert!((1..SHARDS).contains(&done), "{:?}", place.tree());
+    Some(done)
+}
+
+#[test]
+fn a_kill_at_each_rename_or_sync_costs_no_finished_unit() {
+    let place = corpus();
+    let expected = expected(&place);
+    let mut most = 0;
+    for (calls, step) in [("rename", 3), ("fsync", 7), ("renameat2", 1)] {
+        for k in (1..).step_by(step) {
+            let out = format!("{calls}-{k}");
+            let args = args(&out, &[]);
+            let Some(was_killed) = killed_at(&place, calls, k, &args) else {
+                return;
+            };
+            assert_complete_or_absent(&place, &out, &expected);
+            let left = receipts(&place, &format!("{out}.partial")) as u64;
+            most = most.max(left);
+            let was_published = place.path(&out).exists();
+            let done = finish_run(&place, &args, &out, &expected);
+            if !was_published {
+                assert!(done_before(&done) >= left, "{done:?}");
+            }
+            if !was_killed {
+                break;
+            }
+        }
+    }
+    assert!(most >= 6, "only {most} units were finished before a kill");
+}
+
+#[test]
+fn a_kill_at_any_moment_gives_the_same_bytes() {
+    let place = corpus();
+    let expected = expected(&place);
+    for k in 0..10_u64 {
+        let mut run = spawn(&mut place.command(args("d", &[])));
+        std::thread::sleep(Duration::from_micros(2_000 + 2_500 * k));
+        run.kill().unwrap();
+        run.wait().unwrap();
+        assert_complete_or_absent(&place, "d", &expected);
+        finish_run(&place, &args("d", &[]), "d", &expected);
+        fs::remove_dir_all(place.path("d")).unwrap();
+    }
+}
+
+#[test]
+fn units_of_another_plan_are_refused_by_the_first_difference() {
+    let place = corpus();
+    let Some(done) = interrupted(&place) else {
+        return;
+    };
+    let before = place.tree();
+    let refused = |difference: &str, args: &[&str]| {
+        let line = format!(
+            "d.partial: holds {done} finished units of another run: {difference}; run that command \
+             again to go on with it, add --overwrite to discard it or choose another --out"
+        );
+        place.run(args).failed(1, &line);
+        assert_eq!(place.tree(), before);
+    };
+    refused(
+        "--eot was after and is before",
+        &args("d", &["--eot", "before"]),
+    );
+    refused(
+        "--encoding was gpt2 and is o200k_base",
+        &args("d", &["--encoding", "o200k_base"]),
+    );
+    refused(
+        "--unit-size was 5000 bytes and is 6000 bytes",
+        &["tokenize", "in", "--unit-size", "6kB", "--out", "d"],
+    );
+    refused(
+        "there were 4 sources and are 1",
+        &["tokenize", "in/a.txt", "--unit-size", "5kB", "--out", "d"],
+    );
+    let c = place.read("in/c.txt");
+    place.write("in/c.txt", &c[..4999]);
+    refused(
+        "source 2 was 'c.txt' (text, 5000 bytes) and is 'c.txt' (text, 4999 bytes)",
+        &args("d", &[]),
+    );
+    place.write("in/c.txt", c);
+    // It may be discarded.
+    let done = place.run(args("d", &["--eot", "before", "--overwrite"]));
+    assert_eq!((done.code, done_before(&done)), (Some(0), 0), "{done:?}");
+    assert!(!place.path("d.partial").exists());
+}
+
+#[test]
+fn a_plan_without_finished_units_is_replaced() {
+    let place = corpus();
+    let expected = expected(&place);
+    let before = args("d", &["--eot", "before"]);
+    if killed_at(&place, "rename", 2, &before).is_none() {
+        return;
+    }
+    assert!(place.path("d.partial/plan.json").exists());
+    finish_run(&place, &args("d", &[]), "d", &expected);
+}
+
+#[test]
+fn a_source_that_changed_under_the_same_size_is_noticed() {
+    let place = corpus();
+    let Some(done) = interrupted(&place) else {
+        return;
+    };
+    let mut a = place.read("in/a.txt");
+    // In the first unit; the cuts stay where they are.
+    a[100] = b'W';
+    place.write("in/a.txt", a);
+    let expected = expected(&place);
+    let after = finish_run(&place, &args("d", &[]), "d", &expected);
+    assert_eq!(done_before(&after), done as u64 - 1, "{after:?}");
+}
+
+#[test]
+fn other_cuts_under_the_same_sizes_give_the_bytes_of_one_run() {
+    let place = corpus();
+    if interrupted(&place).is_none() {
+        return;
+    }
+    let mut a = place.read("in/a.txt");
+    a[4990..5030].fill(b'x');
+    place.write("in/a.txt", a);
+    let expected = expected(&place);
+    finish_run(&place, &args("d", &[]), "d", &expected);
+}
+
+/// Damages done to the first unit of an interrupted run.
+type Damage = (&'static str, fn(&Path));
+
+const DAMAGES: [Damage; 9] = [
+    ("a changed token", |dir| {
+        flip(&dir.join("shard-00000.u32"), 40)
+    }),
+    ("a changed record", |dir| {
+        flip(&dir.join("shard-00000.docs"), 3)
+    }),
+    ("a short file", |dir| truncate(&dir.join("shard-00000.u32"))),
+    ("a missing file", |dir| {
+        fs::remove_file(dir.join("shard-00000.docs")).unwrap()
+    }),
+    ("a link for a file", |dir| {
+        let file = dir.join("shard-00000.u32");
+        fs::rename(&file, dir.join("../elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", file).unwrap();
+    }),
+    ("a short receipt", |dir| {
+        truncate(&dir.join("shard-00000.json"))
+    }),
+    ("no receipt at all", |dir| {
+        fs::remove_file(dir.join("shard-00000.json")).unwrap()
+    }),
+    ("the receipt of another unit", |dir| {
+        fs::copy(dir.join("shard-00001.json"), dir.join("shard-00000.json")).unwrap();
+    }),
+    ("a changed receipt", |dir| {
+        let path = dir.join("shard-00000.json");
+        let receipt = fs::read_to_string(&path).unwrap();
+        let mut value: Value = serde_json::from_str(&receipt).unwrap();
+        let hash = &mut value["done"]["shard"]["text_bytes"];
+        *hash = (hash.as_u64().unwrap() + 1).into();
+        fs::write(&path, value.to_string()).unwrap();
+    }),
+];
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn truncate(path: &Path) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 4).unwrap();
+}
+
+#[test]
+fn a_damaged_unit_is_made_again() {
+    let place = corpus();
+    let expected = expected(&place);
+    for (what, damage) in DAMAGES {
+        let Some(done) = interrupted(&place) else {
+            return;
+        };
+        damage(&place.path("d.partial"));
+        let after = finish_run(&place, &args("d", &[]), "d", &expected);
+        assert_eq!(done_before(&after), done as u64 - 1, "{what}: {after:?}");
+        fs::remove_dir_all(place.path("d")).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_plan_is_refused_until_it_may_be_discarded() {
+    let place = corpus();
+    let expected = expected(&place);
+    let Some(done) = interrupted(&place) else {
+        return;
+    };
+    let plan = place.read("d.partial/plan.json");
+    let text = String::from_utf8(plan.clone()).unwrap();
+    let hostile: [(&str, Vec<u8>); 5] = [
+        (
+            "is not a plan: EOF while parsing",
+            plan[..plan.len() / 2].to_vec(),
+        ),
+        (
+            "its plan_id is not its hash",
+            text.replace("\"a.txt\"", "\"../a\"").into(),
+        ),
+        (
+            "has format version 7",
+            text.replacen("version\": 1", "version\": 7", 1).into(),
+        ),
+        (
+            "does not follow the one before",
+            text.replacen("\"byte\": 0", "\"byte\": 1", 2)
+                .replacen("\"byte\": 1", "\"byte\": 0", 1)
+                .into(),
+        ),
+        ("is not a plan: ", vec![b'['; 200_000]),
+    ];
+    for (what, bytes) in hostile {
+        place.write("d.partial/plan.json", bytes);
+        let done = place.run(args("d", &[]));
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains(what), "{what}: {done:?}");
+        assert!(done.stderr.contains("add --overwrite"), "{done:?}");
+    }
+    assert_eq!(receipts(&place, "d.partial"), done);
+    let after = finish_run(&place, &args("d", &["--overwrite"]), "d", &expected);
+    assert_eq!(done_before(&after), 0);
+}
+
+#[test]
+fn an_error_keeps_finished_units_and_says_how_to_go_on() {
+    let place = corpus();
+    let good = place.read("in/c.txt");
+    let mut bad = good.clone();
+    bad[4000] = 0xff;
+    let expected = expected(&place);
+    place.write("in/c.txt", bad);
+    let done = place.run(args("d", &[]));
+    assert_eq!(done.code, Some(1), "{done:?}");
+    let lines: Vec<_> = done.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{done:?}");
+    assert!(
+        lines[0].contains("in/c.txt: byte 4000: invalid UTF-8"),
+        "{done:?}"
+    );
+    let left = receipts(&place, "d.partial");
+    assert!(left >= 5, "{:?}", place.tree());
+    let next = format!(
+        "shardmill: {left} of {SHARDS} units are done; run the same command again to go on"
+    );
+    assert_eq!(lines[1], next);
+    // Finished units and their plan, and nothing else.
+    assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 1);
+    place.write("in/c.txt", good);
+    let after = finish_run(&place, &args("d", &[]), "d", &expected);
+    assert_eq!(done_before(&after), left as u64);
+}
+
+#[test]
+fn an_error_before_the_first_unit_is_done_leaves_nothing() {
+    let place = corpus();
+    place.write("in/a.txt", b"\xff");
+    let before = place.tree();
+    let done = place.run(args("d", &[]));
+    assert_eq!(
+        (done.code, done.stderr.lines().count()),
+        (Some(1), 1),
+        "{done:?}"
+    );
+    assert_eq!(place.tree(), before);
+}
+
+#[test]
+fn a_signal_stops_a_run_with_its_number_and_leaves_what_is_done() {
+    let place = Place::new();
+    // Long enough that a signal comes in the middle of it.
+    let text: String = (0..400_000).map(|i| format!("word{i} ")).collect();
+    for n in 0..8 {
+        place.write(format!("in/{n}.txt"), &text);
+    }
+    let args = ["tokenize", "in", "--unit-size", "1MiB", "--out", "d"];
+    for (signal, number) in [("INT", 130), ("TERM", 143)] {
+        let run = spawn(&mut place.command(args));
+        while receipts(&place, "d.partial") == 0 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let kill = Command::new("kill")
+            .args([&format!("-{signal}"), &run.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let done = Done::new(run.wait_with_output().unwrap());
+        assert_eq!(done.code, Some(number), "{done:?}");
+        let left = receipts(&place, "d.partial");
+        let lines = format!("shardmill: error: stopped by SIG{signal}\nshardmill: {left} of ");
+        assert!(done.stderr.starts_with(&lines), "{done:?}");
+        assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 1);
+        fs::remove_dir_all(place.path("d.partial")).unwrap();
+    }
+}
+
+#[test]
+fn a_stream_leaves_nothing_when_it_fails() {
+    let place = Place::new();
+    let mut text = "some words ".repeat(2000).into_bytes();
+    text.push(0xff);
+    let done = place.run_with(["tokenize", "-", "--unit-size", "1kB", "--out", "d"], &text);
+    assert_eq!(
+        (done.code, done.stderr.lines().count()),
+        (Some(1), 1),
+        "{done:?}"
+    );
+    assert_eq!(place.tree(), [""; 0]);
+}
+
+#[test]
+fn a_killed_run_with_embeddings_goes_on_with_its_dataset() {
+    let place = corpus();
+    let embed = ["--init-seed", "1", "--dim", "4", "--seq-len", "8"];
+    let run = |out| [&["run"], &args(out, &embed)[1..]].concat();
+    let done = place.run(run("expected"));
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let expected = output_bytes(&place.path("expected"));
+    // The directory of the embeddings is made when the dataset is done.
+    for k in 1..5 {
+        let Some(was_killed) = killed_at(&place, "mkdir", k, &run("d")) else {
+            return;
+        };
+        assert!(was_killed, "{:?}", place.tree());
+        if receipts(&place, "d.partial") == SHARDS {
+            break;
+        }
+    }
+    assert_eq!(receipts(&place, "d.partial"), SHARDS);
+    let after = finish_run(&place, &run("d"), "d", &expected);
+    assert_eq!(done_before(&after), SHARDS as u64);
+}
