@@ -86,7 +86,10 @@ pub use gather::{Gatherer, Stores};
 pub use hash::Hash128;
 pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
 pub use map::Buffer;
-pub use pipeline::{Outcome, Partial, Stats, Status, TakenOver, TokenizeConfig, status, tokenize};
+pub use pipeline::{
+    Outcome, Partial, Stats, Status, TakenOver, TokenizeConfig, UnitShare, UnitsOutcome, finish,
+    plan, status, tokenize, tokenize_units,
+};
 pub use shard::{
     DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot, FORMAT_VERSION, Manifest, Plan,
     PlannedSource, Position, Settings, Shard, ShardInfo, SourceInfo, TokenDtype, TokenStore,

@@ -11,10 +11,13 @@ use serde_json::json;
 
 use support::{Done, Place, fixture, npy_table, output_bytes, run_to_full_disk, spawn};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "tokenize",
     "embed",
+    "plan",
+    "status",
+    "finish",
     "info",
     "verify",
     "decode",

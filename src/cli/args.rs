@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use shardmill::{
     Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, RopeStyle, ShuffleOrder, Special,
-    Tail, TokenDtype, WindowKind,
+    Tail, TokenDtype, UnitShare, WindowKind,
 };
 
 use crate::cli::human::parse_size;
@@ -25,7 +25,7 @@ use crate::cli::{bench, positions};
   shardmill run notes.txt --out notes --seq-len 256 --init-seed 123 --dim 256
 
 Exit codes: 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources (worth a retry),
-4 output locked by another run, 5 a check failed.",
+4 output locked by another run, 5 a check failed, 128 + n ended by signal n.",
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true
@@ -46,6 +46,17 @@ pub(crate) enum Command {
     /// Turn the windows of a dataset into input embeddings
     #[command(after_help = EMBED_HELP)]
     Embed(EmbedArgs),
+    /// Show the units that a corpus will be cut into
+    #[command(after_help = "Example:
+  shardmill plan books/ --unit-size 64MiB")]
+    Plan(PlanArgs),
+    /// Say how far a dataset is: published, or which units are done
+    #[command(after_help = "Example:
+  shardmill status out --json")]
+    Status(StatusArgs),
+    /// Check the units that several processes made, and publish the dataset
+    #[command(after_help = FINISH_HELP)]
+    Finish(FinishArgs),
     /// Say what is in a dataset, and how large its embeddings would be
     #[command(after_help = "Example:
   shardmill info out --seq-len 1024 --dim 768 --dtype bf16")]
@@ -85,7 +96,17 @@ standard input. Ids are those of tiktoken. DIR appears when it is complete.
 Examples:
   shardmill tokenize books/ web.jsonl --out out
   shardmill tokenize 'crawl/*.jsonl' --text-field body --encoding o200k_base --out out
-  zcat corpus.txt.gz | shardmill tokenize - --out out";
+  zcat corpus.txt.gz | shardmill tokenize - --out out
+
+A run that was interrupted goes on where it stopped when the same command is run again.";
+
+const FINISH_HELP: &str = "\
+Reads what is in DIR.partial, not the inputs. Where units are missing it names them.
+
+Example, with any number of processes or machines that see the same files:
+  shardmill tokenize books/ --out out --units 0/2
+  shardmill tokenize books/ --out out --units 1/2
+  shardmill finish out";
 
 const EMBED_HELP: &str = "\
 Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json.
@@ -163,6 +184,9 @@ pub(crate) struct TokenizeArgs {
     pub(crate) corpus: CorpusArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Make only the units whose index leaves the rest I when divided by N; `finish` publishes
+    #[arg(long, value_name = "I/N", value_parser = share)]
+    pub(crate) units: Option<UnitShare>,
     #[command(flatten)]
     pub(crate) tokenize: TokenizeOptions,
 }
@@ -288,6 +312,46 @@ pub(crate) struct InfoArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) corpus: CorpusArgs,
+    #[command(flatten)]
+    pub(crate) tokenize: TokenizeOptions,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Directory of the dataset, as given to --out
+    #[arg(value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FinishArgs {
+    /// Directory of the dataset, as given to --out
+    #[arg(value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// Replace an output made earlier
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Whether output is forced to the disk before it appears
+    #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
+    pub(crate) durability: Durability,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Directory of the dataset, or of embeddings
     #[arg(value_name = "DATASET")]
@@ -349,6 +413,15 @@ pub(crate) fn level(typed: &str) -> Result<Level, String> {
         .into_iter()
         .find(|level| level.to_string() == typed)
         .ok_or_else(|| format!("this CPU has {}", names.join(", ")))
+}
+
+fn share(typed: &str) -> Result<UnitShare, String> {
+    let parsed = typed
+        .split_once('/')
+        .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+    parsed
+        .and_then(|(index, of)| UnitShare::new(index, of).ok())
+        .ok_or_else(|| "a part is I/N with I from 0 to N - 1, such as 0/2".to_owned())
 }
 
 fn range(typed: &str) -> Result<Range<u64>, String> {

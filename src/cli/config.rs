@@ -25,13 +25,7 @@ impl Tokenization {
     ) -> Result<Self> {
         // Wrong names are said before a corpus of millions of files is listed.
         let encoding = Encoding::by_name(&options.encoding)?;
-        let mut config = TokenizeConfig::default();
-        config.text_field.clone_from(&options.text_field);
-        config.eot = options.eot;
-        config.special = options.special;
-        config.invalid_utf8 = options.invalid_utf8;
-        config.token_dtype = options.token_dtype;
-        config.unit_size_bytes = options.unit_size;
+        let mut config = tokenize_config(options);
         config.threads = output.threads.unwrap_or(config.threads);
         config.durability = output.durability;
         config.overwrite = output.overwrite;
@@ -63,6 +57,18 @@ impl Tokenization {
             ));
         }
     }
+}
+
+/// How a corpus becomes tokens: what shapes the bytes.
+pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
+    let mut config = TokenizeConfig::default();
+    config.text_field.clone_from(&options.text_field);
+    config.eot = options.eot;
+    config.special = options.special;
+    config.invalid_utf8 = options.invalid_utf8;
+    config.token_dtype = options.token_dtype;
+    config.unit_size_bytes = options.unit_size;
+    config
 }
 
 /// How windows become embeddings.

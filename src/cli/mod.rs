@@ -9,13 +9,16 @@ mod config;
 mod decode;
 mod embed;
 mod exit;
+mod finish;
 mod human;
 mod info;
 mod interrupt;
 mod output;
+mod plan;
 mod positions;
 mod progress;
 mod run;
+mod status;
 mod tokenize;
 mod verify;
 
@@ -35,6 +38,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Embed(args) => embed::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Finish(args) => finish::run(args),
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Decode(args) => decode::run(args),

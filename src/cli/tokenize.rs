@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use shardmill::{Outcome, Stats, tokenize};
+use shardmill::{Outcome, Stats, UnitShare, tokenize, tokenize_units};
 
 use crate::cli::args::TokenizeArgs;
 use crate::cli::config::Tokenization;
@@ -19,6 +20,9 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     let out = &args.output.out;
     let stats = Arc::new(Stats::default());
     interrupt::stops(&stats, out)?;
+    if let Some(share) = args.units {
+        return run_units(args, &job, share, &stats);
+    }
     let progress = Progress::show("tokenize", &stats);
     let done = tokenize(
         &job.corpus,
@@ -38,6 +42,52 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     }
     job.warn_of_skipped();
     summary(&line(out, &done));
+    Ok(())
+}
+
+/// Makes a part of the units.
+fn run_units(
+    args: &TokenizeArgs,
+    job: &Tokenization,
+    share: UnitShare,
+    stats: &Arc<Stats>,
+) -> Result<()> {
+    let started = Instant::now();
+    let out = &args.output.out;
+    let progress = Progress::show("tokenize", stats);
+    let done = tokenize_units(&job.corpus, &job.encoding, &job.config, share, out, stats);
+    drop(progress);
+    let done = done.map_err(|error| Unfinished {
+        error,
+        out: out.clone(),
+    })?;
+    let time = started.elapsed();
+    if args.output.json {
+        print_json(&json!({
+            "out": out.to_string_lossy(),
+            "units": done.units,
+            "units_done_before": done.taken_over.units,
+            "all_units": done.partial,
+            "seconds": time.as_secs_f64(),
+        }))?;
+    }
+    job.warn_of_skipped();
+    let all = done.partial.units;
+    let next = match all - done.partial.done.len() as u64 {
+        0 => format!(
+            "all {} are done, shardmill finish publishes them",
+            human::count(all)
+        ),
+        left => format!("{} of {} are left", human::count(left), human::count(all)),
+    };
+    summary(&format!(
+        "{}: {} ({} done before); {next}; {} in {}",
+        out.display(),
+        human::counted(done.units, "unit"),
+        human::count(done.taken_over.units),
+        human::bytes(done.bytes),
+        pace(done.bytes, time)
+    ));
     Ok(())
 }
 

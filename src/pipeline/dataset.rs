@@ -45,7 +45,7 @@ pub struct TakenOver {
 }
 
 impl TakenOver {
-    fn of(done: &[(usize, DoneUnit)]) -> Self {
+    pub(super) fn of(done: &[(usize, DoneUnit)]) -> Self {
         Self {
             units: done.len() as u64,
             bytes: done.iter().map(|(_, unit)| unit.source_bytes()).sum(),
@@ -155,7 +155,7 @@ pub(crate) fn build(
 }
 
 /// The units `wanted` that are not done.
-fn todo(plan: &Plan, wanted: &[usize], done: &[(usize, DoneUnit)]) -> Todo {
+pub(super) fn todo(plan: &Plan, wanted: &[usize], done: &[(usize, DoneUnit)]) -> Todo {
     // Both are in order.
     let mut done = done.iter().map(|&(index, _)| index).peekable();
     let is_open = |index: &&usize| done.next_if_eq(*index).is_none();
@@ -164,7 +164,7 @@ fn todo(plan: &Plan, wanted: &[usize], done: &[(usize, DoneUnit)]) -> Todo {
 }
 
 /// Makes the units `todo`, or those of a stream; gives them in order with their index.
-fn make_units(
+pub(super) fn make_units(
     pool: &rayon::ThreadPool,
     worker: &Worker<'_>,
     staging: &Staging,

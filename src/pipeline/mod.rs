@@ -15,6 +15,7 @@ mod chunk;
 mod commit;
 mod dataset;
 mod feed;
+mod finish;
 mod join;
 mod plan;
 mod resume;
@@ -25,6 +26,8 @@ mod worker;
 
 pub use dataset::{Outcome, TakenOver, tokenize};
 pub(crate) use dataset::{build, find_same};
+pub use finish::{UnitShare, UnitsOutcome, finish, tokenize_units};
+pub use plan::plan;
 pub use stats::Stats;
 pub use status::{Partial, Status, status};
 

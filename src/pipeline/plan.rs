@@ -5,12 +5,12 @@
 //! record, and, only inside a text document larger than the unit size, rule A. The rule looks at
 //! nothing behind a boundary, so a stream is cut as a file is.
 
-use crate::Result;
 use crate::corpus::Corpus;
 use crate::document::Format;
 use crate::encoding::Encoding;
 use crate::pipeline::TokenizeConfig;
 use crate::shard::{EncodingInfo, Plan, PlannedSource, Position, Unit};
+use crate::{Error, Result};
 
 /// Finds unit boundaries while sources go by.
 #[derive(Debug)]
@@ -73,8 +73,19 @@ impl UnitCutter {
     }
 }
 
-/// The plan for a corpus of regular files.
-pub(crate) fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Result<Plan> {
+/// The units that `corpus` will be cut into. Sources larger than a unit are looked into, around
+/// each boundary.
+///
+/// # Errors
+/// [`Error::Config`] for a stream, which has to be read to be cut.
+pub fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Result<Plan> {
+    config.validate(encoding)?;
+    if corpus.has_stream() {
+        return Err(Error::Config {
+            field: "INPUT",
+            what: "a stream is cut while it is read; there is no plan before".to_owned(),
+        });
+    }
     let sources = corpus.sources().iter().map(|source| PlannedSource {
         name: source.name(),
         format: source.format(),

@@ -67,7 +67,7 @@ pub fn status(out: &Path) -> Result<Status> {
     })
 }
 
-fn partial_status(directory: &Path, plan: &Plan) -> Result<Partial> {
+pub(super) fn partial_status(directory: &Path, plan: &Plan) -> Result<Partial> {
     let is_locked = is_locked(directory)?;
     let written = if is_locked {
         units_being_written(directory)?

@@ -27,31 +27,21 @@ pub(crate) enum Sharing {
     Shared,
 }
 
-/// Locks an open directory, or changes its lock, waiting for no more than a moment.
+/// Locks an open directory, or changes its lock, without waiting.
 ///
 /// # Errors
 /// [`Error::Locked`] where others are in the way.
 pub(super) fn lock_open(lock: &File, sharing: Sharing, path: &Path) -> Result<()> {
-    let mut tries = 0;
-    loop {
-        let outcome = match sharing {
-            Sharing::Alone => lock.try_lock(),
-            Sharing::Shared => lock.try_lock_shared(),
-        };
-        match outcome {
-            // `status`, or the end of another run, holds it for a moment.
-            Err(TryLockError::WouldBlock) if tries < TRIES => {
-                tries += 1;
-                std::thread::sleep(PAUSE);
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    path: path.to_owned(),
-                });
-            }
-            // A file system without locks; runs there must be kept apart by their user.
-            Err(TryLockError::Error(_)) | Ok(()) => return Ok(()),
-        }
+    let outcome = match sharing {
+        Sharing::Alone => lock.try_lock(),
+        Sharing::Shared => lock.try_lock_shared(),
+    };
+    match outcome {
+        Err(TryLockError::WouldBlock) => Err(Error::Locked {
+            path: path.to_owned(),
+        }),
+        // A file system without locks; runs there must be kept apart by their user.
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
     }
 }
 
@@ -100,6 +90,13 @@ pub(super) fn lock_existing(partial: &Path, sharing: Sharing) -> Result<Option<F
         }
         Err(errno) => return Err(Error::io(partial, "cannot open")(errno.into())),
     };
+    // `status`, or the end of another run, holds it for a moment.
+    for _ in 1..TRIES {
+        if lock_open(&lock, sharing, partial).is_ok() {
+            return Ok(is_still_at(&lock, partial)?.then_some(lock));
+        }
+        std::thread::sleep(PAUSE);
+    }
     lock_open(&lock, sharing, partial)?;
     Ok(is_still_at(&lock, partial)?.then_some(lock))
 }

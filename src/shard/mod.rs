@@ -30,7 +30,7 @@ pub use manifest::{
 };
 pub use plan::{Plan, PlannedSource, Unit};
 pub use reader::{Document, Shard, TokenStore, Tokens};
-pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, receipt_name, receipt_unit};
+pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, receipt_unit};
 pub use temp_file::Durability;
 pub(crate) use temp_file::sync_directory;
 pub(crate) use verify::check_blocks;

@@ -55,7 +55,7 @@ pub(crate) struct Receipt {
     unit: u64,
     done: DoneUnit,
     /// Hash of everything above, as compact JSON.
-    receipt_hash: Hash128,
+    hash: Hash128,
 }
 
 /// The name of the receipt of unit `index`.
@@ -165,9 +165,9 @@ impl Receipt {
             plan_id,
             unit: index as u64,
             done,
-            receipt_hash: Hash128::of(b""),
+            hash: Hash128::of(b""),
         };
-        receipt.receipt_hash = receipt.computed_hash();
+        receipt.hash = receipt.computed_hash();
         receipt
     }
 
@@ -205,9 +205,9 @@ impl Receipt {
         let Some(receipt) = read_json::<Self>(&path, "receipt", MAX_BYTES)? else {
             return Ok(None);
         };
-        if receipt.computed_hash() != receipt.receipt_hash {
+        if receipt.computed_hash() != receipt.hash {
             return Err(damaged(
-                "was changed after it was written: its receipt_hash is not its hash".to_owned(),
+                "was changed after it was written: its hash does not hold".to_owned(),
             ));
         }
         if receipt.plan_id != plan.plan_id {

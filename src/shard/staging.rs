@@ -84,6 +84,22 @@ impl Staging {
         Ok(staging)
     }
 
+    /// As [`Self::open`], alone; `None` where nothing is being made.
+    pub(crate) fn open_existing(
+        out: &Path,
+        overwrite: bool,
+        durability: Durability,
+    ) -> Result<Option<Self>> {
+        let (_, partial) = places(out)?;
+        // Creates nothing where there is nothing to go on with.
+        let is_there = fs::symlink_metadata(partial.join(PLAN)).is_ok()
+            || fs::symlink_metadata(partial.join(MANIFEST)).is_ok();
+        if !is_there {
+            return Ok(None);
+        }
+        Self::open(out, overwrite, durability, Sharing::Alone).map(Some)
+    }
+
     /// The directory that is being filled.
     pub(crate) fn path(&self) -> &Path {
         &self.partial
@@ -139,6 +155,48 @@ impl Staging {
         }
         plan.write(&self.partial, self.durability)?;
         sync_directory(&self.partial, self.durability)
+    }
+
+    /// As [`Self::adopt`], for one of several processes that share the directory: what is there
+    /// may be in use, and stays.
+    pub(crate) fn join(&mut self, plan: &Plan) -> Result<()> {
+        while !self.try_join(plan)? {}
+        self.is_mine = true;
+        Ok(())
+    }
+
+    /// Whether the plan in the directory is `plan`; if not, it may be now.
+    fn try_join(&mut self, plan: &Plan) -> Result<bool> {
+        let found = Plan::read(&self.partial);
+        match &found {
+            Ok(Some(found)) if found == plan => return Ok(true),
+            Ok(Some(found)) if found.plan_id == plan.plan_id => {
+                return Err(Error::Output {
+                    path: self.partial.clone(),
+                    what: "has a plan for inputs of the same sizes and other contents; give all \
+                           processes the same inputs, or run without --units to make again what \
+                           changed"
+                        .to_owned(),
+                });
+            }
+            // Of several that begin at once, one writes the plan and all read it.
+            Ok(None) if receipts(&self.partial)?.is_empty() => {
+                plan.write_new(&self.partial, self.durability)?;
+                sync_directory(&self.partial, self.durability)?;
+                return Ok(false);
+            }
+            _ => {}
+        }
+        // Only who is alone may take away what is there.
+        if let Some(lock) = &self.lock {
+            lock_open(lock, Sharing::Alone, &self.partial)?;
+        }
+        self.adopt(plan)?;
+        self.is_mine = false;
+        // Another may be first now; then it has written a plan, which is looked at next.
+        self.lock = None;
+        self.lock = Some(lock_directory(&self.partial, Sharing::Shared)?);
+        Ok(false)
     }
 
     fn refuse_units(&self, units: usize, difference: &str) -> Error {

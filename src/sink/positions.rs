@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::check_room;
-use crate::shard::atomic::TempFile;
+use crate::shard::temp_file::TempFile;
 use crate::shard::{Durability, sync_directory};
 use crate::{Error, PositionScheme, Result, Stats};
 

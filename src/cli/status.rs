@@ -1,0 +1,67 @@
+//! `shardmill status`.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use serde_json::json;
+use shardmill::{Partial, status};
+
+use crate::cli::args::StatusArgs;
+use crate::cli::human;
+use crate::cli::output::{print, print_json};
+
+pub(crate) fn run(args: &StatusArgs) -> Result<()> {
+    let found = status(&args.dataset)?;
+    if args.json {
+        return print_json(&json!(found));
+    }
+    let out = args.dataset.display();
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    if let Some(id) = found.dataset_id {
+        let _ = writeln!(text, "{out}: published, dataset {id}");
+    }
+    if let Some(partial) = &found.partial {
+        let _ = writeln!(text, "{out}: {}", describe(partial));
+        for (what, units) in [("running", &partial.running), ("missing", &partial.missing)] {
+            if !units.is_empty() {
+                let _ = writeln!(text, "{what}  {}", ranges(units));
+            }
+        }
+    }
+    print(&text)
+}
+
+fn describe(partial: &Partial) -> String {
+    let who = if partial.is_locked { "a" } else { "no" };
+    format!(
+        "being made, {} of {} done, {} of {}; {who} run is at work",
+        human::count(partial.done.len() as u64),
+        human::counted(partial.units, "unit"),
+        human::bytes(partial.done_bytes),
+        human::bytes(partial.total_bytes),
+    )
+}
+
+/// `0, 3-7, 9`.
+fn ranges(units: &[u64]) -> String {
+    let runs = units.chunk_by(|a, b| a + 1 == *b);
+    let shown: Vec<_> = runs
+        .map(|run| match run {
+            [first, .., last] => format!("{first}-{last}"),
+            _ => run.iter().map(ToString::to_string).collect(),
+        })
+        .collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbors_are_shown_as_ranges() {
+        assert_eq!(ranges(&[0, 3, 4, 5, 7, 8]), "0, 3-5, 7-8");
+        assert_eq!(ranges(&[]), "");
+    }
+}

@@ -1,0 +1,226 @@
+//! Units that several processes made -> a published dataset.
+
+use std::path::Path;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::encoding::Encoding;
+use crate::pipeline::dataset::{Outcome, TakenOver, make_units, thread_pool, todo};
+use crate::pipeline::join::manifest;
+use crate::pipeline::plan::plan;
+use crate::pipeline::resume::sound_units;
+use crate::pipeline::status::partial_status;
+use crate::pipeline::worker::Worker;
+use crate::pipeline::{Partial, Stats, TokenizeConfig};
+use crate::shard::lock::Sharing;
+use crate::shard::staging::Staging;
+use crate::shard::temp_file::write_json;
+use crate::shard::{
+    DoneUnit, Durability, MANIFEST, Manifest, Plan, RUN, Receipt, TokenStore, verify,
+};
+use crate::{Corpus, Error, Result};
+
+/// A part of the units of a plan: those whose index leaves the rest `index` when divided by `of`.
+///
+/// Neighbors go to different processes: documents of one kind often lie side by side, so that
+/// each process gets some of the slow ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitShare {
+    index: usize,
+    of: usize,
+}
+
+impl UnitShare {
+    /// Part `index` of `of`, counted from 0.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where there is no such part.
+    pub fn new(index: usize, of: usize) -> Result<Self> {
+        if index < of {
+            Ok(Self { index, of })
+        } else {
+            Err(Error::Config {
+                field: "--units",
+                what: format!("part {index} of {of} is none; parts are counted from 0"),
+            })
+        }
+    }
+}
+
+/// What [`tokenize_units`] did.
+#[derive(Clone, Debug)]
+pub struct UnitsOutcome {
+    /// Units of the share.
+    pub units: u64,
+    /// Those of them that were done before.
+    pub taken_over: TakenOver,
+    /// Bytes of the corpus in the units that were made now.
+    pub bytes: u64,
+    /// How far all units are, those of other processes too.
+    pub partial: Partial,
+}
+
+/// Makes some of the units of the dataset `out`, and publishes nothing: other processes make the
+/// others at the same time, on this machine or another, and [`finish`] publishes.
+///
+/// # Errors
+/// As [`tokenize`](crate::tokenize); a corpus with a stream in it cannot be shared.
+pub fn tokenize_units(
+    corpus: &Corpus,
+    encoding: &Encoding,
+    config: &TokenizeConfig,
+    share: UnitShare,
+    out: &Path,
+    stats: &Stats,
+) -> Result<UnitsOutcome> {
+    config.validate(encoding)?;
+    corpus.check_output(out)?;
+    if corpus.has_stream() {
+        return Err(Error::Config {
+            field: "--units",
+            what: "a stream cannot be shared: each process would have to read all of it".to_owned(),
+        });
+    }
+    let pool = thread_pool(config.threads)?;
+    let mut staging = Staging::open(out, config.overwrite, config.durability, Sharing::Shared)?;
+    let plan = plan(corpus, encoding, config)?;
+    staging.join(&plan)?;
+    let wanted: Vec<_> = (share.index..plan.units.len()).step_by(share.of).collect();
+    let bytes_of = |units: &[usize]| {
+        let bytes = units
+            .iter()
+            .map(|&index| plan.unit_bytes(&plan.units[index]));
+        bytes.sum::<u64>()
+    };
+    stats.begin(bytes_of(&wanted));
+    let done = pool.install(|| sound_units(corpus, &plan, &wanted, &staging, stats))?;
+    let todo = todo(&plan, &wanted, &done);
+    let worker = Worker {
+        corpus,
+        encoding,
+        config,
+    };
+    let made = make_units(
+        &pool,
+        &worker,
+        &staging,
+        Some(plan.plan_id),
+        Some(todo),
+        stats,
+    )?;
+    Ok(UnitsOutcome {
+        units: wanted.len() as u64,
+        taken_over: TakenOver::of(&done),
+        bytes: made.iter().map(|(_, unit)| unit.source_bytes()).sum(),
+        partial: partial_status(staging.path(), &plan)?,
+    })
+}
+
+/// Publishes the dataset `out` whose units are all done; its inputs are not needed.
+///
+/// # Errors
+/// [`Error::Output`] names units that are missing, [`Error::Shard`] a damaged one; all stays as it
+/// is then.
+pub fn finish(
+    out: &Path,
+    overwrite: bool,
+    durability: Durability,
+    threads: usize,
+    run: &serde_json::Value,
+    stats: &Stats,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let Some(mut staging) = Staging::open_existing(out, overwrite, durability)? else {
+        let there = TokenStore::open(out).map_err(|_| Error::Shard {
+            path: out.to_owned(),
+            what: "is not being made: no unit of it is there; run tokenize --units first"
+                .to_owned(),
+        })?;
+        return Ok(outcome(there.manifest().clone(), true, started));
+    };
+    let pool = thread_pool(threads)?;
+    let manifest = if let Some(plan) = Plan::read(staging.path())? {
+        pool.install(|| join(&staging, plan, stats))?
+    } else {
+        // A run was killed between the removal of its receipts and publishing.
+        pool.install(|| verify(staging.path(), stats))?;
+        TokenStore::open(staging.path())?.manifest().clone()
+    };
+    write_json(staging.path(), MANIFEST, durability, &manifest)?;
+    write_json(staging.path(), RUN, durability, run)?;
+    staging.strip(&manifest)?;
+    staging.publish()?;
+    Ok(outcome(manifest, false, started))
+}
+
+fn outcome(manifest: Manifest, was_there: bool, started: Instant) -> Outcome {
+    Outcome {
+        manifest,
+        was_there,
+        taken_over: TakenOver::default(),
+        time: started.elapsed(),
+    }
+}
+
+/// The manifest of all units, after a check of every receipt and every byte.
+fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
+    let units = receipts(staging.path(), &plan)?;
+    let bytes_of = |unit: &DoneUnit| unit.shard.bytes.saturating_add(unit.shard.docs_bytes);
+    stats.begin(units.iter().map(bytes_of).fold(0, u64::saturating_add));
+    // The first in the order of the units is reported.
+    let damaged = units
+        .par_iter()
+        .map(|unit| {
+            if stats.is_stopped() {
+                return Err(Error::Stopped);
+            }
+            unit.check_files(staging.path(), staging.durability())?;
+            stats.advance(bytes_of(unit));
+            Ok(())
+        })
+        .find_first(Result::is_err);
+    damaged.unwrap_or(Ok(()))?;
+    let sources = plan.sources;
+    let name = |index: u32| {
+        let source = &sources[index as usize];
+        (source.name.clone(), source.format)
+    };
+    Ok(manifest(plan.encoding, plan.settings, name, units))
+}
+
+/// Every unit's receipt; the missing ones are named.
+fn receipts(directory: &Path, plan: &Plan) -> Result<Vec<DoneUnit>> {
+    let mut units = Vec::with_capacity(plan.units.len());
+    let mut missing = Vec::new();
+    for index in 0..plan.units.len() {
+        match Receipt::read(directory, plan, index)? {
+            Some(unit) => units.push(unit),
+            None => missing.push(index),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(units);
+    }
+    Err(Error::Output {
+        path: directory.to_owned(),
+        what: format!(
+            "{} of {} units are not done: {}; run tokenize --units for them, or without --units for \
+             all that is left",
+            missing.len(),
+            plan.units.len(),
+            listed(&missing)
+        ),
+    })
+}
+
+/// The first few of a list, and how many more there are.
+fn listed(units: &[usize]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<_> = units.iter().take(SHOWN).map(ToString::to_string).collect();
+    let shown = shown.join(", ");
+    match units.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
