@@ -156,7 +156,10 @@ impl<B: Send + 'static> Ring<B> {
         if state.lent == state.total {
             match more() {
                 Ok(buffer) => state.free.push(buffer),
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.end = self.next;
+                    return Some(Err(error));
+                }
             }
             state.total += 1;
             self.shared.work.notify_one();
@@ -416,6 +419,6 @@ mod tests {
         let error = ring.next(|| Err(failure(1))).unwrap().unwrap_err();
         assert_eq!(error.to_string(), "number 1");
         drop(kept);
-        assert!(ring.next(no_more).unwrap().is_ok());
+        assert!(ring.next(no_more).is_none());
     }
 }
