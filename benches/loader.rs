@@ -35,7 +35,7 @@ use shardmill::{
 use xxhash_rust::xxh3::xxh3_64;
 
 const SEQ_LEN: usize = 1024;
-const STRIDE: u64 = 128;
+const STRIDE: u64 = 32;
 const BATCH_SIZE: usize = 8;
 const DIM: usize = 768;
 
