@@ -127,6 +127,14 @@ pub enum Error {
         /// What is free there.
         free_bytes: u64,
     },
+    /// The system starts no more threads.
+    #[error("cannot start {threads} threads: {what}; use fewer --threads")]
+    Threads {
+        /// How many there were to be.
+        threads: usize,
+        /// What the system says.
+        what: String,
+    },
     /// There is not enough memory.
     #[error("there is no memory for {needed_bytes} bytes; free some or lower the sizes")]
     Memory {

@@ -1,8 +1,12 @@
 //! The `shardmill` program: parse, run, exit code.
 
 mod cli;
+mod fault;
 
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: fault::Allocator = fault::Allocator;
 
 fn main() -> ExitCode {
     cli::main()

@@ -103,7 +103,11 @@ impl<T: bytemuck::Zeroable + Copy> Table<T> {
     /// `len` items, all zero.
     pub(crate) fn zeroed(len: usize) -> Self {
         let layout = Layout::array::<T>(len).expect("a table fits the address space");
-        Self::try_zeroed(len).unwrap_or_else(|| handle_alloc_error(layout))
+        Self::try_zeroed(len).unwrap_or_else(|| {
+            // The program's own allocator may know a better end than an abort.
+            std::hint::black_box(Vec::<u8>::with_capacity(layout.size()));
+            handle_alloc_error(layout)
+        })
     }
 
     /// `len` items, all zero; `None` where there is no memory for them.

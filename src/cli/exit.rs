@@ -69,7 +69,9 @@ pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
         .downcast_ref()
         .or_else(|| error.downcast_ref().map(|Unfinished { error, .. }| error));
     let (line, code) = if let Some(CheckFailed(error)) = error.downcast_ref() {
-        (error.to_string(), 5)
+        // What could not be read was not checked.
+        let is_for_retry = code_of(error) == 3;
+        (error.to_string(), if is_for_retry { 3 } else { 5 })
     } else if let Some(Error::Stopped) = of_library {
         interrupt::outcome()
     } else if let Some(error) = of_library {
@@ -101,7 +103,7 @@ fn code_of(error: &Error) -> u8 {
         {
             1
         }
-        Error::Io { .. } | Error::NoRoom { .. } | Error::Memory { .. } => 3,
+        Error::Io { .. } | Error::NoRoom { .. } | Error::Memory { .. } | Error::Threads { .. } => 3,
         Error::UnknownEncoding { .. } | Error::Config { .. } => 2,
         Error::Locked { .. } => 4,
         _ => 1,

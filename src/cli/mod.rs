@@ -24,6 +24,7 @@ mod verify;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 use args::{Cli, Command};
@@ -34,6 +35,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
+    if let Err(error) = crate::fault::watch().context("cannot watch for signals") {
+        return exit::code(Err(error));
+    }
     let outcome = match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Tokenize(args) => tokenize::run(args),

@@ -22,7 +22,7 @@ mod lane;
 mod tests;
 mod tile;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use half::{bf16, f16};
@@ -370,13 +370,21 @@ impl Gatherer {
         if parts == 1 {
             return fill(whole);
         }
-        let mut tiles = whole.split(parts, order);
-        let last = tiles.pop();
-        thread::scope(|scope| {
-            for tile in tiles {
-                scope.spawn(|| fill(tile));
+        let tiles = Mutex::new(whole.split(parts, order));
+        let next = || tiles.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let work = || {
+            while let Some(tile) = next() {
+                fill(tile);
             }
-            last.map(fill);
+        };
+        thread::scope(|scope| {
+            for _ in 1..parts {
+                // What the system refuses a thread is done by those there are.
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
         });
     }
 }

@@ -188,9 +188,9 @@ pub(crate) fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
         .num_threads(threads)
         .thread_name(|index| format!("shardmill-{index}"))
         .build()
-        .map_err(|error| Error::Config {
-            field: "--threads",
-            what: format!("cannot start {threads} threads: {error}"),
+        .map_err(|error| Error::Threads {
+            threads,
+            what: error.to_string(),
         })
 }
 

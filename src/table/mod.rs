@@ -346,12 +346,10 @@ fn widen<E: Copy>(row: &[E], out: &mut [f32], to_f32: impl Fn(E) -> f32) {
 
 /// Zeros for `rows` x `dim` elements.
 fn zeroed_f32(rows: usize, dim: usize) -> Result<Buffer<f32>> {
-    let values = rows
-        .checked_mul(dim)
-        .and_then(|len| Buffer::zeroed(len).ok());
-    values.ok_or_else(|| Error::Shape {
-        what: format!("there is no memory for a table of {rows} x {dim} f32"),
-    })
+    let len = rows.checked_mul(dim).ok_or_else(|| Error::Shape {
+        what: format!("a table of {rows} x {dim} is too large"),
+    })?;
+    Buffer::zeroed(len)
 }
 
 #[cfg(test)]

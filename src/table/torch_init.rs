@@ -90,7 +90,8 @@ impl TorchGenerator {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] where `dim` is 0 or there is no memory for that many elements.
+    /// [`Error::Shape`] where `dim` is 0 or the elements cannot be counted, [`Error::Memory`] where there
+    /// is no memory for them.
     pub fn embedding(&mut self, rows: usize, dim: usize) -> Result<Table> {
         let mut values = zeroed_f32(rows, dim)?;
         self.fill_normal(&mut values);
@@ -174,7 +175,7 @@ impl InitialTables {
     ///
     /// # Errors
     ///
-    /// As [`validate`](Self::validate), and [`Error::Shape`] where there is no memory for them.
+    /// As [`validate`](Self::validate), and [`Error::Memory`] where there is no memory for them.
     pub fn tables(&self) -> Result<(Table, Table)> {
         self.validate()?;
         let mut generator = TorchGenerator::new(self.seed);

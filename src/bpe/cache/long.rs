@@ -118,8 +118,11 @@ impl LongCache {
         self.entries[at] = entry;
     }
 
+    /// Gets a larger table; without the memory for one, entries make room for others.
     fn grow(&mut self) {
-        let larger = Table::zeroed(self.entries.len() * 8);
+        let Some(larger) = Table::try_zeroed(self.entries.len() * 8) else {
+            return;
+        };
         let smaller = std::mem::replace(&mut self.entries, larger);
         self.used = 0;
         for &entry in &*smaller {

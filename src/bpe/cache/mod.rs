@@ -181,8 +181,11 @@ impl Cache {
         self.entries[empty.unwrap_or(home + self.turn)] = entry;
     }
 
+    /// Gets a larger table; without the memory for one, entries make room for others sooner.
     fn grow(&mut self) {
-        let larger = Table::zeroed(self.entries.len() * 4);
+        let Some(larger) = Table::try_zeroed(self.entries.len() * 4) else {
+            return;
+        };
         let smaller = std::mem::replace(&mut self.entries, larger);
         self.used = 0;
         for &entry in &*smaller {

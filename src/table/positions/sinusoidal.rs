@@ -15,7 +15,8 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] where `dim` is 0 or there is no memory for that many elements.
+    /// [`Error::Shape`] where `dim` is 0 or the elements cannot be counted, [`Error::Memory`] where there
+    /// is no memory for them.
     pub fn sinusoidal(rows: usize, dim: usize) -> Result<Self> {
         let mut values = zeroed_f32(rows, dim)?;
         let rates = rates(ROTARY_BASE, dim).map_err(Error::io("sinusoidal", "cannot compute"))?;
