@@ -1,8 +1,10 @@
 //! Gather throughput per table type, output type, row length and CPU level, in bytes of output.
 //!
-//! One thread. Ids follow a Zipf-like law over GPT-2's vocabulary size or as many rows as fit
-//! 256 MiB; sequences have 1024 positions. `ceiling/copy` is what `memcpy` makes of the same number
-//! of bytes, `ceiling/fill` what a plain fill does: read every result as a share of these.
+//! One thread, 128 MiB of output as f32 in a buffer that is used again, on huge pages. Ids follow a
+//! Zipf-like law over GPT-2's vocabulary size or as many rows as fit 256 MiB; sequences have 1024
+//! positions. A table in the end has the median of each beside the streaming store of the same run:
+//! read every result as a share of it. `table/` has the same rows in a mapped file, on small pages
+//! and on huge ones.
 #![allow(
     missing_docs,
     reason = "criterion's macros make undocumented functions"
@@ -15,26 +17,56 @@
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
-    reason = "ids are drawn by a rough formula"
+    reason = "ids are drawn by a rough formula, and rates have few digits"
 )]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+use std::cell::RefCell;
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
+    measurement::WallTime,
+};
 use half::{bf16, f16};
-use shardmill::{Dtype, Element, Gatherer, Level, Table};
+use shardmill::{
+    Buffer, Dtype, Element, Gatherer, Level, Rope, RopeStyle, Stores, Table, TableOptions,
+    TableSpec, store_all,
+};
 
 const SEQ_LEN: usize = 1024;
-const OUT_ELEMENTS: usize = 16 << 20;
+const OUT_ELEMENTS: usize = 32 << 20;
 const TABLE_BYTES: usize = 256 << 20;
 const N_VOCAB: usize = 50_257;
 
-/// A cache line: outputs start on one, as streaming stores want it.
-const LINE_BYTES: usize = 64;
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; LINE_BYTES]);
+thread_local! {
+    /// What was measured: its name, and bytes a second.
+    static RATES: RefCell<Vec<(String, f64)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Times `once`, which makes `bytes`, and keeps the median.
+fn measure(group: &mut BenchmarkGroup<WallTime>, id: &str, bytes: usize, mut once: impl FnMut()) {
+    group.throughput(Throughput::Bytes(bytes as u64));
+    let mut times = Vec::new();
+    group.bench_function(BenchmarkId::from_parameter(id), |b| {
+        b.iter_custom(|n| {
+            let total = (0..n).map(|_| {
+                let started = Instant::now();
+                once();
+                let time = started.elapsed();
+                times.push(time);
+                time
+            });
+            total.sum()
+        });
+    });
+    times.sort_unstable();
+    if let Some(median) = times.get(times.len() / 2) {
+        let rate = bytes as f64 / median.as_secs_f64();
+        RATES.with_borrow_mut(|rates| rates.push((id.to_owned(), rate)));
+    }
+}
 
 /// Pseudo-random bits (splitmix64).
 fn bits(index: usize) -> u64 {
@@ -56,6 +88,7 @@ fn table(dtype: Dtype, rows: usize, dim: usize) -> Table {
         Dtype::F16 => Table::from_vec(rows, dim, values(rows * dim, f16::from_f32)),
         Dtype::BF16 => Table::from_vec(rows, dim, values(rows * dim, bf16::from_f32)),
     }
+    .and_then(|table| table.to_huge_pages())
     .unwrap()
 }
 
@@ -72,11 +105,13 @@ fn ids(count: usize, rows: usize) -> Vec<u32> {
 
 /// Checks that `level` writes what the scalar level writes, then times it.
 fn bench_level<E: Element>(
-    c: &mut Criterion,
-    (gatherer, dim, name): (&Gatherer, usize, &str),
+    group: &mut BenchmarkGroup<WallTime>,
+    (gatherer, name): (&Gatherer, &str),
     ids: &[u32],
     level: Level,
+    out: &mut Buffer<f32>,
 ) {
+    let out = &mut bytemuck::cast_slice_mut::<f32, E>(out)[..ids.len() * gatherer.dim()];
     let gather = |level, out: &mut [E]| {
         gatherer
             .clone()
@@ -84,63 +119,137 @@ fn bench_level<E: Element>(
             .gather_into(ids, SEQ_LEN, out)
             .unwrap();
     };
-    let mut buffer = vec![Line([0; LINE_BYTES]); (ids.len() * dim * size_of::<E>()) / LINE_BYTES];
-    let out: &mut [E] = bytemuck::cast_slice_mut(&mut buffer);
     gather(Level::scalar(), out);
     let expected = xxhash_rust::xxh3::xxh3_128(bytemuck::cast_slice(out));
     out.fill(E::zeroed());
     gather(level, out);
     let checksum = xxhash_rust::xxh3::xxh3_128(bytemuck::cast_slice(out));
+    let id = format!(
+        "{name} to {}, dim {}, {level}",
+        E::DTYPE.name(),
+        gatherer.dim()
+    );
     assert_eq!(
         checksum, expected,
-        "{name} at {level} is not what the scalar level writes"
+        "{id} is not what the scalar level writes"
     );
+    measure(group, &id, size_of_val(out), || {
+        gather(level, black_box(&mut *out));
+    });
+}
 
-    let mut group = c.benchmark_group("gather");
-    group.throughput(Throughput::Bytes(size_of_val(out) as u64));
-    let id = BenchmarkId::new(format!("{name}-{}-d{dim}", E::DTYPE.name()), level);
-    group.bench_function(id, |b| b.iter(|| gather(level, black_box(&mut *out))));
-    group.finish();
+fn bench_levels(
+    group: &mut BenchmarkGroup<WallTime>,
+    case: (&Gatherer, &str),
+    ids: &[u32],
+    out: &mut Buffer<f32>,
+) {
+    for level in Level::available() {
+        bench_level::<f32>(group, case, ids, level, out);
+        bench_level::<f16>(group, case, ids, level, out);
+        bench_level::<bf16>(group, case, ids, level, out);
+    }
+}
+
+fn shape(dim: usize) -> (usize, Vec<u32>) {
+    let rows = N_VOCAB.min(TABLE_BYTES / size_of::<f32>() / dim);
+    (rows, ids(OUT_ELEMENTS / dim / SEQ_LEN * SEQ_LEN, rows))
 }
 
 fn bench_gather(c: &mut Criterion) {
+    let mut out = Buffer::zeroed(OUT_ELEMENTS).unwrap();
+    let mut group = c.benchmark_group("gather");
+    group.sampling_mode(SamplingMode::Flat);
     for dim in [256, 768, 4096] {
-        let rows = N_VOCAB.min(TABLE_BYTES / size_of::<f32>() / dim);
-        let ids = ids(OUT_ELEMENTS / dim / SEQ_LEN * SEQ_LEN, rows);
+        let (rows, ids) = shape(dim);
         for dtype in Dtype::ALL {
             let position = table(Dtype::F32, SEQ_LEN, dim);
             let gatherer = Gatherer::new(table(dtype, rows, dim), Some(position)).unwrap();
             let gatherer = gatherer.with_threads(1);
-            for level in Level::available() {
-                let case = (&gatherer, dim, dtype.name());
-                bench_level::<f32>(c, case, &ids, level);
-                bench_level::<f16>(c, case, &ids, level);
-                bench_level::<bf16>(c, case, &ids, level);
-            }
+            bench_levels(&mut group, (&gatherer, dtype.name()), &ids, &mut out);
+        }
+    }
+    let (rows, ids) = shape(768);
+    for style in RopeStyle::ALL {
+        let rope = Rope::new(style, SEQ_LEN, 768, 10_000.0).unwrap();
+        let gatherer = Gatherer::new(table(Dtype::F32, rows, 768), None).unwrap();
+        let gatherer = gatherer.with_rope(rope).unwrap().with_threads(1);
+        let name = format!("f32, rope {}", style.name());
+        bench_levels(&mut group, (&gatherer, &name), &ids, &mut out);
+    }
+}
+
+/// One table in three kinds of memory.
+fn bench_tables(c: &mut Criterion) {
+    let mut out = Buffer::zeroed(OUT_ELEMENTS).unwrap();
+    let mut group = c.benchmark_group("table");
+    group.sampling_mode(SamplingMode::Flat);
+    let dir = tempfile::tempdir().unwrap();
+    for dim in [256, 768] {
+        let (rows, ids) = shape(dim);
+        let small = Table::from_vec(rows, dim, values(rows * dim, |value| value)).unwrap();
+        let path = dir.path().join("table.npy");
+        small
+            .write_npy(std::fs::File::create(&path).unwrap())
+            .unwrap();
+        let mapped = Table::open(&TableSpec::parse(&path), &TableOptions::default()).unwrap();
+        let huge = mapped.to_huge_pages().unwrap();
+        for (name, table) in [
+            ("mapped", mapped),
+            ("small pages", small),
+            ("huge pages", huge),
+        ] {
+            let position = self::table(Dtype::F32, SEQ_LEN, dim);
+            let gatherer = Gatherer::new(table, Some(position))
+                .unwrap()
+                .with_threads(1);
+            let case = (&gatherer, &*format!("f32 table {name}"));
+            bench_level::<f32>(&mut group, case, &ids, Level::detect(), &mut out);
         }
     }
 }
 
 fn bench_ceiling(c: &mut Criterion) {
-    let from = values(OUT_ELEMENTS, |value| value);
-    let mut to = vec![0.0_f32; OUT_ELEMENTS];
+    let mut from = Buffer::<f32>::zeroed(OUT_ELEMENTS).unwrap();
+    from.fill(1.5);
+    let mut to = Buffer::<f32>::zeroed(OUT_ELEMENTS).unwrap();
+    let bytes = size_of_val(&*from);
     let mut group = c.benchmark_group("ceiling");
-    group.throughput(Throughput::Bytes(size_of_val(from.as_slice()) as u64));
-    group.bench_function("copy", |b| {
-        b.iter(|| black_box(&mut to).copy_from_slice(black_box(&from)));
+    group.sampling_mode(SamplingMode::Flat);
+    for level in Level::available().into_iter().rev() {
+        for (name, stores) in [
+            ("streaming", Stores::Streaming),
+            ("regular", Stores::Regular),
+        ] {
+            measure(&mut group, &format!("{name} store, {level}"), bytes, || {
+                store_all(level, stores, 1, black_box(&mut to));
+            });
+        }
+    }
+    measure(&mut group, "copy", bytes, || {
+        black_box(&mut *to).copy_from_slice(black_box(&from));
     });
-    group.bench_function("fill", |b| {
-        b.iter(|| black_box(&mut to).fill(black_box(1.5)));
-    });
-    group.finish();
 }
 
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(800));
-    targets = bench_ceiling, bench_gather
+        .warm_up_time(Duration::from_millis(50))
+        .measurement_time(Duration::from_millis(200));
+    targets = bench_ceiling, bench_gather, bench_tables
 }
-criterion_main!(benches);
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    // Of the fastest level, which is measured first; a filter may have left it out.
+    RATES.with_borrow(|rates| {
+        let ceiling = rates.iter().find(|(id, _)| id.starts_with("streaming"));
+        println!("\nGB/s by the median, and the share of the streaming store");
+        for (id, rate) in rates {
+            let share = ceiling.map(|(_, ceiling)| format!("{:>4.0} %", 100.0 * rate / ceiling));
+            println!("{id:<44}{:>6.1}{}", rate / 1e9, share.unwrap_or_default());
+        }
+    });
+}

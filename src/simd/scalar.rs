@@ -6,7 +6,11 @@ use super::{BLOCK, Block, LANES, Lines, Nibbles, Simd};
 
 /// Exponent bits of an `f32` infinity, and of an `f16` one.
 const INFINITY_F32: u32 = 0x7f80_0000;
-const INFINITY_F16: u16 = 0x7c00;
+const INFINITY_F16: u32 = 0x7c00;
+/// The bit that makes an `f32` NaN a quiet one.
+const QUIET_F32: u32 = 0x0040_0000;
+/// The smallest normal `f16`.
+const SMALLEST_NORMAL_F16: u32 = 0x0400;
 /// 2^16, 2^-14 and 2^-1 as `f32` bits. Below 2^-14 an `f16` is subnormal: a multiple of 2^-24,
 /// which is the last place of an `f32` in [1/2, 1).
 const OVERFLOW: u32 = 0x4780_0000;
@@ -16,20 +20,29 @@ const HALF: u32 = 0x3f00_0000;
 const REBIAS: u32 = (127 - 15) << 23;
 
 /// Widens an `f16` exactly. A signaling NaN becomes quiet and keeps its sign and payload.
+///
+/// Every case is computed and one selected, here and below: without branches the compiler makes
+/// vectors of it, of whatever instructions there are.
 #[inline(always)]
 pub(crate) fn widen_f16(value: f16) -> f32 {
-    let bits = value.to_bits();
-    let sign = u32::from(bits & 0x8000) << 16;
-    let magnitude = u32::from(bits & 0x7fff) << 13;
-    let wide = if bits & INFINITY_F16 == 0 {
-        // A subnormal: the low bits of a number in [2^-14, 2^-13), less its leading one.
-        (f32::from_bits(magnitude + SMALLEST_NORMAL) - f32::from_bits(SMALLEST_NORMAL)).to_bits()
-    } else if bits & INFINITY_F16 != INFINITY_F16 {
-        magnitude + REBIAS
-    } else if bits & 0x7fff == INFINITY_F16 {
-        INFINITY_F32
+    let bits = u32::from(value.to_bits());
+    let sign = (bits & 0x8000) << 16;
+    let magnitude = (bits & 0x7fff) << 13;
+    // A subnormal: the low bits of a number in [2^-14, 2^-13), less its leading one.
+    let above = f32::from_bits(magnitude.wrapping_add(SMALLEST_NORMAL));
+    let subnormal = (above - f32::from_bits(SMALLEST_NORMAL)).to_bits();
+    let normal = magnitude.wrapping_add(REBIAS);
+    let is_nan = magnitude > INFINITY_F16 << 13;
+    let special = magnitude | INFINITY_F32 | if is_nan { QUIET_F32 } else { 0 };
+    let finite = if magnitude < SMALLEST_NORMAL_F16 << 13 {
+        subnormal
     } else {
-        magnitude | 0x7fc0_0000
+        normal
+    };
+    let wide = if magnitude < INFINITY_F16 << 13 {
+        finite
+    } else {
+        special
     };
     f32::from_bits(sign | wide)
 }
@@ -50,16 +63,27 @@ pub(crate) fn widen_bf16(value: bf16) -> f32 {
 pub(crate) fn round_f16(value: f32) -> f16 {
     let bits = value.to_bits();
     let magnitude = bits & 0x7fff_ffff;
-    let narrow = if magnitude > INFINITY_F32 {
-        0x7e00 | (magnitude >> 13 & 0x03ff)
-    } else if magnitude >= OVERFLOW {
-        u32::from(INFINITY_F16)
-    } else if magnitude < SMALLEST_NORMAL {
-        // The addition rounds to a multiple of 2^-24 and leaves it in the low bits.
-        (f32::from_bits(magnitude) + f32::from_bits(HALF)).to_bits() - HALF
+    let nan = 0x7e00 | (magnitude >> 13 & 0x03ff);
+    // The addition rounds to a multiple of 2^-24 and leaves it in the low bits.
+    let rounded = f32::from_bits(magnitude) + f32::from_bits(HALF);
+    let subnormal = rounded.to_bits().wrapping_sub(HALF);
+    // A carry out of the fraction goes to the exponent, and from there to infinity.
+    let rebiased = magnitude.wrapping_sub(REBIAS);
+    let normal = rebiased.wrapping_add(0x0fff + (magnitude >> 13 & 1)) >> 13;
+    let finite = if magnitude < SMALLEST_NORMAL {
+        subnormal
     } else {
-        // A carry out of the fraction goes to the exponent, and from there to infinity.
-        (magnitude - REBIAS + 0x0fff + (magnitude >> 13 & 1)) >> 13
+        normal
+    };
+    let special = if magnitude > INFINITY_F32 {
+        nan
+    } else {
+        INFINITY_F16
+    };
+    let narrow = if magnitude < OVERFLOW {
+        finite
+    } else {
+        special
     };
     f16::from_bits((bits >> 16 & 0x8000 | narrow) as u16)
 }
@@ -67,12 +91,15 @@ pub(crate) fn round_f16(value: f32) -> f16 {
 /// Rounds to nearest, ties to even. Every NaN becomes `0xFFFF`, as in PyTorch's vector code; its
 /// scalar code gives `0x7FC0`.
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "all that is cast lies in the lower 16 bits"
+)]
 pub(crate) fn round_bf16(value: f32) -> bf16 {
     let bits = value.to_bits();
-    if bits & 0x7fff_ffff > INFINITY_F32 {
-        return bf16::from_bits(0xffff);
-    }
-    bf16::from_bits(((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16)
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    let is_nan = bits & 0x7fff_ffff > INFINITY_F32;
+    bf16::from_bits(if is_nan { 0xffff } else { rounded } as u16)
 }
 
 /// The level that every CPU has.
