@@ -56,7 +56,7 @@ pub(super) trait Change<T: Lane>: Copy {
     fn vectors(self) -> impl Iterator<Item = Self::Vector>;
     /// Does it to one vector.
     fn apply<S: Simd>(s: S, values: S::F32x16, change: Self::Vector) -> S::F32x16;
-    /// Does it to elements that are too few for a vector.
+    /// Does it to elements that are too few for a vector, or to all of them: the specification.
     fn fill_rest<E: Lane>(self, row: &[T], out: &mut [E]);
 }
 

@@ -112,6 +112,9 @@ pub(super) fn fill<S: Simd, T: Lane, C: Change<T>, E: Lane>(
     stream: bool,
     out: &mut [E],
 ) {
+    if S::IS_PLAIN {
+        return change.fill_rest(rows.row, out);
+    }
     if stream {
         let (head, body, tail) = bytemuck::pod_align_to_mut::<E, Lines<E>>(out);
         if head.len().is_multiple_of(C::UNIT) {

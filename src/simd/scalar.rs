@@ -119,6 +119,7 @@ fn bits<const BIT: u32>(block: &Block) -> u64 {
 }
 
 impl Simd for Scalar {
+    const IS_PLAIN: bool = true;
     type F32x16 = [f32; LANES];
 
     #[inline(always)]
