@@ -10,7 +10,7 @@
 
 use super::change::{Change, PerPosition};
 use super::lane::Lane;
-use super::tile::{Order, Tile};
+use super::tile::{Order, Tile, prefetch_rows};
 use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd};
 
 /// Elements of one step of the inner loop, of which any type fills whole cache lines.
@@ -69,7 +69,7 @@ impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
         } = self;
         let token_row = |id: u32| &token[id as usize * dim..][..dim];
         let visits = tile.visits(order);
-        let mut ahead = visits.after(order.prefetch_rows());
+        let mut ahead = visits.after(prefetch_rows(dim * size_of::<T>()));
         for place in visits {
             let rows = Rows {
                 row: token_row(tile.id(place)),

@@ -26,14 +26,19 @@ impl Order {
             Self::TokenMajor
         }
     }
+}
 
-    /// How many rows ahead of the current one to prefetch (measured: short rows need more of them
-    /// under way to cover the latency of memory).
-    pub(super) const fn prefetch_rows(self) -> usize {
-        match self {
-            Self::TokenMajor => 4,
-            Self::PositionMajor => 2,
-        }
+/// How many rows ahead of the current one to prefetch, for rows of `row_bytes` in the table: about
+/// as much memory as is on its way at once, and stays in L1 until it is used. Of 1 to 24 rows, this
+/// rule is within 5 % of the best at 128 to 12288 elements (measured on Zen: with 4 rows in place
+/// of 8, f32 rows of 256 take 14 % longer).
+pub(super) const fn prefetch_rows(row_bytes: usize) -> usize {
+    const BYTES: usize = 12 << 10;
+    const MAX_ROWS: usize = 8;
+    match BYTES / row_bytes {
+        0 => 1,
+        rows if rows > MAX_ROWS => MAX_ROWS,
+        rows => rows,
     }
 }
 
