@@ -147,7 +147,7 @@ fn a_kill_at_each_rename_or_sync_costs_no_finished_unit() {
     let place = corpus();
     let expected = expected(&place);
     let mut most = 0;
-    for (calls, step) in [("rename", 3), ("fsync", 7), ("renameat2", 1)] {
+    for (calls, step) in [("rename", 4), ("fsync", 9), ("renameat2", 1)] {
         for k in (1..).step_by(step) {
             let out = format!("{calls}-{k}");
             let args = args(&out, &[]);
@@ -161,6 +161,10 @@ fn a_kill_at_each_rename_or_sync_costs_no_finished_unit() {
             let done = finish_run(&place, &args, &out, &expected);
             if !was_published {
                 assert!(done_before(&done) >= left, "{done:?}");
+            }
+            if calls == "renameat2" && was_killed {
+                // Complete, its receipts gone, not visible yet.
+                assert_eq!((left, done_before(&done)), (0, SHARDS as u64), "{done:?}");
             }
             if !was_killed {
                 break;
@@ -668,4 +672,64 @@ fn the_plan_and_the_status_say_what_a_run_does() {
     assert_eq!(status.text(), format!("d: published, dataset {id}\n"));
     let none = "nope: is no dataset, and no run is making one there";
     place.run(["status", "nope"]).failed(1, none);
+}
+
+#[test]
+fn a_kill_while_an_output_is_replaced_leaves_the_old_or_the_new() {
+    let place = corpus();
+    let new = expected(&place);
+    let old_args = args("d", &["--eot", "before"]);
+    place.run(&old_args);
+    let old = output_bytes(&place.path("d"));
+    place.write("mine/thesis.txt", "mine");
+    let replace = args("d", &["--overwrite"]);
+    for link in [false, true] {
+        for k in (1..).step_by(9) {
+            fs::remove_dir_all(place.path("d")).unwrap();
+            if link {
+                std::os::unix::fs::symlink("mine", place.path("d")).unwrap();
+            } else {
+                place.run(&old_args);
+            }
+            // Receipts are removed before the exchange, the old output after it.
+            let Some(was_killed) = killed_at(&place, "unlink,rmdir", k, &replace) else {
+                return;
+            };
+            if place.path("d").symlink_metadata().unwrap().is_dir() {
+                let found = output_bytes(&place.path("d"));
+                assert!(found == new || found == old, "{:?}", place.tree());
+            }
+            finish_run(&place, &replace, "d", &new);
+            assert!(place.path("d.partial").symlink_metadata().is_err());
+            if !was_killed {
+                break;
+            }
+        }
+    }
+    assert_eq!(place.read("mine/thesis.txt"), b"mine");
+}
+
+#[test]
+fn what_was_replaced_is_removed_by_the_next_run() {
+    let place = corpus();
+    let expected = expected(&place);
+    let old = ["tokenize", "in", "--out", "old"];
+    for again in [
+        args("d", &[]),
+        args("d", &["--overwrite"]),
+        vec!["tokenize", "in/a.txt", "--out", "d", "--overwrite"],
+    ] {
+        place.run(args("d", &["--overwrite"]));
+        place.run(old);
+        fs::rename(place.path("old"), place.path("d.partial")).unwrap();
+        assert_eq!(place.run(&again).code, Some(0));
+        assert!(!place.path("d.partial").exists());
+    }
+    // A link, only where replacing was asked for.
+    place.run(args("d", &["--overwrite"]));
+    std::os::unix::fs::symlink("in", place.path("d.partial")).unwrap();
+    assert_eq!(place.run(args("d", &[])).code, Some(0));
+    assert!(place.path("d.partial").is_symlink());
+    finish_run(&place, &args("d", &["--overwrite"]), "d", &expected);
+    assert!(!place.path("d.partial").is_symlink() && place.path("in/a.txt").exists());
 }

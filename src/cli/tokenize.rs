@@ -61,10 +61,21 @@ fn run_units(
         error,
         out: out.clone(),
     })?;
+    let Some(done) = done else {
+        if args.output.json {
+            print_json(&json!({"out": out.to_string_lossy(), "was_there": true}))?;
+        }
+        summary(&format!(
+            "{}: was there already, left as it is",
+            out.display()
+        ));
+        return Ok(());
+    };
     let time = started.elapsed();
     if args.output.json {
         print_json(&json!({
             "out": out.to_string_lossy(),
+            "was_there": false,
             "units": done.units,
             "units_done_before": done.taken_over.units,
             "all_units": done.partial,

@@ -10,7 +10,7 @@ use crate::embed::{EmbedConfig, EmbedTables};
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::EMBEDDINGS;
 use crate::shard::lock::Sharing;
-use crate::shard::staging::Staging;
+use crate::shard::staging::{Staging, remove_replaced};
 use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
@@ -34,6 +34,7 @@ pub fn run(
     corpus.check_output(out)?;
     let tables = EmbedTables::open(embed_config, encoding.n_vocab())?;
     if let Some(tokens) = find_same(corpus, encoding, tokenize_config, out, stats)? {
+        remove_replaced(out, tokenize_config.overwrite);
         let store = TokenStore::open(out)?;
         let inside = out.join(EMBEDDINGS);
         let started = Instant::now();

@@ -15,7 +15,7 @@ use crate::pipeline::resume::{range_hashes, sound_units};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::lock::Sharing;
-use crate::shard::staging::Staging;
+use crate::shard::staging::{Staging, remove_replaced};
 use crate::shard::temp_file::write_json;
 use crate::shard::{
     DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN, SourceInfo, TokenStore, verify,
@@ -85,6 +85,7 @@ pub fn tokenize(
     config.validate(encoding)?;
     corpus.check_output(out)?;
     if let Some(there) = find_same(corpus, encoding, config, out, stats)? {
+        remove_replaced(out, config.overwrite);
         return Ok(there);
     }
     let started = Instant::now();
@@ -116,6 +117,20 @@ pub(crate) fn build(
     run: &serde_json::Value,
     stats: &Stats,
 ) -> Result<Built> {
+    if !staging.has_plan()
+        && let Some(there) = find_same(corpus, encoding, config, staging.path(), stats)?
+    {
+        // Complete, and killed between the removal of its receipts and publishing.
+        staging.keep_dataset(&there.manifest)?;
+        write_json(staging.path(), RUN, staging.durability(), run)?;
+        return Ok(Built {
+            taken_over: TakenOver {
+                units: there.manifest.shards.len() as u64,
+                bytes: there.manifest.totals.source_bytes,
+            },
+            manifest: there.manifest,
+        });
+    }
     let pool = thread_pool(config.threads)?;
     let (done, todo, plan_id) = if corpus.has_stream() {
         stats.begin(0);

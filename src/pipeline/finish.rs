@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::encoding::Encoding;
-use crate::pipeline::dataset::{Outcome, TakenOver, make_units, thread_pool, todo};
+use crate::pipeline::dataset::{Outcome, TakenOver, find_same, make_units, thread_pool, todo};
 use crate::pipeline::join::manifest;
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::sound_units;
@@ -62,7 +62,8 @@ pub struct UnitsOutcome {
 }
 
 /// Makes some of the units of the dataset `out`, and publishes nothing: other processes make the
-/// others at the same time, on this machine or another, and [`finish`] publishes.
+/// others at the same time, on this machine or another, and [`finish`] publishes. `None` where the
+/// whole dataset is there already.
 ///
 /// # Errors
 /// As [`tokenize`](crate::tokenize); a corpus with a stream in it cannot be shared.
@@ -73,7 +74,7 @@ pub fn tokenize_units(
     share: UnitShare,
     out: &Path,
     stats: &Stats,
-) -> Result<UnitsOutcome> {
+) -> Result<Option<UnitsOutcome>> {
     config.validate(encoding)?;
     corpus.check_output(out)?;
     if corpus.has_stream() {
@@ -81,6 +82,9 @@ pub fn tokenize_units(
             field: "--units",
             what: "a stream cannot be shared: each process would have to read all of it".to_owned(),
         });
+    }
+    if find_same(corpus, encoding, config, out, stats)?.is_some() {
+        return Ok(None);
     }
     let pool = thread_pool(config.threads)?;
     let mut staging = Staging::open(out, config.overwrite, config.durability, Sharing::Shared)?;
@@ -109,12 +113,12 @@ pub fn tokenize_units(
         Some(todo),
         stats,
     )?;
-    Ok(UnitsOutcome {
+    Ok(Some(UnitsOutcome {
         units: wanted.len() as u64,
         taken_over: TakenOver::of(&done),
         bytes: made.iter().map(|(_, unit)| unit.source_bytes()).sum(),
         partial: partial_status(staging.path(), &plan)?,
-    })
+    }))
 }
 
 /// Publishes the dataset `out` whose units are all done; its inputs are not needed.

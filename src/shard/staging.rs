@@ -68,6 +68,9 @@ impl Staging {
         if let Some(parent) = parent_of(out) {
             fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create"))?;
         }
+        if overwrite {
+            remove_replaced_link(out, partial);
+        }
         let lock = lock_directory(partial, sharing)?;
         let staging = Self {
             out: out.clone(),
@@ -236,6 +239,28 @@ impl Staging {
         clear_but(&self.partial, |name| files.contains(name))
     }
 
+    /// Whether there is a plan, and so a way to tell what else is there.
+    pub(crate) fn has_plan(&self) -> bool {
+        fs::symlink_metadata(self.partial.join(PLAN)).is_ok()
+    }
+
+    /// Keeps the complete dataset of `manifest` that was found here, and nothing else.
+    pub(crate) fn keep_dataset(&mut self, manifest: &Manifest) -> Result<()> {
+        self.strip(manifest)?;
+        clear_but(&self.partial, |name| name != EMBEDDINGS)?;
+        // Whoever made it may have synced nothing.
+        for shard in &manifest.shards {
+            for name in [&shard.file, &shard.docs_file] {
+                let path = self.partial.join(name);
+                let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+                self.durability.sync(&file, &path)?;
+            }
+        }
+        let path = self.partial.join(MANIFEST);
+        let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+        self.durability.sync(&file, &path)
+    }
+
     /// Makes the directory visible in its place.
     pub(crate) fn publish(mut self) -> Result<()> {
         sync_directory(&self.partial, self.durability)?;
@@ -257,7 +282,7 @@ impl Staging {
             sync_directory(parent, self.durability)?;
         }
         if flags == RenameFlags::EXCHANGE {
-            remove_replaced(&self.partial)?;
+            remove_old(&self.partial)?;
         }
         drop(old);
         Ok(())
@@ -284,6 +309,37 @@ impl Drop for Staging {
         }
         // Only an empty directory is removed.
         let _ = fs::remove_dir(&self.partial);
+    }
+}
+
+/// Removes what `out` replaced, where a run was killed before it did so itself: it has no plan and
+/// no receipts. Anything else stays, as does what another run holds.
+pub(crate) fn remove_replaced(out: &Path, overwrite: bool) {
+    let Ok((out, partial)) = places(out) else {
+        return;
+    };
+    if overwrite {
+        remove_replaced_link(&out, &partial);
+    }
+    let Ok(Some(_lock)) = lock_existing(&partial, Sharing::Alone) else {
+        return;
+    };
+    let is_old = fs::symlink_metadata(partial.join(PLAN)).is_err()
+        && receipts(&partial).is_ok_and(|units| units.is_empty());
+    if is_old {
+        // Whatever stays in the way is reported by the run that needs the place.
+        let _ = remove_old(&partial);
+    }
+}
+
+/// Removes a link that lies where a replaced one lies before it is removed: beside an output of
+/// ours. Its target stays.
+fn remove_replaced_link(out: &Path, partial: &Path) {
+    let is_link = fs::symlink_metadata(partial).is_ok_and(|metadata| metadata.is_symlink());
+    let is_published = fs::symlink_metadata(out).is_ok_and(|metadata| metadata.is_dir())
+        && MARKS.iter().any(|mark| is_record(&out.join(mark)));
+    if is_link && is_published {
+        let _ = fs::remove_file(partial);
     }
 }
 
@@ -316,7 +372,7 @@ pub(crate) fn units_being_written(directory: &Path) -> Result<BTreeSet<usize>> {
 
 /// Removes what was exchanged for the output: a directory that a run made, or a link, whose
 /// target stays.
-fn remove_replaced(old: &Path) -> Result<()> {
+fn remove_old(old: &Path) -> Result<()> {
     let metadata = fs::symlink_metadata(old).map_err(Error::io(old, "cannot open"))?;
     if metadata.is_symlink() {
         fs::remove_file(old)
