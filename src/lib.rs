@@ -88,7 +88,7 @@ pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
 pub use map::Buffer;
 pub use pipeline::{
     Outcome, Partial, Stats, Status, TakenOver, TokenizeConfig, UnitShare, UnitsOutcome, finish,
-    plan, status, tokenize, tokenize_units,
+    plan, repair, status, tokenize, tokenize_units,
 };
 pub use shard::{
     DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot, FORMAT_VERSION, Manifest, Plan,

@@ -733,3 +733,44 @@ fn what_was_replaced_is_removed_by_the_next_run() {
     finish_run(&place, &args("d", &["--overwrite"]), "d", &expected);
     assert!(!place.path("d.partial").is_symlink() && place.path("in/a.txt").exists());
 }
+
+#[test]
+fn repair_makes_damaged_shards_again_and_keeps_the_others() {
+    let place = corpus();
+    // Invalid UTF-8, whose count stands in the manifest alone.
+    let mut c = place.read("in/c.txt");
+    c[3000..3003].copy_from_slice(b"\xff\xfe\xff");
+    place.write("in/c.txt", c);
+    let embed = ["--init-seed", "1", "--dim", "4", "--seq-len", "8"];
+    let run = args("d", &["--invalid-utf8", "replace"]);
+    let done = place.run([&["run"], &run[1..], &embed].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let expected = output_bytes(&place.path("d"));
+    let repair = [&run[..], &["--repair"]].concat();
+    for (what, damage) in &DAMAGES[..5] {
+        damage(&place.path("d"));
+        let damaged = place.tree();
+        let refused = place.run(&run);
+        assert_eq!(refused.code, Some(1), "{what}: {refused:?}");
+        assert!(
+            refused.stderr.contains("d: is damaged: d/shard-0000"),
+            "{refused:?}"
+        );
+        assert!(refused.stderr.contains("add --repair"), "{refused:?}");
+        assert_eq!(place.tree(), damaged);
+        let done = finish_run(&place, &repair, "d", &expected);
+        assert_eq!(done_before(&done), SHARDS as u64 - 1, "{what}: {done:?}");
+        assert_eq!(place.run(["verify", "d"]).code, Some(0));
+        let _ = fs::remove_file(place.path("elsewhere"));
+    }
+    let done = place.run(&repair);
+    assert!(done.stderr.contains("was there already"), "{done:?}");
+    // Other inputs are no damage.
+    let mut a = place.read("in/a.txt");
+    a[100] = b'W';
+    place.write("in/a.txt", a);
+    let other = "d: exists and is not exactly this output; add --overwrite to replace it or choose \
+                 another --out";
+    flip(&place.path("d/shard-00001.u32"), 8);
+    place.run(&repair).failed(1, other);
+}

@@ -187,6 +187,9 @@ pub(crate) struct TokenizeArgs {
     /// Make only the units whose index leaves the rest I when divided by N; `finish` publishes
     #[arg(long, value_name = "I/N", value_parser = share)]
     pub(crate) units: Option<UnitShare>,
+    /// Make damaged shards of DIR again and keep the others
+    #[arg(long, conflicts_with = "units")]
+    pub(crate) repair: bool,
     #[command(flatten)]
     pub(crate) tokenize: TokenizeOptions,
 }

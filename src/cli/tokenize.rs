@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use shardmill::{Outcome, Stats, UnitShare, tokenize, tokenize_units};
+use shardmill::{Outcome, Stats, UnitShare, repair, tokenize, tokenize_units};
 
 use crate::cli::args::TokenizeArgs;
 use crate::cli::config::Tokenization;
@@ -24,7 +24,8 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
         return run_units(args, &job, share, &stats);
     }
     let progress = Progress::show("tokenize", &stats);
-    let done = tokenize(
+    let make = if args.repair { repair } else { tokenize };
+    let done = make(
         &job.corpus,
         &job.encoding,
         &job.config,

@@ -11,15 +11,14 @@ use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::{Feed, Place, Todo};
 use crate::pipeline::join::{SourceHashes, manifest};
 use crate::pipeline::plan::plan;
-use crate::pipeline::resume::{range_hashes, sound_units};
+use crate::pipeline::repair::reuse;
+use crate::pipeline::resume::{Ranges, range_hashes, sound_units};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::lock::Sharing;
 use crate::shard::staging::{Staging, remove_replaced};
 use crate::shard::temp_file::write_json;
-use crate::shard::{
-    DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN, SourceInfo, TokenStore, verify,
-};
+use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN, read_manifest, verify};
 use crate::{Error, Result};
 
 /// What [`tokenize`] did.
@@ -118,17 +117,17 @@ pub(crate) fn build(
     stats: &Stats,
 ) -> Result<Built> {
     if !staging.has_plan()
-        && let Some(there) = find_same(corpus, encoding, config, staging.path(), stats)?
+        && let Found::Same(manifest) = look(corpus, encoding, config, staging.path(), stats)?
     {
         // Complete, and killed between the removal of its receipts and publishing.
-        staging.keep_dataset(&there.manifest)?;
+        staging.keep_dataset(&manifest)?;
         write_json(staging.path(), RUN, staging.durability(), run)?;
         return Ok(Built {
             taken_over: TakenOver {
-                units: there.manifest.shards.len() as u64,
-                bytes: there.manifest.totals.source_bytes,
+                units: manifest.shards.len() as u64,
+                bytes: manifest.totals.source_bytes,
             },
-            manifest: there.manifest,
+            manifest,
         });
     }
     let pool = thread_pool(config.threads)?;
@@ -244,10 +243,31 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
     worker.encoding.put_back(encoder);
 }
 
+/// What lies in the place of an output.
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
+enum Found {
+    /// Nothing of this plan with these inputs.
+    Other,
+    /// Exactly what is asked for.
+    Same(Manifest),
+    /// What is asked for, but for damage.
+    Damaged(Box<Damaged>),
+}
+
+struct Damaged {
+    manifest: Manifest,
+    plan: Plan,
+    /// The hashes of the inputs, by unit.
+    ranges: Vec<Ranges>,
+    /// The first damage.
+    error: Error,
+}
+
 /// The dataset in `out` if it holds exactly what is asked for.
 ///
-/// Settings, names and sizes are compared first, then every source is read and hashed, and the
-/// dataset is verified.
+/// # Errors
+/// [`Error::Shard`] where it does but for damage, and neither repairing nor overwriting it was
+/// asked for.
 pub(crate) fn find_same(
     corpus: &Corpus,
     encoding: &Encoding,
@@ -256,14 +276,40 @@ pub(crate) fn find_same(
     stats: &Stats,
 ) -> Result<Option<Outcome>> {
     let started = Instant::now();
-    if corpus.has_stream() || !out.join(MANIFEST).is_file() {
-        return Ok(None);
+    match look(corpus, encoding, config, out, stats)? {
+        Found::Same(manifest) => Ok(Some(Outcome {
+            manifest,
+            was_there: true,
+            taken_over: TakenOver::default(),
+            time: started.elapsed(),
+        })),
+        Found::Damaged(damaged) if !config.overwrite => Err(Error::Shard {
+            path: out.to_owned(),
+            what: format!(
+                "is damaged: {}; add --repair to tokenize to make damaged shards again, or add \
+                 --overwrite to make all of it again",
+                damaged.error
+            ),
+        }),
+        Found::Damaged(_) | Found::Other => Ok(None),
     }
-    // A damaged dataset is not what was asked for; replacing it needs --overwrite all the same.
-    let Ok(store) = TokenStore::open(out) else {
-        return Ok(None);
+}
+
+/// Compares what is in `out` with what is asked for: settings, names and sizes first, then every
+/// source is read and hashed, and the dataset is verified.
+fn look(
+    corpus: &Corpus,
+    encoding: &Encoding,
+    config: &TokenizeConfig,
+    out: &Path,
+    stats: &Stats,
+) -> Result<Found> {
+    if corpus.has_stream() || !out.join(MANIFEST).is_file() {
+        return Ok(Found::Other);
+    }
+    let Ok(found) = read_manifest(out) else {
+        return Ok(Found::Other);
     };
-    let found = store.manifest();
     let looks_same = found.encoding == EncodingInfo::of(encoding)
         && found.settings == config.settings()
         && found.sources.len() == corpus.len()
@@ -277,33 +323,82 @@ pub(crate) fn find_same(
                     && info.name == source.name()
             });
     if !looks_same {
-        return Ok(None);
+        return Ok(Found::Other);
     }
     stats.begin(corpus.total_bytes());
     let plan = plan(corpus, encoding, config)?;
-    let hashes = thread_pool(config.threads)?.install(|| source_hashes(corpus, &plan, stats))?;
-    let is_same = found
-        .sources
-        .iter()
-        .map(|info| info.hash)
-        .eq(hashes.into_iter().map(|info| info.hash))
-        && verify(out, &Stats::default()).is_ok();
-    Ok(is_same.then(|| Outcome {
-        manifest: found.clone(),
-        was_there: true,
-        taken_over: TakenOver::default(),
-        time: started.elapsed(),
-    }))
+    let hash = |unit| range_hashes(corpus, &plan, unit, stats);
+    let pool = thread_pool(config.threads)?;
+    let ranges = pool.install(|| plan.units.iter().map(hash).collect::<Result<Vec<_>>>())?;
+    let hashes = found.sources.iter().map(|info| info.hash);
+    if !hashes.eq(source_hashes(&ranges)) {
+        return Ok(Found::Other);
+    }
+    Ok(match verify(out, &Stats::default()) {
+        Ok(_) => Found::Same(found),
+        Err(error) => Found::Damaged(Box::new(Damaged {
+            manifest: found,
+            plan,
+            ranges,
+            error,
+        })),
+    })
 }
 
-/// The sources as a run of `plan` would describe them.
-fn source_hashes(corpus: &Corpus, plan: &Plan, stats: &Stats) -> Result<Vec<SourceInfo>> {
+/// The hashes of the sources whose ranges, by unit, are `ranges`.
+fn source_hashes(ranges: &[Ranges]) -> Vec<Hash128> {
     let mut hashes = SourceHashes::default();
-    let name = |_| (String::new(), Format::Text);
-    for unit in &plan.units {
-        for range in range_hashes(corpus, plan, unit, stats)? {
-            hashes.push(name, range);
-        }
+    for &range in ranges.iter().flatten() {
+        hashes.push(|_| (String::new(), Format::Text), range);
     }
-    Ok(hashes.finish())
+    hashes.finish().iter().map(|info| info.hash).collect()
+}
+
+/// Makes the damaged shards of the dataset in `out` again; the others, and embeddings, stay as
+/// they are. Where there is no dataset, or nothing is damaged, this is [`tokenize`].
+///
+/// # Errors
+/// As [`tokenize`]. The damaged dataset stays until its repaired form takes its place.
+pub fn repair(
+    corpus: &Corpus,
+    encoding: &Encoding,
+    config: &TokenizeConfig,
+    out: &Path,
+    run: &serde_json::Value,
+    stats: &Stats,
+) -> Result<Outcome> {
+    config.validate(encoding)?;
+    corpus.check_output(out)?;
+    let started = Instant::now();
+    let Found::Damaged(damaged) = look(corpus, encoding, config, out, stats)? else {
+        return tokenize(corpus, encoding, config, out, run, stats);
+    };
+    let Damaged {
+        manifest,
+        plan,
+        ranges,
+        ..
+    } = *damaged;
+    let mut staging = Staging::open_to_repair(out, config.overwrite, config.durability)?;
+    staging.adopt(&plan)?;
+    reuse(corpus, &plan, &manifest, ranges, out, &staging)?;
+    drop(plan);
+    let built = build(corpus, encoding, config, &mut staging, run, stats)?;
+    if built.manifest != manifest {
+        return Err(Error::Shard {
+            path: out.to_owned(),
+            what: "cannot be repaired: its manifest is not that of its inputs; add --overwrite to \
+                   make all of it again"
+                .to_owned(),
+        });
+    }
+    staging.keep_embeddings()?;
+    staging.strip(&built.manifest)?;
+    staging.publish()?;
+    Ok(Outcome {
+        manifest,
+        was_there: false,
+        taken_over: built.taken_over,
+        time: started.elapsed(),
+    })
 }

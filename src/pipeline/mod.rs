@@ -18,13 +18,14 @@ mod feed;
 mod finish;
 mod join;
 mod plan;
+mod repair;
 mod resume;
 mod stats;
 mod status;
 mod stream;
 mod worker;
 
-pub use dataset::{Outcome, TakenOver, tokenize};
+pub use dataset::{Outcome, TakenOver, repair, tokenize};
 pub(crate) use dataset::{build, find_same};
 pub use finish::{UnitShare, UnitsOutcome, finish, tokenize_units};
 pub use plan::plan;

@@ -11,6 +11,9 @@ use crate::shard::staging::Staging;
 use crate::shard::{DoneUnit, Plan, RangeInfo, Receipt, Unit};
 use crate::{Error, Result, Stats};
 
+/// The sources' ranges in a unit, in order.
+pub(crate) type Ranges = Vec<RangeInfo>;
+
 /// The finished units in `staging` that hold, by their index, in order; of the units `wanted`.
 ///
 /// # Errors
@@ -64,7 +67,7 @@ pub(crate) fn range_hashes(
     plan: &Plan,
     unit: &Unit,
     stats: &Stats,
-) -> Result<Vec<RangeInfo>> {
+) -> Result<Ranges> {
     let mut ranges = Vec::new();
     for (index, start, end) in plan.ranges(unit) {
         let source = &corpus.sources()[index as usize];

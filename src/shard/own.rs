@@ -67,7 +67,10 @@ pub(super) fn clear_but(directory: &Path, keeps: impl Fn(&str) -> bool) -> Resul
 }
 
 /// Calls `act` with the path and name of each entry, and whether it is a directory.
-fn each_entry(directory: &Path, act: impl Fn(&Path, &OsStr, bool) -> Result<()>) -> Result<()> {
+pub(super) fn each_entry(
+    directory: &Path,
+    act: impl Fn(&Path, &OsStr, bool) -> Result<()>,
+) -> Result<()> {
     let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
     for entry in entries {
         let entry = entry.map_err(Error::io(directory, "cannot list"))?;

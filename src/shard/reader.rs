@@ -68,6 +68,13 @@ fn open_directory(path: &Path) -> Result<OwnedFd> {
         .map_err(|errno| Error::io(path, "cannot open the dataset")(errno.into()))
 }
 
+/// The manifest of the dataset in the directory `path`, whatever became of its shards.
+pub(crate) fn read_manifest(path: &Path) -> Result<Manifest> {
+    let directory = open_directory(path)?;
+    let file = map_in(&directory, path, MANIFEST)?;
+    Manifest::parse(&file, file.path())
+}
+
 fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
     let path = path.join(name);
     let damaged = |what: String| Error::Shard {

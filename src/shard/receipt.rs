@@ -130,6 +130,11 @@ impl DoneUnit {
         }
     }
 
+    /// Whether this is unit `index` of `plan` and its shard in `directory` is whole.
+    pub(crate) fn is_sound(&self, plan: &Plan, index: usize, directory: &Path) -> bool {
+        self.check(plan, index).is_ok() && self.check_files(directory, Durability::None).is_ok()
+    }
+
     /// Checks that the shard in `directory` is whole. With full durability its files are synced
     /// too: a run without may have made them.
     ///
@@ -157,6 +162,15 @@ impl DoneUnit {
         }
         Ok(())
     }
+}
+
+/// Documents without text in a shard, by its records; `None` where they cannot be read.
+pub(crate) fn empty_documents(directory: &Path, shard: &ShardInfo) -> Option<u64> {
+    let path = directory.join(&shard.docs_file);
+    let file = open_regular(&path).ok()??;
+    let map = Map::from_file(&file, &path).ok()?;
+    let records: &[DocRecord] = bytemuck::try_cast_slice(&map).ok()?;
+    Some(records.iter().filter(|record| record.is_empty()).count() as u64)
 }
 
 impl Receipt {

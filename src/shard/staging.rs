@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
-use crate::shard::own::{MARKS, check_own, clear, clear_but, is_record, receipts};
+use crate::shard::own::{MARKS, check_own, clear, clear_but, each_entry, is_record, receipts};
 use crate::shard::plan::PLAN;
 use crate::shard::receipt::shard_unit;
-use crate::shard::temp_file::{Durability, sync_directory};
+use crate::shard::temp_file::{Durability, link_or_copy, sync_directory};
 use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN};
 use crate::{Error, Result};
 
@@ -31,7 +31,10 @@ use crate::{Error, Result};
 pub(crate) struct Staging {
     out: PathBuf,
     partial: PathBuf,
+    /// Whether what is at `out` may be replaced.
     replaces: bool,
+    /// Whether finished units of another run may be discarded.
+    discards: bool,
     durability: Durability,
     sharing: Sharing,
     /// Holds the lock; `None` once published.
@@ -76,6 +79,7 @@ impl Staging {
             out: out.clone(),
             partial: partial.clone(),
             replaces: overwrite,
+            discards: overwrite,
             durability,
             sharing,
             lock: Some(lock),
@@ -85,6 +89,33 @@ impl Staging {
         check_replaceable(out, overwrite)?;
         check_own(partial)?;
         Ok(staging)
+    }
+
+    /// As [`Self::open`], alone, to take the place of a damaged `out`.
+    pub(crate) fn open_to_repair(
+        out: &Path,
+        overwrite: bool,
+        durability: Durability,
+    ) -> Result<Self> {
+        let mut staging = Self::open(out, true, durability, Sharing::Alone)?;
+        staging.discards = overwrite;
+        Ok(staging)
+    }
+
+    /// Takes the embeddings of what will be replaced over; they are those of the same dataset.
+    pub(crate) fn keep_embeddings(&self) -> Result<()> {
+        let old = self.out.join(EMBEDDINGS);
+        if !old.is_dir() {
+            return Ok(());
+        }
+        let new = self.partial.join(EMBEDDINGS);
+        fs::create_dir(&new).map_err(Error::io(&new, "cannot create"))?;
+        each_entry(&old, |_, name, _| match name.to_str() {
+            Some(name) => link_or_copy(&old, &new, name, self.durability),
+            // `open` has checked the names.
+            None => Ok(()),
+        })?;
+        sync_directory(&new, self.durability)
     }
 
     /// As [`Self::open`], alone; `None` where nothing is being made.
@@ -118,7 +149,7 @@ impl Staging {
     /// [`Error::Output`] where that is finished units, and nothing says that they may go.
     pub(crate) fn empty(&mut self) -> Result<()> {
         let units = receipts(&self.partial)?.len();
-        if units > 0 && !self.replaces {
+        if units > 0 && !self.discards {
             return Err(self.refuse_units(units, "nothing of them can be used here"));
         }
         clear(&self.partial)?;
@@ -145,7 +176,7 @@ impl Staging {
             // The content changed under the same sizes: other cuts, other units.
         } else {
             let units = receipts(&self.partial)?.len();
-            if units > 0 && !self.replaces {
+            if units > 0 && !self.discards {
                 let difference = match found {
                     Ok(Some(found)) => found.difference(plan).unwrap_or_default(),
                     Ok(None) => "they have no plan.json".to_owned(),

@@ -135,6 +135,24 @@ impl Drop for TempFile {
     }
 }
 
+/// Gives the file `from/name` a second place in the directory `to`: as a link where the file system
+/// has them, as a copy else.
+pub(crate) fn link_or_copy(
+    from: &Path,
+    to: &Path,
+    name: &str,
+    durability: Durability,
+) -> Result<()> {
+    let path = from.join(name);
+    if fs::hard_link(&path, to.join(name)).is_ok() {
+        return Ok(());
+    }
+    let mut source = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+    let mut copy = TempFile::create(to, name, durability)?;
+    let bytes = io::copy(&mut source, &mut copy.file).map_err(Error::io(&path, "cannot copy"))?;
+    copy.finish(bytes)
+}
+
 /// A name that no other process gives to its file, on this machine or another.
 pub(crate) fn temporary_name(name: &str) -> OsString {
     // The standard library seeds its hashers from the system.

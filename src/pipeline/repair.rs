@@ -1,0 +1,77 @@
+//! A published dataset with damaged shards -> the same dataset, whole.
+//!
+//! Sound shards are linked into DIR.partial with receipts, as if a run had been interrupted after
+//! them; the run then goes on, and its output takes the place of the damaged one. That gives the
+//! same dataset because its inputs are the same: they were hashed before.
+
+use std::path::Path;
+
+use crate::corpus::Corpus;
+use crate::document::{self, InvalidUtf8};
+use crate::pipeline::chunk::UnitCursor;
+use crate::pipeline::resume::Ranges;
+use crate::shard::staging::Staging;
+use crate::shard::temp_file::link_or_copy;
+use crate::shard::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
+use crate::{Error, Result};
+
+/// Takes the shards of the dataset in `out` that are whole over into `staging`, which has adopted
+/// `plan`. The dataset's manifest is `found`, and its inputs, by unit, have the hashes `ranges`.
+pub(crate) fn reuse(
+    corpus: &Corpus,
+    plan: &Plan,
+    found: &Manifest,
+    ranges: Vec<Ranges>,
+    out: &Path,
+    staging: &Staging,
+) -> Result<()> {
+    for (index, (shard, ranges)) in found.shards.iter().zip(ranges).enumerate() {
+        let is_there = matches!(Receipt::read(staging.path(), plan, index), Ok(Some(_)));
+        if is_there {
+            continue;
+        }
+        let unit = plan.units.get(index);
+        let Some((unit, empty_documents)) = unit.zip(empty_documents(out, shard)) else {
+            continue;
+        };
+        let done = DoneUnit {
+            shard: shard.clone(),
+            empty_documents,
+            invalid_sequences: invalid_sequences(corpus, found, *unit)?,
+            ranges,
+        };
+        if done.is_sound(plan, index, out) {
+            take(out, shard, staging)?;
+            Receipt::new(plan.plan_id, index, done).write(staging.path(), staging.durability())?;
+        }
+    }
+    Ok(())
+}
+
+fn take(out: &Path, shard: &ShardInfo, staging: &Staging) -> Result<()> {
+    [&shard.file, &shard.docs_file]
+        .iter()
+        .try_for_each(|name| link_or_copy(out, staging.path(), name, staging.durability()))
+}
+
+/// Invalid UTF-8 sequences in a unit. A manifest has only their sum, which is mostly 0.
+fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u64> {
+    let policy = found.settings.invalid_utf8;
+    if found.totals.invalid_sequences == 0 || policy == InvalidUtf8::Strict {
+        return Ok(0);
+    }
+    let mut cursor = UnitCursor::new(unit);
+    let mut count = 0;
+    while let Some(mut chunk) = cursor.next(corpus)? {
+        for piece in &mut chunk.pieces {
+            piece.read(corpus)?;
+            let decoded = document::decode(piece.bytes(), policy);
+            let (_, invalid) = decoded.map_err(|at| Error::Utf8 {
+                path: corpus.path_of(piece.source as usize),
+                offset: piece.byte + at as u64,
+            })?;
+            count += invalid;
+        }
+    }
+    Ok(count)
+}
