@@ -10,7 +10,8 @@ use crate::embed::{EmbedConfig, EmbedTables};
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::EMBEDDINGS;
 use crate::shard::lock::Sharing;
-use crate::shard::staging::{Staging, remove_replaced};
+use crate::shard::place::remove_replaced;
+use crate::shard::staging::Staging;
 use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.

@@ -4,21 +4,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::corpus::Corpus;
-use crate::document::Format;
 use crate::encoding::Encoding;
 use crate::hash::Hash128;
 use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::{Feed, Place, Todo};
-use crate::pipeline::join::{SourceHashes, manifest};
+use crate::pipeline::found::{Found, find_same, look};
+use crate::pipeline::join::manifest;
 use crate::pipeline::plan::plan;
-use crate::pipeline::repair::reuse;
-use crate::pipeline::resume::{Ranges, range_hashes, sound_units};
+use crate::pipeline::resume::sound_units;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::lock::Sharing;
-use crate::shard::staging::{Staging, remove_replaced};
+use crate::shard::place::remove_replaced;
+use crate::shard::staging::Staging;
 use crate::shard::temp_file::write_json;
-use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN, read_manifest, verify};
+use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN};
 use crate::{Error, Result};
 
 /// What [`tokenize`] did.
@@ -241,164 +241,4 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
         feed.settle(task.unit.index, outcome);
     }
     worker.encoding.put_back(encoder);
-}
-
-/// What lies in the place of an output.
-#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
-enum Found {
-    /// Nothing of this plan with these inputs.
-    Other,
-    /// Exactly what is asked for.
-    Same(Manifest),
-    /// What is asked for, but for damage.
-    Damaged(Box<Damaged>),
-}
-
-struct Damaged {
-    manifest: Manifest,
-    plan: Plan,
-    /// The hashes of the inputs, by unit.
-    ranges: Vec<Ranges>,
-    /// The first damage.
-    error: Error,
-}
-
-/// The dataset in `out` if it holds exactly what is asked for.
-///
-/// # Errors
-/// [`Error::Shard`] where it does but for damage, and neither repairing nor overwriting it was
-/// asked for.
-pub(crate) fn find_same(
-    corpus: &Corpus,
-    encoding: &Encoding,
-    config: &TokenizeConfig,
-    out: &Path,
-    stats: &Stats,
-) -> Result<Option<Outcome>> {
-    let started = Instant::now();
-    match look(corpus, encoding, config, out, stats)? {
-        Found::Same(manifest) => Ok(Some(Outcome {
-            manifest,
-            was_there: true,
-            taken_over: TakenOver::default(),
-            time: started.elapsed(),
-        })),
-        Found::Damaged(damaged) if !config.overwrite => Err(Error::Shard {
-            path: out.to_owned(),
-            what: format!(
-                "is damaged: {}; add --repair to tokenize to make damaged shards again, or add \
-                 --overwrite to make all of it again",
-                damaged.error
-            ),
-        }),
-        Found::Damaged(_) | Found::Other => Ok(None),
-    }
-}
-
-/// Compares what is in `out` with what is asked for: settings, names and sizes first, then every
-/// source is read and hashed, and the dataset is verified.
-fn look(
-    corpus: &Corpus,
-    encoding: &Encoding,
-    config: &TokenizeConfig,
-    out: &Path,
-    stats: &Stats,
-) -> Result<Found> {
-    if corpus.has_stream() || !out.join(MANIFEST).is_file() {
-        return Ok(Found::Other);
-    }
-    let Ok(found) = read_manifest(out) else {
-        return Ok(Found::Other);
-    };
-    let looks_same = found.encoding == EncodingInfo::of(encoding)
-        && found.settings == config.settings()
-        && found.sources.len() == corpus.len()
-        && found
-            .sources
-            .iter()
-            .zip(corpus.sources())
-            .all(|(info, source)| {
-                info.bytes == source.bytes().unwrap_or(0)
-                    && info.format == source.format()
-                    && info.name == source.name()
-            });
-    if !looks_same {
-        return Ok(Found::Other);
-    }
-    stats.begin(corpus.total_bytes());
-    let plan = plan(corpus, encoding, config)?;
-    let hash = |unit| range_hashes(corpus, &plan, unit, stats);
-    let pool = thread_pool(config.threads)?;
-    let ranges = pool.install(|| plan.units.iter().map(hash).collect::<Result<Vec<_>>>())?;
-    let hashes = found.sources.iter().map(|info| info.hash);
-    if !hashes.eq(source_hashes(&ranges)) {
-        return Ok(Found::Other);
-    }
-    Ok(match verify(out, &Stats::default()) {
-        Ok(_) => Found::Same(found),
-        Err(error) => Found::Damaged(Box::new(Damaged {
-            manifest: found,
-            plan,
-            ranges,
-            error,
-        })),
-    })
-}
-
-/// The hashes of the sources whose ranges, by unit, are `ranges`.
-fn source_hashes(ranges: &[Ranges]) -> Vec<Hash128> {
-    let mut hashes = SourceHashes::default();
-    for &range in ranges.iter().flatten() {
-        hashes.push(|_| (String::new(), Format::Text), range);
-    }
-    hashes.finish().iter().map(|info| info.hash).collect()
-}
-
-/// Makes the damaged shards of the dataset in `out` again; the others, and embeddings, stay as
-/// they are. Where there is no dataset, or nothing is damaged, this is [`tokenize`].
-///
-/// # Errors
-/// As [`tokenize`]. The damaged dataset stays until its repaired form takes its place.
-pub fn repair(
-    corpus: &Corpus,
-    encoding: &Encoding,
-    config: &TokenizeConfig,
-    out: &Path,
-    run: &serde_json::Value,
-    stats: &Stats,
-) -> Result<Outcome> {
-    config.validate(encoding)?;
-    corpus.check_output(out)?;
-    let started = Instant::now();
-    let Found::Damaged(damaged) = look(corpus, encoding, config, out, stats)? else {
-        return tokenize(corpus, encoding, config, out, run, stats);
-    };
-    let Damaged {
-        manifest,
-        plan,
-        ranges,
-        ..
-    } = *damaged;
-    let mut staging = Staging::open_to_repair(out, config.overwrite, config.durability)?;
-    staging.adopt(&plan)?;
-    reuse(corpus, &plan, &manifest, ranges, out, &staging)?;
-    drop(plan);
-    let built = build(corpus, encoding, config, &mut staging, run, stats)?;
-    if built.manifest != manifest {
-        return Err(Error::Shard {
-            path: out.to_owned(),
-            what: "cannot be repaired: its manifest is not that of its inputs; add --overwrite to \
-                   make all of it again"
-                .to_owned(),
-        });
-    }
-    staging.keep_embeddings()?;
-    staging.strip(&built.manifest)?;
-    staging.publish()?;
-    Ok(Outcome {
-        manifest,
-        was_there: false,
-        taken_over: built.taken_over,
-        time: started.elapsed(),
-    })
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::encoding::Encoding;
-use crate::pipeline::dataset::{Outcome, TakenOver, find_same, make_units, thread_pool, todo};
+use crate::pipeline::dataset::{Outcome, TakenOver, make_units, thread_pool, todo};
+use crate::pipeline::found::find_same;
 use crate::pipeline::join::manifest;
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::sound_units;

@@ -4,8 +4,13 @@
 //! plan     cuts the corpus into units; each becomes one shard
 //! feed     hands out chunks of about 1 MiB of the open units, earliest first
 //! worker   chunk -> documents -> ids, on every thread
-//! commit   puts a unit's chunks in order, writes and hashes them
+//! commit   puts a unit's chunks in order, writes and hashes them, and writes its receipt
+//! join     finished units -> the manifest
 //! ```
+//!
+//! Beside that way: `found` looks whether the output is there already, `resume` takes over what an
+//! earlier run finished, `finish` publishes what several processes made, `repair` makes damaged
+//! shards again, `status` says how far it all is.
 //!
 //! Threads only decide who works on which chunk: cuts, ids and files depend on the inputs and the
 //! settings alone. Of several errors the first in corpus order is reported: work before a failed
@@ -16,6 +21,7 @@ mod commit;
 mod dataset;
 mod feed;
 mod finish;
+mod found;
 mod join;
 mod plan;
 mod repair;
@@ -25,10 +31,12 @@ mod status;
 mod stream;
 mod worker;
 
-pub use dataset::{Outcome, TakenOver, repair, tokenize};
-pub(crate) use dataset::{build, find_same};
+pub(crate) use dataset::build;
+pub use dataset::{Outcome, TakenOver, tokenize};
 pub use finish::{UnitShare, UnitsOutcome, finish, tokenize_units};
+pub(crate) use found::find_same;
 pub use plan::plan;
+pub use repair::repair;
 pub use stats::Stats;
 pub use status::{Partial, Status, status};
 

@@ -5,19 +5,73 @@
 //! same dataset because its inputs are the same: they were hashed before.
 
 use std::path::Path;
+use std::time::Instant;
 
 use crate::corpus::Corpus;
 use crate::document::{self, InvalidUtf8};
+use crate::encoding::Encoding;
 use crate::pipeline::chunk::UnitCursor;
+use crate::pipeline::dataset::{Outcome, build, tokenize};
+use crate::pipeline::found::{Damaged, Found, look};
 use crate::pipeline::resume::Ranges;
+use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::staging::Staging;
 use crate::shard::temp_file::link_or_copy;
 use crate::shard::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
 use crate::{Error, Result};
 
+/// Makes the damaged shards of the dataset in `out` again; the others, and embeddings, stay as
+/// they are. Where there is no dataset, or nothing is damaged, this is [`tokenize`].
+///
+/// # Errors
+/// As [`tokenize`]. The damaged dataset stays until its repaired form takes its place.
+pub fn repair(
+    corpus: &Corpus,
+    encoding: &Encoding,
+    config: &TokenizeConfig,
+    out: &Path,
+    run: &serde_json::Value,
+    stats: &Stats,
+) -> Result<Outcome> {
+    config.validate(encoding)?;
+    corpus.check_output(out)?;
+    let started = Instant::now();
+    let Found::Damaged(damaged) = look(corpus, encoding, config, out, stats)? else {
+        return tokenize(corpus, encoding, config, out, run, stats);
+    };
+    let Damaged {
+        manifest,
+        plan,
+        ranges,
+        ..
+    } = *damaged;
+    let mut staging = Staging::open_to_repair(out, config.overwrite, config.durability)?;
+    staging.adopt(&plan)?;
+    reuse(corpus, &plan, &manifest, ranges, out, &staging)?;
+    drop(plan);
+    let built = build(corpus, encoding, config, &mut staging, run, stats)?;
+    if built.manifest != manifest {
+        return Err(Error::Shard {
+            path: out.to_owned(),
+            what: "cannot be repaired: its manifest is not that of its inputs; add --overwrite to \
+                   make all of it again"
+                .to_owned(),
+        });
+    }
+    staging.keep_embeddings()?;
+    staging.strip(&built.manifest)?;
+    staging.publish()?;
+    Ok(Outcome {
+        manifest,
+        was_there: false,
+        taken_over: built.taken_over,
+        time: started.elapsed(),
+    })
+}
+
 /// Takes the shards of the dataset in `out` that are whole over into `staging`, which has adopted
 /// `plan`. The dataset's manifest is `found`, and its inputs, by unit, have the hashes `ranges`.
-pub(crate) fn reuse(
+fn reuse(
     corpus: &Corpus,
     plan: &Plan,
     found: &Manifest,

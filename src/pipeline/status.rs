@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::shard::lock::is_locked;
-use crate::shard::staging::{places, units_being_written};
+use crate::shard::own::units_being_written;
+use crate::shard::place::places;
 use crate::shard::{MANIFEST, Plan, Receipt, TokenStore};
 use crate::{Error, Hash128, Result};
 

@@ -9,12 +9,16 @@
 //!   run.json           how it was made; no part of any hash
 //! ```
 //!
+//! While it is made, DIR.partial also has `plan.json` and a receipt for each finished unit: see
+//! `staging`, `plan` and `receipt`.
+//!
 //! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
 
 mod docs;
 pub(crate) mod lock;
 mod manifest;
-mod own;
+pub(crate) mod own;
+pub(crate) mod place;
 mod plan;
 mod reader;
 mod receipt;

@@ -1,11 +1,12 @@
 //! What shardmill makes, told from what it does not: only the former is ever removed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use crate::shard::plan::PLAN;
+use crate::shard::receipt::shard_unit;
 use crate::shard::{EMBEDDINGS, MANIFEST, RUN, receipt_unit};
 use crate::{Error, Result};
 
@@ -44,6 +45,19 @@ pub(super) fn receipts(directory: &Path) -> Result<HashSet<usize>> {
             .map_err(Error::io(directory, "cannot list"))?
             .file_name();
         found.extend(name.to_str().and_then(receipt_unit));
+    }
+    Ok(found)
+}
+
+/// The units of which a temporary file lies in `directory`.
+pub(crate) fn units_being_written(directory: &Path) -> Result<BTreeSet<usize>> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+    let mut found = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
+        let name = entry.file_name();
+        let name = name.to_str().and_then(|name| name.strip_prefix('.'));
+        found.extend(name.and_then(shard_unit));
     }
     Ok(found)
 }

@@ -1,0 +1,127 @@
+//! What lies in the place of an output: nothing of use, what is asked for, or that with damage.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::corpus::Corpus;
+use crate::document::Format;
+use crate::encoding::Encoding;
+use crate::hash::Hash128;
+use crate::pipeline::dataset::{Outcome, TakenOver, thread_pool};
+use crate::pipeline::join::SourceHashes;
+use crate::pipeline::plan::plan;
+use crate::pipeline::resume::{Ranges, range_hashes};
+use crate::pipeline::{Stats, TokenizeConfig};
+use crate::shard::{EncodingInfo, MANIFEST, Manifest, Plan, read_manifest, verify};
+use crate::{Error, Result};
+
+/// What lies in the place of an output.
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
+pub(super) enum Found {
+    /// Nothing of this plan with these inputs.
+    Other,
+    /// Exactly what is asked for.
+    Same(Manifest),
+    /// What is asked for, but for damage.
+    Damaged(Box<Damaged>),
+}
+
+pub(super) struct Damaged {
+    pub(super) manifest: Manifest,
+    pub(super) plan: Plan,
+    /// The hashes of the inputs, by unit.
+    pub(super) ranges: Vec<Ranges>,
+    /// The first damage.
+    error: Error,
+}
+
+/// The dataset in `out` if it holds exactly what is asked for.
+///
+/// # Errors
+/// [`Error::Shard`] where it does but for damage, and neither repairing nor overwriting it was
+/// asked for.
+pub(crate) fn find_same(
+    corpus: &Corpus,
+    encoding: &Encoding,
+    config: &TokenizeConfig,
+    out: &Path,
+    stats: &Stats,
+) -> Result<Option<Outcome>> {
+    let started = Instant::now();
+    match look(corpus, encoding, config, out, stats)? {
+        Found::Same(manifest) => Ok(Some(Outcome {
+            manifest,
+            was_there: true,
+            taken_over: TakenOver::default(),
+            time: started.elapsed(),
+        })),
+        Found::Damaged(damaged) if !config.overwrite => Err(Error::Shard {
+            path: out.to_owned(),
+            what: format!(
+                "is damaged: {}; add --repair to tokenize to make damaged shards again, or add \
+                 --overwrite to make all of it again",
+                damaged.error
+            ),
+        }),
+        Found::Damaged(_) | Found::Other => Ok(None),
+    }
+}
+
+/// Compares what is in `out` with what is asked for: settings, names and sizes first, then every
+/// source is read and hashed, and the dataset is verified.
+pub(super) fn look(
+    corpus: &Corpus,
+    encoding: &Encoding,
+    config: &TokenizeConfig,
+    out: &Path,
+    stats: &Stats,
+) -> Result<Found> {
+    if corpus.has_stream() || !out.join(MANIFEST).is_file() {
+        return Ok(Found::Other);
+    }
+    let Ok(found) = read_manifest(out) else {
+        return Ok(Found::Other);
+    };
+    let looks_same = found.encoding == EncodingInfo::of(encoding)
+        && found.settings == config.settings()
+        && found.sources.len() == corpus.len()
+        && found
+            .sources
+            .iter()
+            .zip(corpus.sources())
+            .all(|(info, source)| {
+                info.bytes == source.bytes().unwrap_or(0)
+                    && info.format == source.format()
+                    && info.name == source.name()
+            });
+    if !looks_same {
+        return Ok(Found::Other);
+    }
+    stats.begin(corpus.total_bytes());
+    let plan = plan(corpus, encoding, config)?;
+    let hash = |unit| range_hashes(corpus, &plan, unit, stats);
+    let pool = thread_pool(config.threads)?;
+    let ranges = pool.install(|| plan.units.iter().map(hash).collect::<Result<Vec<_>>>())?;
+    let hashes = found.sources.iter().map(|info| info.hash);
+    if !hashes.eq(source_hashes(&ranges)) {
+        return Ok(Found::Other);
+    }
+    Ok(match verify(out, &Stats::default()) {
+        Ok(_) => Found::Same(found),
+        Err(error) => Found::Damaged(Box::new(Damaged {
+            manifest: found,
+            plan,
+            ranges,
+            error,
+        })),
+    })
+}
+
+/// The hashes of the sources whose ranges, by unit, are `ranges`.
+fn source_hashes(ranges: &[Ranges]) -> Vec<Hash128> {
+    let mut hashes = SourceHashes::default();
+    for &range in ranges.iter().flatten() {
+        hashes.push(|_| (String::new(), Format::Text), range);
+    }
+    hashes.finish().iter().map(|info| info.hash).collect()
+}
