@@ -276,7 +276,7 @@ fn other_cuts_under_the_same_sizes_give_the_bytes_of_one_run() {
 /// Damages done to the first unit of an interrupted run.
 type Damage = (&'static str, fn(&Path));
 
-const DAMAGES: [Damage; 9] = [
+const DAMAGES: [Damage; 11] = [
     ("a changed token", |dir| {
         flip(&dir.join("shard-00000.u32"), 40);
     }),
@@ -302,6 +302,23 @@ const DAMAGES: [Damage; 9] = [
     }),
     ("the receipt of another unit", |dir| {
         fs::copy(dir.join("shard-00001.json"), dir.join("shard-00000.json")).unwrap();
+    }),
+    ("a receipt of 2 GiB", |dir| {
+        let receipt = fs::File::options()
+            .write(true)
+            .open(dir.join("shard-00000.json"));
+        receipt.unwrap().set_len(2 << 30).unwrap();
+    }),
+    ("a pipe for a file", |dir| {
+        let file = dir.join("shard-00000.docs");
+        fs::remove_file(&file).unwrap();
+        assert!(
+            Command::new("mkfifo")
+                .arg(&file)
+                .status()
+                .unwrap()
+                .success()
+        );
     }),
     ("a changed receipt", |dir| {
         let path = dir.join("shard-00000.json");
@@ -376,6 +393,10 @@ fn a_damaged_plan_is_refused_until_it_may_be_discarded() {
         assert!(done.stderr.contains(what), "{what}: {done:?}");
         assert!(done.stderr.contains("add --overwrite"), "{done:?}");
     }
+    let huge = fs::File::create(place.path("d.partial/plan.json")).unwrap();
+    huge.set_len(9 << 30).unwrap();
+    let refused = place.run(args("d", &[]));
+    assert!(refused.stderr.contains("a plan has at most"), "{refused:?}");
     assert_eq!(receipts(&place, "d.partial"), done);
     let after = finish_run(&place, &args("d", &["--overwrite"]), "d", &expected);
     assert_eq!(done_before(&after), 0);
@@ -773,4 +794,16 @@ fn repair_makes_damaged_shards_again_and_keeps_the_others() {
                  another --out";
     flip(&place.path("d/shard-00001.u32"), 8);
     place.run(&repair).failed(1, other);
+}
+
+#[test]
+fn embeddings_that_fail_leave_the_dataset_without_them() {
+    let place = corpus();
+    let embed = ["--init-seed", "1", "--dim", "4", "--seq-len", "1000000"];
+    let done = place.run([&["run"], &args("d", &embed)[1..]].concat());
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("8 of 8 units are done"), "{done:?}");
+    assert_eq!(receipts(&place, "d.partial"), SHARDS);
+    // Neither a manifest nor embeddings.
+    assert_eq!(tree(&place.path("d.partial")).len(), 3 * SHARDS + 1);
 }
