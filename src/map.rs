@@ -8,7 +8,7 @@
     reason = "mapping a file is unsafe: another process may write to it"
 )]
 
-use std::alloc::{Layout, handle_alloc_error};
+use std::alloc::Layout;
 use std::fmt;
 use std::fs::File;
 use std::marker::PhantomData;
@@ -101,17 +101,15 @@ pub(crate) struct Table<T> {
 
 impl<T: bytemuck::Zeroable + Copy> Table<T> {
     /// `len` items, all zero.
-    pub(crate) fn zeroed(len: usize) -> Self {
-        let layout = Layout::array::<T>(len).expect("a table fits the address space");
-        Self::try_zeroed(len).unwrap_or_else(|| {
-            // The program's own allocator may know a better end than an abort.
-            std::hint::black_box(Vec::<u8>::with_capacity(layout.size()));
-            handle_alloc_error(layout)
-        })
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is no memory for them.
+    pub(crate) fn zeroed(len: usize) -> Result<Self> {
+        let needed_bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        Self::map(len).ok_or(Error::Memory { needed_bytes })
     }
 
-    /// `len` items, all zero; `None` where there is no memory for them.
-    pub(crate) fn try_zeroed(len: usize) -> Option<Self> {
+    fn map(len: usize) -> Option<Self> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
         let bytes = Layout::array::<T>(len).ok()?.size();
         let is_huge = bytes >= HUGE_PAGE_BYTES;
@@ -181,9 +179,7 @@ impl<E: Element> Buffer<E> {
     /// # Errors
     /// [`Error::Memory`] where there is no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
-        let needed_bytes = (len as u64).saturating_mul(size_of::<E>() as u64);
-        let table = Table::try_zeroed(len).ok_or(Error::Memory { needed_bytes })?;
-        Ok(Self(table))
+        Ok(Self(Table::zeroed(len)?))
     }
 
     /// The bytes of the elements.
@@ -234,7 +230,7 @@ mod tests {
     #[test]
     fn a_table_begins_as_zeros_and_keeps_what_is_put_in() {
         for len in [0, 1, 1000, 1 << 20] {
-            let mut table = Table::<[u64; 3]>::zeroed(len);
+            let mut table = Table::<[u64; 3]>::zeroed(len).unwrap();
             assert!(table.len() == len && table.iter().all(|item| *item == [0; 3]));
             if let Some(last) = table.last_mut() {
                 *last = [1, 2, 3];

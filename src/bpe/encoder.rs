@@ -4,6 +4,7 @@
 //! not fit these, 36 MiB for long ones, and less than 1 MiB for what is scanned and merged at once.
 //! A text that has few different pretokens takes as little as a tenth of that.
 
+use crate::Result;
 use crate::bpe::Vocabulary;
 use crate::bpe::cache::{Cache, Key, LongCache, MAX_CACHED_BYTES, View, inline_count};
 use crate::bpe::hash::{self, KEY_BYTES};
@@ -40,18 +41,20 @@ struct Span {
 }
 
 impl Encoder {
-    pub(crate) fn new(vocabulary: &'static Vocabulary) -> Self {
-        Self {
+    /// # Errors
+    /// [`Error::Memory`] where there is no memory for its caches.
+    pub(crate) fn new(vocabulary: &'static Vocabulary) -> Result<Self> {
+        Ok(Self {
             vocabulary,
             level: Level::detect(),
-            cache: Cache::new(),
-            long: LongCache::new(),
+            cache: Cache::new()?,
+            long: LongCache::new()?,
             ends: Ends::new(),
             batch: Box::new([Span::default(); BATCH]),
             found: Box::new([0; 4 * BATCH]),
             merger: Merger::new(Level::detect()),
             merged: Vec::new(),
-        }
+        })
     }
 
     /// Appends the ids of `text`.

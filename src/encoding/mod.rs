@@ -6,6 +6,7 @@
 mod builtin;
 mod special;
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bpe::Encoder;
@@ -215,13 +216,26 @@ impl Encoding {
     }
 
     /// An encoder for one thread; one that has been put back remembers what it has seen.
-    pub(crate) fn encoder(&self) -> Encoder {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is no memory for its caches.
+    pub(crate) fn try_encoder(&self) -> Result<Encoder> {
         let spare = self
             .spare
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        spare.unwrap_or_else(|| Encoder::new(self.builtin.vocabulary()))
+        match spare {
+            Some(encoder) => Ok(encoder),
+            None => Encoder::new(self.builtin.vocabulary()),
+        }
+    }
+
+    /// [`Self::try_encoder`], for functions that promise ids: like a vector that cannot grow, they
+    /// end the program where there is no memory.
+    pub(crate) fn encoder(&self) -> Encoder {
+        self.try_encoder()
+            .unwrap_or_else(|_| handle_alloc_error(Layout::new::<Encoder>()))
     }
 
     /// Keeps an encoder for whoever asks next.

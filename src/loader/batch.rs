@@ -42,7 +42,7 @@ impl Buffers {
     /// # Errors
     /// [`Error::Config`] where there is no memory for them.
     pub(super) fn new(shape: Shape) -> Result<Self> {
-        Self::try_new(shape).ok_or_else(|| Error::Config {
+        Self::zeroed(shape).ok_or_else(|| Error::Config {
             field: "--batch-size",
             what: format!(
                 "{} windows of {} are more than memory holds; lower it",
@@ -51,7 +51,7 @@ impl Buffers {
         })
     }
 
-    fn try_new(shape: Shape) -> Option<Self> {
+    fn zeroed(shape: Shape) -> Option<Self> {
         let ids = shape.rows.checked_mul(shape.seq_len)?;
         let embeddings_bytes = match shape.embeddings {
             None => 0,
@@ -60,13 +60,13 @@ impl Buffers {
         Some(Self {
             rows: 0,
             seq_len: shape.seq_len,
-            inputs: Table::try_zeroed(ids)?,
-            targets: Table::try_zeroed(ids)?,
-            positions: Table::try_zeroed(ids)?,
-            documents: Table::try_zeroed(ids)?,
-            windows: Table::try_zeroed(shape.rows)?,
+            inputs: Table::zeroed(ids).ok()?,
+            targets: Table::zeroed(ids).ok()?,
+            positions: Table::zeroed(ids).ok()?,
+            documents: Table::zeroed(ids).ok()?,
+            windows: Table::zeroed(shape.rows).ok()?,
             cu_seqlens: Vec::new(),
-            embeddings: Table::try_zeroed(embeddings_bytes)?,
+            embeddings: Table::zeroed(embeddings_bytes).ok()?,
             embedding: shape.embeddings,
         })
     }

@@ -1,8 +1,10 @@
 //! The whole way from a corpus to a published dataset.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::encoding::Encoding;
 use crate::hash::Hash128;
@@ -193,7 +195,17 @@ pub(super) fn make_units(
         plan_id,
     };
     let feed = Feed::new(worker.corpus, place, todo, worker.config);
-    pool.broadcast(|_| work(&feed, worker, stats));
+    let encoders = (0..pool.current_num_threads())
+        .map(|_| worker.encoding.try_encoder().map(Mutex::new))
+        .collect::<Result<Vec<_>>>()?;
+    pool.broadcast(|thread| {
+        let encoder = encoders[thread.index()].lock();
+        let mut encoder = encoder.unwrap_or_else(PoisonError::into_inner);
+        work(&feed, worker, &mut encoder, stats);
+    });
+    for encoder in encoders.into_iter().flat_map(Mutex::into_inner) {
+        worker.encoding.put_back(encoder);
+    }
     feed.finish()
 }
 
@@ -209,7 +221,7 @@ pub(crate) fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
 }
 
 /// What each thread does.
-fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
+fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Stats) {
     struct StopOthers<'a, 'b>(&'a Feed<'b>);
     impl Drop for StopOthers<'_, '_> {
         fn drop(&mut self) {
@@ -219,7 +231,6 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
         }
     }
     let _guard = StopOthers(feed);
-    let mut encoder = worker.encoding.encoder();
     let mut mine = None;
     while let Some(task) = feed.next(mine) {
         if stats.is_stopped() {
@@ -227,7 +238,7 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
             break;
         }
         mine = Some(task.unit.index);
-        let outcome = match worker.encode(&mut encoder, task.chunk) {
+        let outcome = match worker.encode(encoder, task.chunk) {
             Ok(encoded) => {
                 let bytes = encoded.pieces.iter().map(Piece::len_bytes).sum();
                 let outcome = task
@@ -240,5 +251,4 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, stats: &Stats) {
         };
         feed.settle(task.unit.index, outcome);
     }
-    worker.encoding.put_back(encoder);
 }

@@ -1,5 +1,6 @@
 //! Pretokens of more than 16 bytes.
 
+use crate::Result;
 use crate::encoding::TokenId;
 use crate::map::Table;
 use crate::simd::prefetch;
@@ -39,13 +40,13 @@ pub(in crate::bpe) struct LongCache {
 }
 
 impl LongCache {
-    pub(in crate::bpe) fn new() -> Self {
-        Self {
-            entries: Table::zeroed(MIN_ENTRIES),
+    pub(in crate::bpe) fn new() -> Result<Self> {
+        Ok(Self {
+            entries: Table::zeroed(MIN_ENTRIES)?,
             used: 0,
             bytes: Vec::new(),
             ids: Vec::new(),
-        }
+        })
     }
 
     #[inline(always)]
@@ -120,7 +121,7 @@ impl LongCache {
 
     /// Gets a larger table; without the memory for one, entries make room for others.
     fn grow(&mut self) {
-        let Some(larger) = Table::try_zeroed(self.entries.len() * 8) else {
+        let Ok(larger) = Table::zeroed(self.entries.len() * 8) else {
             return;
         };
         let smaller = std::mem::replace(&mut self.entries, larger);
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_is_found_and_memory_stays_bounded() {
-        let mut cache = LongCache::new();
+        let mut cache = LongCache::new().unwrap();
         let name = |i: u32| format!("a pretoken of many bytes, the {i}th");
         for i in 0..600_000 {
             let name = name(i);

@@ -5,6 +5,7 @@
 
 mod long;
 
+use crate::Result;
 use crate::bpe::hash::{self, KEY_BYTES};
 use crate::encoding::TokenId;
 use crate::map::Table;
@@ -116,13 +117,13 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new() -> Self {
-        Self {
-            entries: Table::zeroed(MIN_ENTRIES),
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self {
+            entries: Table::zeroed(MIN_ENTRIES)?,
             used: 0,
             turn: 0,
             arena: Vec::new(),
-        }
+        })
     }
 
     /// The table to look into.
@@ -183,7 +184,7 @@ impl Cache {
 
     /// Gets a larger table; without the memory for one, entries make room for others sooner.
     fn grow(&mut self) {
-        let Some(larger) = Table::try_zeroed(self.entries.len() * 4) else {
+        let Ok(larger) = Table::zeroed(self.entries.len() * 4) else {
             return;
         };
         let smaller = std::mem::replace(&mut self.entries, larger);
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_is_found() {
-        let mut cache = Cache::new();
+        let mut cache = Cache::new().unwrap();
         let lists = [
             vec![1],
             vec![1, 2],
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_forgets_what_it_must_and_stays_right() {
-        let mut cache = Cache::new();
+        let mut cache = Cache::new().unwrap();
         let name = |i: u32| key(&format!("{i:x}"));
         // Far more than there are entries: none is empty in the end.
         for i in 0..10_000_000 {
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_arena_stays_bounded() {
-        let mut cache = Cache::new();
+        let mut cache = Cache::new().unwrap();
         for i in 0..MAX_ARENA / 8 {
             let key = key(&format!("{i:x}"));
             cache.insert(key, key.hash(), &[7; 9]);
