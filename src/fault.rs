@@ -25,8 +25,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGBUS, SIGXFSZ};
 
-/// Answers the signals of this room from now on.
+/// Answers the faults of this room from now on.
 pub(crate) fn watch() -> io::Result<()> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // The standard library panics, and so aborts, where a thread that starts finds no memory for
+        // the stack on which it would tell an overflow of its own.
+        if panic
+            .payload_as_str()
+            .is_some_and(|what| what.contains("alternative stack"))
+        {
+            out_of_memory(SIGNAL_STACK_BYTES);
+        }
+        hook(panic);
+    }));
     // Whatever a handler does, a write beyond the limit then fails with EFBIG.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     // SAFETY: the handler takes no lock and no memory: it reads one file into its own stack, writes
@@ -36,6 +48,9 @@ pub(crate) fn watch() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Bytes of the stack for a signal, at the least.
+const SIGNAL_STACK_BYTES: usize = 8 << 10;
 
 /// Which address could not be read.
 fn address(info: &libc::siginfo_t) -> usize {

@@ -42,7 +42,7 @@ struct Span {
 
 impl Encoder {
     /// # Errors
-    /// [`Error::Memory`] where there is no memory for its caches.
+    /// [`Error::Memory`](crate::Error::Memory) where there is no memory for its caches.
     pub(crate) fn new(vocabulary: &'static Vocabulary) -> Result<Self> {
         Ok(Self {
             vocabulary,
