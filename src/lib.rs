@@ -96,7 +96,9 @@ pub use shard::{
     Tokens, Totals, Unit, Verified, verify,
 };
 pub use simd::Level;
-pub use sink::{Batch, MemorySink, PositionsOutcome, Sink, StreamSink, write_positions};
+pub use sink::{
+    ArrayFormat, Batch, MemorySink, PositionsOutcome, Sink, StreamSink, write_positions,
+};
 pub use table::{
     Elements, FORMATS as TABLE_FORMATS, InitialTables, PositionScheme, ROTARY_BASE, Rope,
     RopeStyle, Table, TableFormat, TableOptions, TableSpec, TorchGenerator, alibi_slopes,

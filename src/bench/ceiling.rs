@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{BenchConfig, Sample, sample::shares};
 use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd};
+use crate::sink::widen_pipe;
 use crate::{Buffer, Error, Level, Result, Stats, Stores};
 
 /// Bytes of one write.
@@ -211,6 +212,7 @@ fn pipe(ceiling: Ceiling, bytes: &[u8]) -> Result<Sample<Ceiling>> {
 
 fn through_pipe(bytes: &[u8]) -> io::Result<()> {
     let (mut reader, mut writer) = io::pipe()?;
+    widen_pipe(&writer);
     thread::scope(|scope| {
         let read = scope.spawn(move || -> io::Result<()> {
             let mut buffer = vec![0; WRITE_BYTES];

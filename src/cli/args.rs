@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use shardmill::{
-    Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, RopeStyle, ShuffleOrder, Special,
-    Tail, TokenDtype, UnitShare, WindowKind,
+    ArrayFormat, Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, RopeStyle,
+    ShuffleOrder, Special, Tail, TokenDtype, UnitShare, WindowKind,
 };
 
 use crate::cli::human::parse_size;
@@ -110,11 +110,13 @@ Example, with any number of processes or machines that see the same files:
 
 const EMBED_HELP: &str = "\
 Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json.
+With --out - or a FIFO, the embeddings alone go there, without a header unless --format is given.
 
 Examples:
   shardmill embed out --out emb --init-seed 123 --dim 256
   shardmill embed out --out emb --token-table wte.npy --position-table sinusoidal
   shardmill embed out --out emb --token-table wte.npy --position-table rope --rope-style half
+  shardmill embed out --out emb --init-seed 123 --dim 256 --dtype bf16 --format safetensors
   shardmill embed out --out - --token-table wte.npy --position-table wpe.npy | ./trainer";
 
 /// `--json`, and where output goes.
@@ -268,6 +270,9 @@ pub(crate) struct EmbedOptions {
     /// Element type of the embeddings
     #[arg(long, default_value = "f32", value_parser = choice(Dtype::ALL, Dtype::name))]
     pub(crate) dtype: Dtype,
+    /// How arrays are laid out; raw is the elements alone [default: npy]
+    #[arg(long, value_parser = choice(ArrayFormat::ALL, ArrayFormat::name))]
+    pub(crate) format: Option<ArrayFormat>,
     /// Vector instructions to use [default: the best there are]; the output is the same
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     pub(crate) simd: Option<Level>,

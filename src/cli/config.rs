@@ -92,6 +92,7 @@ pub(crate) fn embed_config(options: &EmbedOptions, output: &OutputArgs) -> Embed
     config.context_length = options.context_length;
     config.init_position_draw = options.init_position_draw;
     config.dtype = options.dtype;
+    config.array_format = options.format.unwrap_or_default();
     config.threads = output.threads.unwrap_or(config.threads);
     config.level = options.simd.unwrap_or(config.level);
     config.durability = output.durability;

@@ -1,27 +1,32 @@
 //! `shardmill embed`.
 
-use std::io::{BufWriter, stdout};
+use std::fs::{self, File, OpenOptions};
+use std::io::stdout;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use shardmill::{
-    EmbedConfig, EmbedOutcome, Error, LeftOut, Stats, StreamSink, TokenStore, embed, embed_to,
+    ArrayFormat, EmbedConfig, EmbedOutcome, Error, LeftOut, Stats, StreamSink, TokenStore, embed,
+    embed_to,
 };
 
 use crate::cli::args::EmbedArgs;
 use crate::cli::config::embed_config;
-use crate::cli::human;
 use crate::cli::output::{pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
+use crate::cli::{human, interrupt};
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     let config = embed_config(&args.embed, &args.output);
     config.validate()?;
-    let to_stdout = args.output.out == Path::new("-");
-    if to_stdout && args.output.json {
+    let out = &args.output.out;
+    let is_stream = is_stream(out);
+    if is_stream && args.output.json && out == Path::new(STDOUT) {
         return Err(Error::Config {
             field: "--json",
             what: "and --out - both write to standard output; leave one out".to_owned(),
@@ -30,10 +35,11 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     }
     let store = TokenStore::open(&args.dataset)?;
     let stats = Arc::new(Stats::default());
-    if to_stdout {
-        return stream(&store, &config, &stats);
+    interrupt::stops(&stats, out)?;
+    if is_stream {
+        let format = args.embed.format.unwrap_or(ArrayFormat::Raw);
+        return stream(&store, &config, args, format, &stats);
     }
-    let out = &args.output.out;
     let progress = Progress::show("embed", &stats);
     let done = embed(&store, &config, out, &run_info(out), &stats);
     drop(progress);
@@ -45,21 +51,65 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     Ok(())
 }
 
-/// Writes headerless rows to standard output.
-fn stream(store: &TokenStore, config: &EmbedConfig, stats: &Arc<Stats>) -> Result<()> {
+/// `--out` that stands for standard output.
+const STDOUT: &str = "-";
+
+/// Whether `out` takes bytes as they come: a pipe or a device, not a directory to be made.
+fn is_stream(out: &Path) -> bool {
+    out == Path::new(STDOUT)
+        || fs::metadata(out).is_ok_and(|there| {
+            let kind = there.file_type();
+            kind.is_fifo() || kind.is_char_device()
+        })
+}
+
+/// The stream that `out` names, and what it is called in messages. A FIFO waits for its reader.
+fn open_stream(out: &Path) -> Result<(File, &Path)> {
+    if out == Path::new(STDOUT) {
+        // Not the standard library's own handle, which looks for line ends in what it is given.
+        let stdout = stdout().as_fd().try_clone_to_owned();
+        let stdout = stdout.context("standard output")?;
+        return Ok((stdout.into(), Path::new("standard output")));
+    }
+    let opened = OpenOptions::new().write(true).open(out);
+    let file = opened.with_context(|| format!("{}: cannot open", out.display()))?;
+    Ok((file, out))
+}
+
+/// Writes the embeddings alone, as they come.
+fn stream(
+    store: &TokenStore,
+    config: &EmbedConfig,
+    args: &EmbedArgs,
+    format: ArrayFormat,
+    stats: &Arc<Stats>,
+) -> Result<()> {
     let started = Instant::now();
+    let (file, name) = open_stream(&args.output.out)?;
     let progress = Progress::show("embed", stats);
-    let mut sink = StreamSink::new(BufWriter::new(stdout().lock()), "standard output");
+    let mut sink = StreamSink::to_file(file, name).with_format(format);
     let record = embed_to(store, config, &mut sink, stats);
     drop(progress);
     let record = record?;
+    let time = started.elapsed();
+    if args.output.json {
+        print_json(&json!({
+            "out": name.to_string_lossy(),
+            "format": format.name(),
+            "shape": record.shape(),
+            "dtype": record.dtype().name(),
+            "bytes": stats.done(),
+            "seconds": time.as_secs_f64(),
+        }))?;
+    }
     let [windows, seq_len, dim] = record.shape();
     summary(&format!(
-        "standard output: {}{} of {seq_len} x {dim} {} in {}",
+        "{}: {}{} of {seq_len} x {dim} {} in {}",
+        name.display(),
         human::counted(windows, "window"),
         record.left_out().map_or(String::new(), within_documents),
         config.dtype.name(),
-        pace(stats.done(), started.elapsed())
+        pace(stats.done(), time)
     ));
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::shard::RUN;
 use crate::shard::staging::Staging;
 use crate::shard::temp_file::write_json;
 use crate::shard::{Durability, sync_directory};
-use crate::sink::{Batch, NpySink, Sink};
+use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
 use crate::window::WindowSet;
 use crate::{
     Buffer, Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore,
@@ -65,7 +65,12 @@ pub fn embed(
     let windows = windows(store, config)?;
     if let (None, Some(dim), false) = (&config.token_table, config.dim, out.exists()) {
         // Drawing tables takes time and memory; the size of the output is known before.
-        check_room(out, shape(&windows, config, dim as u64)?, config.dtype)?;
+        let arrays = ArrayLayout {
+            format: config.array_format,
+            shape: shape(&windows, config, dim as u64)?,
+            dtype: config.dtype,
+        };
+        check_room(out, arrays)?;
     }
     let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
     let started = Instant::now();
@@ -124,7 +129,7 @@ pub(super) fn build(
     stats: &Stats,
 ) -> Result<EmbedRecord> {
     let record = &job.record;
-    let mut sink = NpySink::create(directory, record.shape(), record.dtype(), durability)?;
+    let mut sink = ArraySink::create(directory, record.layout(), durability)?;
     job.feed(&mut sink, stats)?;
     let record = record.clone().with_files(sink.finish()?);
     write_json(directory, EMBED, durability, &record)?;
@@ -162,11 +167,12 @@ impl<'a> Job<'a> {
 
     /// Refuses an output that does not fit on its disk.
     pub(super) fn check_room(&self, out: &Path) -> Result<()> {
-        check_room(out, self.record.shape(), self.config.dtype)
+        check_room(out, self.record.layout())
     }
 
     /// Gives all windows to `sink`, some at a time.
     fn feed(&self, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
+        sink.begin(self.record.shape(), self.config.dtype)?;
         match self.config.dtype {
             Dtype::F16 => self.feed_as::<f16>(sink, stats),
             Dtype::BF16 => self.feed_as::<bf16>(sink, stats),

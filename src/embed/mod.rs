@@ -26,7 +26,7 @@ pub use tables::EmbedTables;
 use crate::pipeline::MAX_THREADS;
 use crate::shard::Durability;
 use crate::table::check_base;
-use crate::{Dtype, Error, Level, Result, RopeStyle, ShuffleOrder, Tail, WindowKind};
+use crate::{ArrayFormat, Dtype, Error, Level, Result, RopeStyle, ShuffleOrder, Tail, WindowKind};
 
 /// The name of rotary positions in the place of a position table.
 const ROPE: &str = "rope";
@@ -79,6 +79,8 @@ pub struct EmbedConfig {
     pub init_position_draw: u32,
     /// Element type of the output.
     pub dtype: Dtype,
+    /// How the arrays are laid out in their files.
+    pub array_format: ArrayFormat,
     /// Threads to use; the output does not depend on them.
     pub threads: usize,
     /// Vector instructions to use; the output does not depend on them.
@@ -110,6 +112,7 @@ impl Default for EmbedConfig {
             context_length: None,
             init_position_draw: 1,
             dtype: Dtype::F32,
+            array_format: ArrayFormat::default(),
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             level: Level::detect(),
             durability: Durability::default(),

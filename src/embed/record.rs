@@ -9,11 +9,11 @@ use crate::embed::tables::{EmbedTables, TableInfo};
 use crate::hash::Hash128;
 use crate::map::Map;
 use crate::shard::check_blocks;
-use crate::sink::{NpyFile, headers};
+use crate::sink::{ArrayFile, ArrayLayout};
 use crate::window::WindowSet;
 use crate::{
-    Dtype, Error, IGNORED_TARGET, LeftOut, Result, ShuffleOrder, Stats, Tail, TokenId, TokenStore,
-    WindowKind,
+    ArrayFormat, Dtype, Error, IGNORED_TARGET, LeftOut, Result, ShuffleOrder, Stats, Tail, TokenId,
+    TokenStore, WindowKind,
 };
 
 /// The name of the record in a directory of embeddings.
@@ -22,7 +22,7 @@ pub(crate) const EMBED: &str = "embed.json";
 /// Raised whenever a byte of the arrays could change for the same dataset and settings.
 const FORMAT_VERSION: u32 = 1;
 
-/// Everything a reader needs to know of `embeddings.npy`, `inputs.npy` and `targets.npy`.
+/// Everything a reader needs to know of the arrays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbedRecord {
@@ -31,7 +31,8 @@ pub struct EmbedRecord {
     /// `[n, seq_len, dim]`.
     shape: [u64; 3],
     dtype: Dtype,
-    /// How to read `embeddings.npy`, as a line of PyTorch.
+    format: ArrayFormat,
+    /// How to read the embeddings, as a line of PyTorch.
     pytorch: String,
     stride: u64,
     window: WindowKind,
@@ -45,7 +46,7 @@ pub struct EmbedRecord {
     shuffle: Option<Shuffle>,
     token_table: TableInfo,
     position_table: Option<TableInfo>,
-    files: Vec<NpyFile>,
+    files: Vec<ArrayFile>,
 }
 
 /// The ids of an array that stand for nothing in the dataset.
@@ -85,6 +86,11 @@ impl EmbedRecord {
         shape: [u64; 3],
     ) -> Self {
         let manifest = windows.store().manifest();
+        let arrays = ArrayLayout {
+            format: config.array_format,
+            shape,
+            dtype: config.dtype,
+        };
         let (documents, tokens) = windows.left_out();
         let knows_documents = config.window == WindowKind::Documents;
         Self {
@@ -92,7 +98,8 @@ impl EmbedRecord {
             dataset_id: manifest.dataset_id,
             shape,
             dtype: config.dtype,
-            pytorch: pytorch(config.dtype).to_owned(),
+            format: config.array_format,
+            pytorch: arrays.pytorch(),
             stride: config.stride,
             window: config.window,
             tail: knows_documents.then_some(config.tail),
@@ -140,7 +147,16 @@ impl EmbedRecord {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    pub(super) fn with_files(mut self, files: Vec<NpyFile>) -> Self {
+    /// The files of the arrays.
+    pub(super) fn layout(&self) -> ArrayLayout {
+        ArrayLayout {
+            format: self.format,
+            shape: self.shape,
+            dtype: self.dtype,
+        }
+    }
+
+    pub(super) fn with_files(mut self, files: Vec<ArrayFile>) -> Self {
         self.files = files;
         self
     }
@@ -177,16 +193,6 @@ impl EmbedRecord {
     }
 }
 
-/// `torch.bfloat16` has no NumPy type, so its bits travel as integers.
-fn pytorch(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::F16 | Dtype::F32 => "torch.from_numpy(numpy.load('embeddings.npy'))",
-        Dtype::BF16 => {
-            "torch.from_numpy(numpy.load('embeddings.npy').view('<i2')).view(torch.bfloat16)"
-        }
-    }
-}
-
 /// What was checked and found whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct VerifiedEmbeddings {
@@ -206,16 +212,25 @@ pub struct VerifiedEmbeddings {
 pub fn verify_embeddings(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
     let record = EmbedRecord::read(path)?;
     stats.begin(record.bytes());
-    let headers = headers(record.shape, record.dtype);
-    let names = crate::sink::NAMES;
     let damaged = |file: &str, what: &str| Error::Shard {
         path: path.join(file),
         what: what.to_owned(),
     };
-    if !record.files.iter().map(|file| file.file.as_str()).eq(names) {
+    let layout = record.layout();
+    let files = record.files.iter();
+    if !files.clone().map(|file| &file.file).eq(&layout.names()) {
         return Err(damaged(EMBED, "does not list the three arrays"));
     }
-    for (file, header) in record.files.iter().zip(&headers) {
+    if !layout
+        .file_bytes()
+        .is_some_and(|bytes| files.clone().map(|file| file.bytes).eq(bytes))
+    {
+        return Err(damaged(
+            EMBED,
+            "lists sizes that are not those of its shape",
+        ));
+    }
+    for (file, header) in files.zip(&layout.headers()) {
         let map = Map::open(&path.join(&file.file))?;
         if map.len() as u64 != file.bytes {
             let what = format!("has {} bytes, {} are listed", map.len(), file.bytes);

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::embed::EmbedConfig;
-use crate::sink::{self, headers};
+use crate::sink::{self, ArrayLayout};
 use crate::window::{Batches, WindowSet};
-use crate::{Dtype, Error, Result, TokenStore};
+use crate::{Error, Result, TokenStore};
 
 /// The windows that `config` asks for.
 pub(super) fn windows<'a>(
@@ -37,25 +37,10 @@ pub(super) fn shape(
     Ok([batches.n_rows(), config.seq_len, dim])
 }
 
-/// Bytes of the three arrays; `None` beyond what a file can hold.
-fn output_bytes(shape: [u64; 3], dtype: Dtype) -> Option<u64> {
-    let [rows, seq_len, dim] = shape;
-    let ids = rows.checked_mul(seq_len)?;
-    let element_bytes = dtype.size_bytes() as u64;
-    let embeddings_bytes = ids.checked_mul(dim)?.checked_mul(element_bytes)?;
-    // Two arrays of u32.
-    let ids_bytes = ids.checked_mul(8)?;
-    let header_bytes: u64 = headers(shape, dtype)
-        .iter()
-        .map(|header| header.len() as u64)
-        .sum();
-    embeddings_bytes
-        .checked_add(ids_bytes)?
-        .checked_add(header_bytes)
-}
-
-/// Refuses an output at `out` that does not fit on its disk.
-pub(super) fn check_room(out: &Path, shape: [u64; 3], dtype: Dtype) -> Result<()> {
-    let needed_bytes = output_bytes(shape, dtype).unwrap_or(u64::MAX);
-    sink::check_room(out, needed_bytes)
+/// Refuses arrays at `out` that do not fit on its disk.
+pub(super) fn check_room(out: &Path, arrays: ArrayLayout) -> Result<()> {
+    let needed_bytes = arrays
+        .file_bytes()
+        .and_then(|bytes| bytes.into_iter().try_fold(0_u64, u64::checked_add));
+    sink::check_room(out, needed_bytes.unwrap_or(u64::MAX))
 }

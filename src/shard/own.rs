@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::shard::plan::PLAN;
 use crate::shard::receipt::shard_unit;
 use crate::shard::{EMBEDDINGS, MANIFEST, RUN, receipt_unit};
+use crate::sink::is_array_name;
 use crate::{Error, Result};
 
 /// The file in a finished output that says it is one.
@@ -116,11 +117,10 @@ fn is_own_name(name: &OsStr, is_dir: bool) -> bool {
         });
     let is_receipt = receipt_unit(name).is_some();
     let is_stream = name.starts_with("stream-");
-    let is_array = ["embeddings.npy", "inputs.npy", "targets.npy"].contains(&name);
     is_shard
         || is_receipt
         || is_stream
-        || is_array
+        || is_array_name(name)
         || MARKS.contains(&name)
         || [RUN, PLAN].contains(&name)
 }

@@ -3,19 +3,21 @@
 //! A sink takes batches in order and does with them what it likes; it does not know the tables or
 //! the tokens' meaning.
 
+mod arrays;
 mod memory;
-mod npy;
 mod positions;
 mod room;
 mod stream;
 
+pub use arrays::ArrayFormat;
+pub(crate) use arrays::{ArrayFile, ArrayLayout, ArraySink, is_array_name};
 pub use memory::MemorySink;
-pub(crate) use npy::{NAMES, NpyFile, NpySink, headers};
 pub use positions::{PositionsOutcome, write_positions};
 pub(crate) use room::check_room;
 pub use stream::StreamSink;
+pub(crate) use stream::widen_pipe;
 
-use crate::{Element, Result, TokenId};
+use crate::{Dtype, Element, Result, TokenId};
 
 /// Windows with their targets and embeddings, in the order of the run.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +48,16 @@ pub struct Batch<'a, E> {
 /// }
 /// ```
 pub trait Sink {
+    /// Is told once, before the first windows, that there will be embeddings of `shape`
+    /// `[n, seq_len, dim]`.
+    ///
+    /// # Errors
+    /// As of [`write`](Self::write).
+    fn begin(&mut self, shape: [u64; 3], dtype: Dtype) -> Result<()> {
+        let _ = (shape, dtype);
+        Ok(())
+    }
+
     /// Takes the next windows; as many as fit a buffer, not a training batch.
     ///
     /// # Errors

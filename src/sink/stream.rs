@@ -1,34 +1,77 @@
-//! Raw rows into a pipe.
+//! Rows into a pipe.
 
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::sink::{Batch, Sink};
-use crate::{Element, Error, Result};
+use crate::sink::{ArrayFormat, ArrayLayout, Batch, Sink};
+use crate::{Dtype, Element, Error, Result};
 
-/// Writes embeddings without a header, row-major, little-endian, to any writer.
+/// Bytes that a pipe is asked to hold: the most that Linux gives to anyone, and with them half the
+/// switches to the reader and back.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Makes a pipe as large as it may be; anything else is left as it is.
+pub(crate) fn widen_pipe(pipe: impl AsFd) {
+    // Whoever may not have so much goes on with what there is.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+}
+
+/// Writes embeddings, row-major, little-endian, to any writer.
 #[derive(Debug)]
 pub struct StreamSink<W> {
     writer: W,
     /// What the writer is called in messages.
     name: PathBuf,
+    format: ArrayFormat,
+}
+
+impl StreamSink<File> {
+    /// Writes to an open file, which messages call `name`; a pipe is made larger, where it may be.
+    pub fn to_file(file: File, name: impl Into<PathBuf>) -> Self {
+        widen_pipe(&file);
+        Self::new(file, name)
+    }
 }
 
 impl<W: Write> StreamSink<W> {
-    /// Writes to `writer`, which messages call `name`.
+    /// Writes to `writer`, which messages call `name`; without a header.
     pub fn new(writer: W, name: impl Into<PathBuf>) -> Self {
         Self {
             writer,
             name: name.into(),
+            format: ArrayFormat::Raw,
         }
+    }
+
+    /// Writes what a file of `format` would hold.
+    #[must_use]
+    pub fn with_format(mut self, format: ArrayFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer
+            .write_all(bytes)
+            .and_then(|()| self.writer.flush())
+            .map_err(Error::io(&self.name, "cannot write"))
     }
 }
 
 impl<W: Write> Sink for StreamSink<W> {
+    fn begin(&mut self, shape: [u64; 3], dtype: Dtype) -> Result<()> {
+        let layout = ArrayLayout {
+            format: self.format,
+            shape,
+            dtype,
+        };
+        self.put(&layout.embeddings_header())
+    }
+
     fn write<E: Element>(&mut self, batch: &Batch<'_, E>) -> Result<()> {
-        self.writer
-            .write_all(bytemuck::cast_slice(batch.embeddings))
-            .and_then(|()| self.writer.flush())
-            .map_err(Error::io(&self.name, "cannot write"))
+        self.put(bytemuck::cast_slice(batch.embeddings))
     }
 }

@@ -15,7 +15,7 @@ mod mt19937;
 pub(crate) mod npy;
 mod open;
 mod positions;
-mod safetensors;
+pub(crate) mod safetensors;
 mod torch_init;
 
 use std::fmt;

@@ -31,7 +31,7 @@ pub(super) fn read(
     key: Option<&str>,
     options: &TableOptions,
 ) -> Result<Extent, String> {
-    let (metadata, data_start) = header(bytes)?;
+    let (metadata, data_start) = parse(bytes)?;
     let names = metadata.offset_keys();
     let name = choose(&names, key, &options.default_keys)?;
     let info = metadata.info(name).ok_or("names no such tensor")?;
@@ -44,7 +44,7 @@ pub(super) fn read(
 }
 
 /// The checked header, and where the tensors start.
-fn header(bytes: &[u8]) -> Result<(Metadata, usize), String> {
+fn parse(bytes: &[u8]) -> Result<(Metadata, usize), String> {
     let (len, rest) = bytes
         .split_first_chunk()
         .ok_or("the file is shorter than a safetensors header")?;
@@ -155,4 +155,35 @@ fn dtype_of(dtype: FileDtype) -> Result<Dtype, String> {
             "has elements {dtype}; a table has F32, BF16 or F16"
         )),
     }
+}
+
+/// The element type of the u32 token ids in outputs.
+pub(crate) const U32: FileDtype = FileDtype::U32;
+
+/// The element type of embeddings.
+pub(crate) const fn element(dtype: Dtype) -> FileDtype {
+    match dtype {
+        Dtype::F16 => FileDtype::F16,
+        Dtype::BF16 => FileDtype::BF16,
+        Dtype::F32 => FileDtype::F32,
+    }
+}
+
+/// The bytes before the elements of a file that holds the one tensor `name`, exactly as the
+/// safetensors library writes them. Elements that a file cannot hold are counted as far as u64 goes.
+pub(crate) fn header(name: &str, dtype: FileDtype, shape: &[u64]) -> Vec<u8> {
+    /// The elements begin at a multiple of this.
+    const ALIGN: usize = 8;
+    let bytes = shape.iter().fold(dtype.bitsize() as u64 / 8, |bytes, &n| {
+        bytes.saturating_mul(n)
+    });
+    let mut text = format!(
+        r#"{{"{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[0,{bytes}]}}}}"#
+    );
+    text.retain(|c| c != ' ');
+    let len = text.len().next_multiple_of(ALIGN);
+    let mut header = (len as u64).to_le_bytes().to_vec();
+    header.extend_from_slice(text.as_bytes());
+    header.resize(ALIGN + len, b' ');
+    header
 }

@@ -218,3 +218,23 @@ proptest! {
         prop_assert_eq!(&bytes[extent.bytes], &data[..]);
     }
 }
+
+#[test]
+fn a_header_is_that_of_the_library() {
+    for (shape, dtype) in [
+        (vec![1_u64], FileDtype::U32),
+        (vec![3, 4], FileDtype::U32),
+        (vec![2, 3, 5], FileDtype::F32),
+        (vec![10, 20, 3], FileDtype::F16),
+        (vec![7, 1, 1000], FileDtype::BF16),
+    ] {
+        let elements: u64 = shape.iter().product();
+        let data = vec![7; usize::try_from(elements).unwrap() * dtype.bitsize() / 8];
+        let sizes = shape.iter().map(|&n| usize::try_from(n).unwrap()).collect();
+        let view = safetensors::tensor::TensorView::new(dtype, sizes, &data).unwrap();
+        let expected = safetensors::serialize([("inputs", view)], None).unwrap();
+        let mut file = header("inputs", dtype, &shape);
+        file.extend_from_slice(&data);
+        assert_eq!(file, expected, "{shape:?}");
+    }
+}
