@@ -13,8 +13,8 @@
 //!                                                              Windows, Order
 //!                                                                 │ ids
 //!            Sink ── Batch [rows, seq_len, dim] ── Gatherer ──────┤
-//!            .npy,                                    │           Loader ── LoadedBatch
-//!            stdout                       Table (token) + Table (position)
+//!            arrays,                                  │           Loader ── LoadedBatch
+//!            a pipe                       Table (token) + Table (position)
 //! ```
 //!
 //! The short way is [`run`]: a corpus to a dataset with its embeddings. Its two halves are

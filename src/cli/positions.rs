@@ -12,9 +12,9 @@ use shardmill::{
 };
 
 use crate::cli::args::choice;
-use crate::cli::human;
 use crate::cli::output::{pace, print_json, summary};
 use crate::cli::progress::Progress;
+use crate::cli::{human, interrupt};
 
 pub(crate) const HELP: &str = "\
 Kinds, and what FILE.npy holds:
@@ -84,6 +84,7 @@ pub(crate) struct PositionsArgs {
 pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
     let scheme = scheme(args)?;
     let stats = Arc::new(Stats::default());
+    interrupt::stops(&stats, &args.out)?;
     let progress = Progress::show("positions", &stats);
     let done = write_positions(&scheme, &args.out, args.overwrite, args.durability, &stats);
     drop(progress);

@@ -26,6 +26,7 @@ pub(crate) mod staging;
 pub(crate) mod temp_file;
 mod untrusted;
 mod verify;
+mod write_back;
 mod writer;
 
 pub use docs::DocRecord;

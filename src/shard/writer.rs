@@ -115,6 +115,12 @@ impl HashedFile {
         })
     }
 
+    /// Takes the file out of the page cache as it reaches the disk.
+    pub(crate) fn without_cache(mut self) -> Self {
+        self.file = self.file.without_cache();
+        self
+    }
+
     /// Appends `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);

@@ -165,7 +165,8 @@ impl ArraySink {
         let names = layout.names();
         let [embeddings, inputs, targets] = layout.headers();
         let begin = |name: &str, header: &[u8]| {
-            let mut file = HashedFile::create(directory, name, durability)?;
+            let file = HashedFile::create(directory, name, durability)?;
+            let mut file = file.without_cache();
             file.write(header)?;
             Ok(file)
         };

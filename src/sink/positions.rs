@@ -32,7 +32,7 @@ pub struct PositionsOutcome {
 /// # Errors
 /// [`Error::Config`] where a size is out of range, [`Error::Output`] where `out` is no name for a
 /// file or there is something else already, [`Error::NoRoom`] before any work where the disk is
-/// too small, and [`Error::Io`].
+/// too small, [`Error::Stopped`] after [`Stats::stop`], and [`Error::Io`].
 pub fn write_positions(
     scheme: &PositionScheme,
     out: &Path,
@@ -67,7 +67,10 @@ pub fn write_positions(
     scheme
         .write_npy(&mut output)
         .and_then(|()| output.flush())
-        .map_err(Error::io(out, "cannot write"))?;
+        .map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => error,
+            Err(error) => Error::io(out, "cannot write")(error),
+        })?;
     drop(output);
     file.finish(bytes)?;
     sync_directory(directory, durability)?;
@@ -149,6 +152,9 @@ struct Output<'a> {
 
 impl Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stats.is_stopped() {
+            return Err(io::Error::other(Error::Stopped));
+        }
         self.file.write(bytes).map_err(|error| match error {
             Error::Io { source, .. } => source,
             other => io::Error::other(other),

@@ -1,0 +1,163 @@
+//! UNSAFE ROOM: lets the disk write while a file is made.
+//!
+//! ```text
+//! 0 ............ waited ............ begun ............ written
+//!   on the disk,        the disk has         not yet given
+//!   dropped if asked    it to write          to the disk
+//! ```
+//!
+//! The sync in the end then has little left to wait for, and a file of any length leaves at most
+//! [`BEHIND_BYTES`] and a piece in memory that are not on the disk.
+#![allow(unsafe_code, reason = "the call has no safe wrapper")]
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+/// What becomes of the page cache behind a file that is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cached {
+    /// The file stays, for whoever reads it next.
+    Kept,
+    /// All but the end goes: the file may be larger than the memory, and would take the place of
+    /// all else in it.
+    Dropped,
+}
+
+/// Bytes after which the disk is given what there is.
+const PIECE_BYTES: u64 = 8 << 20;
+
+/// Bytes by which the disk may be behind.
+const BEHIND_BYTES: u64 = 64 << 20;
+
+/// How far the disk is with a file that is written from front to back.
+#[derive(Debug)]
+pub(super) struct WriteBack {
+    cached: Cached,
+    begun: u64,
+    waited: u64,
+}
+
+impl WriteBack {
+    pub(super) fn new(cached: Cached) -> Self {
+        Self {
+            cached,
+            begun: 0,
+            waited: 0,
+        }
+    }
+
+    /// Goes on after the first `written` bytes of `file` were written.
+    ///
+    /// # Errors
+    /// Where the disk could not write what it had; this is said once, and no later sync says it.
+    pub(super) fn advance(&mut self, file: &File, written: u64) -> io::Result<()> {
+        if written - self.begun < PIECE_BYTES {
+            return Ok(());
+        }
+        start(file, self.begun..written)?;
+        self.begun = written;
+        let until = self.begun.saturating_sub(BEHIND_BYTES);
+        if until > self.waited {
+            wait(file, self.waited..until)?;
+            if self.cached == Cached::Dropped {
+                drop_cached(file, self.waited..until);
+            }
+            self.waited = until;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn start(file: &File, range: Range<u64>) -> io::Result<()> {
+    sync_range(file, range, libc::SYNC_FILE_RANGE_WRITE)
+}
+
+#[cfg(target_os = "linux")]
+fn wait(file: &File, range: Range<u64>) -> io::Result<()> {
+    let all = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+        | libc::SYNC_FILE_RANGE_WRITE
+        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    sync_range(file, range, all)
+}
+
+#[cfg(target_os = "linux")]
+fn drop_cached(file: &File, range: Range<u64>) {
+    let len = std::num::NonZeroU64::new(range.end - range.start);
+    // A hint, and the file is right without it.
+    let _ = rustix::fs::fadvise(file, range.start, len, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(target_os = "linux")]
+fn sync_range(file: &File, range: Range<u64>, flags: libc::c_uint) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let (Ok(start), Ok(len)) = (range.start.try_into(), (range.end - range.start).try_into())
+    else {
+        return Ok(());
+    };
+    // SAFETY: the descriptor is open as long as `file` is borrowed, and no memory is handed over.
+    if unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, flags) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // Not every sandbox and not every file has the call; the sync in the end is enough.
+        Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::EPERM) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start(_: &File, _: Range<u64>) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wait(_: &File, _: Range<u64>) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_cached(_: &File, _: Range<u64>) {}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, Write};
+
+    use super::*;
+
+    #[test]
+    fn the_disk_is_never_far_behind_and_the_file_is_whole() {
+        let piece: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        for cached in [Cached::Kept, Cached::Dropped] {
+            let mut file = tempfile::tempfile().unwrap();
+            let mut write_back = WriteBack::new(cached);
+            for n in 1..=80 {
+                file.write_all(&piece).unwrap();
+                let written = n << 20;
+                write_back.advance(&file, written).unwrap();
+                assert!(written - write_back.begun < PIECE_BYTES);
+                assert!(written - write_back.waited < BEHIND_BYTES + PIECE_BYTES);
+            }
+            assert!(write_back.waited > 0);
+            let mut found = vec![0; piece.len()];
+            file.rewind().unwrap();
+            for _ in 0..80 {
+                file.read_exact(&mut found).unwrap();
+                assert!(found == piece);
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_cannot_be_synced_so_is_left_to_the_sync_in_the_end() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let pipe = File::from(std::os::fd::OwnedFd::from(writer));
+        WriteBack::new(Cached::Dropped)
+            .advance(&pipe, 1 << 30)
+            .unwrap();
+    }
+}
