@@ -111,6 +111,7 @@ fn code_of(error: &Error) -> u8 {
 }
 
 pub(super) fn say(line: &str) {
-    // If stderr is gone there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "shardmill: error: {}", one_line(line));
+    // In one piece, or the lines of two processes mix. If stderr is gone there is nobody to tell.
+    let line = format!("shardmill: error: {}\n", one_line(line));
+    let _ = io::stderr().write_all(line.as_bytes());
 }

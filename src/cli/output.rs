@@ -25,8 +25,10 @@ pub(crate) fn print_json(value: &Value) -> Result<()> {
 
 /// The last line of a command: what was made, how much and how fast.
 pub(crate) fn summary(line: &str) {
-    // Work that is done stays done where nobody listens.
-    let _ = writeln!(io::stderr(), "shardmill: {}", one_line(line));
+    // In one piece, or the lines of two processes mix. Work that is done stays done where nobody
+    // listens.
+    let line = format!("shardmill: {}\n", one_line(line));
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// `text` on one line, whatever the paths in it hold.
