@@ -162,11 +162,18 @@ fn sizes_that_are_not_those_of_the_shape_are_damage() {
     // Without a header, the record alone says how many elements there are.
     let lying = record.replacen("    5,", "    4,", 1);
     assert_ne!(lying, record);
-    place.write("e/embed.json", &lying);
-    place.run(["verify", "e"]).failed(
-        5,
-        "e/embed.json: lists sizes that are not those of its shape",
-    );
+    let mut huge: serde_json::Value = serde_json::from_str(&record).unwrap();
+    for file in huge["files"].as_array_mut().unwrap() {
+        // The sum of these is beyond u64.
+        file["bytes"] = u64::MAX.into();
+    }
+    for wrong in [lying, huge.to_string()] {
+        place.write("e/embed.json", &wrong);
+        place.run(["verify", "e"]).failed(
+            5,
+            "e/embed.json: lists sizes that are not those of its shape",
+        );
+    }
 }
 
 #[test]

@@ -144,7 +144,10 @@ impl EmbedRecord {
 
     /// Bytes of the three arrays.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        // A record that was read may list any sizes.
+        self.files
+            .iter()
+            .fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
     /// The files of the arrays.
