@@ -99,7 +99,7 @@ pub(crate) struct Table<T> {
     items: PhantomData<T>,
 }
 
-impl<T: bytemuck::Zeroable + Copy> Table<T> {
+impl<T: bytemuck::Zeroable> Table<T> {
     /// `len` items, all zero.
     ///
     /// # Errors
@@ -111,6 +111,7 @@ impl<T: bytemuck::Zeroable + Copy> Table<T> {
 
     fn map(len: usize) -> Option<Self> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
+        const { assert!(!std::mem::needs_drop::<T>(), "items are never dropped") };
         let bytes = Layout::array::<T>(len).ok()?.size();
         let is_huge = bytes >= HUGE_PAGE_BYTES;
         let room = if is_huge { HUGE_PAGE_BYTES } else { 1 };
@@ -132,7 +133,7 @@ impl<T: bytemuck::Zeroable + Copy> Table<T> {
     }
 }
 
-impl<T: bytemuck::Zeroable + Copy> Deref for Table<T> {
+impl<T: bytemuck::Zeroable> Deref for Table<T> {
     type Target = [T];
 
     #[inline(always)]
@@ -145,7 +146,7 @@ impl<T: bytemuck::Zeroable + Copy> Deref for Table<T> {
     }
 }
 
-impl<T: bytemuck::Zeroable + Copy> DerefMut for Table<T> {
+impl<T: bytemuck::Zeroable> DerefMut for Table<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
         let first = self.map.as_mut_ptr().wrapping_add(self.start).cast();

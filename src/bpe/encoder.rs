@@ -1,59 +1,89 @@
 //! Text -> ids.
 //!
-//! An encoder holds up to 77 MiB: 32 MiB of entries for short pretokens and 8 MiB of ids that do
-//! not fit these, 36 MiB for long ones, and less than 1 MiB for what is scanned and merged at once.
-//! A text that has few different pretokens takes as little as a tenth of that.
+//! An encoder holds up to 80 MiB of what it remembers: 40 MiB by itself and 40 MiB together with
+//! others, or 24 and 56 MiB where there are any; and less than 1 MiB for what is scanned and merged
+//! at once. All of a vocabulary share up to 9 MiB of its tables on huge pages. A text that has few
+//! different pretokens takes as little as a tenth of that.
+
+use std::sync::Arc;
 
 use crate::Result;
 use crate::bpe::Vocabulary;
-use crate::bpe::cache::{Cache, Key, LongCache, MAX_CACHED_BYTES, View, inline_count};
+use crate::bpe::cache::{Key, MAX_CACHED_BYTES, Memory, Own, Tables, View};
 use crate::bpe::hash::{self, KEY_BYTES};
-use crate::bpe::merge::Merger;
+use crate::bpe::misses::{Miss, Misses};
 use crate::encoding::TokenId;
 use crate::pretoken::{Ends, Masked, Scanner};
-use crate::simd::Level;
+use crate::simd::{Kernel, Level, Simd};
 
 /// Pretokens found before the first of them is looked up: far enough that its cache line has come,
 /// near enough that it has not gone.
 const BATCH: usize = 192;
 
-/// Encodes with one vocabulary; remembers pretokens, so each thread has its own.
+/// Ids that are held back while some before them are missing. The more, the more misses are merged
+/// by turns.
+const HELD_BACK: usize = 4096;
+
+/// Room for these, and for those of the batch that goes beyond; or for those of a long pretoken.
+const ROOM: usize = HELD_BACK + BATCH * KEY_BYTES;
+
+const _: () = assert!(MAX_CACHED_BYTES <= ROOM);
+
+/// Encodes with one vocabulary, on one thread.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     vocabulary: &'static Vocabulary,
     level: Level,
-    cache: Cache,
-    long: LongCache,
+    own: Own,
+    memory: Arc<Memory>,
+    /// What was in it when it was last looked at.
+    tables: Arc<Tables>,
     ends: Ends,
-    batch: Box<[Span; BATCH]>,
-    /// The ids of a batch.
-    found: Box<[TokenId; 4 * BATCH]>,
-    merger: Merger,
-    /// The ids of the pretoken that is being merged.
-    merged: Vec<TokenId>,
+    spans: Box<[Span; BATCH]>,
+    found: Found,
+    misses: Misses,
+    /// The ids of a pretoken that others remember.
+    shared: Vec<TokenId>,
 }
 
-/// The hash of a pretoken, and its key; zero where it is too long to have one.
+/// The hash of a pretoken, and its key, if it is short enough to have one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
     key: Key,
     hash: u64,
 }
 
+/// Ids that were found since the last time that none were missing.
+#[derive(Debug)]
+struct Found {
+    /// [`ROOM`] of them.
+    ids: Box<[TokenId]>,
+    count: usize,
+}
+
 impl Encoder {
+    /// An encoder that shares `memory` with others of the same vocabulary.
+    ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where there is no memory for its caches.
-    pub(crate) fn new(vocabulary: &'static Vocabulary) -> Result<Self> {
+    /// [`Error::Memory`](crate::Error::Memory) where there is no memory for what it remembers.
+    pub(crate) fn new(vocabulary: &'static Vocabulary, memory: &Arc<Memory>) -> Result<Self> {
+        let level = Level::detect();
+        let own = Own::new()?;
+        memory.join();
         Ok(Self {
             vocabulary,
-            level: Level::detect(),
-            cache: Cache::new()?,
-            long: LongCache::new()?,
+            level,
+            own,
+            memory: Arc::clone(memory),
+            tables: memory.tables(),
             ends: Ends::new(),
-            batch: Box::new([Span::default(); BATCH]),
-            found: Box::new([0; 4 * BATCH]),
-            merger: Merger::new(Level::detect()),
-            merged: Vec::new(),
+            spans: Box::new([Span::default(); BATCH]),
+            found: Found {
+                ids: vec![0; ROOM].into(),
+                count: 0,
+            },
+            misses: Misses::new(level),
+            shared: Vec::new(),
         })
     }
 
@@ -69,6 +99,7 @@ impl Encoder {
             }
         }
         self.ends = ends;
+        self.fill_in(text, ids);
     }
 
     /// Appends the ids of the pieces of `text` that end at `ends`, which rise up to its end.
@@ -77,11 +108,11 @@ impl Encoder {
         for ends in ends.chunks(BATCH) {
             start = self.batch(text.as_bytes(), start, ends, ids);
         }
+        self.fill_in(text.as_bytes(), ids);
     }
 
-    /// Appends the ids of the pretokens that end at `ends`, the first of which begins at `start`;
+    /// Finds the ids of the pretokens that end at `ends`, the first of which begins at `start`;
     /// gives back where the last one ends.
-    #[inline(always)]
     fn batch(
         &mut self,
         text: &[u8],
@@ -89,99 +120,184 @@ impl Encoder {
         ends: &[usize],
         ids: &mut Vec<TokenId>,
     ) -> usize {
-        let spans = &mut self.batch[..ends.len()];
-        find(text, start, ends, spans, self.cache.view(), &self.long);
-        let mut done = 0;
-        while done < ends.len() {
-            let (common, count) = look_up(
-                &self.batch[done..ends.len()],
-                self.cache.view(),
-                &mut self.found,
-            );
-            ids.extend_from_slice(&self.found[..count]);
-            done += common;
-            if let Some(&end) = ends.get(done) {
-                let start = if done == 0 { start } else { ends[done - 1] };
-                self.uncommon(done, &text[start..end], ids);
-                done += 1;
-            }
+        if self.memory.is_newer(&self.tables) {
+            self.tables = self.memory.tables();
+        }
+        self.make_room(text, ends.len() * KEY_BYTES, ids);
+        let mut done = self.level.dispatch(Batch {
+            text,
+            start,
+            ends,
+            spans: &mut self.spans,
+            own: self.own.view(),
+            tables: &self.tables,
+            found: &mut self.found,
+        });
+        while let Some(&end) = ends.get(done) {
+            let start = if done == 0 { start } else { ends[done - 1] };
+            self.uncommon(self.spans[done], text, start, end, ids);
+            // Those behind it still have their room.
+            self.make_room(text, (ends.len() - done - 1) * KEY_BYTES, ids);
+            done += 1;
+            done += self.level.dispatch(LookUp {
+                spans: &self.spans[done..ends.len()],
+                own: self.own.view(),
+                found: &mut self.found,
+            });
         }
         ends.last().copied().unwrap_or(start)
     }
 
-    /// Appends the ids of a pretoken that is long, has many ids, or has not been seen.
+    /// Takes a pretoken that the encoder itself does not remember.
     #[cold]
-    fn uncommon(&mut self, i: usize, bytes: &[u8], ids: &mut Vec<TokenId>) {
-        let Span { key, hash } = self.batch[i];
-        if bytes.len() > MAX_CACHED_BYTES {
-            // No token is as long.
-            self.merger.merge(self.vocabulary, bytes, ids);
-        } else if bytes.len() > KEY_BYTES {
-            if let Some(found) = self.long.get(bytes, hash) {
-                ids.extend_from_slice(found);
-            } else {
-                self.merge(bytes, hash);
-                self.long.insert(bytes, hash, &self.merged);
-                ids.extend_from_slice(&self.merged);
-            }
-        } else if let Some(value) = self.cache.get(&key, hash) {
-            ids.extend_from_slice(self.cache.ids(value));
+    fn uncommon(
+        &mut self,
+        span: Span,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        ids: &mut Vec<TokenId>,
+    ) {
+        let Span { key, hash } = span;
+        let bytes = &text[start..end];
+        self.shared.clear();
+        let is_known = if key == Key::NONE {
+            bytes.len() <= MAX_CACHED_BYTES && self.tables.get_long(bytes, hash, &mut self.shared)
         } else {
-            self.merge(bytes, hash);
-            self.cache.insert(key, hash, &self.merged);
-            ids.extend_from_slice(&self.merged);
-        }
-    }
-
-    /// Leaves the ids of a pretoken in `merged`; a token's own bytes are that token, even where
-    /// merges would not lead to it.
-    fn merge(&mut self, bytes: &[u8], hash: u64) {
-        self.merged.clear();
-        match self.vocabulary.get_hashed(bytes, hash) {
-            Some(id) => self.merged.push(id),
-            None => (self.merger).merge(self.vocabulary, bytes, &mut self.merged),
-        }
-    }
-}
-
-/// Finds keys and hashes, and brings near what they lead to.
-#[inline(always)]
-fn find(
-    text: &[u8],
-    mut start: usize,
-    ends: &[usize],
-    spans: &mut [Span],
-    cache: View<'_>,
-    long: &LongCache,
-) {
-    for (span, &end) in spans.iter_mut().zip(ends) {
-        *span = Span::default();
-        if end - start <= KEY_BYTES {
-            span.key = Key::new(text, start, end);
-            span.hash = span.key.hash();
-            cache.prefetch(span.hash);
-        } else if end - start <= MAX_CACHED_BYTES {
-            span.hash = hash::of_long(&text[start..end]);
-            long.prefetch(span.hash);
-        }
-        start = end;
-    }
-}
-
-/// Writes the ids of the first of `spans` to `found`, up to one whose ids are not in its entry;
-/// says how many spans and how many ids these are.
-#[inline(always)]
-fn look_up(spans: &[Span], cache: View<'_>, found: &mut [TokenId; 4 * BATCH]) -> (usize, usize) {
-    let mut count = 0;
-    for (i, span) in spans.iter().enumerate() {
-        let value = cache.get(&span.key, span.hash);
-        let Some((value, more)) = value.and_then(|value| Some((value, inline_count(value)?)))
-        else {
-            return (i, count);
+            self.memory.is_shared() && self.tables.get(key, hash, &mut self.shared)
         };
-        // Four are written whether they are there or not: a copy without a branch.
-        found[count..][..4].copy_from_slice(value);
-        count += more;
+        if is_known {
+            if key != Key::NONE {
+                self.own.insert(key, hash, &self.shared, true);
+            }
+            self.make_room(text, self.shared.len(), ids);
+            self.found.push(&self.shared);
+        } else {
+            self.misses.push(Miss {
+                found_before: self.found.count,
+                start,
+                end,
+                key,
+                hash,
+            });
+            if self.misses.is_full() {
+                self.fill_in(text, ids);
+            }
+        }
     }
-    (spans.len(), count)
+
+    /// Makes room for `more` ids that will be found.
+    fn make_room(&mut self, text: &[u8], more: usize, ids: &mut Vec<TokenId>) {
+        if self.found.count + more > ROOM {
+            self.fill_in(text, ids);
+        }
+    }
+
+    /// Appends all ids that were found, with those that were missing.
+    fn fill_in(&mut self, text: &[u8], ids: &mut Vec<TokenId>) {
+        let found = &self.found.ids[..self.found.count];
+        let vocabulary = if self.own.is_large() {
+            self.vocabulary.nearer()
+        } else {
+            self.vocabulary
+        };
+        let is_shared = self.memory.is_shared();
+        let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId]| {
+            let is_short = miss.key != Key::NONE;
+            if is_short {
+                self.own.insert(miss.key, miss.hash, ids, is_shared);
+            }
+            if bytes.len() <= MAX_CACHED_BYTES && (is_shared || !is_short) {
+                let tables = &self.tables;
+                (self.memory).remember(tables, bytes, miss.key, miss.hash, ids);
+            }
+        };
+        (self.misses).fill_in(vocabulary, text, found, ids, remember);
+        self.found.count = 0;
+    }
+}
+
+impl Found {
+    fn push(&mut self, ids: &[TokenId]) {
+        self.ids[self.count..][..ids.len()].copy_from_slice(ids);
+        self.count += ids.len();
+    }
+}
+
+/// Finds the keys and hashes of a batch, brings near what they lead to, and looks it up.
+struct Batch<'a> {
+    text: &'a [u8],
+    start: usize,
+    ends: &'a [usize],
+    spans: &'a mut [Span; BATCH],
+    own: View<'a>,
+    tables: &'a Tables,
+    found: &'a mut Found,
+}
+
+impl Kernel for Batch<'_> {
+    /// As that of [`LookUp`].
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> usize {
+        let Self {
+            text,
+            ends,
+            own,
+            tables,
+            ..
+        } = self;
+        let mut start = self.start;
+        for (span, &end) in self.spans.iter_mut().zip(ends) {
+            *span = Span::default();
+            if end - start <= KEY_BYTES {
+                span.key = Key::new(text, start, end);
+                span.hash = span.key.hash();
+                own.prefetch(span.hash);
+            } else if end - start <= MAX_CACHED_BYTES {
+                span.hash = hash::of_long(&text[start..end]);
+                tables.prefetch_long(span.hash);
+            }
+            start = end;
+        }
+        let look_up = LookUp {
+            spans: &self.spans[..ends.len()],
+            own,
+            found: self.found,
+        };
+        look_up.run(s)
+    }
+}
+
+/// Finds the ids of the first of `spans`, up to one that the encoder itself does not remember.
+struct LookUp<'a> {
+    spans: &'a [Span],
+    own: View<'a>,
+    found: &'a mut Found,
+}
+
+impl Kernel for LookUp<'_> {
+    /// How many of the spans these are.
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        let Self { spans, own, found } = self;
+        let ids = &mut found.ids[..];
+        let mut count = found.count;
+        let mut done = 0;
+        for span in spans {
+            let Some(to) = ids[count..].first_chunk_mut() else {
+                break;
+            };
+            let Some(more) = own.get(&span.key, span.hash, to) else {
+                break;
+            };
+            count += more;
+            done += 1;
+        }
+        found.count = count;
+        done
+    }
 }

@@ -40,13 +40,21 @@ pub(crate) const fn of_key([low, high]: [u64; 2]) -> u64 {
     fold(low ^ A, high ^ B)
 }
 
-/// The hash of a pretoken that is too long to be a key; not zero.
+/// The hash of a pretoken that is too long to be a key; its highest bit is set.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
 pub(crate) fn of_long(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64, chunk: [u8; KEY_BYTES]| {
+        let chunk = u128::from_le_bytes(chunk);
+        fold(chunk as u64 ^ A ^ hash, (chunk >> 64) as u64 ^ B)
+    };
     let mut hash = bytes.len() as u64;
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = fold(hash ^ u64::from_le_bytes(word) ^ A, B);
+    for &chunk in bytes.as_chunks().0 {
+        hash = mix(hash, chunk);
+    }
+    // Some of it for the second time, so that nothing has to be filled up.
+    if let Some(&last) = bytes.last_chunk() {
+        hash = mix(hash, last);
     }
     hash | 1 << 63
 }

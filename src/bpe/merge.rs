@@ -1,9 +1,11 @@
 //! Byte pair encoding of one pretoken: merge the neighbours of the lowest rank, the leftmost of
 //! equals first, until no two merge.
 
+use std::ops::Range;
+
 use crate::bpe::Vocabulary;
 use crate::bpe::stitch::Stitcher;
-use crate::bpe::sweep::{self, Sweep};
+use crate::bpe::sweep::{self, Merged, Sweep};
 use crate::encoding::TokenId;
 use crate::simd::Level;
 
@@ -16,6 +18,7 @@ const PIECE_BYTES: usize = 1024;
 pub(super) struct Merger {
     level: Level,
     sweep: Sweep,
+    merged: Vec<Merged>,
     stitcher: Stitcher,
 }
 
@@ -24,17 +27,41 @@ impl Merger {
         Self {
             level,
             sweep: Sweep::new(),
+            merged: Vec::new(),
             stitcher: Stitcher::default(),
         }
     }
 
     /// Appends the ids of `bytes`.
+    #[cfg(test)]
     pub(super) fn merge(&mut self, vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
-        if bytes.len() <= sweep::MAX_BYTES {
-            self.sweep.merge(self.level, vocabulary, bytes, ids);
-        } else {
-            self.stitcher.merge(vocabulary, bytes, PIECE_BYTES, ids);
-        }
+        drop(self.merge_all(vocabulary, std::iter::once(bytes), ids));
+    }
+
+    /// Appends the ids of each of `texts`, and says where they are.
+    pub(super) fn merge_all<'a>(
+        &mut self,
+        vocabulary: &Vocabulary,
+        texts: impl Iterator<Item = &'a [u8]> + Clone,
+        ids: &mut Vec<TokenId>,
+    ) -> Vec<Range<usize>> {
+        let is_short = |text: &&[u8]| text.len() <= sweep::MAX_BYTES;
+        let short: Vec<_> = texts.clone().filter(is_short).collect();
+        self.merged
+            .resize(short.len().max(self.merged.len()), Merged::NONE);
+        self.sweep
+            .merge_all(self.level, vocabulary, &short, &mut self.merged);
+        let mut merged = self.merged.iter();
+        let ranges = texts.map(|text| {
+            let start = ids.len();
+            if is_short(&text) {
+                ids.extend_from_slice(merged.next().map_or(&[], Merged::ids));
+            } else {
+                self.stitcher.merge(vocabulary, text, PIECE_BYTES, ids);
+            }
+            start..ids.len()
+        });
+        ranges.collect()
     }
 
     /// [`Stitcher::counts`]

@@ -9,7 +9,8 @@
 //! stitch         pieces, each encoded alone
 //! plain          a heap of merges; the specification
 //! cache        bytes of pretokens seen before -> their ids
-//! encoder      text -> pretokens -> cache, else vocabulary, else merge
+//! misses       those not seen before: vocabulary, else merge
+//! encoder      text -> pretokens -> cache, else misses
 //! ```
 //!
 //! Knows no files, documents or special tokens.
@@ -18,6 +19,7 @@ mod cache;
 mod encoder;
 mod hash;
 mod merge;
+mod misses;
 mod plain;
 mod stitch;
 mod sweep;
@@ -26,5 +28,6 @@ mod tests;
 mod tournament;
 mod vocabulary;
 
+pub(crate) use cache::Memory;
 pub(crate) use encoder::Encoder;
 pub(crate) use vocabulary::{CL100K, O200K, P50K, R50K, Vocabulary};

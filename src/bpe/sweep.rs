@@ -1,10 +1,13 @@
-//! Byte pair encoding of up to [`MAX_BYTES`] bytes.
+//! Byte pair encoding of up to [`MAX_BYTES`] bytes, of several texts by turns.
 //!
 //! A part stays where its first byte is. `keys[i]` has the rank of part `i` and the next, and below
 //! it `i`: the least is the next merge, the leftmost of equals. A bit of `live` says where parts
-//! are. So nothing moves, and all that a merge takes is the search for the least, some vectors, while
-//! the two pairs that it makes are looked up. Beyond both ends lies an edge that merges with
-//! nothing, so that no merge is special.
+//! are. So nothing moves, and all that a merge takes is the two pairs that it makes, and a search
+//! for the least, some vectors. Beyond both ends lies an edge that merges with nothing, so that no
+//! merge is special.
+//!
+//! What takes long is to wait for the memory in which the two pairs are looked up. So a merge is two
+//! steps, and between them the other texts take theirs, while what this one asked for comes.
 
 use crate::bpe::Vocabulary;
 use crate::bpe::hash::ID_BITS;
@@ -29,28 +32,59 @@ const EDGE: TokenId = (1 << 20) - 1;
 
 const _: () = assert!(EDGE >= 1 << ID_BITS && ID_BITS + PLACE_BITS < u32::BITS);
 
+/// Texts that take turns: so many that memory comes in one turn, so few that they stay in the
+/// nearest cache.
+const LANES: usize = 8;
+
+/// The ids of a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Merged {
+    ids: [TokenId; MAX_BYTES],
+    count: usize,
+}
+
+impl Merged {
+    pub(super) const NONE: Self = Self {
+        ids: [0; MAX_BYTES],
+        count: 0,
+    };
+
+    pub(super) fn ids(&self) -> &[TokenId] {
+        &self.ids[..self.count]
+    }
+}
+
 /// Merges with memory that it keeps.
 #[derive(Debug)]
 pub(super) struct Sweep {
-    keys: [u32; ROOM],
-    parts: [TokenId; ROOM],
-    /// Where parts and edges are.
-    live: u64,
-    /// Keys that may be in use, a multiple of [`BLOCK`].
-    used: usize,
+    lanes: [Lane; LANES],
 }
 
 impl Sweep {
     pub(super) const fn new() -> Self {
         Self {
-            keys: [NO_MERGE; ROOM],
-            parts: [EDGE; ROOM],
-            live: 0,
-            used: 0,
+            lanes: [Lane::NEW; LANES],
         }
     }
 
+    /// Leaves the ids of each of `texts`, which have 1 to [`MAX_BYTES`] bytes, in `merged`.
+    pub(super) fn merge_all(
+        &mut self,
+        level: Level,
+        vocabulary: &Vocabulary,
+        texts: &[&[u8]],
+        merged: &mut [Merged],
+    ) {
+        level.dispatch(Merge {
+            lanes: &mut self.lanes,
+            vocabulary,
+            texts,
+            merged,
+        });
+    }
+
     /// Appends the ids of 1 to [`MAX_BYTES`] bytes.
+    #[cfg(test)]
     pub(super) fn merge(
         &mut self,
         level: Level,
@@ -58,18 +92,38 @@ impl Sweep {
         bytes: &[u8],
         ids: &mut Vec<TokenId>,
     ) {
-        level.dispatch(Merge {
-            sweep: self,
-            vocabulary,
-            bytes,
-        });
-        // All but the edges.
-        let mut left = self.live & (self.live - 1);
-        while left & (left - 1) != 0 {
-            ids.push(self.parts[left.trailing_zeros() as usize % ROOM]);
-            left &= left - 1;
-        }
+        let mut merged = [Merged::NONE];
+        self.merge_all(level, vocabulary, &[bytes], &mut merged);
+        ids.extend(merged[0].ids());
     }
+}
+
+/// A text that is being merged.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    keys: [u32; ROOM],
+    parts: [TokenId; ROOM],
+    /// Where parts and edges are.
+    live: u64,
+    /// Keys that may be in use, a multiple of [`BLOCK`].
+    used: usize,
+    /// Which of the texts it is.
+    text: usize,
+    /// The places of the part of the last merge and of the one before it.
+    at: usize,
+    before: usize,
+}
+
+impl Lane {
+    const NEW: Self = Self {
+        keys: [NO_MERGE; ROOM],
+        parts: [EDGE; ROOM],
+        live: 0,
+        used: 0,
+        text: 0,
+        at: 0,
+        before: 0,
+    };
 
     /// One part for each byte; gives back the least key.
     #[inline(always)]
@@ -91,25 +145,60 @@ impl Sweep {
         lowest
     }
 
-    /// Merges the two parts of the least key, which is `lowest`; gives back the next one.
+    /// Merges the two parts of the least key, which is `lowest`, and asks for the pairs that this
+    /// makes.
     #[inline(always)]
-    fn step(&mut self, vocabulary: &Vocabulary, lowest: u32) -> u32 {
+    fn begin(&mut self, vocabulary: &Vocabulary, lowest: u32) {
         let at = lowest as usize % ROOM;
-        let id = lowest >> PLACE_BITS;
         let gone = self.behind(at);
         self.live &= !(1 << gone);
         let before = (ROOM - 1 - (self.live & ((1 << at) - 1)).leading_zeros() as usize) % ROOM;
-        self.parts[at] = id;
+        self.parts[at] = lowest >> PLACE_BITS;
         for place in [before, at, gone] {
             self.keys[place] = NO_MERGE;
         }
-        let left = vocabulary.merged(self.parts[before], id);
-        let right = vocabulary.merged(id, self.parts[self.behind(at)]);
+        (self.at, self.before) = (at, before);
+        let [left, right] = self.pairs();
+        vocabulary.prefetch_merged(left[0], left[1]);
+        vocabulary.prefetch_merged(right[0], right[1]);
+    }
+
+    /// Looks up the pairs; gives back the least key that there is now.
+    #[inline(always)]
+    fn end(&mut self, vocabulary: &Vocabulary) -> u32 {
         let rest = self.lowest();
-        let [left, right] = [key(left, before), key(right, at)];
-        self.keys[before] = left;
-        self.keys[at] = right;
+        let [left, right] = self.pairs();
+        let left = key(vocabulary.merged(left[0], left[1]), self.before);
+        let right = key(vocabulary.merged(right[0], right[1]), self.at);
+        self.keys[self.before % ROOM] = left;
+        self.keys[self.at % ROOM] = right;
         rest.min(left).min(right)
+    }
+
+    /// The part of the last merge with the one before it, and with the one behind it.
+    #[inline(always)]
+    fn pairs(&self) -> [[TokenId; 2]; 2] {
+        let at = self.at % ROOM;
+        let id = self.parts[at];
+        [
+            [self.parts[self.before % ROOM], id],
+            [id, self.parts[self.behind(at)]],
+        ]
+    }
+
+    /// The ids of all parts but the edges.
+    #[inline(always)]
+    fn finish(&self, merged: &mut Merged) {
+        merged.count = 0;
+        let mut left = self.live & self.live.wrapping_sub(1);
+        for to in &mut merged.ids {
+            if left & left.wrapping_sub(1) == 0 {
+                break;
+            }
+            *to = self.parts[left.trailing_zeros() as usize % ROOM];
+            left &= left - 1;
+            merged.count += 1;
+        }
     }
 
     /// The place of the part behind the one at `at`.
@@ -142,19 +231,70 @@ fn key(id: TokenId, at: usize) -> u32 {
 }
 
 struct Merge<'a> {
-    sweep: &'a mut Sweep,
+    lanes: &'a mut [Lane; LANES],
     vocabulary: &'a Vocabulary,
-    bytes: &'a [u8],
+    texts: &'a [&'a [u8]],
+    merged: &'a mut [Merged],
+}
+
+impl Merge<'_> {
+    /// Loads texts from `next` on until there is one with a merge, which it begins; gives back the
+    /// number of the next, or `None` if there is no such text.
+    #[inline(always)]
+    fn start(&mut self, lane: usize, mut next: usize) -> Option<usize> {
+        while let Some(text) = self.texts.get(next) {
+            let lane = &mut self.lanes[lane % LANES];
+            let lowest = lane.load(self.vocabulary, text);
+            lane.text = next;
+            next += 1;
+            if lowest != NO_MERGE {
+                lane.begin(self.vocabulary, lowest);
+                return Some(next);
+            }
+            lane.finish(&mut self.merged[lane.text]);
+        }
+        None
+    }
 }
 
 impl Kernel for Merge<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let mut lowest = self.sweep.load(self.vocabulary, self.bytes);
-        while lowest != NO_MERGE {
-            lowest = self.sweep.step(self.vocabulary, lowest);
+    fn run<S: Simd>(mut self, _: S) {
+        let mut next = Some(0);
+        // Lanes that have a text; in the order of their turns.
+        let mut turns = [0; LANES];
+        let mut count = 0;
+        while count < LANES
+            && let Some(at) = next
+        {
+            next = self.start(count, at);
+            if next.is_some() {
+                turns[count] = count;
+                count += 1;
+            }
+        }
+        while count > 0 {
+            let mut turn = 0;
+            while turn < count {
+                let number = turns[turn] % LANES;
+                let lane = &mut self.lanes[number];
+                let lowest = lane.end(self.vocabulary);
+                if lowest != NO_MERGE {
+                    lane.begin(self.vocabulary, lowest);
+                    turn += 1;
+                    continue;
+                }
+                lane.finish(&mut self.merged[lane.text]);
+                next = next.and_then(|at| self.start(number, at));
+                if next.is_some() {
+                    turn += 1;
+                } else {
+                    count -= 1;
+                    turns[turn] = turns[count];
+                }
+            }
         }
     }
 }

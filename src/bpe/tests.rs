@@ -1,13 +1,15 @@
 //! Every way to merge gives the ids of the definition.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use crate::bpe::merge::Merger;
 use crate::bpe::stitch::Stitcher;
-use crate::bpe::sweep::{self, Sweep};
+use crate::bpe::sweep::{self, Merged, Sweep};
 use crate::bpe::tournament::Tournament;
 use crate::bpe::vocabulary::NO_MERGE;
-use crate::bpe::{CL100K, Encoder, O200K, P50K, R50K, Vocabulary, plain};
+use crate::bpe::{CL100K, Encoder, Memory, O200K, P50K, R50K, Vocabulary, plain};
 use crate::encoding::TokenId;
 use crate::simd::Level;
 
@@ -131,6 +133,17 @@ proptest! {
                     }
                 }
                 prop_assert_eq!(&ids, &expected, "{}", level);
+
+                // By turns: some end before others, and some have nothing to merge.
+                let texts: Vec<&[u8]> = texts
+                    .iter()
+                    .flat_map(|text| text.chunks(sweep::MAX_BYTES))
+                    .collect();
+                let mut merged = vec![Merged::NONE; texts.len()];
+                sweep.merge_all(level, vocabulary, &texts, &mut merged);
+                for (text, merged) in texts.iter().zip(&merged) {
+                    prop_assert_eq!(merged.ids(), plain(vocabulary, text), "{}", level);
+                }
             }
         }
     }
@@ -162,10 +175,18 @@ proptest! {
                     whole(piece).unwrap_or_else(|| plain(vocabulary, piece.as_bytes()))
                 })
                 .collect();
-            let mut ids = Vec::new();
-            let mut encoder = Encoder::new(vocabulary).unwrap();
-            encoder.encode_split(&text, &ends, &mut ids);
-            prop_assert_eq!(ids, expected);
+            // One alone, and two of which the second finds what the first remembers.
+            for encoders in [1, 2] {
+                let memory = Arc::new(Memory::new().unwrap());
+                let encoders: Vec<_> = (0..encoders)
+                    .map(|_| Encoder::new(vocabulary, &memory).unwrap())
+                    .collect();
+                for mut encoder in encoders {
+                    let mut ids = vec![7];
+                    encoder.encode_split(&text, &ends, &mut ids);
+                    prop_assert_eq!(&ids[1..], &expected);
+                }
+            }
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The vocabularies, as the build script laid them out.
 
 use std::hint::select_unpredictable;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use crate::bpe::hash;
 use crate::encoding::TokenId;
+use crate::map::Table;
+use crate::simd::prefetch;
 
 /// Instead of an id: two neighbours do not merge. Greater than every id.
 pub(super) const NO_MERGE: TokenId = TokenId::MAX;
@@ -23,6 +25,9 @@ pub(crate) struct Vocabulary {
     bytes: &'static [u8],
     /// The id of each single byte.
     byte_ids: [TokenId; 256],
+    image: &'static [u8],
+    /// A copy, once somebody has asked for it; see [`Self::nearer`].
+    nearer: OnceLock<Option<Box<Self>>>,
 }
 
 /// Bytes that begin where a bucket may, so that none lies in two cache lines.
@@ -61,12 +66,27 @@ impl Vocabulary {
             index: bytemuck::cast_slice(index),
             bytes: &rest[..bytes_len],
             byte_ids: [0; 256],
+            image,
+            nearer: OnceLock::new(),
         };
         for byte in 0..=u8::MAX {
             // Every vocabulary has all single bytes; a test says so.
             vocabulary.byte_ids[usize::from(byte)] = vocabulary.get(&[byte]).unwrap_or(0);
         }
         vocabulary
+    }
+
+    /// The same on huge pages, for texts so long that copying 2 to 9 MB costs nothing: looking at
+    /// random places in the program's own file takes a walk through page tables for most.
+    pub(super) fn nearer(&'static self) -> &'static Self {
+        let copy = self.nearer.get_or_init(|| {
+            let words = self.image.len().div_ceil(size_of::<u64>());
+            let copy = Box::leak(Box::new(Table::<u64>::zeroed(words).ok()?));
+            let image = &mut bytemuck::cast_slice_mut(copy)[..self.image.len()];
+            image.copy_from_slice(self.image);
+            Some(Box::new(Self::new(image)))
+        });
+        copy.as_deref().unwrap_or(self)
     }
 
     /// The bytes of an id; empty where the id is not in use.
@@ -100,6 +120,21 @@ impl Vocabulary {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// Brings near where a token of this [`hash::pretoken`] is looked for.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
+        prefetch(self.index, hash as usize & (self.index.len() - 1));
+    }
+
+    /// Brings near what two neighbours merge to.
+    #[inline(always)]
+    pub(super) fn prefetch_merged(&self, left: TokenId, right: TokenId) {
+        let hash = hash::pair(hash::pair_key(left, right));
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
+        prefetch(self.buckets, hash as usize & (self.buckets.len() - 1));
     }
 
     /// The id of a single byte.

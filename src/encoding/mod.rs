@@ -7,9 +7,9 @@ mod builtin;
 mod special;
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::bpe::Encoder;
+use crate::bpe::{Encoder, Memory};
 use crate::hash::{Hash128, Hasher128};
 use crate::pretoken::{Cl100k, O200k, R50k, ends};
 use crate::{Error, Level, Result};
@@ -37,8 +37,10 @@ pub type TokenId = u32;
 pub struct Encoding {
     builtin: &'static builtin::Builtin,
     special: Arc<special::SpecialTokens>,
-    /// Encoders that are not in use, with what they remember.
+    /// Encoders that are not in use.
     spare: Arc<Mutex<Vec<Encoder>>>,
+    /// What all of them remember.
+    memory: Arc<OnceLock<Arc<Memory>>>,
 }
 
 impl std::fmt::Debug for Encoding {
@@ -80,6 +82,7 @@ impl Encoding {
             builtin,
             special: Arc::new(special),
             spare: Arc::default(),
+            memory: Arc::default(),
         })
     }
 
@@ -215,7 +218,7 @@ impl Encoding {
         Ok(ids)
     }
 
-    /// An encoder for one thread; one that has been put back remembers what it has seen.
+    /// An encoder for one thread; all of this encoding remember together what they have seen.
     ///
     /// # Errors
     /// [`Error::Memory`] where there is no memory for its caches.
@@ -225,10 +228,17 @@ impl Encoding {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        match spare {
-            Some(encoder) => Ok(encoder),
-            None => Encoder::new(self.builtin.vocabulary()),
+        if let Some(encoder) = spare {
+            return Ok(encoder);
         }
+        let memory = if let Some(memory) = self.memory.get() {
+            memory
+        } else {
+            // Should others be as fast, the first one's is everybody's.
+            let memory = Arc::new(Memory::new()?);
+            self.memory.get_or_init(|| memory)
+        };
+        Encoder::new(self.builtin.vocabulary(), memory)
     }
 
     /// [`Self::try_encoder`], for functions that promise ids: like a vector that cannot grow, they

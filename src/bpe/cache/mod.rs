@@ -1,33 +1,59 @@
 //! Pretokens seen before and their ids; bounded.
 //!
-//! A pretoken of up to 16 bytes is its own key. Up to three ids lie in the entry itself, half a
-//! cache line; more lie in an arena. Longer pretokens have a table of their own.
+//! ```text
+//! own      what an encoder remembers by itself, of short pretokens: the fastest to look into
+//! lines    what encoders remember together; read and filled without locks
+//! arena    what does not fit a line: more ids, and the bytes of long pretokens
+//! value    one to six ids in a word or two, else a place in the arena
+//! ```
+//!
+//! A pretoken of up to 16 bytes is its own key. It is looked for among what the encoder remembers
+//! itself and, where there are other encoders of the same vocabulary, among what they do: so no
+//! two of them merge the same. For a longer one the key is a hash, and the arena has its bytes; all
+//! encoders remember them together.
+//!
+//! Nothing that is remembered together ever changes. What grows is made anew, larger, and so is all
+//! of it, empty, once it has reached its bound: what is common comes back at once. Encoders go on
+//! with the old one until they look, which they do all the time.
 
-mod long;
+mod arena;
+mod lines;
+mod own;
+mod value;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
 use crate::bpe::hash::{self, KEY_BYTES};
 use crate::encoding::TokenId;
-use crate::map::Table;
-use crate::simd::prefetch;
 
-pub(super) use long::{LongCache, MAX_CACHED_BYTES};
+use arena::Arena;
+use lines::{Lines, Words};
+use value::{IDS_A_WORD, Kind, Place, Value, id_words, ids_of_word};
 
-/// Entries of the first table: 128 KiB, so that a small text costs no page faults.
-const MIN_ENTRIES: usize = 1 << 12;
-/// Entries of the largest: 32 MiB.
-const MAX_ENTRIES: usize = 1 << 20;
-/// A pretoken is in one of so many entries, four cache lines, or not there: however full the table
-/// is and whatever hashes a text was made to have, a search ends.
-const PROBES: usize = 8;
-/// Ids in the arena, at most 8 MiB.
-const MAX_ARENA: usize = 2 << 20;
+pub(super) use own::{Own, View};
+
+/// Longer pretokens are hardly seen twice.
+pub(super) const MAX_CACHED_BYTES: usize = 512;
+
+/// Lines of the first tables, 16 KiB, so that a small text costs few page faults.
+const MIN_LINES: usize = 1 << 8;
+
+/// For each encoder, 16 MiB for short pretokens, 16 MiB for long ones and 24 MiB of arena at most;
+/// the lines of all are a power of two.
+const MAX_SHORT_LINES: usize = 1 << 18;
+const MAX_LONG_LINES: usize = 1 << 18;
+const MAX_ARENA_BYTES: usize = 24 << 20;
 
 /// The key of a pretoken of 1 to 16 bytes; see [`hash::key`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable)]
-pub(super) struct Key([u64; 2]);
+pub(super) struct Key(Words);
 
 impl Key {
+    /// Instead of the key of what is too long to have one.
+    pub(super) const NONE: Self = Self([0; 2]);
+
     /// The key of `text[start..end]`, which has 1 to 16 bytes.
     #[inline(always)]
     pub(super) fn new(text: &[u8], start: usize, end: usize) -> Self {
@@ -45,241 +71,235 @@ impl Key {
     }
 }
 
-/// A pretoken and its ids.
-#[derive(Clone, Copy, Debug, Default, bytemuck::Zeroable)]
-#[repr(C, align(32))]
-struct Entry {
-    /// All zero where the entry is empty.
-    key: Key,
-    value: Value,
-}
-
-/// Up to three ids and how many they are; or where the ids begin in the arena, how many they are,
-/// and [`SPILLED`].
-pub(super) type Value = [u32; 4];
-
-/// In the place of the number: the ids are in the arena.
-const SPILLED: u32 = 4;
-
-/// How many ids are in the value itself; `None` if they are in the arena, or it is an empty entry's.
-#[inline(always)]
-pub(super) fn inline_count(value: &Value) -> Option<usize> {
-    matches!(value[3], 1..SPILLED).then_some(value[3] as usize)
-}
-
-/// The entries of a [`Cache`], by themselves so that a loop keeps them in registers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct View<'a> {
-    entries: &'a [Entry],
-}
-
-impl<'a> View<'a> {
-    /// Where to begin to look: entries lie in pairs, which share a cache line.
-    #[inline(always)]
-    fn home(self, hash: u64) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        let at = hash as usize & (self.entries.len() - 2);
-        at
-    }
-
-    /// Brings the entry of `hash` near.
-    #[inline(always)]
-    pub(super) fn prefetch(self, hash: u64) {
-        prefetch(self.entries, self.home(hash));
-    }
-
-    /// What is remembered of a pretoken; see [`Cache::ids`]. For the key zero, an empty value.
-    #[inline(always)]
-    pub(super) fn get(self, key: &Key, hash: u64) -> Option<&'a Value> {
-        let mut at = self.home(hash);
-        for _ in 0..PROBES {
-            let entry = &self.entries[at];
-            if entry.key == *key {
-                return Some(&entry.value);
-            }
-            if entry.key == Key::default() {
-                break;
-            }
-            at = (at + 1) & (self.entries.len() - 1);
-        }
-        None
-    }
-}
-
-/// Ids by pretoken of up to 16 bytes.
+/// What is remembered at some time.
 #[derive(Debug)]
-pub(super) struct Cache {
-    entries: Table<Entry>,
-    used: usize,
-    /// Which of a pair is to make room next.
-    turn: usize,
-    arena: Vec<TokenId>,
+pub(super) struct Tables {
+    /// Pretokens of up to 16 bytes, wide entries for those of more than 8.
+    short: Arc<Lines<true>>,
+    /// Pretokens of 17 to [`MAX_CACHED_BYTES`] bytes, by [`hash::of_long`].
+    long: Arc<Lines<false>>,
+    arena: Arc<Arena>,
+    version: usize,
 }
 
-impl Cache {
-    pub(super) fn new() -> Result<Self> {
+impl Tables {
+    fn new(short: usize, long: usize, arena_bytes: usize, version: usize) -> Result<Self> {
         Ok(Self {
-            entries: Table::zeroed(MIN_ENTRIES)?,
-            used: 0,
-            turn: 0,
-            arena: Vec::new(),
+            short: Arc::new(Lines::new(short)?),
+            long: Arc::new(Lines::new(long)?),
+            arena: Arc::new(Arena::new(arena_bytes)),
+            version,
         })
     }
 
-    /// The table to look into.
+    fn is_crowded(&self) -> bool {
+        self.short.is_crowded() || self.long.is_crowded() || self.arena.is_full()
+    }
+
+    /// Brings near what is known of a long pretoken.
     #[inline(always)]
-    pub(super) fn view(&self) -> View<'_> {
-        View {
-            entries: &self.entries,
-        }
+    pub(super) fn prefetch_long(&self, hash: u64) {
+        self.long.prefetch([hash, 0], hash);
     }
 
-    /// [`View::get`]
-    pub(super) fn get(&self, key: &Key, hash: u64) -> Option<&Value> {
-        self.view().get(key, hash)
+    /// Appends the ids of a short pretoken; false if it is not known.
+    pub(super) fn get(&self, key: Key, hash: u64, ids: &mut Vec<TokenId>) -> bool {
+        let value = self.short.get(key.0, hash);
+        match value.kind() {
+            Kind::Nothing => return false,
+            Kind::Inline(count) => ids.extend(&value.ids().as_flattened()[..count]),
+            Kind::Spilled(place) => self.push_ids(place, ids),
+        }
+        true
     }
 
-    /// The ids of a value.
-    pub(super) fn ids<'a>(&'a self, value: &'a Value) -> &'a [TokenId] {
-        match inline_count(value) {
-            Some(count) => &value[..count],
-            None => &self.arena[value[0] as usize..][..value[1] as usize],
-        }
-    }
-
-    /// Remembers the ids of a pretoken that is not there.
-    pub(super) fn insert(&mut self, key: Key, hash: u64, ids: &[TokenId]) {
-        if self.used * 2 >= self.entries.len() && self.entries.len() < MAX_ENTRIES {
-            self.grow();
-        }
-        if self.arena.len() + ids.len() > MAX_ARENA {
-            self.clear();
-        }
-        let value = match *ids {
-            [a] => [a, 0, 0, 1],
-            [a, b] => [a, b, 0, 2],
-            [a, b, c] => [a, b, c, 3],
-            _ => {
-                let start = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
-                self.arena.extend_from_slice(ids);
-                [start, u32::try_from(ids.len()).unwrap_or(0), 0, SPILLED]
-            }
+    /// Appends the ids of a long pretoken; false if it is not known.
+    pub(super) fn get_long(&self, bytes: &[u8], hash: u64, ids: &mut Vec<TokenId>) -> bool {
+        let Kind::Spilled(place) = self.long.get([hash, 0], hash).kind() else {
+            return false;
         };
-        self.place(Entry { key, value }, hash);
+        let is_same = place.bytes() == bytes.len() && {
+            let words = self.arena.get(place.at(), place.byte_words());
+            let mut same = words.len() == place.byte_words();
+            for (word, expected) in words.iter().zip(words_of(bytes)) {
+                same &= word.load(Ordering::Relaxed) == expected;
+            }
+            same
+        };
+        if is_same {
+            self.push_ids(place, ids);
+        }
+        is_same
     }
 
-    /// Puts an entry in an empty place or, where there is none, in that of another: a place that was
-    /// taken stays so, and no search ends too early.
-    fn place(&mut self, entry: Entry, hash: u64) {
-        let home = self.view().home(hash);
-        let mask = self.entries.len() - 1;
-        let places = (home..home + PROBES).map(|at| at & mask);
-        let empty = places
-            .into_iter()
-            .find(|&at| self.entries[at].key == Key::default());
-        self.used += usize::from(empty.is_some());
-        self.turn ^= 1;
-        self.entries[empty.unwrap_or(home + self.turn)] = entry;
+    fn push_ids(&self, place: Place, ids: &mut Vec<TokenId>) {
+        let end = ids.len() + place.ids();
+        for word in &self.arena.get(place.at(), place.words())[place.byte_words()..] {
+            ids.extend(ids_of_word(word.load(Ordering::Relaxed)));
+        }
+        ids.truncate(end);
     }
 
-    /// Gets a larger table; without the memory for one, entries make room for others sooner.
-    fn grow(&mut self) {
-        let Ok(larger) = Table::zeroed(self.entries.len() * 4) else {
+    /// Remembers the ids of a short pretoken that was not there.
+    fn insert(&self, key: Key, hash: u64, ids: &[TokenId]) {
+        let words = if key.0[1] == 0 { 1 } else { 2 };
+        let value = Value::inline(ids, words).or_else(|| {
+            let words = id_words(ids);
+            let at = self.arena.push(ids.len().div_ceil(IDS_A_WORD), words)?;
+            Some(Value::spilled(Place::new(at, 0, ids.len())))
+        });
+        if let Some(value) = value {
+            self.short.insert(key.0, hash, value);
+        }
+    }
+
+    /// Remembers the ids of a long pretoken that was not there.
+    fn insert_long(&self, bytes: &[u8], hash: u64, ids: &[TokenId]) {
+        if self.long.get([hash, 0], hash).is_some() {
+            // Another of the same hash, which would hide this one.
+            return;
+        }
+        let len = Place::new(0, bytes.len(), ids.len()).words();
+        if let Some(at) = self.arena.push(len, words_of(bytes).chain(id_words(ids))) {
+            let place = Place::new(at, bytes.len(), ids.len());
+            self.long.insert([hash, 0], hash, Value::spilled(place));
+        }
+    }
+}
+
+/// Bytes as words, the last one filled up with zeros.
+fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (words, rest) = bytes.as_chunks();
+    let last = (!rest.is_empty()).then(|| {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        u64::from_le_bytes(word)
+    });
+    words
+        .iter()
+        .map(|word| u64::from_le_bytes(*word))
+        .chain(last)
+}
+
+/// What the encoders of one vocabulary remember together.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    current: Mutex<Arc<Tables>>,
+    /// That of `current`.
+    version: AtomicUsize,
+    encoders: AtomicUsize,
+}
+
+impl Memory {
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) where there is no memory for it.
+    pub(crate) fn new() -> Result<Self> {
+        let tables = Tables::new(MIN_LINES, MIN_LINES, MAX_ARENA_BYTES, 0)?;
+        Ok(Self {
+            current: Mutex::new(Arc::new(tables)),
+            version: AtomicUsize::new(0),
+            encoders: AtomicUsize::new(0),
+        })
+    }
+
+    /// Counts an encoder more: there may be more to remember.
+    pub(super) fn join(&self) {
+        let encoders = self.encoders.fetch_add(1, Ordering::Relaxed) + 1;
+        self.tables().arena.allow(MAX_ARENA_BYTES * encoders);
+    }
+
+    /// Whether there is more than one encoder.
+    #[inline(always)]
+    pub(super) fn is_shared(&self) -> bool {
+        self.encoders.load(Ordering::Relaxed) > 1
+    }
+
+    /// What is remembered now.
+    pub(super) fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether that is something else.
+    #[inline(always)]
+    pub(super) fn is_newer(&self, tables: &Tables) -> bool {
+        self.version.load(Ordering::Relaxed) != tables.version
+    }
+
+    /// Remembers in `tables` the ids of a pretoken that was not there.
+    pub(super) fn remember(
+        &self,
+        tables: &Tables,
+        bytes: &[u8],
+        key: Key,
+        hash: u64,
+        ids: &[TokenId],
+    ) {
+        if key == Key::NONE {
+            tables.insert_long(bytes, hash, ids);
+        } else {
+            tables.insert(key, hash, ids);
+        }
+        if tables.is_crowded() {
+            self.make_room(tables);
+        }
+    }
+
+    /// Replaces `tables` by larger ones, or by empty ones. Without the memory for them, what finds
+    /// no room is not remembered.
+    #[cold]
+    fn make_room(&self, tables: &Tables) {
+        let Ok(mut current) = self.current.try_lock() else {
+            // Somebody else is at it.
             return;
         };
-        let smaller = std::mem::replace(&mut self.entries, larger);
-        self.used = 0;
-        for &entry in &*smaller {
-            if entry.key != Key::default() {
-                self.place(entry, entry.key.hash());
-            }
+        if current.version != tables.version {
+            return;
+        }
+        let encoders = self.encoders.load(Ordering::Relaxed).max(1);
+        if let Ok(next) = current.next(encoders) {
+            self.version.store(next.version, Ordering::Relaxed);
+            *current = Arc::new(next);
         }
     }
+}
 
-    /// Forgets everything: what is common comes back at once.
-    fn clear(&mut self) {
-        self.entries.fill(Entry::default());
-        self.used = 0;
-        self.arena.clear();
+impl Tables {
+    fn next(&self, encoders: usize) -> Result<Self> {
+        let version = self.version + 1;
+        let lines = 1 << encoders.ilog2();
+        let [max_short, max_long] = [MAX_SHORT_LINES, MAX_LONG_LINES].map(|max| max * lines);
+        let is_over = self.arena.is_full()
+            || self.short.is_crowded() && self.short.len() >= max_short
+            || self.long.is_crowded() && self.long.len() >= max_long;
+        if is_over {
+            let arena_bytes = MAX_ARENA_BYTES * encoders;
+            return Self::new(self.short.len(), self.long.len(), arena_bytes, version);
+        }
+        let short = if self.short.is_crowded() {
+            let lines = larger(self.short.len()).min(max_short);
+            Arc::new(self.short.grown(lines, hash::of_key)?)
+        } else {
+            Arc::clone(&self.short)
+        };
+        let long = if self.long.is_crowded() {
+            let lines = larger(self.long.len()).min(max_long);
+            Arc::new(self.long.grown(lines, |key| key[0])?)
+        } else {
+            Arc::clone(&self.long)
+        };
+        Ok(Self {
+            short,
+            long,
+            arena: Arc::clone(&self.arena),
+            version,
+        })
     }
+}
+
+/// At once much larger while they are small.
+fn larger(lines: usize) -> usize {
+    lines * if lines < 1 << 15 { 4 } else { 2 }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(text: &str) -> Key {
-        Key::new(text.as_bytes(), 0, text.len())
-    }
-
-    #[test]
-    fn keys_tell_lengths_and_do_not_see_what_follows() {
-        let nuls = "\0".repeat(16);
-        for len in 1..16 {
-            assert_ne!(key(&nuls[..len]), key(&nuls[..=len]));
-            let long = format!("{}{}", &nuls[..len], "after it comes more text");
-            assert_eq!(Key::new(long.as_bytes(), 0, len), key(&nuls[..len]));
-        }
-    }
-
-    #[test]
-    fn what_was_put_in_is_found() {
-        let mut cache = Cache::new().unwrap();
-        let lists = [
-            vec![1],
-            vec![1, 2],
-            vec![1, 2, 3],
-            vec![1, 2, 3, 4],
-            (0..40).collect(),
-        ];
-        let name = |i: usize| format!("{i:x}");
-        // Far enough that the table grows several times.
-        for i in 0..100_000 {
-            let key = key(&name(i));
-            assert!(cache.get(&key, key.hash()).is_none());
-            cache.insert(key, key.hash(), &lists[i % lists.len()]);
-        }
-        let mut found = 0;
-        for i in 0..100_000 {
-            let key = key(&name(i));
-            if let Some(value) = cache.get(&key, key.hash()) {
-                assert_eq!(cache.ids(value), lists[i % lists.len()]);
-                found += 1;
-            }
-        }
-        assert!(cache.entries.len() > 200_000);
-        // Few have had to make room for others.
-        assert!(found > 99_000, "{found}");
-    }
-
-    #[test]
-    fn a_full_cache_forgets_what_it_must_and_stays_right() {
-        let mut cache = Cache::new().unwrap();
-        let name = |i: u32| key(&format!("{i:x}"));
-        // Far more than there are entries: none is empty in the end.
-        for i in 0..10_000_000 {
-            cache.insert(name(i), name(i).hash(), &[i]);
-        }
-        assert_eq!(cache.entries.len(), MAX_ENTRIES);
-        let mut found = 0;
-        for i in 0..10_000_000 {
-            if let Some(value) = cache.get(&name(i), name(i).hash()) {
-                assert_eq!(cache.ids(value), [i]);
-                found += 1;
-            }
-        }
-        assert!(found > MAX_ENTRIES / 2, "{found}");
-    }
-
-    #[test]
-    fn the_arena_stays_bounded() {
-        let mut cache = Cache::new().unwrap();
-        for i in 0..MAX_ARENA / 8 {
-            let key = key(&format!("{i:x}"));
-            cache.insert(key, key.hash(), &[7; 9]);
-            let value = cache.get(&key, key.hash()).unwrap();
-            assert_eq!(cache.ids(value), [7; 9]);
-        }
-        assert!(cache.arena.len() <= MAX_ARENA);
-    }
-}
+mod tests;

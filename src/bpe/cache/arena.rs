@@ -1,0 +1,116 @@
+//! Words that are put in once and stay: what does not fit an entry.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::map::Table;
+
+/// Words of the first segment, 32 KiB; each segment has twice as many as the one before.
+const FIRST_WORDS: usize = 1 << 12;
+const SEGMENTS: usize = 20;
+
+/// Grows by segments, so that a word keeps its place while others are added.
+#[derive(Debug)]
+pub(super) struct Arena {
+    segments: [OnceLock<Option<Table<AtomicU64>>>; SEGMENTS],
+    used: AtomicUsize,
+    max_words: AtomicUsize,
+}
+
+impl Arena {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        let arena = Self {
+            segments: [const { OnceLock::new() }; SEGMENTS],
+            used: AtomicUsize::new(0),
+            max_words: AtomicUsize::new(0),
+        };
+        arena.allow(max_bytes);
+        arena
+    }
+
+    /// Lets it grow to `max_bytes`, where that is more than before.
+    pub(super) fn allow(&self, max_bytes: usize) {
+        let words = (max_bytes / size_of::<u64>()).min(FIRST_WORDS << (SEGMENTS - 1));
+        self.max_words.fetch_max(words, Ordering::Relaxed);
+    }
+
+    fn max_words(&self) -> usize {
+        self.max_words.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.max_words()
+    }
+
+    /// Puts in `len` words; gives where they are, or `None` where there is no room for them. They
+    /// can be read by whoever learns the place by way of an `Acquire` load.
+    pub(super) fn push(&self, len: usize, words: impl Iterator<Item = u64>) -> Option<u32> {
+        let mut at = self.used.fetch_add(len, Ordering::Relaxed);
+        if segment_of(at).0 != segment_of(at + len.saturating_sub(1)).0 {
+            // The rest of the segment stays empty; in the next, which is larger, there is room.
+            at = self.used.fetch_add(len, Ordering::Relaxed);
+        }
+        let (segment, start) = segment_of(at);
+        if at + len > self.max_words() || segment >= SEGMENTS {
+            return None;
+        }
+        let table = self.segments[segment]
+            .get_or_init(|| Table::zeroed(FIRST_WORDS << segment).ok())
+            .as_ref()?;
+        // Should others have taken what was left of two segments at once, this one has no room.
+        for (to, word) in table.get(start..start + len)?.iter().zip(words) {
+            to.store(word, Ordering::Relaxed);
+        }
+        u32::try_from(at).ok()
+    }
+
+    /// The `len` words at `at`; none for a place that was not given out.
+    #[inline(always)]
+    pub(super) fn get(&self, at: u32, len: usize) -> &[AtomicU64] {
+        let (segment, start) = segment_of(at as usize);
+        let table = self.segments[segment % SEGMENTS].get();
+        let words = table.and_then(Option::as_ref);
+        words.map_or(&[], |words| words.get(start..start + len).unwrap_or(&[]))
+    }
+}
+
+/// The segment of a word, and its place there.
+#[inline(always)]
+fn segment_of(at: usize) -> (usize, usize) {
+    let at = at + FIRST_WORDS;
+    let segment = (at / FIRST_WORDS).ilog2();
+    (segment as usize, at - (FIRST_WORDS << segment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_their_places_and_the_arena_its_bound() {
+        let arena = Arena::new(1 << 20);
+        let mut places = Vec::new();
+        while let Some(at) = arena.push(7, (0..7).map(|i| places.len() as u64 * 7 + i)) {
+            places.push(at);
+        }
+        // What is lost at the ends of segments is little.
+        assert!(places.len() > (1 << 20) / 8 / 7 - 20 && arena.is_full());
+        for (n, &at) in (0..).zip(&places) {
+            let words = arena.get(at, 7).iter();
+            let words: Vec<_> = words.map(|word| word.load(Ordering::Relaxed)).collect();
+            assert_eq!(words, (n * 7..n * 7 + 7).collect::<Vec<u64>>());
+        }
+    }
+
+    #[test]
+    fn segments_follow_each_other() {
+        let mut expected = (0, 0);
+        for at in 0..10 * FIRST_WORDS {
+            assert_eq!(segment_of(at), expected);
+            expected.1 += 1;
+            if expected.1 == FIRST_WORDS << expected.0 {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+    }
+}

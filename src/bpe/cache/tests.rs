@@ -1,0 +1,131 @@
+//! What is remembered is what was put in, whoever else puts something in.
+
+use super::*;
+
+fn key(text: &str) -> Key {
+    Key::new(text.as_bytes(), 0, text.len())
+}
+
+/// Names of 1 to 31 bytes.
+fn name(i: u32) -> String {
+    let long = "a name of many bytes: ";
+    format!("{}{i:x}", &long[..(i as usize * 7) % 23])
+}
+
+/// Lists of 1 to 9 ids.
+fn ids(i: u32) -> Vec<TokenId> {
+    (0..=i % 9)
+        .map(|n| (i ^ n) % (1 << hash::ID_BITS))
+        .collect()
+}
+
+fn put(memory: &Memory, tables: &Tables, i: u32) {
+    let name = name(i);
+    let (key, hash) = key_and_hash(&name);
+    memory.remember(tables, name.as_bytes(), key, hash, &ids(i));
+}
+
+fn get(tables: &Tables, i: u32) -> Option<Vec<TokenId>> {
+    let name = name(i);
+    let (key, hash) = key_and_hash(&name);
+    let mut ids = vec![7];
+    let is_known = match key {
+        Key::NONE => tables.get_long(name.as_bytes(), hash, &mut ids),
+        _ => tables.get(key, hash, &mut ids),
+    };
+    assert_eq!(ids.remove(0), 7);
+    is_known.then_some(ids)
+}
+
+fn key_and_hash(name: &str) -> (Key, u64) {
+    if name.len() > KEY_BYTES {
+        (Key::NONE, hash::of_long(name.as_bytes()))
+    } else {
+        (key(name), key(name).hash())
+    }
+}
+
+#[test]
+fn keys_tell_lengths_and_do_not_see_what_follows() {
+    let nuls = "\0".repeat(16);
+    for len in 1..16 {
+        assert_ne!(key(&nuls[..len]), key(&nuls[..=len]));
+        let long = format!("{}{}", &nuls[..len], "after it comes more text");
+        assert_eq!(Key::new(long.as_bytes(), 0, len), key(&nuls[..len]));
+    }
+}
+
+#[test]
+fn what_was_put_in_is_found() {
+    let memory = Memory::new().unwrap();
+    // Far enough that all tables grow several times.
+    for i in 0..100_000 {
+        let tables = memory.tables();
+        assert_eq!(get(&tables, i), None);
+        put(&memory, &tables, i);
+    }
+    let tables = memory.tables();
+    let found = (0..100_000).filter(|&i| match get(&tables, i) {
+        Some(found) => {
+            assert_eq!(found, ids(i), "{}", name(i));
+            true
+        }
+        None => false,
+    });
+    // Few have found their lines full.
+    assert!(found.count() > 97_000);
+    assert!(tables.short.len() > 10 * MIN_LINES && tables.long.len() > 10 * MIN_LINES);
+}
+
+#[test]
+fn threads_see_what_others_put_in_and_nothing_else() {
+    let memory = Memory::new().unwrap();
+    let met = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (memory, met) = (&memory, &met);
+            scope.spawn(move || {
+                let mut tables = memory.tables();
+                for i in 0..200_000_u32 {
+                    if memory.is_newer(&tables) {
+                        tables = memory.tables();
+                    }
+                    // Each in an order of its own, now with others and now apart from them.
+                    let i = (i ^ (thread * 0x155)) % 60_000;
+                    match get(&tables, i) {
+                        Some(found) => {
+                            assert_eq!(found, ids(i), "{}", name(i));
+                            met.fetch_add(1, Ordering::Relaxed);
+                        }
+                        None => put(memory, &tables, i),
+                    }
+                }
+            });
+        }
+    });
+    assert!(met.into_inner() > 400_000);
+}
+
+#[test]
+fn a_full_memory_begins_anew_within_its_bound() {
+    for encoders in [1, 2] {
+        let memory = Memory::new().unwrap();
+        (0..encoders).for_each(|_| memory.join());
+        let mut restarts = 0;
+        let mut tables = memory.tables();
+        for i in 0..1_500_000 * encoders {
+            put(&memory, &tables, i);
+            if memory.is_newer(&tables) {
+                let next = memory.tables();
+                restarts += u32::from(!Arc::ptr_eq(&next.arena, &tables.arena));
+                tables = next;
+            }
+            let [short, long] = [tables.short.len(), tables.long.len()];
+            assert!(short <= MAX_SHORT_LINES * encoders as usize);
+            assert!(long <= MAX_LONG_LINES * encoders as usize);
+        }
+        assert!(restarts > 0, "{encoders} encoders");
+        let last = (1_500_000 * encoders - 1000)..1_500_000 * encoders;
+        assert!(last.filter(|&i| get(&tables, i) == Some(ids(i))).count() > 900);
+    }
+}

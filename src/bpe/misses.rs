@@ -1,0 +1,127 @@
+//! Pretokens that nobody remembers, gathered so that they are merged by turns.
+
+use std::ops::Range;
+
+use crate::bpe::Vocabulary;
+use crate::bpe::cache::{Key, MAX_CACHED_BYTES};
+use crate::bpe::merge::Merger;
+use crate::encoding::TokenId;
+use crate::simd::Level;
+
+/// More are not gathered.
+pub(super) const MAX_MISSES: usize = 64;
+
+/// A pretoken without ids.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Miss {
+    /// How many ids were found before its own, since the last time that there were none missing.
+    pub(super) found_before: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) key: Key,
+    pub(super) hash: u64,
+}
+
+impl Miss {
+    fn bytes<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.start..self.end]
+    }
+}
+
+/// Gathers up to [`MAX_MISSES`] and finds their ids.
+#[derive(Debug)]
+pub(super) struct Misses {
+    list: Vec<Miss>,
+    /// Which miss has the ids of each: itself, or an earlier one of the same bytes.
+    sources: Vec<usize>,
+    /// Those that are to be merged.
+    open: Vec<usize>,
+    merger: Merger,
+    /// The ids of all, and where each one's are.
+    ids: Vec<TokenId>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Misses {
+    pub(super) fn new(level: Level) -> Self {
+        Self {
+            list: Vec::with_capacity(MAX_MISSES),
+            sources: Vec::with_capacity(MAX_MISSES),
+            open: Vec::with_capacity(MAX_MISSES),
+            merger: Merger::new(level),
+            ids: Vec::new(),
+            ranges: Vec::with_capacity(MAX_MISSES),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= MAX_MISSES
+    }
+
+    pub(super) fn push(&mut self, miss: Miss) {
+        self.list.push(miss);
+    }
+
+    /// Appends the ids that were `found` to `ids`, with those of the misses where they belong, and
+    /// remembers these. There are no misses after it.
+    pub(super) fn fill_in(
+        &mut self,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        found: &[TokenId],
+        ids: &mut Vec<TokenId>,
+        mut remember: impl FnMut(&Miss, &[u8], &[TokenId]),
+    ) {
+        self.look_up(vocabulary, text);
+        let texts = self.open.iter().map(|&i| self.list[i].bytes(text));
+        let merged = self.merger.merge_all(vocabulary, texts, &mut self.ids);
+        for (&i, range) in self.open.iter().zip(merged) {
+            self.ranges[i] = range;
+        }
+        let mut done = 0;
+        for (i, miss) in self.list.iter().enumerate() {
+            let missing = &self.ids[self.ranges[self.sources[i]].clone()];
+            ids.extend_from_slice(&found[done..miss.found_before]);
+            ids.extend_from_slice(missing);
+            done = miss.found_before;
+            if self.sources[i] == i {
+                remember(miss, miss.bytes(text), missing);
+            }
+        }
+        ids.extend_from_slice(&found[done..]);
+        self.list.clear();
+    }
+
+    /// Finds which misses have the bytes of earlier ones, and which have a token's own bytes: these
+    /// are that token, even where merges would not lead to it.
+    fn look_up(&mut self, vocabulary: &Vocabulary, text: &[u8]) {
+        for miss in &self.list {
+            vocabulary.prefetch(miss.hash);
+        }
+        self.ids.clear();
+        self.ranges.clear();
+        self.sources.clear();
+        self.open.clear();
+        for (i, miss) in self.list.iter().enumerate() {
+            let bytes = miss.bytes(text);
+            let mut earlier = self.list[..i].iter();
+            let is_same =
+                |earlier: &Miss| earlier.hash == miss.hash && earlier.bytes(text) == bytes;
+            let source = earlier.position(is_same).unwrap_or(i);
+            self.sources.push(source);
+            let start = self.ids.len();
+            if source == i {
+                // No token is longer than what is remembered.
+                let may_be_token = bytes.len() <= MAX_CACHED_BYTES;
+                match may_be_token
+                    .then(|| vocabulary.get_hashed(bytes, miss.hash))
+                    .flatten()
+                {
+                    Some(id) => self.ids.push(id),
+                    None => self.open.push(i),
+                }
+            }
+            self.ranges.push(start..self.ids.len());
+        }
+    }
+}
