@@ -11,7 +11,7 @@ use common_dataset::{Dataset, config as tokenize_config, encoding, oracle, text_
 use half::{bf16, f16};
 use proptest::prelude::*;
 use shardmill::{
-    Dtype, Elements, EmbedConfig, Eot, Format, Gatherer, IGNORED_TARGET, InitialTables,
+    Buffer, Dtype, Elements, EmbedConfig, Eot, Format, Gatherer, IGNORED_TARGET, InitialTables,
     LoadedBatch, Loader, LoaderConfig, LoaderState, MemorySink, NO_DOCUMENT, Order, ShuffleOrder,
     Stats, Table, Tail, TokenStore, WindowKind, embed_to,
 };
@@ -567,6 +567,15 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
         short(50_000, 256)
     );
     assert!(short(50_257, 255).contains("the position table has 255 rows"));
+
+    // The largest windows there may be are refused before their 35 TB are asked for.
+    let mut config = LoaderConfig::default();
+    (config.seq_len, config.batch_size) = (i32::MAX.cast_unsigned().into(), 1);
+    let zeros = Buffer::<f32>::zeroed(50_257 * 4096).unwrap();
+    let token = Table::from_buffer(50_257, 4096, zeros).unwrap();
+    let gatherer = Gatherer::new(token, None).unwrap();
+    let error = Loader::new(&open(&dataset), &config, Some(gatherer)).unwrap_err();
+    assert!(error.to_string().contains("no window of 2147483647"));
 }
 
 #[test]

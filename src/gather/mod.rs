@@ -254,14 +254,24 @@ impl Gatherer {
                 "the output has {out_len} elements; {count} ids with rows of {dim} need {count} x {dim}"
             )));
         }
-        if let Some((rows, what)) = self.positions.rows()
-            && rows < seq_len
-        {
-            return Err(shape(format!(
-                "{what} {rows} rows; sequences of {seq_len} need as many"
-            )));
-        }
+        self.check_positions(seq_len)?;
         self.check_ids(ids)
+    }
+
+    /// Refuses tables that are too small for sequences of `seq_len` ids below `n_vocab`.
+    pub(crate) fn check_tables(&self, n_vocab: u32, seq_len: usize) -> Result<()> {
+        self.check_positions(seq_len)?;
+        self.check_ids(&[n_vocab.saturating_sub(1)])
+    }
+
+    /// Checks that every place of a sequence has a position.
+    fn check_positions(&self, seq_len: usize) -> Result<()> {
+        match self.positions.rows() {
+            Some((rows, what)) if rows < seq_len => Err(shape(format!(
+                "{what} {rows} rows; sequences of {seq_len} need as many"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Checks that every id is a row of the token table.

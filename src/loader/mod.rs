@@ -139,7 +139,7 @@ impl Loader {
         let gatherer = gatherer.map(|gatherer| gatherer.with_threads(1));
         let seq_len = usize::try_from(config.seq_len).unwrap_or(usize::MAX);
         if let Some(gatherer) = &gatherer {
-            check_tables(gatherer, store.manifest().encoding.n_vocab, seq_len)?;
+            gatherer.check_tables(store.manifest().encoding.n_vocab, seq_len)?;
         }
         let sizes = (config.seq_len, config.stride);
         let windows = WindowSet::new(Arc::clone(store), sizes, config.window, config.tail)?;
@@ -253,17 +253,4 @@ fn places(
         });
     }
     Ok(first..first + batches.n_rows())
-}
-
-/// Finds tables that are too small before the first batch does.
-fn check_tables(gatherer: &Gatherer, n_vocab: u32, seq_len: usize) -> Result<()> {
-    let ids = vec![n_vocab.saturating_sub(1); seq_len];
-    let too_large = || Error::Shape {
-        what: format!(
-            "windows of {seq_len} rows of {} are too large",
-            gatherer.dim()
-        ),
-    };
-    let elements = seq_len.checked_mul(gatherer.dim()).ok_or_else(too_large)?;
-    gatherer.gather_into(&ids, seq_len, &mut vec![0.0_f32; elements])
 }
