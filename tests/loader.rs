@@ -192,7 +192,7 @@ fn specification(
 fn any_config() -> impl Strategy<Value = LoaderConfig> {
     let windows = (1..12_u64, 1..16_u64, 0..3_u8);
     let order = (0..3_u8, any::<u64>(), 0..5_u32);
-    let batches = (1..6_u64, any::<bool>(), 1..5_u32, any::<u32>());
+    let batches = (1..6_u64, any::<bool>(), 1..9_u32, any::<u32>());
     let how = (any::<bool>(), 0..3_usize, 1..5_usize, 1..5_usize);
     (windows, order, batches, how).prop_map(|(windows, order, batches, how)| {
         let mut config = LoaderConfig::default();
@@ -358,8 +358,8 @@ fn a_run_goes_on_with_other_processes_and_misses_nothing() {
     (config.shuffle, config.shuffle_order) = (Some(1), ShuffleOrder::Keyed);
     let mut seen: Vec<u64> = Vec::new();
     let mut state = None;
-    // Three processes for five steps, then two, then one to the end.
-    for (world_size, steps) in [(3, 5), (2, 9), (1, usize::MAX)] {
+    // Three processes for five steps, then eight, then two, then one to the end.
+    for (world_size, steps) in [(3, 5), (8, 4), (2, 9), (1, usize::MAX)] {
         let mut after = None;
         for rank in 0..world_size {
             (config.rank, config.world_size) = (rank, world_size);
