@@ -10,7 +10,7 @@
 
 use std::alloc::Layout;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,14 @@ pub(crate) struct Map {
 impl Map {
     /// Maps the file at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let metadata = fs::metadata(path).map_err(Error::io(path, "cannot open"))?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            // A FIFO would be waited for as it is opened, and none of them can be mapped.
+            return Err(Error::Input {
+                path: path.to_owned(),
+                what: "is not a regular file".to_owned(),
+            });
+        }
         let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         Self::from_file(&file, path)
     }

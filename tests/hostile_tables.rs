@@ -69,6 +69,17 @@ fn tables_that_are_not_there_are_named() {
         "none",
         "wte.pt: is not a table file by its name; known are .npy, .safetensors",
     );
+    // Nobody writes to it, and nobody is waited for.
+    place.fifo("fifo.npy");
+    let line = "fifo.npy: is not a regular file";
+    refused(&place, "fifo.npy", "wpe.npy", line);
+    refused(&place, "wte.npy", "fifo.npy", line);
+    refused(
+        &place,
+        "/dev/zero",
+        "wpe.npy",
+        "/dev/zero: is not a regular file",
+    );
 }
 
 #[test]
