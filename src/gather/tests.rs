@@ -58,7 +58,13 @@ impl Bits {
     }
 
     fn values<E: Reference>(&mut self, count: usize) -> Vec<E> {
-        (0..count).map(|_| E::round(self.value())).collect()
+        (0..count)
+            .map(|_| match self.next() {
+                // What no rounding makes: a NaN of the type that is signaling or has a payload.
+                bits if bits.is_multiple_of(32) => E::nan((bits >> 32) as u32),
+                _ => E::round(self.value()),
+            })
+            .collect()
     }
 
     fn table(&mut self, dtype: Dtype, rows: usize, dim: usize) -> Table {
@@ -81,6 +87,8 @@ impl Bits {
 trait Reference: Lane {
     fn bits(self) -> u32;
     fn canary() -> Self;
+    /// One of the NaN, by `bits`.
+    fn nan(bits: u32) -> Self;
 }
 
 impl Reference for f32 {
@@ -89,6 +97,9 @@ impl Reference for f32 {
     }
     fn canary() -> Self {
         Self::from_bits(0xdead_beef)
+    }
+    fn nan(bits: u32) -> Self {
+        Self::from_bits(bits | 0x7f80_0001)
     }
 }
 
@@ -99,6 +110,9 @@ impl Reference for f16 {
     fn canary() -> Self {
         Self::from_bits(0xbeef)
     }
+    fn nan(bits: u32) -> Self {
+        Self::from_bits(bits as u16 | 0x7c01)
+    }
 }
 
 impl Reference for bf16 {
@@ -107,6 +121,9 @@ impl Reference for bf16 {
     }
     fn canary() -> Self {
         Self::from_bits(0xbeef)
+    }
+    fn nan(bits: u32) -> Self {
+        Self::from_bits(bits as u16 | 0x7f81)
     }
 }
 
@@ -214,12 +231,20 @@ fn gather_guarded<E: Reference>(
     );
 }
 
-fn check_output_type<E: Reference>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) {
+/// How often the same output is made: on so many threads, so many elements past a cache line.
+struct Runs<'a> {
+    threads: &'a [usize],
+    offsets: &'a [usize],
+}
+
+fn check_output_type<E: Reference>(gatherer: &Gatherer, ids: &[u32], seq_len: usize, runs: &Runs) {
     let expected = expected::<E>(gatherer, ids, seq_len);
     for stores in [Stores::Regular, Stores::Streaming] {
-        let gatherer = gatherer.clone().with_stores(stores);
-        for offset in [0, 1, 5] {
-            gather_guarded::<E>(&gatherer, (ids, seq_len), offset, &expected);
+        for &threads in runs.threads {
+            let gatherer = gatherer.clone().with_threads(threads).with_stores(stores);
+            for &offset in runs.offsets {
+                gather_guarded::<E>(&gatherer, (ids, seq_len), offset, &expected);
+            }
         }
     }
 }
@@ -233,27 +258,39 @@ fn check_dim(level: Level, dim: usize, token: Dtype, position: Option<Dtype>) {
 }
 
 fn check_batches(gatherer: &Gatherer, bits: &mut Bits) {
+    let runs = Runs {
+        threads: &[1],
+        offsets: &[0, 1, 5],
+    };
     for (batch, seq_len) in [(1, 1), (3, 5), (9, 7)] {
         let ids = bits.ids(batch * seq_len);
-        check_output_type::<f32>(gatherer, &ids, seq_len);
-        check_output_type::<f16>(gatherer, &ids, seq_len);
-        check_output_type::<bf16>(gatherer, &ids, seq_len);
+        check_output_types(gatherer, &ids, seq_len, &runs);
     }
+}
+
+fn check_output_types(gatherer: &Gatherer, ids: &[u32], seq_len: usize, runs: &Runs) {
+    check_output_type::<f32>(gatherer, ids, seq_len, runs);
+    check_output_type::<f16>(gatherer, ids, seq_len, runs);
+    check_output_type::<bf16>(gatherer, ids, seq_len, runs);
 }
 
 fn check_threads(gatherer: &Gatherer, batch: usize, seq_len: usize, bits: &mut Bits) {
     let ids = bits.ids(batch * seq_len);
-    let expected = expected::<f32>(gatherer, &ids, seq_len);
-    for threads in [0, 1, 2, 7] {
-        for stores in [Stores::Regular, Stores::Streaming] {
-            let gatherer = gatherer.clone().with_threads(threads).with_stores(stores);
-            gather_guarded::<f32>(&gatherer, (&ids, seq_len), 0, &expected);
-        }
-    }
+    let runs = Runs {
+        threads: &[0, 2, 7],
+        // In the second, parts of the output meet within a line.
+        offsets: &[0, 3],
+    };
+    check_output_types(gatherer, &ids, seq_len, &runs);
+}
+
+/// Row lengths: all short ones, and those of models.
+fn dims() -> impl Iterator<Item = usize> {
+    (1..=260).chain([768, 1600, 4096, 12288])
 }
 
 fn sums_are_the_plain_loops(level: Level) {
-    for dim in (1..=260).chain([768, 1600]) {
+    for dim in dims() {
         for (index, token) in Dtype::ALL.into_iter().enumerate() {
             // The position table's type goes round, so that every pair of types comes up.
             check_dim(level, dim, token, Some(Dtype::ALL[(index + dim) % 3]));
@@ -262,15 +299,36 @@ fn sums_are_the_plain_loops(level: Level) {
 }
 
 fn rows_without_positions_are_converted_or_copied(level: Level) {
-    for dim in (1..=260).chain([768, 1600]) {
+    for dim in dims() {
         for token in Dtype::ALL {
             check_dim(level, dim, token, None);
         }
     }
 }
 
+fn an_output_may_begin_anywhere_in_a_line(level: Level) {
+    // Of the smallest type, a line has 32.
+    let offsets: Vec<usize> = (0..32).collect();
+    let runs = Runs {
+        threads: &[1],
+        offsets: &offsets,
+    };
+    for dim in [1, 7, 16, 31, 32, 33, 48, 64, 97, 130] {
+        for token in Dtype::ALL {
+            for position in [None, Some(Dtype::F32)] {
+                let mut bits = Bits(dim as u64);
+                let position = position.map(|dtype| bits.table(dtype, POSITION_ROWS, dim));
+                let token = bits.table(token, TOKEN_ROWS, dim);
+                let gatherer = Gatherer::new(token, position).unwrap().with_level(level);
+                let ids = bits.ids(10);
+                check_output_types(&gatherer, &ids, 5, &runs);
+            }
+        }
+    }
+}
+
 fn rows_are_turned_by_the_angles(level: Level) {
-    for dim in (2..=260).step_by(2).chain([768, 1600]) {
+    for dim in dims().filter(|dim| dim.is_multiple_of(2)) {
         for (style, token) in RopeStyle::ALL
             .into_iter()
             .zip(Dtype::ALL.into_iter().cycle().skip(dim / 2))
@@ -299,15 +357,16 @@ fn threads_do_not_change_turned_rows(level: Level) {
 }
 
 fn threads_do_not_change_the_output(level: Level) {
-    for (batch, seq_len, dim) in [
+    let shapes = [
         (5, 300, 768),
         (1, 2000, 800),
         (2000, 1, 768),
-        (1500, 3, 256),
-    ] {
+        (1500, 3, 255),
+    ];
+    for ((batch, seq_len, dim), token) in shapes.into_iter().zip(Dtype::ALL.into_iter().cycle()) {
         let mut bits = Bits(7);
         let position = bits.table(Dtype::F32, seq_len, dim);
-        let token = bits.table(Dtype::F16, TOKEN_ROWS, dim);
+        let token = bits.table(token, TOKEN_ROWS, dim);
         let gatherer = Gatherer::new(token, Some(position)).unwrap();
         check_threads(&gatherer.with_level(level), batch, seq_len, &mut bits);
     }
@@ -316,6 +375,7 @@ fn threads_do_not_change_the_output(level: Level) {
 for_each_level!(
     sums_are_the_plain_loops,
     rows_without_positions_are_converted_or_copied,
+    an_output_may_begin_anywhere_in_a_line,
     rows_are_turned_by_the_angles,
     threads_do_not_change_the_output,
     threads_do_not_change_turned_rows,
