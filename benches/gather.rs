@@ -170,11 +170,7 @@ fn bench_gather(c: &mut Criterion) {
     group.sampling_mode(SamplingMode::Flat);
     for dim in [256, 768, 4096] {
         let (rows, ids) = shape(dim);
-        // The levels differ alike at every dim.
-        let levels = match dim {
-            768 => Level::available(),
-            _ => vec![Level::detect()],
-        };
+        let levels = Level::available();
         for dtype in Dtype::ALL {
             let position = table(Dtype::F32, SEQ_LEN, dim);
             let gatherer = Gatherer::new(table(dtype, rows, dim), Some(position)).unwrap();
