@@ -231,6 +231,22 @@ fn rotary_embeddings_say_how_they_were_turned() {
 }
 
 #[test]
+fn a_base_of_many_digits_is_read_as_it_was_written() {
+    // Two roundings, of the digits and of the power of ten, would give its neighbor.
+    let base = "43843.939722600284";
+    let (place, args) = embed(&format!(
+        "--init-seed 1 --dim 4 --position-table rope --rope-base {base} --out e"
+    ));
+    assert_eq!(place.run(&args).code, Some(0));
+    let done = place.run(&args);
+    assert!(
+        done.stderr.ends_with("was there already, left as it is\n"),
+        "{done:?}"
+    );
+    assert_eq!(place.run(["verify", "e"]).code, Some(0));
+}
+
+#[test]
 fn rotary_options_that_do_not_fit_are_refused() {
     for (options, code, line) in [
         (
