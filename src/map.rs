@@ -10,10 +10,12 @@
 
 use std::alloc::Layout;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::{Element, Error, Result};
 
@@ -28,16 +30,11 @@ pub(crate) struct Map {
 impl Map {
     /// Maps the file at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let metadata = fs::metadata(path).map_err(Error::io(path, "cannot open"))?;
-        if !metadata.is_file() && !metadata.is_dir() {
-            // A FIFO would be waited for as it is opened, and none of them can be mapped.
-            return Err(Error::Input {
-                path: path.to_owned(),
-                what: "is not a regular file".to_owned(),
-            });
-        }
-        let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
-        Self::from_file(&file, path)
+        // A FIFO of this name must not make the program wait.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat(CWD, path, flags, Mode::empty())
+            .map_err(|errno| Error::io(path, "cannot open")(errno.into()))?;
+        Self::from_file(&File::from(file), path)
     }
 
     /// Maps an open file; `path` is for messages.
@@ -45,10 +42,15 @@ impl Map {
         let metadata = file
             .metadata()
             .map_err(Error::io(path, "cannot read its size"))?;
-        if metadata.is_dir() {
+        if !metadata.is_file() {
+            let what = if metadata.is_dir() {
+                "is a directory"
+            } else {
+                "is not a regular file"
+            };
             return Err(Error::Input {
                 path: path.to_owned(),
-                what: "is a directory".to_owned(),
+                what: what.to_owned(),
             });
         }
         let map = if metadata.len() == 0 {

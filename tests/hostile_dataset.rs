@@ -4,10 +4,12 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use support::{Done, Place, fixture, output_bytes};
+use shardmill::Manifest;
+use support::{Done, Place, fixture, output_bytes, spawn};
 
 /// A place with a dataset of three shards in `d`, one of them with pieces of documents.
 fn place(eot: &str) -> Place {
@@ -298,6 +300,120 @@ fn an_edited_manifest_is_not_believed() {
         "d/manifest.json: has format version 2, this program reads 1; use the release that wrote \
          it or make the dataset again",
     );
+}
+
+#[test]
+fn a_manifest_that_calls_shards_by_other_names_is_refused() {
+    let place = place("after");
+    // What the names lead to is there, whole and as long as it must be.
+    let shard = place.read("d/shard-00001.u32");
+    let outside = place.write("outside.u32", &shard);
+    place.write("d/again.u32", &shard);
+    let manifest: Manifest = serde_json::from_slice(&place.read("d/manifest.json")).unwrap();
+    for name in [
+        "../outside.u32",
+        outside.to_str().unwrap(),
+        "again.u32",
+        "./shard-00001.u32",
+        "shard-00001.u32\0",
+        "",
+    ] {
+        let mut forged = manifest.clone();
+        name.clone_into(&mut forged.shards[1].file);
+        is_refused(&place, forged, 1);
+    }
+    // One shard named twice, with all that is said of it.
+    let mut forged = manifest.clone();
+    forged.shards[2] = forged.shards[1].clone();
+    let totals = &mut forged.totals;
+    totals.tokens += manifest.shards[1].tokens - manifest.shards[2].tokens;
+    is_refused(&place, forged, 2);
+}
+
+/// A manifest whose id holds is refused for what it calls a shard.
+#[track_caller]
+fn is_refused(place: &Place, mut forged: Manifest, shard: usize) {
+    forged.dataset_id = forged.computed_id();
+    let text = serde_json::to_string_pretty(&forged).unwrap() + "\n";
+    place.write("d/manifest.json", text);
+    let name = format!("shard-0000{shard}");
+    let line = format!("d/manifest.json: does not call shard {shard} {name}.u32 and {name}.docs");
+    place.run(["verify", "d"]).failed(5, &line);
+    place.run(["info", "d"]).failed(1, &line);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_makes_nobody_wait() {
+    let place = place("after");
+    let embed = "embed d --out e --init-seed 1 --dim 1";
+    assert_eq!(place.run(embed.split(' ')).code, Some(0));
+    for (dir, file) in [
+        ("d", "manifest.json"),
+        ("d", "shard-00001.u32"),
+        ("d", "shard-00001.docs"),
+        ("e", "inputs.npy"),
+    ] {
+        let name = format!("{dir}/{file}");
+        let bytes = place.read(&name);
+        fs::remove_file(place.path(&name)).unwrap();
+        place.fifo(&name);
+        let line = format!("{name}: is not a regular file");
+        in_time(&place, &["verify", dir]).failed(5, &line);
+        if dir == "d" {
+            in_time(&place, &["info", dir]).failed(1, &line);
+            // It is no output that may be replaced.
+            let again = ["tokenize", "in", "--out", "d"];
+            ended_well(&in_time(&place, &again), &[1]);
+        }
+        fs::remove_file(place.path(&name)).unwrap();
+        place.write(&name, bytes);
+    }
+    let pipe = place.fifo("t.npy");
+    let args = [
+        "embed",
+        "d",
+        "--out",
+        "f",
+        "--token-table",
+        "t.npy",
+        "--position-table",
+        "none",
+    ];
+    in_time(&place, &args).failed(1, "t.npy: is not a regular file");
+    assert!(pipe.exists() && !place.path("f").exists());
+}
+
+/// Runs the program, which must not take longer than ten seconds.
+#[track_caller]
+fn in_time(place: &Place, args: &[&str]) -> Done {
+    let mut child = spawn(&mut place.command(args));
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > Duration::from_secs(10) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("{args:?} waits");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Done::new(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_manifest_without_an_end_is_not_read_into_memory() {
+    let place = place("after");
+    place.write("in/0.txt", "other");
+    let manifest = File::options()
+        .write(true)
+        .open(place.path("d/manifest.json"));
+    manifest.unwrap().set_len(1 << 40).unwrap();
+    let line = "d/manifest.json: is not a manifest: trailing characters at line";
+    let done = in_time(&place, &["verify", "d"]);
+    assert!(done.stderr.contains(line), "{done:?}");
+    // It is still known as one of ours.
+    let args = ["tokenize", "in", "--out", "d", "--overwrite"];
+    assert_eq!(in_time(&place, &args).code, Some(0));
+    assert_eq!(place.run(["verify", "d"]).code, Some(0));
 }
 
 #[test]

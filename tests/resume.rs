@@ -276,7 +276,7 @@ fn other_cuts_under_the_same_sizes_give_the_bytes_of_one_run() {
 /// Damages done to the first unit of an interrupted run.
 type Damage = (&'static str, fn(&Path));
 
-const DAMAGES: [Damage; 11] = [
+const DAMAGES: [Damage; 12] = [
     ("a changed token", |dir| {
         flip(&dir.join("shard-00000.u32"), 40);
     }),
@@ -288,6 +288,12 @@ const DAMAGES: [Damage; 11] = [
     }),
     ("a missing file", |dir| {
         fs::remove_file(dir.join("shard-00000.docs")).unwrap();
+    }),
+    ("a file of 1 TiB", |dir| {
+        let docs = fs::File::options()
+            .write(true)
+            .open(dir.join("shard-00000.docs"));
+        docs.unwrap().set_len(1 << 40).unwrap();
     }),
     ("a link for a file", |dir| {
         let file = dir.join("shard-00000.u32");
@@ -768,7 +774,7 @@ fn repair_makes_damaged_shards_again_and_keeps_the_others() {
     assert_eq!(done.code, Some(0), "{done:?}");
     let expected = output_bytes(&place.path("d"));
     let repair = [&run[..], &["--repair"]].concat();
-    for (what, damage) in &DAMAGES[..5] {
+    for (what, damage) in &DAMAGES[..6] {
         damage(&place.path("d"));
         let damaged = place.tree();
         let refused = place.run(&run);

@@ -5,8 +5,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
+use crate::map::Map;
 use crate::shard::plan::PLAN;
 use crate::shard::receipt::shard_unit;
+use crate::shard::untrusted::open_regular;
 use crate::shard::{EMBEDDINGS, MANIFEST, RUN, receipt_unit};
 use crate::sink::is_array_name;
 use crate::{Error, Result};
@@ -16,7 +18,13 @@ pub(super) const MARKS: [&str; 2] = [MANIFEST, "embed.json"];
 
 /// Whether a file is a manifest or a record of embeddings: others have files of these names too.
 pub(super) fn is_record(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"\"dataset_id\"").is_some())
+    let file = open_regular(path).ok().flatten();
+    let map = file.and_then(|file| Map::from_file(&file, path).ok());
+    map.is_some_and(|map| {
+        // No text goes on behind a NUL; a file with a hole may be as long as a file can be.
+        let end = memchr::memchr(0, &map).unwrap_or(map.len());
+        memchr::memmem::find(&map[..end], b"\"dataset_id\"").is_some()
+    })
 }
 
 /// Refuses a directory in which anything lies that no run makes.

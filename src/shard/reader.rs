@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::encoding::TokenId;
 use crate::map::Map;
-use crate::shard::{DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype};
+use crate::shard::{DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, file_names};
 use crate::{Error, Result};
 
 /// A dataset, mapped: every token by its offset over all shards.
@@ -68,10 +68,16 @@ fn open_directory(path: &Path) -> Result<OwnedFd> {
         .map_err(|errno| Error::io(path, "cannot open the dataset")(errno.into()))
 }
 
-/// The manifest of the dataset in the directory `path`, whatever became of its shards.
-pub(crate) fn read_manifest(path: &Path) -> Result<Manifest> {
+/// The directory of the dataset in `path`, and its manifest as it lies there.
+pub(super) fn open_manifest(path: &Path) -> Result<(OwnedFd, Map)> {
     let directory = open_directory(path)?;
     let file = map_in(&directory, path, MANIFEST)?;
+    Ok((directory, file))
+}
+
+/// The manifest of the dataset in the directory `path`, whatever became of its shards.
+pub(crate) fn read_manifest(path: &Path) -> Result<Manifest> {
+    let (_, file) = open_manifest(path)?;
     Manifest::parse(&file, file.path())
 }
 
@@ -81,11 +87,8 @@ fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
         path: path.clone(),
         what,
     };
-    // A manifest's names are untrusted: they may not lead out of the directory.
-    if name.is_empty() || name.contains('/') || name == ".." {
-        return Err(damaged("is not a plain file name".to_owned()));
-    }
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    // A FIFO of this name must not make the reader wait.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match openat(directory, name, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::NOENT) if name == MANIFEST => {
@@ -182,18 +185,30 @@ impl TokenStore {
     /// # Errors
     /// [`Error::Shard`] where it is no dataset or a file does not fit the manifest.
     pub fn open(path: &Path) -> Result<Self> {
-        let directory = open_directory(path)?;
-        let file = map_in(&directory, path, MANIFEST)?;
+        let (directory, file) = open_manifest(path)?;
         let manifest = Manifest::parse(&file, file.path())?;
         Self::open_shards(&directory, path, manifest)
     }
 
-    fn open_shards(directory: &OwnedFd, path: &Path, manifest: Manifest) -> Result<Self> {
+    pub(super) fn open_shards(
+        directory: &OwnedFd,
+        path: &Path,
+        manifest: Manifest,
+    ) -> Result<Self> {
         let dtype = manifest.settings.token_dtype;
         let mut shards = Vec::with_capacity(manifest.shards.len());
         let mut starts = vec![0];
         let mut total = 0_u64;
-        for info in &manifest.shards {
+        for (index, info) in manifest.shards.iter().enumerate() {
+            // Names from a file are untrusted: they may lead out of the directory, or to one shard
+            // a million times.
+            let names = file_names(index, dtype);
+            if (&info.file, &info.docs_file) != (&names.0, &names.1) {
+                return Err(Error::Shard {
+                    path: path.join(MANIFEST),
+                    what: format!("does not call shard {index} {} and {}", names.0, names.1),
+                });
+            }
             shards.push(Shard::open(directory, path, info, dtype)?);
             // Each shard is a mapped file, so the sum is far below 2^64.
             total += info.tokens;
