@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "checks/sign.rs"]
+mod sign;
 mod support;
 
 use std::fs::File;
@@ -12,6 +14,8 @@ use std::time::Duration;
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
+use shardmill::EmbedRecord;
+use sign::sign;
 use support::{Done, Place, spawn};
 
 /// Each format, and the extension of its files.
@@ -167,7 +171,11 @@ fn sizes_that_are_not_those_of_the_shape_are_damage() {
         // The sum of these is beyond u64.
         file["bytes"] = u64::MAX.into();
     }
-    for wrong in [lying, huge.to_string()] {
+    let huge = serde_json::from_value::<EmbedRecord>(huge).unwrap();
+    let huge = serde_json::to_string_pretty(&huge).unwrap() + "\n";
+    for wrong in [lying, huge] {
+        let mut wrong = wrong.into_bytes();
+        sign("embed.json", &mut wrong);
         place.write("e/embed.json", &wrong);
         place.run(["verify", "e"]).failed(
             5,

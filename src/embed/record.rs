@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::embed::EmbedConfig;
 use crate::embed::tables::{EmbedTables, TableInfo};
-use crate::hash::Hash128;
+use crate::hash::{Hash128, Hasher128};
 use crate::map::Map;
-use crate::shard::check_blocks;
+use crate::shard::{check_blocks, is_text_of};
 use crate::sink::{ArrayFile, ArrayLayout};
 use crate::window::WindowSet;
 use crate::{
@@ -47,6 +47,9 @@ pub struct EmbedRecord {
     token_table: TableInfo,
     position_table: Option<TableInfo>,
     files: Vec<ArrayFile>,
+    /// Hash of everything above, as compact JSON; `None` only while that is computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<Hash128>,
 }
 
 /// The ids of an array that stand for nothing in the dataset.
@@ -121,7 +124,9 @@ impl EmbedRecord {
             token_table: tables.token_info.clone(),
             position_table: tables.position_info.clone(),
             files: Vec::new(),
+            hash: None,
         }
+        .with_hash()
     }
 
     /// `[n, seq_len, dim]` of the embeddings.
@@ -161,7 +166,23 @@ impl EmbedRecord {
 
     pub(super) fn with_files(mut self, files: Vec<ArrayFile>) -> Self {
         self.files = files;
+        self.with_hash()
+    }
+
+    fn with_hash(mut self) -> Self {
+        self.hash = Some(self.computed_hash());
         self
+    }
+
+    fn computed_hash(&self) -> Hash128 {
+        let body = Self {
+            hash: None,
+            ..self.clone()
+        };
+        let mut hasher = Hasher128::new();
+        // The hasher takes everything and plain data always serializes.
+        let _ = serde_json::to_writer(&mut hasher, &body);
+        hasher.finish()
     }
 
     /// The record in `directory`, if what is there is whole and what this one, still without
@@ -190,6 +211,13 @@ impl EmbedRecord {
                     "has format version {}, this program reads {FORMAT_VERSION}",
                     record.format_version
                 ),
+            });
+        }
+        if record.hash != Some(record.computed_hash()) || !is_text_of(&map, &record) {
+            return Err(Error::Shard {
+                path,
+                what: "was changed after it was written: its hash is not that of the rest"
+                    .to_owned(),
             });
         }
         Ok(record)

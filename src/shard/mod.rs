@@ -39,6 +39,7 @@ pub use reader::{Document, Shard, TokenStore, Tokens};
 pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, empty_documents, receipt_unit};
 pub use temp_file::Durability;
 pub(crate) use temp_file::sync_directory;
+pub(crate) use untrusted::is_text_of;
 pub(crate) use verify::check_blocks;
 pub use verify::{Verified, verify};
 pub(crate) use writer::{HashedFile, ShardWriter};

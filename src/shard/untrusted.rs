@@ -1,9 +1,11 @@
-//! Small JSON files in a directory that is being filled, which may be damaged or not ours.
+//! Small JSON files, which may be damaged or not ours.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::map::Map;
@@ -55,4 +57,26 @@ pub(super) fn read_json<T: DeserializeOwned>(
     serde_json::from_slice(&map)
         .map(Some)
         .map_err(|error| damaged(format!("is not a {what}: {error}")))
+}
+
+/// Whether `text` is byte for byte what is written for `value`. Not every change of a text is one
+/// of its values: a letter of an escape may become a capital.
+pub(crate) fn is_text_of(text: &[u8], value: &impl Serialize) -> bool {
+    let mut rest = Rest(text);
+    serde_json::to_writer_pretty(&mut rest, value).is_ok() && rest.0 == b"\n"
+}
+
+/// What is left of a text of which the beginning was written again.
+struct Rest<'a>(&'a [u8]);
+
+impl Write for Rest<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let rest = self.0.strip_prefix(bytes);
+        self.0 = rest.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
