@@ -1,5 +1,7 @@
-//! What the fuzz targets share: texts made of bytes, the encodings and the oracle.
+//! What the fuzz targets share: texts made of bytes, the encodings, the oracle and the checks.
 
+#[path = "../../tests/checks/mod.rs"]
+pub mod checks;
 #[path = "../../tests/support/same_ids.rs"]
 mod same_ids;
 

@@ -1,0 +1,54 @@
+//! What every reader of a dataset does with it, whole or not.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use shardmill::{DocumentWindows, Encoding, Gatherer, Loader, LoaderConfig, LoaderState};
+use shardmill::{Tail, TokenStore};
+
+/// Reads all of the dataset in `directory`: an error, or something that may be wrong, but never
+/// beyond what is there.
+pub fn read_all(directory: &Path, encoding: &Encoding) -> Option<Arc<TokenStore>> {
+    let store = Arc::new(TokenStore::open(directory).ok()?);
+    let mut ids = vec![0; usize::try_from(store.n_tokens()).unwrap()];
+    store.read(0, &mut ids).unwrap();
+    assert!(store.read(1, &mut ids).is_err() || ids.is_empty());
+    let _ = encoding.decode_bytes(&ids);
+    for offset in 0..=store.n_tokens() {
+        let record = store.document_of(offset);
+        assert!(record.is_none() || offset < store.n_tokens());
+    }
+    // At the most a document for each record.
+    let records = store.shards().iter().map(|shard| shard.documents().len());
+    assert!(store.documents().count() <= records.sum());
+    for tail in Tail::ALL {
+        let Ok(windows) = DocumentWindows::new(&*store, 2, 1, tail) else {
+            continue;
+        };
+        assert!(windows.len() <= store.n_tokens());
+        for i in 0..windows.len() {
+            let tokens = windows.window(i).unwrap().tokens;
+            assert!(tokens.start < tokens.end && tokens.end <= store.n_tokens());
+        }
+    }
+    Some(store)
+}
+
+/// Takes a few batches of `store` from `state` on, which is that of a loader or anything else.
+pub fn load(store: &Arc<TokenStore>, config: &LoaderConfig, gatherer: &Gatherer, state: &[u8]) {
+    let state = serde_json::from_slice::<LoaderState>(state);
+    let mut loaders = vec![Loader::new(store, config, Some(gatherer.clone()))];
+    if let Ok(state) = state {
+        let loader = Loader::resume(store, config, Some(gatherer.clone()), &state);
+        if let Ok(loader) = &loader {
+            assert!(state.next_sample() <= loader.n_windows());
+        }
+        loaders.push(loader);
+    }
+    for loader in loaders.into_iter().flatten() {
+        for batch in loader.take(2).map_while(Result::ok) {
+            let ids = batch.rows() * batch.seq_len();
+            assert_eq!((batch.inputs().len(), batch.targets().len()), (ids, ids));
+        }
+    }
+}

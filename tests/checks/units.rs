@@ -1,0 +1,113 @@
+//! The cuts of units and the records of JSON Lines: any cuts give the documents that a plain
+//! reader finds, or the error that it has.
+
+use std::fs;
+use std::ops::Range;
+
+use serde_json::{Value, json};
+use shardmill::{Corpus, Error, Stats, TokenStore, tokenize, verify};
+
+use super::base::config;
+use super::{encoding, place};
+
+/// What [`tokenize`] makes of `input`, of which the first bytes choose format, unit size and
+/// threads, must not depend on the latter two.
+pub fn check(input: &[u8]) {
+    let Some((&[how, unit], source)) = input.split_first_chunk() else {
+        return;
+    };
+    if is_foreign(source) {
+        return;
+    }
+    let name = ["a.txt", "a.jsonl"][usize::from(how % 2)];
+    let expected = expected(source, name);
+    let whole = made(source, name, 1 << 30, 1);
+    let unit = 1 + u64::from(unit) * u64::from(unit) / 8;
+    let cut = made(source, name, unit, 1 + usize::from(how / 2 % 2));
+    assert_eq!(whole, cut, "units of {unit} bytes");
+    match (expected, whole) {
+        (Some(expected), Ok(found)) => assert_eq!(found, expected),
+        // The plain reader knows no numbers beyond f64, and such a record is none of text.
+        (None, Ok(_)) => assert!(name == "a.jsonl" && has_huge_number(source)),
+        (Some(_), Err(error)) => panic!("{error}"),
+        (None, Err(_)) => {}
+    }
+}
+
+/// A document: where it lies in the source, and its text.
+type Found = (Range<u64>, String);
+
+/// The documents of the dataset that `source` becomes, or the error.
+fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Found>, String> {
+    let place = place();
+    let path = place.path().join(name);
+    fs::write(&path, source).unwrap();
+    let out = place.path().join("d");
+    let mut config = config();
+    config.unit_size_bytes = unit;
+    config.threads = threads;
+    let describe = |error: Error| {
+        let error = error.to_string();
+        error.replace(place.path().to_str().unwrap(), "")
+    };
+    let corpus = Corpus::open(&[path.into_os_string()], None).map_err(describe)?;
+    let stats = Stats::default();
+    tokenize(&corpus, encoding(), &config, &out, &json!({}), &stats).map_err(describe)?;
+    verify(&out, &stats).unwrap();
+    let store = TokenStore::open(&out).unwrap();
+    let text = |tokens: Range<u64>| {
+        let mut ids = vec![0; usize::try_from(tokens.end - tokens.start).unwrap()];
+        store.read(tokens.start, &mut ids).unwrap();
+        assert_eq!(ids.pop(), Some(encoding().end_of_text()));
+        String::from_utf8(encoding().decode_bytes(&ids).unwrap()).unwrap()
+    };
+    Ok(store
+        .documents()
+        .map(|document| (document.bytes, text(document.tokens)))
+        .collect())
+}
+
+/// The documents of `source` by the words of the format; `None` where it is refused.
+fn expected(source: &[u8], name: &str) -> Option<Vec<Found>> {
+    if name == "a.txt" {
+        let text = String::from_utf8(source.to_vec()).ok()?;
+        return Some(vec![(0..source.len() as u64, text)]);
+    }
+    let mut found = Vec::new();
+    let mut start = 0;
+    for line in source.split_inclusive(|&byte| byte == b'\n') {
+        let record = line.strip_suffix(b"\n").unwrap_or(line);
+        let record = record.strip_suffix(b"\r").unwrap_or(record);
+        if !record.iter().all(|byte| b" \t\r".contains(byte)) {
+            let value: Value = serde_json::from_slice(record).ok()?;
+            let text = value.as_object()?.get("text")?.as_str()?;
+            found.push((start..start + record.len() as u64, text.to_owned()));
+        }
+        start += line.len() as u64;
+    }
+    Some(found)
+}
+
+/// Whether there may be a number beyond f64 in it.
+fn has_huge_number(source: &[u8]) -> bool {
+    let is_long = source.split(|byte| !byte.is_ascii_digit());
+    source
+        .windows(2)
+        .any(|pair| pair[0].is_ascii_digit() && pair[1].eq_ignore_ascii_case(&b'e'))
+        || is_long.map(<[u8]>::len).max().unwrap_or(0) > 300
+}
+
+/// Whether it begins as a format that is refused by name.
+fn is_foreign(source: &[u8]) -> bool {
+    let magic: [&[u8]; 8] = [
+        b"\x1f\x8b",
+        b"\x28\xb5",
+        b"\xfd7",
+        b"BZ",
+        b"\x04\x22",
+        b"PK",
+        b"PAR",
+        b"ARR",
+    ];
+    magic.iter().any(|magic| source.starts_with(magic))
+}

@@ -1,0 +1,199 @@
+//! The checks of the fuzz targets with random input, on any toolchain, with their memory counted.
+
+#![allow(unsafe_code, reason = "an allocator that counts")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod checks;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use checks::{records, tables, units};
+
+/// Counts what is allocated, and the most that there was.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+fn count(bytes: usize) {
+    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    MOST.fetch_max(now, Ordering::Relaxed);
+}
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What a reader may take beyond its input.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Runs `check` alone; it takes little memory and little time, whatever the input is.
+fn bounded(check: impl Fn(&[u8]), input: &[u8]) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = NOW.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    let started = Instant::now();
+    check(input);
+    let taken = MOST.load(Ordering::Relaxed) - before;
+    assert!(taken <= input.len() + MAX_BYTES, "{taken} bytes");
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn the_allocator_counts() {
+    let greedy = |_: &[u8]| drop(std::hint::black_box(vec![1_u8; MAX_BYTES + 1]));
+    assert!(std::panic::catch_unwind(|| bounded(greedy, b"")).is_err());
+}
+
+/// The text of a `.npy` header, mostly with something wrong in it.
+fn npy_text() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop::sample::select(vec![
+        "{",
+        "}",
+        "'descr'",
+        "'fortran_order'",
+        "'shape'",
+        ": ",
+        ", ",
+        "'<f4'",
+        "'<f2'",
+        "'<u2'",
+        "False",
+        "True",
+        "(",
+        ")",
+        "2",
+        "1",
+        "0",
+        "18446744073709551615",
+        "4611686018427387904",
+        "[",
+        "'",
+        "\\",
+        "\n",
+        " ",
+    ]);
+    let good = Just(vec![
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }",
+    ]);
+    prop_oneof![good, prop::collection::vec(part, 0..24)].prop_map(|parts| parts.concat().into())
+}
+
+/// The header of a safetensors file, likewise.
+fn safetensors_text() -> impl Strategy<Value = Vec<u8>> {
+    let number = prop::sample::select(vec!["0", "1", "2", "8", "16", "18446744073709551615", "-1"]);
+    let dtype = prop::sample::select(vec!["F32", "F16", "BF16", "F64", "U8", "F4", ""]);
+    let name = prop::sample::select(vec!["a", "wte.weight", "b.a", "", "__metadata__"]);
+    let shape = prop::collection::vec(number.clone(), 0..4);
+    let tensor = (name, dtype, shape, number.clone(), number);
+    prop::collection::vec(tensor, 0..4).prop_map(|tensors| {
+        let entries = tensors.into_iter().map(|(name, dtype, shape, from, to)| {
+            let shape = shape.join(",");
+            format!(
+                "\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":[{shape}],\"data_offsets\":[{from},{to}]}}"
+            )
+        });
+        format!("{{{}}}", entries.collect::<Vec<_>>().join(",")).into()
+    })
+}
+
+/// An input of `tables`.
+fn table() -> impl Strategy<Value = Vec<u8>> {
+    let file = prop_oneof![
+        (Just(2), npy_text()),
+        (Just(3), safetensors_text()),
+        (0..4_u8, prop::collection::vec(any::<u8>(), 0..40)),
+    ];
+    let n_elements = prop::sample::select(vec![0_u16, 4, 8, 16, 300]);
+    (file, n_elements).prop_map(|((how, text), n)| [&[how], &text[..], &n.to_le_bytes()].concat())
+}
+
+/// An input of `units`: lines that are records, or nearly.
+fn source() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop::sample::select(vec![
+        "{\"text\":\"",
+        "\"}",
+        "\n",
+        "\r\n",
+        "{\"text\": 1, \"text\":\"",
+        "a b",
+        " ",
+        "\\n",
+        "\\u00e9",
+        "\\ud800",
+        "é",
+        "\"",
+        "{",
+        "}",
+        "[1e999]",
+        ", \"x\": ",
+        "null",
+        "\t",
+        "0",
+    ]);
+    let lines = prop_oneof![
+        prop::collection::vec(part, 0..30).prop_map(|parts| parts.concat()),
+        prop::collection::vec("[a-z \\\\\"é]{0,12}", 0..12).prop_map(|texts| {
+            let lines = texts.into_iter().map(|text| {
+                let text = serde_json::Value::from(text);
+                format!(" {{\"id\": [1], \"text\": {text}}}\r\n")
+            });
+            lines.collect()
+        }),
+    ];
+    (any::<[u8; 2]>(), lines, prop::option::of(any::<u8>()))
+        .prop_map(|(how, lines, last)| [&how[..], lines.as_bytes(), last.as_slice()].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn tables_are_refused_or_lie_in_their_file(input in table()) {
+        bounded(tables::check, &input);
+    }
+
+    #[test]
+    fn changed_records_are_found_or_made_good(
+        how in any::<u8>(),
+        edits in prop::collection::vec(any::<[u8; 6]>(), 0..4),
+    ) {
+        let input = [&[how], &edits.concat()[..]].concat();
+        bounded(records::check, &input);
+    }
+
+    #[test]
+    fn any_cuts_give_the_documents_of_a_plain_reader(input in source()) {
+        bounded(units::check, &input);
+    }
+}
+
+/// Finds of the fuzz targets, each with what it showed.
+const RECORDS: &[&[u8]] = &[];
+
+#[test]
+fn what_was_found_once_stays_mended() {
+    for input in RECORDS {
+        bounded(records::check, input);
+    }
+}
