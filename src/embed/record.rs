@@ -8,7 +8,7 @@ use crate::embed::EmbedConfig;
 use crate::embed::tables::{EmbedTables, TableInfo};
 use crate::hash::{Hash128, Hasher128};
 use crate::map::Map;
-use crate::shard::{check_blocks, is_text_of};
+use crate::shard::{check_blocks, is_text_of, read_directory};
 use crate::sink::{ArrayFile, ArrayLayout};
 use crate::window::WindowSet;
 use crate::{
@@ -241,6 +241,10 @@ pub struct VerifiedEmbeddings {
 /// # Errors
 /// [`Error::Shard`] names the first file or block that is wrong.
 pub fn verify_embeddings(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
+    read_directory(path, |_| verify_files(path, stats))
+}
+
+fn verify_files(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
     let record = EmbedRecord::read(path)?;
     stats.begin(record.bytes());
     let damaged = |file: &str, what: &str| Error::Shard {

@@ -34,8 +34,8 @@ pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };
 pub use plan::{Plan, PlannedSource, Unit};
-pub(crate) use reader::read_manifest;
 pub use reader::{Document, Shard, TokenStore, Tokens};
+pub(crate) use reader::{read_directory, read_manifest};
 pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, empty_documents, receipt_unit};
 pub use temp_file::Durability;
 pub(crate) use temp_file::sync_directory;

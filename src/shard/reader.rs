@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use crate::encoding::TokenId;
 use crate::map::Map;
@@ -68,20 +68,35 @@ fn open_directory(path: &Path) -> Result<OwnedFd> {
         .map_err(|errno| Error::io(path, "cannot open the dataset")(errno.into()))
 }
 
-/// The directory of the dataset in `path`, and its manifest as it lies there.
-pub(super) fn open_manifest(path: &Path) -> Result<(OwnedFd, Map)> {
-    let directory = open_directory(path)?;
-    let file = map_in(&directory, path, MANIFEST)?;
-    Ok((directory, file))
+/// Lets `read` work with the directory `path`, and once more where that fails as another took its
+/// place: what was replaced is removed, file by file.
+pub(crate) fn read_directory<T>(path: &Path, read: impl Fn(&OwnedFd) -> Result<T>) -> Result<T> {
+    loop {
+        let directory = open_directory(path)?;
+        match read(&directory) {
+            Err(_) if is_replaced(&directory, path) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether another directory lies at `path` by now.
+fn is_replaced(directory: &OwnedFd, path: &Path) -> bool {
+    let now = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let [now, opened] = [now.and_then(fstat), fstat(directory)];
+    matches!((now, opened), (Ok(now), Ok(opened))
+        if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino))
 }
 
 /// The manifest of the dataset in the directory `path`, whatever became of its shards.
 pub(crate) fn read_manifest(path: &Path) -> Result<Manifest> {
-    let (_, file) = open_manifest(path)?;
-    Manifest::parse(&file, file.path())
+    read_directory(path, |directory| {
+        let file = map_in(directory, path, MANIFEST)?;
+        Manifest::parse(&file, file.path())
+    })
 }
 
-fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
+pub(super) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
     let path = path.join(name);
     let damaged = |what: String| Error::Shard {
         path: path.clone(),
@@ -185,9 +200,11 @@ impl TokenStore {
     /// # Errors
     /// [`Error::Shard`] where it is no dataset or a file does not fit the manifest.
     pub fn open(path: &Path) -> Result<Self> {
-        let (directory, file) = open_manifest(path)?;
-        let manifest = Manifest::parse(&file, file.path())?;
-        Self::open_shards(&directory, path, manifest)
+        read_directory(path, |directory| {
+            let file = map_in(directory, path, MANIFEST)?;
+            let manifest = Manifest::parse(&file, file.path())?;
+            Self::open_shards(directory, path, manifest)
+        })
     }
 
     pub(super) fn open_shards(

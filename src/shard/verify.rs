@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
-use crate::shard::reader::open_manifest;
+use crate::shard::reader::{map_in, read_directory};
 use crate::shard::{
     DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals, is_text_of,
 };
@@ -32,13 +32,15 @@ pub struct Verified {
 /// [`Error::Shard`] names the first file, block or record that is wrong, in the order of the
 /// manifest.
 pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
-    let (directory, file) = open_manifest(path)?;
-    let manifest = Manifest::parse(&file, file.path())?;
-    if !is_text_of(&file, &manifest) {
-        let what = "was changed after it was written: its text is not that of its values";
-        return Err(damaged(file.path(), what.to_owned()));
-    }
-    let store = TokenStore::open_shards(&directory, path, manifest)?;
+    let store = read_directory(path, |directory| {
+        let file = map_in(directory, path, MANIFEST)?;
+        let manifest = Manifest::parse(&file, file.path())?;
+        if !is_text_of(&file, &manifest) {
+            let what = "was changed after it was written: its text is not that of its values";
+            return Err(damaged(file.path(), what.to_owned()));
+        }
+        TokenStore::open_shards(directory, path, manifest)
+    })?;
     let manifest = store.manifest();
     stats.begin(manifest.file_bytes());
     check_units(path, manifest)?;
