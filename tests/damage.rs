@@ -72,7 +72,10 @@ fn each_flipped_bit_of_a_dataset_is_found_and_placed() {
     each_flipped_bit(&dir, &files, |name, what| {
         let found = verify(&dir, &Stats::default());
         is_placed(&found.expect_err(what), &dir, name, what);
-        read_all(&dir, &encoding);
+        // No reader gets past a manifest that was changed.
+        if !name.ends_with(".json") {
+            read_all(&dir, &encoding);
+        }
     });
     verify(&dir, &Stats::default()).unwrap();
 }

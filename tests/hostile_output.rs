@@ -229,6 +229,32 @@ fn a_disk_that_runs_full_is_an_error_worth_a_retry_and_leaves_only_what_is_done(
 }
 
 #[test]
+fn a_disk_without_free_inodes_is_an_error_worth_a_retry() {
+    let place = Place::new();
+    place.write("a.txt", "some words to cut ".repeat(400));
+    let args = "tokenize a.txt --out disk/out --threads 1 --unit-size 1kB";
+    let args: Vec<_> = args.split(' ').collect();
+    // Of the file system, the directory and the plan; three for a unit.
+    for inodes in 1..12 {
+        let options = format!("size=1m,nr_inodes={inodes}");
+        let Some((done, left)) = on_disk(&place, &options, &args) else {
+            return;
+        };
+        let what = format!("{inodes}: {done:?}, left {left}");
+        assert_eq!(done.code, Some(3), "{what}");
+        let error = done.stderr.lines().next().unwrap();
+        assert!(
+            error.starts_with("shardmill: error: disk/out.partial")
+                && error.ends_with(": cannot create: No space left on device (os error 28)"),
+            "{what}"
+        );
+        assert!(!left.contains(".tmp-"), "{what}");
+        let units = left.matches(".json").count().saturating_sub(1);
+        assert_eq!(left.matches("shard-").count(), 3 * units, "{what}");
+    }
+}
+
+#[test]
 fn embeddings_that_do_not_fit_are_refused_before_any_work() {
     let place = Place::new();
     place.write("a.txt", "All work and no play. ".repeat(100));

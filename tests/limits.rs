@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "checks/sign.rs"]
+mod sign;
 mod support;
 
 use std::fs::{self, OpenOptions};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{Done, Place, fixture, output_bytes, spawn};
+use sign::sign;
+use support::{Done, Place, fixture, npy, output_bytes, spawn};
 
 /// Runs the program under a limit of the shell's `ulimit`.
 fn run_limited(place: &Place, limit: &str, args: &[&str]) -> Done {
@@ -77,6 +80,79 @@ fn little_memory_is_an_error_or_enough() {
         ends[usize::from(done.code == Some(0))] += 1;
     }
     assert!(ends.iter().all(|&end| end > 0), "{ends:?}");
+}
+
+/// A header that lies is refused before it costs anything: the memory that the program itself
+/// needs, and 64 MB, are enough.
+#[test]
+fn headers_that_lie_are_refused_in_little_memory_and_time() {
+    let place = Place::new();
+    place.write("a.txt", "some words to make a window of");
+    for line in [
+        "tokenize a.txt --out d",
+        "embed d --out e --init-seed 1 --dim 1 --seq-len 2",
+        "tokenize a.txt --out u --units 0/1",
+    ] {
+        assert_eq!(place.run(line.split(' ')).code, Some(0));
+    }
+    let huge = u64::MAX / 8;
+    place.write(
+        "t.npy",
+        npy("<f4", "False", &format!("({huge}, 1)"), &[0; 8]),
+    );
+    place.write(
+        "u.npy",
+        [b"\x93NUMPY\x02\x00", &[0xff; 4][..], b"{}"].concat(),
+    );
+    place.write("t.safetensors", u64::MAX.to_le_bytes());
+    let header = format!(
+        "{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{huge},1],\"data_offsets\":[0,{}]}}}}",
+        huge * 4
+    );
+    let length = (header.len() as u64).to_le_bytes();
+    place.write("u.safetensors", [&length, header.as_bytes()].concat());
+    // Records that list sizes of their own, with a hash that holds.
+    for (file, key) in [
+        ("d/manifest.json", "bytes"),
+        ("d/manifest.json", "docs_bytes"),
+        ("e/embed.json", "bytes"),
+        ("u.partial/shard-00000.json", "docs_bytes"),
+        ("u.partial/plan.json", "byte"),
+    ] {
+        let text = String::from_utf8(place.read(file)).unwrap();
+        let (before, rest) = text.rsplit_once(&format!("\"{key}\": ")).unwrap();
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let mut lying = format!("{before}\"{key}\": {huge}{rest}").into_bytes();
+        sign(file, &mut lying);
+        let whole = place.read(file);
+        place.write(file, lying);
+        let line = match file.split('/').next().unwrap() {
+            "u.partial" => "finish u",
+            out => &format!("verify {out}"),
+        };
+        is_refused(&place, line, file);
+        place.write(file, whole);
+    }
+    for table in ["t.npy", "u.npy", "t.safetensors", "u.safetensors"] {
+        let line = format!("embed d --out f --position-table none --token-table {table}");
+        is_refused(&place, &line, table);
+    }
+}
+
+#[track_caller]
+fn is_refused(place: &Place, line: &str, file: &str) {
+    // Kilobytes.
+    const PROGRAM: u32 = 45_000;
+    const READER: u32 = 64_000;
+    let args: Vec<_> = line.split(' ').collect();
+    let started = Instant::now();
+    let done = run_limited(place, &format!("-v {}", PROGRAM + READER), &args);
+    let time = started.elapsed();
+    assert!(matches!(done.code, Some(1 | 5)), "{line}: {done:?}");
+    let start = format!("shardmill: error: {file}: ");
+    assert!(done.stderr.starts_with(&start), "{line}: {done:?}");
+    // A tenth of a second, and the start of a program on a busy machine.
+    assert!(time < Duration::from_secs(1), "{line}: {time:?}");
 }
 
 #[test]
