@@ -22,6 +22,9 @@ use crate::dtype::Dtype;
 /// The format's own limit.
 const MAX_HEADER_BYTES: usize = 100_000_000;
 
+/// More dimensions than any library has; NumPy's limit.
+const MAX_DIMENSIONS: usize = 64;
+
 /// How many names an error lists.
 const MAX_LISTED: usize = 10;
 
@@ -61,6 +64,11 @@ fn parse(bytes: &[u8]) -> Result<(Metadata, usize), String> {
             )
         })?;
     let header = header.to_vec();
+    if has_long_array(&header) {
+        return Err(format!(
+            "has a tensor of more than {MAX_DIMENSIONS} dimensions; a table has two"
+        ));
+    }
     let metadata: Metadata = serde_json::from_slice(&header)
         .map_err(|error| format!("safetensors header: {}", printable(&error.to_string())))?;
     let found = rest.len() - header.len();
@@ -71,6 +79,28 @@ fn parse(bytes: &[u8]) -> Result<(Metadata, usize), String> {
         ));
     }
     Ok((metadata, 8 + header.len()))
+}
+
+/// Whether an array in the JSON `header` has more items than a tensor has dimensions: an item
+/// takes two bytes there, and many times that once it is parsed and shown in an error.
+fn has_long_array(header: &[u8]) -> bool {
+    let mut is_string = false;
+    let mut separators = 0;
+    let mut bytes = header.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if is_string => _ = bytes.next(),
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b',' => separators += 1,
+            b'[' | b']' | b'{' | b'}' | b':' => separators = 0,
+            _ => {}
+        }
+        if separators == MAX_DIMENSIONS {
+            return true;
+        }
+    }
+    false
 }
 
 /// The name of the tensor that is meant.

@@ -112,6 +112,26 @@ fn every_type_is_mapped_or_refused_by_name() {
 }
 
 #[test]
+fn dimensions_beyond_all_measure_are_refused_in_short() {
+    let refused = |n: usize| {
+        let shape = format!("[{}1]", "1,".repeat(n - 1));
+        let header = format!("{{{}}}", tensor("a", "F32", &shape, [0, 4]));
+        read_plain(&file(&header, 4)).unwrap_err()
+    };
+    assert!(refused(64).starts_with("tensor 'a' has shape [1, 1, "));
+    for n in [65, 1_000_000] {
+        let line = "has a tensor of more than 64 dimensions; a table has two";
+        assert_eq!(refused(n), line);
+    }
+    // Commas of a text, or between many entries, are none of a shape.
+    let text = r#"\"[,\\"#.to_owned() + &",".repeat(99);
+    let entries: Vec<_> = (0..99).map(|n| format!(r#""{n}":"{text}""#)).collect();
+    let table = tensor("a", "F32", "[1,1]", [0, 4]);
+    let header = format!(r#"{{"__metadata__":{{{}}},{table}}}"#, entries.join(","));
+    assert!(read_plain(&file(&header, 4)).is_ok());
+}
+
+#[test]
 fn shapes_that_are_no_table_are_refused() {
     for (shape, bytes) in [("[]", 4), ("[1]", 4), ("[1,1,1]", 4), ("[1,0]", 0)] {
         let header = format!("{{{}}}", tensor("t", "F32", shape, [0, bytes]));
