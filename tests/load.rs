@@ -48,7 +48,7 @@ fn records_beyond_4_gib_have_their_offsets_and_memory_stays_flat() {
     let blank = vec![b'\n'; 1 << 20];
     let mut file = BufWriter::new(File::create(place.path("a.jsonl")).unwrap());
     file.write_all(FIRST).unwrap();
-    for _ in 0..(4 << 10) + 1 {
+    for _ in 0..4097 {
         file.write_all(&blank).unwrap();
     }
     file.write_all(LAST).unwrap();
@@ -113,7 +113,7 @@ fn a_million_files_are_planned_in_a_minute_and_300_mb() {
     assert_eq!(done.code, Some(0), "{done:?}");
     let units = "1 unit from 3.0 MB in 1,000,000 sources";
     assert!(done.text().starts_with(units), "{}", done.text());
-    assert!(time < Duration::from_secs(60), "{time:?}");
+    assert!(time < Duration::from_mins(1), "{time:?}");
     assert!((1..300_000_000).contains(&own_bytes), "{own_bytes}");
     eprintln!("{time:?}, {own_bytes} bytes");
 }
