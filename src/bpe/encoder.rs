@@ -42,8 +42,8 @@ pub(crate) struct Encoder {
     spans: Box<[Span; BATCH]>,
     found: Found,
     misses: Misses,
-    /// The ids of a pretoken that others remember.
-    shared: Vec<TokenId>,
+    /// The ids of a long pretoken.
+    long: Vec<TokenId>,
 }
 
 /// The hash of a pretoken, and its key, if it is short enough to have one.
@@ -83,7 +83,7 @@ impl Encoder {
                 count: 0,
             },
             misses: Misses::new(level),
-            shared: Vec::new(),
+            long: Vec::new(),
         })
     }
 
@@ -124,28 +124,41 @@ impl Encoder {
             self.tables = self.memory.tables();
         }
         self.make_room(text, ends.len() * KEY_BYTES, ids);
-        let mut done = self.level.dispatch(Batch {
+        let has_long = self.level.dispatch(Find {
             text,
             start,
             ends,
             spans: &mut self.spans,
             own: self.own.view(),
             tables: &self.tables,
-            found: &mut self.found,
         });
+        if has_long {
+            // Where their ids are is known now.
+            let spans = self.spans[..ends.len()].iter();
+            for span in spans.filter(|span| span.key == Key::NONE) {
+                self.tables.prefetch_long_ids(span.hash);
+            }
+        }
+        let mut done = self.look_up(0, ends.len());
         while let Some(&end) = ends.get(done) {
             let start = if done == 0 { start } else { ends[done - 1] };
             self.uncommon(self.spans[done], text, start, end, ids);
             // Those behind it still have their room.
             self.make_room(text, (ends.len() - done - 1) * KEY_BYTES, ids);
-            done += 1;
-            done += self.level.dispatch(LookUp {
-                spans: &self.spans[done..ends.len()],
-                own: self.own.view(),
-                found: &mut self.found,
-            });
+            done = self.look_up(done + 1, ends.len());
         }
         ends.last().copied().unwrap_or(start)
+    }
+
+    /// Finds the ids of the spans from `from` on, up to one that is not remembered; gives back its
+    /// number, or `until`.
+    fn look_up(&mut self, from: usize, until: usize) -> usize {
+        let look_up = LookUp {
+            spans: &self.spans[from..until],
+            own: self.own.view(),
+            found: &mut self.found,
+        };
+        from + self.level.dispatch(look_up)
     }
 
     /// Takes a pretoken that the encoder itself does not remember.
@@ -160,29 +173,26 @@ impl Encoder {
     ) {
         let Span { key, hash } = span;
         let bytes = &text[start..end];
-        self.shared.clear();
-        let is_known = if key == Key::NONE {
-            bytes.len() <= MAX_CACHED_BYTES && self.tables.get_long(bytes, hash, &mut self.shared)
-        } else {
-            self.memory.is_shared() && self.tables.get(key, hash, &mut self.shared)
-        };
-        if is_known {
-            if key != Key::NONE {
-                self.own.insert(key, hash, &self.shared, true);
+        if key != Key::NONE {
+            // By the time that the misses are filled in, what others know of it has come.
+            self.tables.prefetch(key, hash);
+        } else if bytes.len() <= MAX_CACHED_BYTES {
+            self.long.clear();
+            if self.tables.get_long(bytes, hash, &mut self.long) {
+                self.make_room(text, self.long.len(), ids);
+                self.found.push(&self.long);
+                return;
             }
-            self.make_room(text, self.shared.len(), ids);
-            self.found.push(&self.shared);
-        } else {
-            self.misses.push(Miss {
-                found_before: self.found.count,
-                start,
-                end,
-                key,
-                hash,
-            });
-            if self.misses.is_full() {
-                self.fill_in(text, ids);
-            }
+        }
+        self.misses.push(Miss {
+            found_before: self.found.count,
+            start,
+            end,
+            key,
+            hash,
+        });
+        if self.misses.is_full() {
+            self.fill_in(text, ids);
         }
     }
 
@@ -202,17 +212,18 @@ impl Encoder {
             self.vocabulary
         };
         let is_shared = self.memory.is_shared();
-        let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId]| {
+        let tables = &*self.tables;
+        let shared = is_shared.then_some(tables);
+        let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId], is_new: bool| {
             let is_short = miss.key != Key::NONE;
             if is_short {
                 self.own.insert(miss.key, miss.hash, ids, is_shared);
             }
-            if bytes.len() <= MAX_CACHED_BYTES && (is_shared || !is_short) {
-                let tables = &self.tables;
+            if is_new && bytes.len() <= MAX_CACHED_BYTES && (is_shared || !is_short) {
                 (self.memory).remember(tables, bytes, miss.key, miss.hash, ids);
             }
         };
-        (self.misses).fill_in(vocabulary, text, found, ids, remember);
+        (self.misses).fill_in(vocabulary, shared, text, found, ids, remember);
         self.found.count = 0;
     }
 }
@@ -224,23 +235,22 @@ impl Found {
     }
 }
 
-/// Finds the keys and hashes of a batch, brings near what they lead to, and looks it up.
-struct Batch<'a> {
+/// Finds the keys and hashes of a batch, and brings near what they lead to.
+struct Find<'a> {
     text: &'a [u8],
     start: usize,
     ends: &'a [usize],
     spans: &'a mut [Span; BATCH],
     own: View<'a>,
     tables: &'a Tables,
-    found: &'a mut Found,
 }
 
-impl Kernel for Batch<'_> {
-    /// As that of [`LookUp`].
-    type Output = usize;
+impl Kernel for Find<'_> {
+    /// Whether any is too long for a key.
+    type Output = bool;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> usize {
+    fn run<S: Simd>(self, _: S) -> bool {
         let Self {
             text,
             ends,
@@ -249,6 +259,7 @@ impl Kernel for Batch<'_> {
             ..
         } = self;
         let mut start = self.start;
+        let mut has_long = false;
         for (span, &end) in self.spans.iter_mut().zip(ends) {
             *span = Span::default();
             if end - start <= KEY_BYTES {
@@ -258,15 +269,11 @@ impl Kernel for Batch<'_> {
             } else if end - start <= MAX_CACHED_BYTES {
                 span.hash = hash::of_long(&text[start..end]);
                 tables.prefetch_long(span.hash);
+                has_long = true;
             }
             start = end;
         }
-        let look_up = LookUp {
-            spans: &self.spans[..ends.len()],
-            own,
-            found: self.found,
-        };
-        look_up.run(s)
+        has_long
     }
 }
 

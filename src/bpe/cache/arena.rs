@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::map::Table;
+use crate::simd::prefetch;
 
 /// Words of the first segment, 32 KiB; each segment has twice as many as the one before.
 const FIRST_WORDS: usize = 1 << 12;
@@ -62,6 +63,13 @@ impl Arena {
             to.store(word, Ordering::Relaxed);
         }
         u32::try_from(at).ok()
+    }
+
+    /// Brings near the first of the `len` words at `at`, and the last.
+    pub(super) fn prefetch(&self, at: u32, len: usize) {
+        let words = self.get(at, len);
+        prefetch(words, 0);
+        prefetch(words, words.len().saturating_sub(1));
     }
 
     /// The `len` words at `at`; none for a place that was not given out.

@@ -80,9 +80,18 @@ impl<const MIXED: bool> Lines<MIXED> {
 
     /// What is known of a key, else nothing.
     pub(super) fn get(&self, key: Words, hash: u64) -> Value {
-        let mut lines = self.places(key, hash).into_iter();
-        let found = lines.find_map(|at| self.lines[at].find(key));
-        found.unwrap_or_default()
+        let is_wide = key[1] != 0;
+        for at in self.places(key, hash) {
+            let line = &self.lines[at];
+            if let Some(value) = line.find(key) {
+                return value;
+            }
+            // Only what finds no room goes to the other line, and no room is ever made.
+            if line.has_room(is_wide) {
+                break;
+            }
+        }
+        Value::default()
     }
 
     /// The lines that may have a key, both of the same kind.
@@ -122,6 +131,11 @@ impl Line {
                 && (!is_wide || self.0[2 + i].load(Ordering::Relaxed) == key[1])
         })?;
         Some(self.value(i, is_wide))
+    }
+
+    /// Entries are taken from the first on.
+    fn has_room(&self, is_wide: bool) -> bool {
+        self.0[Self::entries(is_wide) - 1].load(Ordering::Relaxed) == 0
     }
 
     /// How many entries a line has.

@@ -96,10 +96,23 @@ impl Tables {
         self.short.is_crowded() || self.long.is_crowded() || self.arena.is_full()
     }
 
-    /// Brings near what is known of a long pretoken.
+    /// Brings near what is known of a short pretoken.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, key: Key, hash: u64) {
+        self.short.prefetch(key.0, hash);
+    }
+
+    /// Brings near where a long pretoken is known.
     #[inline(always)]
     pub(super) fn prefetch_long(&self, hash: u64) {
         self.long.prefetch([hash, 0], hash);
+    }
+
+    /// Brings near the bytes and the ids of a long pretoken, if it is known.
+    pub(super) fn prefetch_long_ids(&self, hash: u64) {
+        if let Kind::Spilled(place) = self.long.get([hash, 0], hash).kind() {
+            self.arena.prefetch(place.at(), place.words());
+        }
     }
 
     /// Appends the ids of a short pretoken; false if it is not known.
