@@ -30,7 +30,7 @@ use crate::encoding::TokenId;
 
 use arena::Arena;
 use lines::{Lines, Words};
-use value::{IDS_A_WORD, Kind, Place, Value, id_words, ids_of_word};
+use value::{IDS_A_WORD, Kind, Place, Value, id_words, unpack};
 
 pub(super) use own::{Own, View};
 
@@ -148,7 +148,7 @@ impl Tables {
     fn push_ids(&self, place: Place, ids: &mut Vec<TokenId>) {
         let end = ids.len() + place.ids();
         for word in &self.arena.get(place.at(), place.words())[place.byte_words()..] {
-            ids.extend(ids_of_word(word.load(Ordering::Relaxed)));
+            ids.extend(unpack(word.load(Ordering::Relaxed)));
         }
         ids.truncate(end);
     }

@@ -18,8 +18,8 @@ fn pack(ids: &[TokenId]) -> u64 {
     (ids.iter().rev()).fold(0, |word, &id| word << ID_BITS | u64::from(id))
 }
 
-/// The three ids of a word; zero where it has fewer.
-fn unpack(word: u64) -> [TokenId; IDS_A_WORD] {
+/// The three ids of a word, in an entry or in the arena; zero where it has fewer.
+pub(super) fn unpack(word: u64) -> [TokenId; IDS_A_WORD] {
     [
         (word & ID) as TokenId,
         (word >> ID_BITS & ID) as TokenId,
@@ -27,7 +27,7 @@ fn unpack(word: u64) -> [TokenId; IDS_A_WORD] {
     ]
 }
 
-/// What an entry says of its pretoken; of entries of one word, the second means nothing.
+/// What an entry says of its pretoken; the second word of a narrow one is zero.
 ///
 /// ```text
 /// bits of the first word    0..54             54..57
@@ -37,12 +37,14 @@ fn unpack(word: u64) -> [TokenId; IDS_A_WORD] {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Value(pub(super) [u64; 2]);
 
-/// How many ids, if they are in the value itself.
+/// Where the ids of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// There is no entry.
     Nothing,
+    /// In the value itself; how many they are.
     Inline(usize),
+    /// In the arena.
     Spilled(Place),
 }
 
@@ -126,11 +128,6 @@ const _: () = assert!(u32::BITS + 2 * Place::LEN_BITS <= COUNT_SHIFT);
 /// Words of the arena for ids.
 pub(super) fn id_words(ids: &[TokenId]) -> impl Iterator<Item = u64> {
     ids.chunks(IDS_A_WORD).map(pack)
-}
-
-/// The ids of a word of the arena.
-pub(super) fn ids_of_word(word: u64) -> [TokenId; IDS_A_WORD] {
-    unpack(word)
 }
 
 #[cfg(test)]
