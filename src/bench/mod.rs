@@ -153,12 +153,13 @@ pub fn bench(config: &BenchConfig, stats: &Stats) -> Result<BenchReport> {
         + gather::count(&config.dims, &thread_counts);
     stats.begin(samples as u64);
     let ceilings = ceiling::measure(config, &thread_counts, stats)?;
+    let ids = input.as_deref().map(|text| encoding.encode_ordinary(text));
     let text = input.unwrap_or_else(text::generate);
     Ok(BenchReport {
         level: config.level.to_string(),
         threads: config.threads,
         ceilings,
         tokenize: tokenize::measure(&encoding, &text, &thread_counts, stats)?,
-        gather: gather::measure(config, &thread_counts, stats)?,
+        gather: gather::measure(config, ids.as_deref(), &thread_counts, stats)?,
     })
 }
