@@ -117,8 +117,9 @@ fn bits(index: usize) -> u64 {
 
 /// The first `count` ids of a text that begins again at its end, modulo `rows`.
 fn folded(text: &[u32], count: usize, rows: usize) -> Vec<u32> {
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
     let ids = text.iter().cycle().take(count);
-    ids.map(|id| (*id as usize % rows) as u32).collect()
+    ids.map(|id| id % rows).collect()
 }
 
 /// Ids whose frequency falls about as 1/rank, scattered over the table.

@@ -1,8 +1,8 @@
 //! What a position does to a token row: nothing, add a row, or turn pairs of columns.
 //!
-//! A [`PerPosition`] holds the rows of all positions and fills one output row at a time, as one
-//! part or as two halves. A part is filled with a [`Change`], which goes along the row in the same
-//! steps: two vectors, one vector, the rest by the scalar specification.
+//! A [`PerPosition`] holds the rows of all positions and fills a piece of one output row at a time,
+//! or the two halves of a whole one. Each is filled with a [`Change`], which goes along it in the
+//! same steps: two vectors, one vector, the rest by the scalar specification.
 //!
 //! | Change | Output element |
 //! | --- | --- |
@@ -28,14 +28,16 @@ use crate::simd::{LANES, Simd};
 pub(super) trait PerPosition: Copy + Send + Sync {
     /// Whether there are rows that are worth keeping in the caches.
     const HAS_ROWS: bool;
-    /// Into how many parts an output row is cut.
+    /// Into how many parts an output row is cut. One part may be filled piece by piece, each of an
+    /// even number of columns but the last; of more, all is filled at once.
     const PARTS: usize = 1;
 
-    /// Fills one output row of `position`.
+    /// Fills the columns from `column` on of one output row of `position`, as many as `out` has.
     fn fill<S: Simd, T: Lane, E: Lane>(
         self,
         s: S,
         position: usize,
+        column: usize,
         rows: Rows<T>,
         stream: bool,
         out: &mut [E],
@@ -82,6 +84,7 @@ impl PerPosition for Nothing {
         self,
         s: S,
         _position: usize,
+        _column: usize,
         rows: Rows<T>,
         stream: bool,
         out: &mut [E],
@@ -136,11 +139,12 @@ impl PerPosition for AddedRows<'_> {
         self,
         s: S,
         position: usize,
+        column: usize,
         rows: Rows<T>,
         stream: bool,
         out: &mut [E],
     ) {
-        let added = Added(&self.rows[position * self.dim..][..self.dim]);
+        let added = Added(&self.rows[position * self.dim + column..][..out.len()]);
         fill(s, rows, added, stream, out);
     }
 }
@@ -203,11 +207,12 @@ impl PerPosition for PairAngles<'_> {
         self,
         s: S,
         position: usize,
+        column: usize,
         rows: Rows<T>,
         stream: bool,
         out: &mut [E],
     ) {
-        let turned = TurnedPairs(&self.rows[position * self.dim..][..self.dim]);
+        let turned = TurnedPairs(&self.rows[position * self.dim + column..][..out.len()]);
         fill(s, rows, turned, stream, out);
     }
 }
@@ -267,6 +272,7 @@ impl PerPosition for HalfAngles<'_> {
         self,
         s: S,
         position: usize,
+        _column: usize,
         rows: Rows<T>,
         stream: bool,
         out: &mut [E],

@@ -10,7 +10,7 @@
 
 use super::change::{Change, PerPosition};
 use super::lane::Lane;
-use super::tile::{Order, Tile, prefetch_rows};
+use super::tile::{Order, Place, Tile, prefetch_pieces};
 use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd};
 
 /// Elements of one step of the inner loop, of which any type fills whole cache lines.
@@ -50,6 +50,8 @@ pub(super) struct Gather<'a, 't, T, P, E> {
     pub(super) stream: bool,
     /// In which order to go through the tile.
     pub(super) order: Order,
+    /// Elements of a row to fill at once.
+    pub(super) piece_elements: usize,
     /// The output and its ids.
     pub(super) tile: &'a mut Tile<'t, E>,
 }
@@ -65,25 +67,34 @@ impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
             dim,
             stream,
             order,
+            piece_elements,
             tile,
         } = self;
-        let token_row = |id: u32| &token[id as usize * dim..][..dim];
-        let visits = tile.visits(order);
-        let mut ahead = visits.after(prefetch_rows(dim * size_of::<T>()));
+        // The first element of what a place is made from.
+        let start = |tile: &Tile<E>, place: Place| tile.id(place) as usize * dim + place.column;
+        let visits = tile.visits(order, dim, piece_elements);
+        let mut ahead = visits.clone();
+        for _ in 0..prefetch_pieces(piece_elements * size_of::<T>()) {
+            ahead.next();
+        }
         for place in visits {
+            let row = &token[start(tile, place)..][..place.columns];
+            // A last piece may be shorter than this one: what is prefetched may go past its row.
+            let ahead = ahead.next().map(|ahead| start(tile, ahead));
+            let ahead = ahead.and_then(|start| token.get(start..start + place.columns));
             let rows = Rows {
-                row: token_row(tile.id(place)),
-                ahead: token_row(tile.id(ahead.next().unwrap_or(place))),
+                row,
+                ahead: ahead.unwrap_or(row),
             };
             let position = tile.position(place);
-            let out = tile.row(place, dim);
-            positions.fill(s, position, rows, stream, out);
+            let out = tile.piece(place, dim);
+            positions.fill(s, position, place.column, rows, stream, out);
         }
     }
 }
 
-/// The token row that an output row is made from, and the one to prefetch meanwhile; of one
-/// length.
+/// The piece of a token row that a piece of an output row is made from, and the one to prefetch
+/// meanwhile; of one length.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a, T> {
     pub(super) row: &'a [T],

@@ -359,12 +359,20 @@ impl Gatherer {
             out,
         } = job;
         let out_bytes = size_of_val(out);
+        let has_whole_lines = has_whole_lines(out, dim / P::PARTS);
         let stream = match self.stores {
-            Stores::Auto => is_worth_streaming(out, dim / P::PARTS),
+            Stores::Auto => {
+                let is_long = dim / P::PARTS >= STREAM_UNALIGNED_DIM;
+                out_bytes > STREAM_OVER_BYTES && (has_whole_lines || is_long)
+            }
             Stores::Regular => false,
             Stores::Streaming => true,
         };
         let order = Order::for_dim(dim, P::HAS_ROWS);
+        let piece_elements = match P::PARTS {
+            1 if has_whole_lines => order.piece_elements(dim),
+            _ => dim,
+        };
         let parts = self.threads.min(out_bytes / THREAD_BYTES).max(1);
         let fill = |mut tile: Tile<E>| {
             self.level.dispatch(Gather {
@@ -373,6 +381,7 @@ impl Gatherer {
                 dim,
                 stream,
                 order,
+                piece_elements,
                 tile: &mut tile,
             });
         };
@@ -399,11 +408,11 @@ impl Gatherer {
     }
 }
 
-fn is_worth_streaming<E>(out: &[E], dim: usize) -> bool {
+/// Whether `out` begins with a cache line and each part of a row, of `elements`, ends with one.
+fn has_whole_lines<E>(out: &[E], elements: usize) -> bool {
     const LINE_BYTES: usize = 64;
-    let is_whole_lines = out.as_ptr().addr().is_multiple_of(LINE_BYTES)
-        && (dim * size_of::<E>()).is_multiple_of(LINE_BYTES);
-    size_of_val(out) > STREAM_OVER_BYTES && (is_whole_lines || dim >= STREAM_UNALIGNED_DIM)
+    out.as_ptr().addr().is_multiple_of(LINE_BYTES)
+        && (elements * size_of::<E>()).is_multiple_of(LINE_BYTES)
 }
 
 fn is_word_aligned<E>(elements: &[E]) -> bool {

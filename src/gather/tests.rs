@@ -381,27 +381,34 @@ for_each_level!(
     threads_do_not_change_turned_rows,
 );
 
-/// Numbers the output rows through the tiles and looks whether each got its own number.
+/// Numbers the output through the tiles and looks whether each element got its own number.
 #[test]
 fn tiles_cover_the_output_once_in_either_order() {
+    const DIM: usize = 5;
     for (batch, seq_len, parts) in [(1, 1, 4), (3, 5, 2), (5, 3, 7), (1, 9, 4), (9, 1, 4)] {
-        for order in [Order::TokenMajor, Order::PositionMajor] {
+        for (order, piece) in [
+            (Order::TokenMajor, DIM),
+            (Order::PositionMajor, DIM),
+            (Order::PositionMajor, 2),
+        ] {
             let ids: Vec<u32> = (0..).take(batch * seq_len).collect();
-            let mut out = vec![u32::MAX; ids.len() * 2];
-            let tiles = Tile::whole(&ids, seq_len, 2, &mut out).split(parts, order);
+            let mut out = vec![u32::MAX; ids.len() * DIM];
+            let tiles = Tile::whole(&ids, seq_len, DIM, &mut out).split(parts, order);
             assert!(tiles.len() <= parts);
             for mut tile in tiles {
-                let visits = tile.visits(order);
-                let after: Vec<_> = visits.after(2).map(|place| tile.id(place)).collect();
-                let all: Vec<_> = visits.clone().map(|place| tile.id(place)).collect();
-                assert_eq!(all[2.min(all.len())..], after);
-                for place in visits {
+                for place in tile.visits(order, DIM, piece) {
                     let id = tile.id(place);
                     assert_eq!(tile.position(place), id as usize % seq_len);
-                    tile.row(place, 2).fill(id);
+                    assert!(place.columns <= piece);
+                    let numbers = id * 10 + u32::try_from(place.column).unwrap()..;
+                    for (out, number) in tile.piece(place, DIM).iter_mut().zip(numbers) {
+                        assert_eq!(*out, u32::MAX);
+                        *out = number;
+                    }
                 }
             }
-            assert!(out.chunks(2).zip(&ids).all(|(row, id)| row == [*id; 2]));
+            let expected = ids.iter().flat_map(|id| id * 10..id * 10 + 5);
+            assert!(out.iter().copied().eq(expected), "{order:?} {piece}");
         }
     }
 }
