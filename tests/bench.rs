@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use support::{Place, fixture};
@@ -55,6 +57,11 @@ fn every_rate_is_in_the_json() {
         // 4096 rows of 64.
         assert_eq!(sample["bytes"], 4096 * 64 * element_bytes, "{sample}");
     }
+    // The rows are those of the text's ids, as tiktoken has them.
+    let text = std::fs::read_to_string(fixture("text/the-verdict.txt")).unwrap();
+    let ids = tiktoken_rs::r50k_base().unwrap().encode_ordinary(&text);
+    let distinct: HashSet<_> = ids[..4096].iter().map(|id| id % 4096).collect();
+    assert_eq!(gather[0]["distinct_rows"], distinct.len());
     assert!(
         done.stderr.starts_with("shardmill: 47 rates in "),
         "{done:?}"

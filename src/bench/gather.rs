@@ -1,10 +1,12 @@
 //! Gathering, by types and dim.
 //!
-//! Every output of as many elements is made of sequences of 1024 positions, and every table has 50257
-//! rows, or as many as fit the same size. Ids are those of the text that was given, again from its
-//! start where it is too short, modulo the rows; without a text they fall off about as 1/rank and are
-//! scattered over the table. Text repeats itself more than such ids do: of the 131072 rows of 256
-//! that fill 128 MiB, some 12000 differ in English prose and 24000 here.
+//! Every output of as many elements is made of sequences of 1024 positions, and every table has
+//! 50257 rows, or as many as fit the same size. Ids are those of the text that was given, again from
+//! its start where it is too short, modulo the rows; without a text they fall off about as 1/rank
+//! and are scattered over the table. Text repeats itself more than such ids do, and what repeats
+//! itself comes from the caches: so each sample says how many rows differ.
+
+use std::collections::HashSet;
 
 use half::{bf16, f16};
 use serde::Serialize;
@@ -26,6 +28,8 @@ pub struct GatherSpeed {
     pub dtype: Dtype,
     /// Elements of a row.
     pub dim: usize,
+    /// Rows of the token table that were read, each counted once.
+    pub distinct_rows: usize,
 }
 
 /// How many samples [`measure`] takes.
@@ -58,6 +62,7 @@ pub(super) fn measure(
             };
             let seq_len = SEQ_LEN.min(ids.len());
             let ids = &ids[..ids.len() / seq_len * seq_len];
+            let distinct_rows = ids.iter().collect::<HashSet<_>>().len();
             let position = positions.view(seq_len, dim)?;
             let gatherer = Gatherer::new(table.view(rows, dim)?, Some(position))?;
             let gatherer = gatherer.with_level(config.level);
@@ -66,6 +71,7 @@ pub(super) fn measure(
                     table_dtype,
                     dtype,
                     dim,
+                    distinct_rows,
                 };
                 for &threads in thread_counts {
                     let gatherer = gatherer.clone().with_threads(threads);

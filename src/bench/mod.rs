@@ -53,7 +53,8 @@ pub struct BenchConfig {
     pub dir: PathBuf,
     /// Encoding to tokenize with.
     pub encoding: String,
-    /// File to tokenize, of which up to 64 MiB are taken; generated text if not given.
+    /// File to tokenize, of which up to 64 MiB are taken, and whose ids are gathered; generated
+    /// text and drawn ids if not given.
     pub input: Option<PathBuf>,
     /// Lengths of the rows to gather.
     pub dims: Vec<usize>,

@@ -360,6 +360,7 @@ fn threads_do_not_change_the_output(level: Level) {
     let shapes = [
         (5, 300, 768),
         (1, 2000, 800),
+        (3, 200, 1600),
         (2000, 1, 768),
         (1500, 3, 255),
     ];
