@@ -225,6 +225,67 @@ fn an_interrupted_call_is_made_again() {
     }
 }
 
+/// A place with a text whose shard is 4.3 MB.
+fn large_corpus() -> Place {
+    let place = Place::new();
+    let words: Vec<_> = (0..360_000_u32).map(|i| (i % 1000).to_string()).collect();
+    place.write("in.txt", words.join(" a, "));
+    place
+}
+
+const TOKENIZE_LARGE: [&str; 6] = ["tokenize", "in.txt", "--threads", "1", "--out", "d"];
+
+#[test]
+fn each_write_of_a_large_shard_may_fail_once() {
+    if !has_strace("calls that fail") {
+        return;
+    }
+    let place = large_corpus();
+    let sweep = sweep(&place, &TOKENIZE_LARGE, ["d", "d.partial"]);
+    // Two pieces by a thread of their own, the end and all other files.
+    for fault in ["error=EIO", "error=ENOSPC"] {
+        let errors = sweep.run("write", fault);
+        assert!(errors >= 4, "{errors}");
+    }
+    assert_eq!(sweep.run("write", "error=EINTR"), 0);
+    assert!(sweep.run("clone3", "error=EAGAIN") >= 2);
+    // Without a way past the page cache it goes through; that the way cannot be left is an error.
+    assert!(sweep.run("fcntl", "error=EINVAL") <= 2);
+}
+
+#[test]
+fn a_large_shard_reaches_the_disk_while_it_is_made() {
+    if !has_strace("the way to the disk") {
+        return;
+    }
+    let place = large_corpus();
+    let done = Command::new("strace")
+        .args(["-f", "-qq", "-o", "strace.log"])
+        .args(["-e", "trace=fcntl,write,fsync"])
+        .arg(env!("CARGO_BIN_EXE_shardmill"))
+        .args(TOKENIZE_LARGE)
+        .current_dir(place.path(""))
+        .output();
+    let done = Done::new(done.unwrap());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let calls = fs::read_to_string(place.path("strace.log")).unwrap();
+    let find = |what: &str| calls.lines().position(|call| call.contains(what));
+    let Some(direct) = find("O_DIRECT") else {
+        return skipped("the way to the disk", "temporary files lie in memory");
+    };
+    if !calls.lines().nth(direct).unwrap().ends_with("= 0") {
+        return skipped("the way to the disk", "the file system has no O_DIRECT");
+    }
+    let pieces: Vec<_> = (calls.lines().enumerate())
+        .filter(|(_, call)| call.ends_with(" 2097152) = 2097152"))
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(pieces.len(), 2, "{calls}");
+    let earlier = &calls.lines().collect::<Vec<_>>()[direct..pieces[1]];
+    let is_synced = earlier.iter().any(|call| call.contains("fsync("));
+    assert!(direct < pieces[0] && !is_synced, "{calls}");
+}
+
 /// A file system of its own that can lose its power.
 struct Disk {
     image: PathBuf,
@@ -351,35 +412,34 @@ fn cut_runs(durability: &str, cuts: u32) -> Option<(usize, usize)> {
         .collect();
     let text = words.join(" ");
     place.write("in/a.txt", &text);
-    let expected = [
-        "tokenize",
-        "in",
-        "--unit-size",
-        "100kB",
-        "--durability",
-        "none",
-        "--out",
-        "expected",
-    ];
-    assert_eq!(place.run(expected).code, Some(0));
-    let expected = output_bytes(&place.path("expected"));
+    // Units that go through the page cache, and one that goes past it.
+    let args = |unit_size, durability, out| {
+        [
+            "tokenize",
+            "in",
+            "--unit-size",
+            unit_size,
+            "--durability",
+            durability,
+            "--out",
+            out,
+        ]
+    };
+    let sizes = ["100kB", "5MB"].map(|size| {
+        assert_eq!(place.run(args(size, "none", "expected")).code, Some(0));
+        let expected = output_bytes(&place.path("expected"));
+        fs::remove_dir_all(place.path("expected")).unwrap();
+        (size, expected)
+    });
     let disk = Disk::new(&place)?;
-    let args = [
-        "tokenize",
-        "in",
-        "--unit-size",
-        "100kB",
-        "--durability",
-        durability,
-        "--out",
-        "disk/d",
-    ];
     let started = Instant::now();
-    assert_eq!(place.run(args).code, Some(0));
+    assert_eq!(place.run(args("100kB", durability, "disk/d")).code, Some(0));
     let whole = started.elapsed();
     fs::remove_dir_all(place.path("disk/d")).unwrap();
     let (mut broken, mut at_work) = (0, 0);
     for cut in 0..cuts {
+        let (size, expected) = &sizes[cut as usize % sizes.len()];
+        let args = args(size, durability, "disk/d");
         let mut run = place.command(args).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(whole * (cut + 1) / cuts + Duration::from_millis(1));
         at_work += usize::from(run.try_wait().unwrap().is_none());
@@ -393,7 +453,7 @@ fn cut_runs(durability: &str, cuts: u32) -> Option<(usize, usize)> {
         if durability == "full" {
             let next = place.run(args);
             assert_eq!(next.code, Some(0), "after cut {cut}: {next:?}");
-            assert!(output_bytes(&place.path("disk/d")) == expected, "{cut}");
+            assert!(output_bytes(&place.path("disk/d")) == *expected, "{cut}");
         }
         let _ = fs::remove_dir_all(place.path("disk/d"));
         let _ = fs::remove_dir_all(place.path("disk/d.partial"));

@@ -23,7 +23,7 @@ static CAME: AtomicI32 = AtomicI32::new(0);
 pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
     let (stats, out) = (Arc::clone(stats), out.to_owned());
-    std::thread::spawn(move || {
+    let watch = move || {
         if let Some(signal) = signals.forever().next() {
             CAME.store(signal, Ordering::Relaxed);
             stats.stop();
@@ -33,7 +33,10 @@ pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
             say_what_is_left(&out);
             std::process::exit(128 + signal);
         }
-    });
+    };
+    std::thread::Builder::new()
+        .spawn(watch)
+        .context("cannot start a thread")?;
     Ok(())
 }
 

@@ -41,7 +41,7 @@ impl Progress {
         }
         let (stop, stopped) = channel();
         let stats = Arc::clone(stats);
-        let thread = std::thread::spawn(move || {
+        let follow = move || {
             let mut total = None;
             while stopped
                 .recv_timeout(TICK)
@@ -56,10 +56,11 @@ impl Progress {
                 bar.set_position(stats.done());
             }
             bar.finish_and_clear();
-        });
+        };
         Self {
             stop: Some(stop),
-            thread: Some(thread),
+            // Where no thread is to be had the work goes on unseen.
+            thread: std::thread::Builder::new().spawn(follow).ok(),
         }
     }
 }

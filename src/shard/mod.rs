@@ -17,6 +17,7 @@
 mod docs;
 pub(crate) mod lock;
 mod manifest;
+mod output;
 pub(crate) mod own;
 pub(crate) mod place;
 mod plan;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::write_back::{Cached, WriteBack};
+use super::output::Output;
 use crate::{Error, Result};
 
 /// Whether output is forced to the disk before it becomes visible.
@@ -50,16 +50,10 @@ pub(crate) fn sync_directory(path: &Path, durability: Durability) -> Result<()> 
     durability.sync(&directory, path)
 }
 
-/// Bytes of a write, at the most: the page cache takes a file in pieces of this size four times as
-/// fast as in pieces of 1 MiB and more, which the kernel gives fresh pages of that size.
-const WRITE_BYTES: usize = 256 << 10;
-
 /// A file that gets its name when it is complete; removed if it never is.
 #[derive(Debug)]
 pub(crate) struct TempFile {
-    file: File,
-    written_bytes: u64,
-    write_back: WriteBack,
+    output: Output,
     temporary: PathBuf,
     path: PathBuf,
     durability: Durability,
@@ -77,9 +71,7 @@ impl TempFile {
             .open(&temporary)
             .map_err(Error::io(&temporary, "cannot create"))?;
         Ok(Self {
-            file,
-            written_bytes: 0,
-            write_back: WriteBack::new(Cached::Kept),
+            output: Output::new(file, durability),
             temporary,
             path: directory.join(name),
             durability,
@@ -87,28 +79,11 @@ impl TempFile {
         })
     }
 
-    /// Takes the file out of the page cache as it reaches the disk.
-    pub(super) fn without_cache(mut self) -> Self {
-        self.write_back = WriteBack::new(Cached::Dropped);
-        self
-    }
-
     /// Appends `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        for piece in bytes.chunks(WRITE_BYTES) {
-            self.write_piece(piece)
-                .map_err(Error::io(&self.path, "cannot write"))?;
-        }
-        Ok(())
-    }
-
-    fn write_piece(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.file.write_all(piece)?;
-        self.written_bytes += piece.len() as u64;
-        match self.durability {
-            Durability::Full => self.write_back.advance(&self.file, self.written_bytes),
-            Durability::None => Ok(()),
-        }
+        self.output
+            .write(bytes)
+            .map_err(Error::io(&self.path, "cannot write"))
     }
 
     /// Gives the file its name, after a check that it holds `expected_bytes`.
@@ -136,9 +111,12 @@ impl TempFile {
 
     /// Forces the file to the disk, after a check that it holds `expected_bytes`. An error is
     /// final: the kernel may have dropped what it could not write, so the file is given up.
-    fn sync(&self, expected_bytes: u64) -> Result<()> {
-        let length = self
-            .file
+    fn sync(&mut self, expected_bytes: u64) -> Result<()> {
+        self.output
+            .flush()
+            .map_err(Error::io(&self.path, "cannot write"))?;
+        let file = self.output.file();
+        let length = file
             .metadata()
             .map_err(Error::io(&self.path, "cannot read its size"))?
             .len();
@@ -148,7 +126,7 @@ impl TempFile {
                 what: format!("has {length} bytes after {expected_bytes} were written"),
             });
         }
-        self.durability.sync(&self.file, &self.path)
+        self.durability.sync(file, &self.path)
     }
 }
 
@@ -175,7 +153,8 @@ pub(crate) fn link_or_copy(
     }
     let mut source = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
     let mut copy = TempFile::create(to, name, durability)?;
-    let bytes = io::copy(&mut source, &mut copy.file).map_err(Error::io(&path, "cannot copy"))?;
+    let mut counted = Counted::new(&mut copy.output);
+    let bytes = io::copy(&mut source, &mut counted).map_err(Error::io(&path, "cannot copy"))?;
     copy.finish(bytes)
 }
 
@@ -216,36 +195,36 @@ fn begin_json(
     value: &impl serde::Serialize,
 ) -> Result<(TempFile, u64)> {
     let mut file = TempFile::create(directory, name, durability)?;
-    let path = file.path.clone();
-    let mut buffered = io::BufWriter::new(CountingFile {
-        file: &mut file.file,
-        bytes: 0,
-    });
-    serde_json::to_writer_pretty(&mut buffered, value)
+    let mut counted = Counted::new(&mut file.output);
+    serde_json::to_writer_pretty(&mut counted, value)
         .map_err(io::Error::from)
-        .and_then(|()| buffered.write_all(b"\n"))
-        .and_then(|()| buffered.flush())
-        .map_err(Error::io(&path, "cannot write"))?;
-    let bytes = buffered.get_ref().bytes;
-    drop(buffered);
+        .and_then(|()| counted.write_all(b"\n"))
+        .map_err(Error::io(&file.path, "cannot write"))?;
+    let bytes = counted.bytes;
     Ok((file, bytes))
 }
 
 /// A file that knows how much was written to it.
 #[derive(Debug)]
-struct CountingFile<'a> {
-    file: &'a mut File,
+struct Counted<'a> {
+    output: &'a mut Output,
     bytes: u64,
 }
 
-impl Write for CountingFile<'_> {
+impl<'a> Counted<'a> {
+    fn new(output: &'a mut Output) -> Self {
+        Self { output, bytes: 0 }
+    }
+}
+
+impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
+        self.output.write(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }

@@ -1,9 +1,9 @@
-//! UNSAFE ROOM: lets the disk write while a file is made.
+//! UNSAFE ROOM: lets the disk write while a file is made that goes through the page cache.
 //!
 //! ```text
 //! 0 ............ waited ............ begun ............ written
 //!   on the disk,        the disk has         not yet given
-//!   dropped if asked    it to write          to the disk
+//!   not in the cache    it to write          to the disk
 //! ```
 //!
 //! The sync in the end then has little left to wait for, and a file of any length leaves at most
@@ -14,16 +14,6 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-/// What becomes of the page cache behind a file that is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cached {
-    /// The file stays, for whoever reads it next.
-    Kept,
-    /// All but the end goes: the file may be larger than the memory, and would take the place of
-    /// all else in it.
-    Dropped,
-}
-
 /// Bytes after which the disk is given what there is.
 const PIECE_BYTES: u64 = 8 << 20;
 
@@ -31,22 +21,13 @@ const PIECE_BYTES: u64 = 8 << 20;
 const BEHIND_BYTES: u64 = 64 << 20;
 
 /// How far the disk is with a file that is written from front to back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct WriteBack {
-    cached: Cached,
     begun: u64,
     waited: u64,
 }
 
 impl WriteBack {
-    pub(super) fn new(cached: Cached) -> Self {
-        Self {
-            cached,
-            begun: 0,
-            waited: 0,
-        }
-    }
-
     /// Goes on after the first `written` bytes of `file` were written.
     ///
     /// # Errors
@@ -60,9 +41,7 @@ impl WriteBack {
         let until = self.begun.saturating_sub(BEHIND_BYTES);
         if until > self.waited {
             wait(file, self.waited..until)?;
-            if self.cached == Cached::Dropped {
-                drop_cached(file, self.waited..until);
-            }
+            drop_cached(file, self.waited..until);
             self.waited = until;
         }
         Ok(())
@@ -131,23 +110,21 @@ mod tests {
     #[test]
     fn the_disk_is_never_far_behind_and_the_file_is_whole() {
         let piece: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
-        for cached in [Cached::Kept, Cached::Dropped] {
-            let mut file = tempfile::tempfile().unwrap();
-            let mut write_back = WriteBack::new(cached);
-            for n in 1..=80 {
-                file.write_all(&piece).unwrap();
-                let written = n << 20;
-                write_back.advance(&file, written).unwrap();
-                assert!(written - write_back.begun < PIECE_BYTES);
-                assert!(written - write_back.waited < BEHIND_BYTES + PIECE_BYTES);
-            }
-            assert!(write_back.waited > 0);
-            let mut found = vec![0; piece.len()];
-            file.rewind().unwrap();
-            for _ in 0..80 {
-                file.read_exact(&mut found).unwrap();
-                assert!(found == piece);
-            }
+        let mut file = tempfile::tempfile().unwrap();
+        let mut write_back = WriteBack::default();
+        for n in 1..=80 {
+            file.write_all(&piece).unwrap();
+            let written = n << 20;
+            write_back.advance(&file, written).unwrap();
+            assert!(written - write_back.begun < PIECE_BYTES);
+            assert!(written - write_back.waited < BEHIND_BYTES + PIECE_BYTES);
+        }
+        assert!(write_back.waited > 0);
+        let mut found = vec![0; piece.len()];
+        file.rewind().unwrap();
+        for _ in 0..80 {
+            file.read_exact(&mut found).unwrap();
+            assert!(found == piece);
         }
     }
 
@@ -156,8 +133,6 @@ mod tests {
     fn what_cannot_be_synced_so_is_left_to_the_sync_in_the_end() {
         let (_reader, writer) = io::pipe().unwrap();
         let pipe = File::from(std::os::fd::OwnedFd::from(writer));
-        WriteBack::new(Cached::Dropped)
-            .advance(&pipe, 1 << 30)
-            .unwrap();
+        WriteBack::default().advance(&pipe, 1 << 30).unwrap();
     }
 }

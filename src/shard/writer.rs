@@ -8,9 +8,6 @@ use crate::hash::{BlockHasher, Hash128};
 use crate::shard::temp_file::{Durability, TempFile};
 use crate::shard::{DocRecord, TokenDtype, file_names};
 
-/// Bytes gathered before a write: larger ones fall out of the L2 cache.
-const BUFFER_BYTES: usize = 256 << 10;
-
 /// A shard that is being written, its tokens and its documents in step.
 #[derive(Debug)]
 pub(crate) struct ShardWriter {
@@ -95,11 +92,10 @@ impl ShardWriter {
     }
 }
 
-/// A temporary file with a buffer and block hashes.
+/// A temporary file with block hashes.
 #[derive(Debug)]
 pub(crate) struct HashedFile {
     file: TempFile,
-    buffer: Vec<u8>,
     hasher: BlockHasher,
     bytes: u64,
 }
@@ -109,37 +105,20 @@ impl HashedFile {
     pub(crate) fn create(directory: &Path, name: &str, durability: Durability) -> Result<Self> {
         Ok(Self {
             file: TempFile::create(directory, name, durability)?,
-            buffer: Vec::new(),
             hasher: BlockHasher::new(),
             bytes: 0,
         })
-    }
-
-    /// Takes the file out of the page cache as it reaches the disk.
-    pub(crate) fn without_cache(mut self) -> Self {
-        self.file = self.file.without_cache();
-        self
     }
 
     /// Appends `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
-            self.file.write(&self.buffer)?;
-            self.buffer.clear();
-        }
-        if bytes.len() > BUFFER_BYTES {
-            self.file.write(bytes)
-        } else {
-            self.buffer.extend_from_slice(bytes);
-            Ok(())
-        }
+        self.file.write(bytes)
     }
 
     /// Completes the file; gives its size and block hashes.
-    pub(crate) fn finish(mut self) -> Result<(u64, Vec<Hash128>)> {
-        self.file.write(&self.buffer)?;
+    pub(crate) fn finish(self) -> Result<(u64, Vec<Hash128>)> {
         self.file.finish(self.bytes)?;
         Ok((self.bytes, self.hasher.finish()))
     }

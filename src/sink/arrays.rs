@@ -165,8 +165,7 @@ impl ArraySink {
         let names = layout.names();
         let [embeddings, inputs, targets] = layout.headers();
         let begin = |name: &str, header: &[u8]| {
-            let file = HashedFile::create(directory, name, durability)?;
-            let mut file = file.without_cache();
+            let mut file = HashedFile::create(directory, name, durability)?;
             file.write(header)?;
             Ok(file)
         };
