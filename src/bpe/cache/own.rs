@@ -92,9 +92,9 @@ impl View<'_> {
         match count {
             0 => None,
             SPILLED => {
-                let len = (len as usize).min(KEY_BYTES);
-                to[..len].copy_from_slice(&self.more[start as usize..][..len]);
-                Some(len)
+                // As many as there may be, and what follows in the list: no call for a few bytes.
+                *to = *self.more[start as usize..].first_chunk()?;
+                Some((len as usize).min(KEY_BYTES))
             }
             _ => Some(count as usize),
         }
@@ -108,6 +108,7 @@ pub(in crate::bpe) struct Own {
     used: usize,
     /// Which of a pair is to make room next.
     turn: usize,
+    /// Behind the last there are [`KEY_BYTES`] that are nobody's.
     more: Vec<TokenId>,
 }
 
@@ -117,7 +118,7 @@ impl Own {
             entries: Table::zeroed(MIN_ENTRIES)?,
             used: 0,
             turn: 0,
-            more: Vec::new(),
+            more: vec![0; KEY_BYTES],
         })
     }
 
@@ -154,9 +155,12 @@ impl Own {
             [a, b] => [a, b, 0, 2],
             [a, b, c] => [a, b, c, 3],
             _ => {
-                let start = u32::try_from(self.more.len()).unwrap_or(u32::MAX);
+                let start = self.more.len() - KEY_BYTES;
+                self.more.truncate(start);
                 self.more.extend_from_slice(ids);
-                [start, u32::try_from(ids.len()).unwrap_or(0), 0, SPILLED]
+                self.more.extend_from_slice(&[0; KEY_BYTES]);
+                let [start, len] = [start, ids.len()].map(|n| u32::try_from(n).unwrap_or(0));
+                [start, len, 0, SPILLED]
             }
         };
         self.place(Entry { key, value }, hash);
@@ -199,7 +203,7 @@ impl Own {
     fn clear(&mut self) {
         self.entries.fill(Entry::default());
         self.used = 0;
-        self.more.clear();
+        self.more.truncate(KEY_BYTES);
     }
 }
 
