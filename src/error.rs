@@ -23,6 +23,16 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// The operating system could not read an input to its end.
+    #[error("{}: byte {offset}: cannot read: {source}", path.display())]
+    Read {
+        /// The input.
+        path: PathBuf,
+        /// Byte offset in the input of the first byte that did not come.
+        offset: u64,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// An input cannot be used as it is.
     #[error("{}: {what}", path.display())]
     Input {

@@ -52,50 +52,82 @@ fn shell(place: &Place, script: &str) -> bool {
 /// A mounted file system that loses the end of its disk.
 struct Disk<'a>(&'a Place);
 
+impl<'a> Disk<'a> {
+    /// One with a copy of `name`, of which nothing is in memory; `None`, said aloud, where there
+    /// may be none.
+    fn new(place: &'a Place, name: &str) -> Option<Self> {
+        let script = format!(
+            "rm -f disk.img && truncate -s 32M disk.img && mkfs.ext4 -q -F -b 4096 -O ^has_journal disk.img
+             mkdir -p disk && mount -o loop disk.img disk && cp {name} disk && umount disk
+             mount -o loop,ro disk.img disk"
+        );
+        let is_made = shell(place, &script);
+        if !is_made {
+            skipped(
+                "a disk that cannot be read",
+                "needs root, mkfs.ext4 and loop devices",
+            );
+        }
+        is_made.then(|| Self(place))
+    }
+
+    /// Loses `text`, which is in the file `name`, and what lies behind it on the disk.
+    fn lose_from(&self, name: &str, text: &[u8]) {
+        // What the file system knows of the file stays with it.
+        let file = File::open(self.0.path("disk").join(name)).unwrap();
+        assert!(file.metadata().unwrap().len() > LOST_FROM);
+        let input = format!("disk/{name}");
+        assert_eq!(self.0.run(["plan", &input]).code, Some(0));
+        let image = self.0.read("disk.img");
+        let start = memchr::memmem::find(&image, text).unwrap();
+        let image = File::options().write(true).open(self.0.path("disk.img"));
+        image.unwrap().set_len(start as u64).unwrap();
+    }
+}
+
 impl Drop for Disk<'_> {
     fn drop(&mut self) {
         shell(self.0, "umount -l disk");
     }
 }
 
+/// Where in a file the disk begins to fail: no piece that the kernel reads holds bytes of both
+/// sides.
+const LOST_FROM: u64 = 256 << 10;
+
 #[test]
 fn a_disk_that_cannot_be_read_is_an_error_with_the_place() {
-    const FIRST_BYTES: u64 = 1 << 20;
     let place = Place::new();
-    // One is read, one is mapped.
-    place.write("small.txt", "some words ".repeat(50_000));
-    place.write("large.txt", "some words ".repeat(500_000));
-    let made = shell(
-        &place,
-        "truncate -s 32M disk.img && mkfs.ext4 -q -F -O ^has_journal disk.img && mkdir disk
-         mount -o loop disk.img disk && cp small.txt large.txt disk && umount disk
-         mount -o loop,ro disk.img disk",
-    );
-    if !made {
-        skipped(
-            "a disk that cannot be read",
-            "needs root, mkfs.ext4 and loop devices",
-        );
-        return;
-    }
-    let _disk = Disk(&place);
-    // What the file system knows of the files it has read; their bytes it has not.
-    for name in ["small.txt", "large.txt"] {
-        let file = File::open(place.path("disk").join(name)).unwrap();
-        assert!(file.metadata().unwrap().len() > FIRST_BYTES / 2);
-    }
-    assert_eq!(place.run(["plan", "disk"]).code, Some(0));
-    let image = File::options().write(true).open(place.path("disk.img"));
-    image.unwrap().set_len(FIRST_BYTES).unwrap();
-    for name in ["small.txt", "large.txt"] {
+    // One is read, also as a stream, one is mapped.
+    for (name, numbers) in [("small.txt", 100_000), ("large.txt", 1_000_000)] {
+        let words: Vec<_> = (0..numbers).map(|number: u32| number.to_string()).collect();
+        let text = words.join(" ").into_bytes();
+        place.write(name, &text);
+        let Some(disk) = Disk::new(&place, name) else {
+            return;
+        };
+        let lost_from = usize::try_from(LOST_FROM).unwrap();
+        disk.lose_from(name, &text[lost_from..][..100]);
         let input = format!("disk/{name}");
+        let file = File::open(place.path(&input)).unwrap();
+        let mut streamed = place.command(["tokenize", "-", "--out", "d"]);
+        let streamed = Done::new(streamed.stdin(file).output().unwrap());
+        let read = format!("byte {LOST_FROM}: cannot read: Input/output error (os error 5)");
+        streamed.failed(3, &format!("-: {read}"));
         let done = place.run(["tokenize", &input, "--out", "d"]);
-        assert_eq!(done.code, Some(3), "{done:?}");
-        let line = done.stderr.strip_prefix("shardmill: error: ").unwrap();
-        let path = place.path(&input);
-        let is_named = line.starts_with(&input) || line.starts_with(path.to_str().unwrap());
-        assert!(is_named, "{done:?}");
-        assert_eq!(line.lines().count(), 1, "{done:?}");
+        if name == "small.txt" {
+            done.failed(3, &format!("{input}: {read}"));
+        } else {
+            assert_eq!(done.code, Some(3), "{done:?}");
+            assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+            let path = place.path(&input);
+            let start = format!("shardmill: error: {}: byte ", path.display());
+            let rest = done.stderr.strip_prefix(&start).unwrap();
+            let (offset, what) = rest.split_once(": ").unwrap();
+            // The first byte that was wanted of those that are lost.
+            let is_lost = (LOST_FROM..text.len() as u64).contains(&offset.parse().unwrap());
+            assert!(is_lost && what.starts_with("cannot be read: "), "{done:?}");
+        }
         assert!(!place.path("d").exists(), "{done:?}");
     }
 }

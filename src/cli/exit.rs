@@ -92,7 +92,7 @@ pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
 fn code_of(error: &Error) -> u8 {
     match error {
         // A path that is not there, or is another kind of thing, is still so at the next try.
-        Error::Io { source, .. }
+        Error::Io { source, .. } | Error::Read { source, .. }
             if matches!(
                 source.kind(),
                 io::ErrorKind::NotFound
@@ -103,7 +103,11 @@ fn code_of(error: &Error) -> u8 {
         {
             1
         }
-        Error::Io { .. } | Error::NoRoom { .. } | Error::Memory { .. } | Error::Threads { .. } => 3,
+        Error::Io { .. }
+        | Error::Read { .. }
+        | Error::NoRoom { .. }
+        | Error::Memory { .. }
+        | Error::Threads { .. } => 3,
         Error::UnknownEncoding { .. } | Error::Config { .. } => 2,
         Error::Locked { .. } => 4,
         _ => 1,

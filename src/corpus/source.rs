@@ -121,7 +121,12 @@ impl Source {
             Read::by_ref(&mut file)
                 .take(bytes + 1)
                 .read_to_end(&mut contents)
-                .map_err(Error::io(path, "cannot read"))?;
+                // What was read before is kept.
+                .map_err(|source| Error::Read {
+                    path: path.to_owned(),
+                    offset: contents.len() as u64,
+                    source,
+                })?;
             Opened::Read(Arc::new(contents))
         } else {
             let map = Map::from_file(&file, path)?;

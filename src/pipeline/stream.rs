@@ -241,7 +241,12 @@ impl OpenSource {
         let read = Read::by_ref(&mut self.reader)
             .take(missing)
             .read_to_end(&mut self.buffer)
-            .map_err(Error::io(&self.path, "cannot read"))?;
+            // What was read before is kept.
+            .map_err(|source| Error::Read {
+                path: self.path.clone(),
+                offset: self.byte + self.buffer.len() as u64,
+                source,
+            })?;
         self.is_at_end = (read as u64) < missing;
         if self.byte == 0 {
             refuse_foreign(&self.path, &self.buffer)?;
