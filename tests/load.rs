@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use support::{Done, Place, spawn};
+use shardmill::TokenStore;
+use support::{Done, Place, fixture, spawn};
 use tempfile::TempDir;
 
 /// Runs the program; gives also the most memory of its own that it had, in bytes, by looks at it
@@ -62,7 +63,7 @@ fn records_beyond_4_gib_have_their_offsets_and_memory_stays_flat() {
         let done = place.run(["decode", "d", "--document", document]);
         assert_eq!(done.said(&[]).text(), text);
     }
-    let store = shardmill::TokenStore::open(&place.path("d")).unwrap();
+    let store = TokenStore::open(&place.path("d")).unwrap();
     let start = FIRST.len() as u64 + (4097 << 20);
     let bytes: Vec<_> = store.documents().map(|document| document.bytes).collect();
     // Without the line ends.
@@ -85,6 +86,72 @@ fn a_bad_byte_beyond_4_gib_of_a_sparse_text_is_named() {
     );
     done.failed(1, &line);
     assert!((1..MAX_OWN_BYTES).contains(&own_bytes), "{own_bytes}");
+}
+
+/// A story on one line, and its ids: repeated, it has the ids of each, for it begins with a space
+/// and ends with a mark.
+fn story() -> (String, Vec<u32>) {
+    let text = fs::read_to_string(fixture("text/the-verdict.txt")).unwrap();
+    let text = format!(" {}", text.trim().replace('\n', " "));
+    assert!(text.ends_with(|last: char| last.is_ascii_graphic()));
+    let ids = tiktoken_rs::r50k_base().unwrap().encode_ordinary(&text);
+    (text, ids)
+}
+
+/// Writes `text` so often that it has `bytes`; says how often.
+fn write_often(file: &File, text: &str, bytes: usize) -> usize {
+    let times = bytes.div_ceil(text.len());
+    let mut file = BufWriter::new(file);
+    for _ in 0..times {
+        file.write_all(text.as_bytes()).unwrap();
+    }
+    file.flush().unwrap();
+    times
+}
+
+#[test]
+#[ignore = "takes half a minute and 4 GB: cargo test --test load -- --ignored"]
+fn a_line_of_a_gb_is_one_document_as_text_and_as_a_record() {
+    const BYTES: usize = 1_000_000_000;
+    let (text, ids) = story();
+    let quoted = serde_json::to_string(&text).unwrap();
+    let quoted = &quoted[1..quoted.len() - 1];
+    // Else a record would not have to be copied.
+    assert!(quoted.contains("\\\""));
+    for (name, before, text, after) in [
+        ("a.txt", "", &*text, ""),
+        ("a.jsonl", "{\"text\":\"", quoted, "\"}"),
+    ] {
+        let place = Place::new();
+        let mut file = File::create_new(place.path(name)).unwrap();
+        file.write_all(before.as_bytes()).unwrap();
+        let times = write_often(&file, text, BYTES);
+        file.write_all(after.as_bytes()).unwrap();
+        let size = file.metadata().unwrap().len();
+        drop(file);
+        let line = format!("tokenize {name} --out d --eot none --threads 2 --durability none");
+        let (done, own_bytes) = measured(&place, &line);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let store = TokenStore::open(&place.path("d")).unwrap();
+        assert_eq!(store.n_tokens(), (times * ids.len()) as u64);
+        let mut found = vec![0; ids.len()];
+        for n in 0..times {
+            store.read((n * ids.len()) as u64, &mut found).unwrap();
+            assert!(found == ids, "{name}: {n}");
+        }
+        let mut documents = store.documents();
+        assert_eq!(documents.next().unwrap().bytes, 0..size);
+        assert!(documents.next().is_none());
+        // A record is held whole: its text, where that is not as it stands, and its ids.
+        let held_bytes = if name == "a.jsonl" {
+            size + 4 * store.n_tokens()
+        } else {
+            0
+        };
+        let most = MAX_OWN_BYTES + held_bytes;
+        assert!((1..most).contains(&own_bytes), "{name}: {own_bytes}");
+        eprintln!("{name}: {own_bytes} bytes, {}", done.stderr);
+    }
 }
 
 #[test]
