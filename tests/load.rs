@@ -7,6 +7,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -79,12 +80,68 @@ fn a_bad_byte_beyond_4_gib_of_a_sparse_text_is_named() {
     let path = place.write("a.txt", "some words");
     let file = File::options().write(true).open(path).unwrap();
     file.set_len(AT).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"\xff", AT).unwrap();
+    file.write_all_at(b"\xff", AT).unwrap();
     let (done, own_bytes) = measured(&place, "tokenize a.txt --out d --threads 2");
     let line = format!(
         "a.txt: byte {AT}: invalid UTF-8; use --invalid-utf8 replace or ignore to accept it"
     );
     done.failed(1, &line);
+    assert!((1..MAX_OWN_BYTES).contains(&own_bytes), "{own_bytes}");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --test load -- --ignored"]
+fn text_far_apart_in_a_sparse_file_of_100_gb_has_its_ids_and_its_offsets() {
+    // Multiples of the unit size, so that the second and the third text are cut alike. Holes go by
+    // at 1 to 3 GB/s, twice.
+    const STARTS: [u64; 3] = [0, 4_300_000_000, 100_000_000_000];
+    const UNIT_BYTES: usize = 100_000;
+    let place = Place::new();
+    let mut text = fs::read(fixture("text/tinyshakespeare.txt")).unwrap();
+    text.truncate(3 * UNIT_BYTES);
+    let file = File::create_new(place.path("a.txt")).unwrap();
+    for start in STARTS {
+        file.write_all_at(&text, start).unwrap();
+    }
+    // Three units of each text; the last of the first and of the second have a hole, which is a
+    // pretoken of GBs. All others can be made: these are the first ones.
+    let line = "tokenize a.txt --unit-size 100kB --units 0/3 --threads 2 --out d";
+    let (done, own_bytes) = measured(&place, line);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!((1..MAX_OWN_BYTES).contains(&own_bytes), "{own_bytes}");
+    eprintln!("{own_bytes} bytes, {}", done.stderr);
+    let cut = |from: usize| {
+        let is_cut = |at: &usize| text[*at] == b' ' && text[at - 1].is_ascii_graphic();
+        (from.max(1)..text.len()).find(is_cut).unwrap()
+    };
+    let plan: serde_json::Value =
+        serde_json::from_slice(&place.read("d.partial/plan.json")).unwrap();
+    let units = plan["units"].as_array().unwrap();
+    assert_eq!(units.len(), 9, "{units:?}");
+    let vocabulary = tiktoken_rs::r50k_base().unwrap();
+    for (n, start) in STARTS.into_iter().enumerate() {
+        // The first cut of all is the start of the file.
+        let from = if n == 0 { 0 } else { cut(0) };
+        let to = cut(UNIT_BYTES);
+        let unit = &units[3 * n];
+        assert_eq!(unit["start"]["byte"], start + from as u64, "{units:?}");
+        assert_eq!(unit["end"]["byte"], start + to as u64, "{units:?}");
+        let ids = vocabulary.encode_ordinary(std::str::from_utf8(&text[from..to]).unwrap());
+        let bytes: Vec<_> = ids.into_iter().flat_map(u32::to_le_bytes).collect();
+        assert!(
+            place.read(format!("d.partial/shard-0000{}.u32", 3 * n)) == bytes,
+            "{n}"
+        );
+    }
+    let at = STARTS[2] + 5000;
+    file.write_all_at(b"\xff", at).unwrap();
+    let (done, own_bytes) = measured(&place, &line.replace(" d", " e"));
+    let error = format!(
+        "a.txt: byte {at}: invalid UTF-8; use --invalid-utf8 replace or ignore to accept it"
+    );
+    let (first, _) = done.stderr.split_once('\n').unwrap();
+    assert_eq!(first, format!("shardmill: error: {error}"), "{done:?}");
+    assert_eq!(done.code, Some(1), "{done:?}");
     assert!((1..MAX_OWN_BYTES).contains(&own_bytes), "{own_bytes}");
 }
 
