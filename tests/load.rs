@@ -8,12 +8,12 @@ mod support;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::process::Child;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use shardmill::TokenStore;
-use support::{Done, Place, fixture, spawn};
+use support::{Done, Place, fixture, output_bytes, skipped, spawn};
 use tempfile::TempDir;
 
 /// Runs the program; gives also the most memory of its own that it had, in bytes, by looks at it
@@ -209,6 +209,129 @@ fn a_line_of_a_gb_is_one_document_as_text_and_as_a_record() {
         assert!((1..most).contains(&own_bytes), "{name}: {own_bytes}");
         eprintln!("{name}: {own_bytes} bytes, {}", done.stderr);
     }
+}
+
+/// Processes that may use so much memory, with the pages of files that they read and write.
+struct Group {
+    directory: PathBuf,
+    /// The file that says the most that was used.
+    most: &'static str,
+}
+
+impl Group {
+    /// `None`, said aloud, where there may be none.
+    fn new(limit_bytes: u64) -> Option<Self> {
+        match Self::make(limit_bytes) {
+            Ok(group) => Some(group),
+            Err(why) => {
+                skipped("a limit of memory with the page cache", &why);
+                None
+            }
+        }
+    }
+
+    fn make(limit_bytes: u64) -> Result<Self, String> {
+        let root = Path::new("/sys/fs/cgroup");
+        let controllers = fs::read_to_string(root.join("cgroup.controllers"));
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let own = own.lines().find_map(|line| line.split_once(":memory:/"));
+        let (parent, limit, most) = if let Some((_, own)) = own {
+            // Version 1: a part of what this process may use.
+            let parent = root.join("memory").join(own);
+            (parent, "memory.limit_in_bytes", "memory.max_usage_in_bytes")
+        } else if controllers.is_ok_and(|names| names.split_whitespace().any(|n| n == "memory")) {
+            // Version 2: the root alone may have both processes and groups with limits.
+            (root.to_owned(), "memory.max", "memory.peak")
+        } else {
+            return Err("no cgroup limits memory".to_owned());
+        };
+        let name = format!("shardmill-test-{}", std::process::id());
+        let group = Self {
+            directory: parent.join(name),
+            most,
+        };
+        fs::create_dir(&group.directory)
+            .and_then(|()| fs::write(group.directory.join(limit), limit_bytes.to_string()))
+            .map_err(|error| format!("cgroup: {error}"))?;
+        Ok(group)
+    }
+
+    fn run(&self, place: &Place, line: &str) -> Done {
+        let program = place.command(line.split(' '));
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+            .arg(self.directory.join("cgroup.procs"))
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(place.path(""))
+            .env_remove("RUST_BACKTRACE");
+        Done::new(shell.output().unwrap())
+    }
+
+    fn most_bytes(&self) -> u64 {
+        let most = fs::read_to_string(self.directory.join(self.most)).unwrap();
+        most.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.directory);
+    }
+}
+
+#[test]
+#[ignore = "takes half a minute, 3 GB and root: cargo test --test load -- --ignored"]
+fn files_larger_than_the_memory_there_is_give_the_same_bytes() {
+    let place = Place::new();
+    let file = File::create_new(place.path("a.txt")).unwrap();
+    let (text, _) = story();
+    // More than twice the limit, as are its ids and the rows below: 9 thousand windows of 256 rows
+    // of 256 bytes.
+    write_often(&file, &text, 600_000_000);
+    drop(file);
+    for [line, input] in [
+        ["tokenize a.txt --threads 2 --durability full", "a.txt"],
+        ["tokenize a.txt --threads 2 --durability none", "a.txt"],
+        [
+            "embed d --seq-len 256 --stride 16384 --dim 64 --init-seed 1 --threads 2",
+            "d",
+        ],
+    ] {
+        let whole = if line.starts_with("embed") { "e" } else { "d" };
+        if !place.path(whole).exists() {
+            let done = place.run(format!("{line} --out {whole}").split(' '));
+            assert_eq!(done.code, Some(0), "{done:?}");
+        }
+        let Some(group) = Group::new(MAX_OWN_BYTES) else {
+            return;
+        };
+        // What is in memory is not counted to who reads it.
+        forget(&place.path(input));
+        let done = group.run(&place, &format!("{line} --out limited"));
+        let what = format!("{line}: {} bytes: {done:?}", group.most_bytes());
+        match done.code {
+            Some(0) => {
+                let limited = output_bytes(&place.path("limited"));
+                assert!(limited.values().map(Vec::len).sum::<usize>() as u64 > 2 * MAX_OWN_BYTES);
+                assert!(limited == output_bytes(&place.path(whole)), "{what}");
+                fs::remove_dir_all(place.path("limited")).unwrap();
+            }
+            Some(3) => assert_eq!(done.stderr.matches(" error: ").count(), 1, "{what}"),
+            _ => panic!("{what}"),
+        }
+        eprintln!("{what}");
+        // Or it has not been a limit.
+        assert!(group.most_bytes() > MAX_OWN_BYTES / 10 * 9, "{what}");
+    }
+}
+
+/// Puts a file, or the files of a directory, out of memory.
+fn forget(path: &Path) {
+    let script = "find \"$0\" -type f -exec sync {} + -exec dd if={} iflag=nocache count=0 \\;";
+    let done = Command::new("sh").args(["-c", script]).arg(path).output();
+    assert!(done.unwrap().status.success());
 }
 
 #[test]
