@@ -160,13 +160,15 @@ fn short_reads_and_writes_give_the_same_bytes() {
     }
     let text = fs::read(fixture("text/the-verdict.txt")).unwrap();
     place.write("a.txt", &text);
+    // The embeddings are larger than what is written through the page cache.
     let line = |out: &str| {
         format!(
-            "run a.txt --out {out} --unit-size 9kB --threads 1 --init-seed 1 --dim 2 --seq-len 8"
+            "run a.txt --out {out} --unit-size 9kB --threads 1 --init-seed 1 --dim 256 --seq-len 8 --stride 8"
         )
     };
     assert_eq!(place.run(line("whole").split(' ')).code, Some(0));
     let whole = output_bytes(&place.path("whole"));
+    assert!(whole.values().any(|bytes| bytes.len() > 4 << 20));
     let shim = place.path("short.so");
     let short = |line: &str| -> Done {
         let mut command = place.command(line.split(' '));
