@@ -2,8 +2,9 @@
 //!
 //! An encoder holds up to 80 MiB of what it remembers: 40 MiB by itself and 40 MiB together with
 //! others, or 24 and 56 MiB where there are any; and less than 1 MiB for what is scanned and merged
-//! at once. All of a vocabulary share up to 9 MiB of its tables on huge pages. A text that has few
-//! different pretokens takes as little as a tenth of that.
+//! at once. All of a vocabulary share up to 48 MiB more of what they remember together, and up to
+//! 9 MiB of its tables on huge pages. A text that has few different pretokens takes as little as a
+//! tenth of that.
 
 use std::sync::Arc;
 

@@ -46,6 +46,16 @@ const MAX_SHORT_LINES: usize = 1 << 18;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 24 << 20;
 
+/// However few there are, 32 MiB for long pretokens, and for all together 32 MiB of arena more: so
+/// that one encoder remembers those of 100 MB in over 100 languages, 630,000, and has not begun
+/// anew when they come again.
+const LEAST_MAX_LONG_LINES: usize = 1 << 19;
+const MORE_ARENA_BYTES: usize = 32 << 20;
+
+fn max_arena_bytes(encoders: usize) -> usize {
+    MORE_ARENA_BYTES + MAX_ARENA_BYTES * encoders
+}
+
 /// The key of a pretoken of 1 to 16 bytes; see [`hash::key`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable)]
 pub(super) struct Key(Words);
@@ -207,7 +217,7 @@ impl Memory {
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) where there is no memory for it.
     pub(crate) fn new() -> Result<Self> {
-        let tables = Tables::new(MIN_LINES, MIN_LINES, MAX_ARENA_BYTES, 0)?;
+        let tables = Tables::new(MIN_LINES, MIN_LINES, max_arena_bytes(1), 0)?;
         Ok(Self {
             current: Mutex::new(Arc::new(tables)),
             version: AtomicUsize::new(0),
@@ -218,7 +228,7 @@ impl Memory {
     /// Counts an encoder more: there may be more to remember.
     pub(super) fn join(&self) {
         let encoders = self.encoders.fetch_add(1, Ordering::Relaxed) + 1;
-        self.tables().arena.allow(MAX_ARENA_BYTES * encoders);
+        self.tables().arena.allow(max_arena_bytes(encoders));
     }
 
     /// Whether there is more than one encoder.
@@ -280,12 +290,13 @@ impl Tables {
     fn next(&self, encoders: usize) -> Result<Self> {
         let version = self.version + 1;
         let lines = 1 << encoders.ilog2();
-        let [max_short, max_long] = [MAX_SHORT_LINES, MAX_LONG_LINES].map(|max| max * lines);
+        let max_short = MAX_SHORT_LINES * lines;
+        let max_long = LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES * lines);
         let is_over = self.arena.is_full()
             || self.short.is_crowded() && self.short.len() >= max_short
             || self.long.is_crowded() && self.long.len() >= max_long;
         if is_over {
-            let arena_bytes = MAX_ARENA_BYTES * encoders;
+            let arena_bytes = max_arena_bytes(encoders);
             return Self::new(self.short.len(), self.long.len(), arena_bytes, version);
         }
         let short = if self.short.is_crowded() {

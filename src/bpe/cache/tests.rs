@@ -122,7 +122,7 @@ fn a_full_memory_begins_anew_within_its_bound() {
             }
             let [short, long] = [tables.short.len(), tables.long.len()];
             assert!(short <= MAX_SHORT_LINES * encoders as usize);
-            assert!(long <= MAX_LONG_LINES * encoders as usize);
+            assert!(long <= LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES * encoders as usize));
         }
         assert!(restarts > 0, "{encoders} encoders");
         let last = (1_500_000 * encoders - 1000)..1_500_000 * encoders;
