@@ -111,6 +111,7 @@ Example, with any number of processes or machines that see the same files:
 const EMBED_HELP: &str = "\
 Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json.
 With --out - or a FIFO, the embeddings alone go there, without a header unless --format is given.
+The reader of a pipe is left a core unless --threads is given.
 
 Examples:
   shardmill embed out --out emb --init-seed 123 --dim 256
