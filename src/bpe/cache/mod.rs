@@ -12,9 +12,9 @@
 //! two of them merge the same. For a longer one the key is a hash, and the arena has its bytes; all
 //! encoders remember them together.
 //!
-//! Nothing that is remembered together ever changes. What grows is made anew, larger, and so is all
-//! of it, empty, once it has reached its bound: what is common comes back at once. Encoders go on
-//! with the old one until they look, which they do all the time.
+//! Nothing that is remembered together ever changes. What grows is made anew, larger, and so it is,
+//! empty, once it has reached its bound; with the arena all is. What is common comes back at once.
+//! Encoders go on with the old one until they look, which they do all the time.
 
 mod arena;
 mod lines;
@@ -292,18 +292,19 @@ impl Tables {
         let lines = 1 << encoders.ilog2();
         let max_short = MAX_SHORT_LINES * lines;
         let max_long = LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES * lines);
-        let is_over = self.arena.is_full()
-            || self.short.is_crowded() && self.short.len() >= max_short
-            || self.long.is_crowded() && self.long.len() >= max_long;
+        let is_over = self.arena.is_full() || self.long.is_crowded() && self.long.len() >= max_long;
         if is_over {
             let arena_bytes = max_arena_bytes(encoders);
             return Self::new(self.short.len(), self.long.len(), arena_bytes, version);
         }
-        let short = if self.short.is_crowded() {
+        let short = if !self.short.is_crowded() {
+            Arc::clone(&self.short)
+        } else if self.short.len() < max_short {
             let lines = larger(self.short.len()).min(max_short);
             Arc::new(self.short.grown(lines, hash::of_key)?)
         } else {
-            Arc::clone(&self.short)
+            // By itself: each encoder remembers most of them, but long ones only here.
+            Arc::new(Lines::new(self.short.len())?)
         };
         let long = if self.long.is_crowded() {
             let lines = larger(self.long.len()).min(max_long);
