@@ -9,6 +9,10 @@
 //! function may use the level's instructions. So everything below it is `#[inline(always)]`, and
 //! loops are plain `for` loops: a closure that stays a function of its own loses the instructions,
 //! and then every intrinsic becomes a call (measured: up to 30 times slower).
+//!
+//! There is no AVX-512 level. One was measured on Zen 4: text took 3 to 6 % more time, its masks
+//! going back and forth between two kinds of registers; of the gather, which the memory limits,
+//! output in bf16 alone gained, by a tenth.
 #![allow(
     unsafe_code,
     reason = "vector instructions are unsafe where the CPU may lack them"
