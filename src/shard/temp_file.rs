@@ -133,6 +133,7 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         if !self.is_finished {
+            self.output.give_up();
             // A temporary name is never taken for output; the next run clears it too.
             let _ = fs::remove_file(&self.temporary);
         }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The sync in the end then has little left to wait for, and a file of any length leaves at most
-//! [`BEHIND_BYTES`] and a piece in memory that are not on the disk.
+//! [`BEHIND_BYTES`] and a step in memory that are not on the disk.
 #![allow(unsafe_code, reason = "the call has no safe wrapper")]
 
 use std::fs::File;
@@ -15,7 +15,7 @@ use std::io;
 use std::ops::Range;
 
 /// Bytes after which the disk is given what there is.
-const PIECE_BYTES: u64 = 8 << 20;
+const STEP_BYTES: u64 = 8 << 20;
 
 /// Bytes by which the disk may be behind.
 const BEHIND_BYTES: u64 = 64 << 20;
@@ -33,7 +33,7 @@ impl WriteBack {
     /// # Errors
     /// Where the disk could not write what it had; this is said once, and no later sync says it.
     pub(super) fn advance(&mut self, file: &File, written: u64) -> io::Result<()> {
-        if written - self.begun < PIECE_BYTES {
+        if written - self.begun < STEP_BYTES {
             return Ok(());
         }
         start(file, self.begun..written)?;
@@ -82,6 +82,7 @@ fn sync_range(file: &File, range: Range<u64>, flags: libc::c_uint) -> io::Result
     }
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
+        Some(libc::EINTR) => sync_range(file, range, flags),
         // Not every sandbox and not every file has the call; the sync in the end is enough.
         Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::EPERM) => Ok(()),
         _ => Err(error),
@@ -116,8 +117,8 @@ mod tests {
             file.write_all(&piece).unwrap();
             let written = n << 20;
             write_back.advance(&file, written).unwrap();
-            assert!(written - write_back.begun < PIECE_BYTES);
-            assert!(written - write_back.waited < BEHIND_BYTES + PIECE_BYTES);
+            assert!(written - write_back.begun < STEP_BYTES);
+            assert!(written - write_back.waited < BEHIND_BYTES + STEP_BYTES);
         }
         assert!(write_back.waited > 0);
         let mut found = vec![0; piece.len()];

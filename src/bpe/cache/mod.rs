@@ -303,7 +303,8 @@ impl Tables {
             let lines = larger(self.short.len()).min(max_short);
             Arc::new(self.short.grown(lines, hash::of_key)?)
         } else {
-            // By itself: each encoder remembers most of them, but long ones only here.
+            // By itself: each encoder remembers most of them, but long ones only here. What they
+            // have in the arena is lost until that begins anew.
             Arc::new(Lines::new(self.short.len())?)
         };
         let long = if self.long.is_crowded() {

@@ -92,7 +92,7 @@ impl View<'_> {
         match count {
             0 => None,
             SPILLED => {
-                // As many as there may be, and what follows in the list: no call for a few bytes.
+                // All that there may be, of which the last may be others': a fixed size needs no call.
                 *to = *self.more[start as usize..].first_chunk()?;
                 Some((len as usize).min(KEY_BYTES))
             }
