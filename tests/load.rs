@@ -145,6 +145,39 @@ fn text_far_apart_in_a_sparse_file_of_100_gb_has_its_ids_and_its_offsets() {
     assert!((1..MAX_OWN_BYTES).contains(&own_bytes), "{own_bytes}");
 }
 
+#[test]
+#[ignore = "takes half a minute: cargo test --test load -- --ignored"]
+fn a_text_of_different_words_alone_leaves_memory_within_its_bound() {
+    const LENGTHS: [usize; 8] = [6, 8, 12, 15, 16, 20, 40, 60];
+    let place = Place::new();
+    let mut file = BufWriter::new(File::create_new(place.path("a.txt")).unwrap());
+    let mut random = 1_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        usize::try_from(random >> 40).unwrap() % below
+    };
+    // Letters that hardly merge, so that each word has many ids.
+    let letters = b"qxzjkvwbfgpyhm";
+    for _ in 0..8_000_000 {
+        for _ in 0..LENGTHS[next(LENGTHS.len())] {
+            file.write_all(&[letters[next(letters.len())]]).unwrap();
+        }
+        file.write_all(b" ").unwrap();
+    }
+    drop(file);
+    for encoding in ["gpt2", "o200k_base"] {
+        for threads in [1, 2, 4] {
+            let line = format!("tokenize a.txt --encoding {encoding} --threads {threads} --out d");
+            let (done, own_bytes) = measured(&place, &line);
+            assert_eq!(done.code, Some(0), "{done:?}");
+            let bound = 64_000_000 + threads * 96_000_000;
+            assert!((1..bound).contains(&own_bytes), "{line}: {own_bytes}");
+            eprintln!("{line}: {own_bytes} bytes");
+            fs::remove_dir_all(place.path("d")).unwrap();
+        }
+    }
+}
+
 /// A story on one line, and its ids: repeated, it has the ids of each, for it begins with a space
 /// and ends with a mark.
 fn story() -> (String, Vec<u32>) {

@@ -1,9 +1,9 @@
 //! Text -> ids.
 //!
-//! An encoder holds up to 80 MiB of what it remembers: 40 MiB by itself and 40 MiB together with
-//! others, or 24 and 56 MiB where there are any; and less than 1 MiB for what is scanned and merged
-//! at once. All of a vocabulary share up to 48 MiB more of what they remember together, and up to
-//! 9 MiB of its tables on huge pages. A text that has few different pretokens takes as little as a
+//! An encoder holds up to 72 MiB of what it remembers, 24 MiB by itself and 48 MiB together with
+//! others, and all of a vocabulary 32 MiB more; a lone one 120 MiB, 40 of them by itself. For what
+//! is scanned and merged at once it takes less than 1 MiB, and all share up to 9 MiB of their
+//! vocabulary's tables on huge pages. A text that has few different pretokens takes as little as a
 //! tenth of that.
 
 use std::sync::Arc;

@@ -40,20 +40,24 @@ pub(super) const MAX_CACHED_BYTES: usize = 512;
 /// Lines of the first tables, 16 KiB, so that a small text costs few page faults.
 const MIN_LINES: usize = 1 << 8;
 
-/// For each encoder, 16 MiB for short pretokens, 16 MiB for long ones and 24 MiB of arena at most;
+/// For each encoder, 16 MiB for short pretokens, 16 MiB for long ones and 16 MiB of arena at most;
 /// the lines of all are a power of two.
 const MAX_SHORT_LINES: usize = 1 << 18;
 const MAX_LONG_LINES: usize = 1 << 18;
-const MAX_ARENA_BYTES: usize = 24 << 20;
+const MAX_ARENA_BYTES: usize = 16 << 20;
 
-/// However few there are, 32 MiB for long pretokens, and for all together 32 MiB of arena more: so
-/// that one encoder remembers those of 100 MB in over 100 languages, 630,000, and has not begun
-/// anew when they come again.
-const LEAST_MAX_LONG_LINES: usize = 1 << 19;
+/// For all together 32 MiB of arena more, and for long pretokens what two have, however few there
+/// are: with that those of 100 MB in over 100 languages, 630,000, are still known when they come
+/// again. A lone encoder has room for it, as it needs no lines for short ones.
 const MORE_ARENA_BYTES: usize = 32 << 20;
+const LEAST_MAX_LONG_LINES: usize = 2 * MAX_LONG_LINES;
 
 fn max_arena_bytes(encoders: usize) -> usize {
     MORE_ARENA_BYTES + MAX_ARENA_BYTES * encoders
+}
+
+fn max_long_lines(encoders: usize) -> usize {
+    LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES << encoders.ilog2())
 }
 
 /// The key of a pretoken of 1 to 16 bytes; see [`hash::key`].
@@ -289,9 +293,8 @@ impl Memory {
 impl Tables {
     fn next(&self, encoders: usize) -> Result<Self> {
         let version = self.version + 1;
-        let lines = 1 << encoders.ilog2();
-        let max_short = MAX_SHORT_LINES * lines;
-        let max_long = LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES * lines);
+        let max_short = MAX_SHORT_LINES << encoders.ilog2();
+        let max_long = max_long_lines(encoders);
         let is_over = self.arena.is_full() || self.long.is_crowded() && self.long.len() >= max_long;
         if is_over {
             let arena_bytes = max_arena_bytes(encoders);

@@ -130,7 +130,7 @@ fn a_full_memory_begins_anew_within_its_bound() {
             }
             let [short, long] = [tables.short.len(), tables.long.len()];
             assert!(short <= MAX_SHORT_LINES * encoders as usize);
-            assert!(long <= LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES * encoders as usize));
+            assert!(long <= LEAST_MAX_LONG_LINES);
         }
         assert!(restarts.iter().all(|&n| n > 0), "{encoders}: {restarts:?}");
         let last = count - 1000..count;
