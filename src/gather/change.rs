@@ -22,6 +22,7 @@ use std::iter;
 
 use super::kernel::{Rows, STEP, fill, halves};
 use super::lane::Lane;
+use super::tile::PIECE_ELEMENTS;
 use crate::simd::{LANES, Simd};
 
 /// The rows of all positions.
@@ -174,6 +175,9 @@ impl<'a, T: Lane> Change<T> for Added<'a> {
 
     #[inline(always)]
     fn apply<S: Simd>(s: S, values: S::F32x16, added: Self::Vector) -> S::F32x16 {
+        // The processor's own prefetcher loses the row where a piece of it ends: rows of 12288 take
+        // 6 to 10 % longer without this, others as long.
+        s.prefetch_after(added, PIECE_ELEMENTS);
         s.add(values, s.load_f32(added))
     }
 

@@ -13,7 +13,7 @@ const POSITION_MAJOR_DIM: usize = 512;
 /// rows of 4096 go 1.17 times as fast from f32 to f16, 1.03 times from 16 bits to f32, as fast from
 /// f32 to f32. Where pieces are not whole cache lines, their edges cost more than that: 0.65 to 0.9
 /// times.
-const PIECE_ELEMENTS: usize = 1024;
+pub(super) const PIECE_ELEMENTS: usize = 1024;
 
 /// In which order the rows of a tile are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -408,10 +408,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch<T, const N: usize>(self, from: &[T; N]) {
+    fn prefetch_after<T, const N: usize>(self, from: &[T; N], elements: usize) {
         const LINE_BYTES: usize = 64;
+        let from = from.as_ptr().wrapping_add(elements).cast::<i8>();
         for offset in (0..size_of::<[T; N]>()).step_by(LINE_BYTES) {
-            let address = from.as_ptr().cast::<i8>().wrapping_add(offset);
+            let address = from.wrapping_add(offset);
             // SAFETY: a prefetch reads nothing, whatever the address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
         }

@@ -233,5 +233,11 @@ pub(crate) trait Simd: Copy {
     fn bits<const BIT: u32>(self, block: &Block) -> u64;
 
     /// Asks for the cache lines of `from`. Only a hint.
-    fn prefetch<T, const N: usize>(self, from: &[T; N]);
+    #[inline(always)]
+    fn prefetch<T, const N: usize>(self, from: &[T; N]) {
+        self.prefetch_after(from, 0);
+    }
+    /// Asks for the cache lines of what lies `elements` after `from`, whether it is there or not.
+    /// Only a hint.
+    fn prefetch_after<T, const N: usize>(self, from: &[T; N], elements: usize);
 }

@@ -234,5 +234,5 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch<T, const N: usize>(self, _from: &[T; N]) {}
+    fn prefetch_after<T, const N: usize>(self, _from: &[T; N], _elements: usize) {}
 }
