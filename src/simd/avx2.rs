@@ -5,7 +5,7 @@
 )]
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
+    __m128i, __m256, __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_NTA, _MM_HINT_T0,
     _mm_loadu_si128, _mm_prefetch, _mm_sfence, _mm256_add_epi32, _mm256_add_ps, _mm256_addsub_ps,
     _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
     _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_loadu_si256,
@@ -408,13 +408,23 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch<T, const N: usize>(self, from: &[T; N]) {
+        prefetch::<_MM_HINT_T0, [T; N]>(from);
+    }
+
+    #[inline(always)]
     fn prefetch_after<T, const N: usize>(self, from: &[T; N], elements: usize) {
-        const LINE_BYTES: usize = 64;
-        let from = from.as_ptr().wrapping_add(elements).cast::<i8>();
-        for offset in (0..size_of::<[T; N]>()).step_by(LINE_BYTES) {
-            let address = from.wrapping_add(offset);
-            // SAFETY: a prefetch reads nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
-        }
+        prefetch::<_MM_HINT_NTA, [T; N]>(from.as_ptr().wrapping_add(elements).cast());
+    }
+}
+
+/// Asks for the cache lines of a `T` at `from`, which may be any address.
+#[inline(always)]
+fn prefetch<const HINT: i32, T>(from: *const T) {
+    const LINE_BYTES: usize = 64;
+    for offset in (0..size_of::<T>()).step_by(LINE_BYTES) {
+        let address = from.cast::<i8>().wrapping_add(offset);
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing, whatever the address.
+        unsafe { _mm_prefetch::<HINT>(address) };
     }
 }

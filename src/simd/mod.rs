@@ -233,11 +233,8 @@ pub(crate) trait Simd: Copy {
     fn bits<const BIT: u32>(self, block: &Block) -> u64;
 
     /// Asks for the cache lines of `from`. Only a hint.
-    #[inline(always)]
-    fn prefetch<T, const N: usize>(self, from: &[T; N]) {
-        self.prefetch_after(from, 0);
-    }
+    fn prefetch<T, const N: usize>(self, from: &[T; N]);
     /// Asks for the cache lines of what lies `elements` after `from`, whether it is there or not.
-    /// Only a hint.
+    /// They are used soon and then no more, so they should not take the place of others. Only a hint.
     fn prefetch_after<T, const N: usize>(self, from: &[T; N], elements: usize);
 }

@@ -234,5 +234,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn prefetch<T, const N: usize>(self, _from: &[T; N]) {}
+
+    #[inline(always)]
     fn prefetch_after<T, const N: usize>(self, _from: &[T; N], _elements: usize) {}
 }
