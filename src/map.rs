@@ -119,6 +119,21 @@ impl<T: bytemuck::Zeroable> Table<T> {
         Self::map(len).ok_or(Error::Memory { needed_bytes })
     }
 
+    /// The same, with the memory for all of them. What is read before it is written, as hash tables
+    /// are, would else be faulted in twice: first as a page of zeros that all share, of which it
+    /// then gets a copy, while the other threads of the process are interrupted.
+    pub(crate) fn zeroed_now(len: usize) -> Result<Self> {
+        let table = Self::zeroed(len)?;
+        // Kernels before Linux 5.14 do not know it.
+        #[cfg(target_os = "linux")]
+        let _ = table.map.advise_range(
+            memmap2::Advice::PopulateWrite,
+            table.start,
+            size_of_val::<[T]>(&table),
+        );
+        Ok(table)
+    }
+
     fn map(len: usize) -> Option<Self> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
         const { assert!(!std::mem::needs_drop::<T>(), "items are never dropped") };

@@ -47,7 +47,7 @@ impl<const MIXED: bool> Lines<MIXED> {
     pub(super) fn new(lines: usize) -> Result<Self> {
         debug_assert!(lines.is_power_of_two() && lines >= 4);
         Ok(Self {
-            lines: Table::zeroed(lines)?,
+            lines: Table::zeroed_now(lines)?,
             used: [const { AtomicUsize::new(0) }; 2],
         })
     }

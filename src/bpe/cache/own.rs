@@ -115,7 +115,7 @@ pub(in crate::bpe) struct Own {
 impl Own {
     pub(in crate::bpe) fn new() -> Result<Self> {
         Ok(Self {
-            entries: Table::zeroed(MIN_ENTRIES)?,
+            entries: Table::zeroed_now(MIN_ENTRIES)?,
             used: 0,
             turn: 0,
             more: vec![0; KEY_BYTES],
@@ -187,7 +187,7 @@ impl Own {
         } else {
             2
         };
-        let Ok(larger) = Table::zeroed(self.entries.len() * times) else {
+        let Ok(larger) = Table::zeroed_now(self.entries.len() * times) else {
             return;
         };
         let smaller = std::mem::replace(&mut self.entries, larger);
