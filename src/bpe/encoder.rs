@@ -1,16 +1,14 @@
 //! Text -> ids.
 //!
-//! An encoder holds up to 72 MiB of what it remembers, 24 MiB by itself and 48 MiB together with
-//! others, and all of a vocabulary 32 MiB more; a lone one 120 MiB, 40 of them by itself. For what
-//! is scanned and merged at once it takes less than 1 MiB, and all share up to 9 MiB of their
-//! vocabulary's tables on huge pages. A text that has few different pretokens takes as little as a
-//! tenth of that.
+//! The encoders of a vocabulary remember up to 64 MiB for each and 56 MiB more for all together. For
+//! what is scanned and merged at once an encoder takes less than 1 MiB, and all share up to 9 MiB of
+//! their vocabulary's tables on huge pages. A text that has few different pretokens takes as little
+//! as a tenth of that.
 
 use std::sync::Arc;
 
-use crate::Result;
 use crate::bpe::Vocabulary;
-use crate::bpe::cache::{Key, MAX_CACHED_BYTES, Memory, Own, Tables, View};
+use crate::bpe::cache::{Key, MAX_CACHED_BYTES, Memory, Tables, View};
 use crate::bpe::hash::{self, KEY_BYTES};
 use crate::bpe::misses::{Miss, Misses};
 use crate::encoding::TokenId;
@@ -35,7 +33,6 @@ const _: () = assert!(MAX_CACHED_BYTES <= ROOM);
 pub(crate) struct Encoder {
     vocabulary: &'static Vocabulary,
     level: Level,
-    own: Own,
     memory: Arc<Memory>,
     /// What was in it when it was last looked at.
     tables: Arc<Tables>,
@@ -64,17 +61,12 @@ struct Found {
 
 impl Encoder {
     /// An encoder that shares `memory` with others of the same vocabulary.
-    ///
-    /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where there is no memory for what it remembers.
-    pub(crate) fn new(vocabulary: &'static Vocabulary, memory: &Arc<Memory>) -> Result<Self> {
+    pub(crate) fn new(vocabulary: &'static Vocabulary, memory: &Arc<Memory>) -> Self {
         let level = Level::detect();
-        let own = Own::new()?;
         memory.join();
-        Ok(Self {
+        Self {
             vocabulary,
             level,
-            own,
             memory: Arc::clone(memory),
             tables: memory.tables(),
             ends: Ends::new(),
@@ -85,7 +77,7 @@ impl Encoder {
             },
             misses: Misses::new(level),
             long: Vec::new(),
-        })
+        }
     }
 
     /// Appends the ids of `text`.
@@ -121,16 +113,13 @@ impl Encoder {
         ends: &[usize],
         ids: &mut Vec<TokenId>,
     ) -> usize {
-        if self.memory.is_newer(&self.tables) {
-            self.tables = self.memory.tables();
-        }
         self.make_room(text, ends.len() * KEY_BYTES, ids);
         let has_long = self.level.dispatch(Find {
             text,
             start,
             ends,
             spans: &mut self.spans,
-            own: self.own.view(),
+            short: self.tables.short(),
             tables: &self.tables,
         });
         if has_long {
@@ -156,13 +145,13 @@ impl Encoder {
     fn look_up(&mut self, from: usize, until: usize) -> usize {
         let look_up = LookUp {
             spans: &self.spans[from..until],
-            own: self.own.view(),
+            short: self.tables.short(),
             found: &mut self.found,
         };
         from + self.level.dispatch(look_up)
     }
 
-    /// Takes a pretoken that the encoder itself does not remember.
+    /// Takes a pretoken that is long or not remembered.
     #[cold]
     fn uncommon(
         &mut self,
@@ -174,10 +163,7 @@ impl Encoder {
     ) {
         let Span { key, hash } = span;
         let bytes = &text[start..end];
-        if key != Key::NONE {
-            // By the time that the misses are filled in, what others know of it has come.
-            self.tables.prefetch(key, hash);
-        } else if bytes.len() <= MAX_CACHED_BYTES {
+        if key == Key::NONE && bytes.len() <= MAX_CACHED_BYTES {
             self.long.clear();
             if self.tables.get_long(bytes, hash, &mut self.long) {
                 self.make_room(text, self.long.len(), ids);
@@ -206,25 +192,22 @@ impl Encoder {
 
     /// Appends all ids that were found, with those that were missing.
     fn fill_in(&mut self, text: &[u8], ids: &mut Vec<TokenId>) {
+        if self.memory.is_newer(&self.tables) {
+            self.tables = self.memory.tables();
+        }
+        let tables = &*self.tables;
         let found = &self.found.ids[..self.found.count];
-        let vocabulary = if self.own.is_large() {
+        let vocabulary = if tables.is_large() {
             self.vocabulary.nearer()
         } else {
             self.vocabulary
         };
-        let is_shared = self.memory.is_shared();
-        let tables = &*self.tables;
-        let shared = is_shared.then_some(tables);
-        let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId], is_new: bool| {
-            let is_short = miss.key != Key::NONE;
-            if is_short {
-                self.own.insert(miss.key, miss.hash, ids, is_shared);
-            }
-            if is_new && bytes.len() <= MAX_CACHED_BYTES && (is_shared || !is_short) {
+        let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId]| {
+            if bytes.len() <= MAX_CACHED_BYTES {
                 (self.memory).remember(tables, bytes, miss.key, miss.hash, ids);
             }
         };
-        (self.misses).fill_in(vocabulary, shared, text, found, ids, remember);
+        (self.misses).fill_in(vocabulary, text, found, ids, remember);
         self.found.count = 0;
     }
 }
@@ -242,7 +225,7 @@ struct Find<'a> {
     start: usize,
     ends: &'a [usize],
     spans: &'a mut [Span; BATCH],
-    own: View<'a>,
+    short: View<'a>,
     tables: &'a Tables,
 }
 
@@ -255,7 +238,7 @@ impl Kernel for Find<'_> {
         let Self {
             text,
             ends,
-            own,
+            short,
             tables,
             ..
         } = self;
@@ -266,7 +249,7 @@ impl Kernel for Find<'_> {
             if end - start <= KEY_BYTES {
                 span.key = Key::new(text, start, end);
                 span.hash = span.key.hash();
-                own.prefetch(span.hash);
+                short.prefetch(span.hash);
             } else if end - start <= MAX_CACHED_BYTES {
                 span.hash = hash::of_long(&text[start..end]);
                 tables.prefetch_long(span.hash);
@@ -278,10 +261,10 @@ impl Kernel for Find<'_> {
     }
 }
 
-/// Finds the ids of the first of `spans`, up to one that the encoder itself does not remember.
+/// Finds the ids of the first of `spans`, up to one that is long or not remembered.
 struct LookUp<'a> {
     spans: &'a [Span],
-    own: View<'a>,
+    short: View<'a>,
     found: &'a mut Found,
 }
 
@@ -291,7 +274,11 @@ impl Kernel for LookUp<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> usize {
-        let Self { spans, own, found } = self;
+        let Self {
+            spans,
+            short,
+            found,
+        } = self;
         let ids = &mut found.ids[..];
         let mut count = found.count;
         let mut done = 0;
@@ -299,7 +286,7 @@ impl Kernel for LookUp<'_> {
             let Some(to) = ids[count..].first_chunk_mut() else {
                 break;
             };
-            let Some(more) = own.get(&span.key, span.hash, to) else {
+            let Some(more) = short.get(span.key, span.hash, to) else {
                 break;
             };
             count += more;

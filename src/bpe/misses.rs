@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::bpe::Vocabulary;
-use crate::bpe::cache::{Key, MAX_CACHED_BYTES, Tables};
+use crate::bpe::cache::{Key, MAX_CACHED_BYTES};
 use crate::bpe::merge::Merger;
 use crate::encoding::TokenId;
 use crate::simd::Level;
@@ -36,8 +36,6 @@ pub(super) struct Misses {
     sources: Vec<usize>,
     /// Those that are to be merged.
     open: Vec<usize>,
-    /// Whether nobody remembers it.
-    is_new: Vec<bool>,
     merger: Merger,
     /// The ids of all, and where each one's are.
     ids: Vec<TokenId>,
@@ -50,7 +48,6 @@ impl Misses {
             list: Vec::with_capacity(MAX_MISSES),
             sources: Vec::with_capacity(MAX_MISSES),
             open: Vec::with_capacity(MAX_MISSES),
-            is_new: Vec::with_capacity(MAX_MISSES),
             merger: Merger::new(level),
             ids: Vec::new(),
             ranges: Vec::with_capacity(MAX_MISSES),
@@ -66,18 +63,16 @@ impl Misses {
     }
 
     /// Appends the ids that were `found` to `ids`, with those of the misses where they belong, and
-    /// lets them be remembered: with their bytes and ids, and whether they are not in `shared`. There
-    /// are no misses after it.
+    /// lets them be remembered. There are no misses after it.
     pub(super) fn fill_in(
         &mut self,
         vocabulary: &Vocabulary,
-        shared: Option<&Tables>,
         text: &[u8],
         found: &[TokenId],
         ids: &mut Vec<TokenId>,
-        mut remember: impl FnMut(&Miss, &[u8], &[TokenId], bool),
+        mut remember: impl FnMut(&Miss, &[u8], &[TokenId]),
     ) {
-        self.look_up(vocabulary, shared, text);
+        self.look_up(vocabulary, text);
         let texts = self.open.iter().map(|&i| self.list[i].bytes(text));
         let merged = self.merger.merge_all(vocabulary, texts, &mut self.ids);
         for (&i, range) in self.open.iter().zip(merged) {
@@ -90,16 +85,16 @@ impl Misses {
             ids.extend_from_slice(missing);
             done = miss.found_before;
             if self.sources[i] == i {
-                remember(miss, miss.bytes(text), missing, self.is_new[i]);
+                remember(miss, miss.bytes(text), missing);
             }
         }
         ids.extend_from_slice(&found[done..]);
         self.list.clear();
     }
 
-    /// Finds which misses have the bytes of earlier ones, which are in `shared`, and which have a
-    /// token's own bytes: these are that token, even where merges would not lead to it.
-    fn look_up(&mut self, vocabulary: &Vocabulary, shared: Option<&Tables>, text: &[u8]) {
+    /// Finds which misses have the bytes of earlier ones, and which have a token's own bytes: these
+    /// are that token, even where merges would not lead to it.
+    fn look_up(&mut self, vocabulary: &Vocabulary, text: &[u8]) {
         for miss in &self.list {
             vocabulary.prefetch(miss.hash);
         }
@@ -107,7 +102,6 @@ impl Misses {
         self.ranges.clear();
         self.sources.clear();
         self.open.clear();
-        self.is_new.clear();
         for (i, miss) in self.list.iter().enumerate() {
             let bytes = miss.bytes(text);
             let mut earlier = self.list[..i].iter();
@@ -116,12 +110,7 @@ impl Misses {
             let source = earlier.position(is_same).unwrap_or(i);
             self.sources.push(source);
             let start = self.ids.len();
-            // Long ones would have been found.
-            let shared = shared.filter(|_| source == i && miss.key != Key::NONE);
-            let is_shared =
-                shared.is_some_and(|shared| shared.get(miss.key, miss.hash, &mut self.ids));
-            self.is_new.push(!is_shared);
-            if source == i && !is_shared {
+            if source == i {
                 // No token is longer than what is remembered.
                 let may_be_token = bytes.len() <= MAX_CACHED_BYTES;
                 let id = may_be_token.then(|| vocabulary.get_hashed(bytes, miss.hash));

@@ -179,7 +179,7 @@ proptest! {
             for encoders in [1, 2] {
                 let memory = Arc::new(Memory::new().unwrap());
                 let encoders: Vec<_> = (0..encoders)
-                    .map(|_| Encoder::new(vocabulary, &memory).unwrap())
+                    .map(|_| Encoder::new(vocabulary, &memory))
                     .collect();
                 for mut encoder in encoders {
                     let mut ids = vec![7];

@@ -238,7 +238,7 @@ impl Encoding {
             let memory = Arc::new(Memory::new()?);
             self.memory.get_or_init(|| memory)
         };
-        Encoder::new(self.builtin.vocabulary(), memory)
+        Ok(Encoder::new(self.builtin.vocabulary(), memory))
     }
 
     /// [`Self::try_encoder`], for functions that promise ids: like a vector that cannot grow, they

@@ -1,4 +1,4 @@
-//! Words that are put in once and stay: what does not fit an entry.
+//! Words that are put in once and stay: ids that do not fit an entry, and the bytes of long pretokens.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -43,22 +43,27 @@ impl Arena {
         self.used.load(Ordering::Relaxed) >= self.max_words()
     }
 
-    /// Puts in `len` words; gives where they are, or `None` where there is no room for them. They
-    /// can be read by whoever learns the place by way of an `Acquire` load.
-    pub(super) fn push(&self, len: usize, words: impl Iterator<Item = u64>) -> Option<u32> {
+    /// Puts in `len` words, of which `room` can be read; gives where they are, or `None` where there
+    /// is no room for them. They can be read by whoever learns the place by way of an `Acquire` load.
+    pub(super) fn push(
+        &self,
+        len: usize,
+        room: usize,
+        words: impl Iterator<Item = u64>,
+    ) -> Option<u32> {
+        let room = room.max(len).max(1);
         let mut at = self.used.fetch_add(len, Ordering::Relaxed);
-        if segment_of(at).0 != segment_of(at + len.saturating_sub(1)).0 {
+        while segment_of(at).0 != segment_of(at + room - 1).0 {
             // The rest of the segment stays empty; in the next, which is larger, there is room.
             at = self.used.fetch_add(len, Ordering::Relaxed);
         }
         let (segment, start) = segment_of(at);
-        if at + len > self.max_words() || segment >= SEGMENTS {
+        if at + room > self.max_words() || segment >= SEGMENTS {
             return None;
         }
         let table = self.segments[segment]
             .get_or_init(|| Table::zeroed(FIRST_WORDS << segment).ok())
             .as_ref()?;
-        // Should others have taken what was left of two segments at once, this one has no room.
         for (to, word) in table.get(start..start + len)?.iter().zip(words) {
             to.store(word, Ordering::Relaxed);
         }
@@ -98,7 +103,7 @@ mod tests {
     fn words_keep_their_places_and_the_arena_its_bound() {
         let arena = Arena::new(1 << 20);
         let mut places = Vec::new();
-        while let Some(at) = arena.push(7, (0..7).map(|i| places.len() as u64 * 7 + i)) {
+        while let Some(at) = arena.push(7, 7, (0..7).map(|i| places.len() as u64 * 7 + i)) {
             places.push(at);
         }
         // What is lost at the ends of segments is little.

@@ -1,25 +1,26 @@
-//! Pretokens seen before and their ids; bounded.
+//! Pretokens seen before and their ids, which the encoders of one vocabulary remember together;
+//! bounded.
 //!
 //! ```text
-//! own      what an encoder remembers by itself, of short pretokens: the fastest to look into
-//! lines    what encoders remember together; read and filled without locks
-//! arena    what does not fit a line: more ids, and the bytes of long pretokens
-//! value    one to six ids in a word or two, else a place in the arena
+//! short    pretokens of up to 16 bytes, which are their own keys, and up to three ids of each
+//! lines    where longer ones are in the arena, by their hash
+//! arena    what does not fit: more ids, and the bytes of long pretokens
+//! place    a place in the arena
 //! ```
 //!
-//! A pretoken of up to 16 bytes is its own key. It is looked for among what the encoder remembers
-//! itself and, where there are other encoders of the same vocabulary, among what they do: so no
-//! two of them merge the same. For a longer one the key is a hash, and the arena has its bytes; all
-//! encoders remember them together.
+//! So no two encoders merge the same, but by chance at the same time. All is read and filled without
+//! locks. An entry is written once and never changes: whoever takes a free one puts [`TAKEN`] in its
+//! first word, writes the others, and then the first with `Release`. A reader takes that with
+//! `Acquire` and believes the others only where it is the one that it looks for.
 //!
-//! Nothing that is remembered together ever changes. What grows is made anew, larger, and so it is,
-//! empty, once it has reached its bound; with the arena all is. What is common comes back at once.
-//! Encoders go on with the old one until they look, which they do all the time.
+//! What grows is made anew, larger; at its bound it begins anew, small and empty, and with the arena
+//! all does. What is common comes back at once. Encoders go on with the old one until they look,
+//! which they do all the time: for that long both take memory.
 
 mod arena;
 mod lines;
-mod own;
-mod value;
+mod place;
+mod short;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,40 +30,51 @@ use crate::bpe::hash::{self, KEY_BYTES};
 use crate::encoding::TokenId;
 
 use arena::Arena;
-use lines::{Lines, Words};
-use value::{IDS_A_WORD, Kind, Place, Value, id_words, unpack};
+use lines::Lines;
+use place::{Place, id_words, unpack};
+use short::Short;
 
-pub(super) use own::{Own, View};
+pub(super) use short::View;
 
 /// Longer pretokens are hardly seen twice.
 pub(super) const MAX_CACHED_BYTES: usize = 512;
 
-/// Lines of the first tables, 16 KiB, so that a small text costs few page faults.
-const MIN_LINES: usize = 1 << 8;
+/// Entries and lines of the first tables, 128 KiB and 16 KiB, so that a small text costs few page
+/// faults.
+const MIN_SHORT_ENTRIES: usize = 1 << 12;
+const MIN_LONG_LINES: usize = 1 << 8;
 
-/// For each encoder, 16 MiB for short pretokens, 16 MiB for long ones and 16 MiB of arena at most;
-/// the lines of all are a power of two.
-const MAX_SHORT_LINES: usize = 1 << 18;
+/// For each encoder, 32 MiB for short pretokens, 16 MiB for long ones and 16 MiB of arena at most;
+/// entries and lines of all are a power of two.
+const MAX_SHORT_ENTRIES: usize = 1 << 20;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 16 << 20;
 
-/// For all together 32 MiB of arena more, and for long pretokens what two have, however few there
+/// For all together 40 MiB of arena more, and for long pretokens what two have, however few there
 /// are: with that those of 100 MB in over 100 languages, 630,000, are still known when they come
-/// again. A lone encoder has room for it, as it needs no lines for short ones.
-const MORE_ARENA_BYTES: usize = 32 << 20;
+/// again.
+const MORE_ARENA_BYTES: usize = 40 << 20;
 const LEAST_MAX_LONG_LINES: usize = 2 * MAX_LONG_LINES;
 
-fn max_arena_bytes(encoders: usize) -> usize {
-    MORE_ARENA_BYTES + MAX_ARENA_BYTES * encoders
+/// In the first word of an entry that is being written. No key begins so, as no UTF-8 has the byte
+/// 0xFE, and no hash of a long pretoken.
+const TAKEN: u64 = 1;
+
+fn max_short_entries(encoders: usize) -> usize {
+    MAX_SHORT_ENTRIES << encoders.ilog2()
 }
 
 fn max_long_lines(encoders: usize) -> usize {
     LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES << encoders.ilog2())
 }
 
+fn max_arena_bytes(encoders: usize) -> usize {
+    MORE_ARENA_BYTES + MAX_ARENA_BYTES * encoders
+}
+
 /// The key of a pretoken of 1 to 16 bytes; see [`hash::key`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable)]
-pub(super) struct Key(Words);
+pub(super) struct Key([u64; 2]);
 
 impl Key {
     /// Instead of the key of what is too long to have one.
@@ -88,61 +100,62 @@ impl Key {
 /// What is remembered at some time.
 #[derive(Debug)]
 pub(super) struct Tables {
-    /// Pretokens of up to 16 bytes, wide entries for those of more than 8.
-    short: Arc<Lines<true>>,
+    /// Pretokens of up to 16 bytes.
+    short: Arc<Short>,
     /// Pretokens of 17 to [`MAX_CACHED_BYTES`] bytes, by [`hash::of_long`].
-    long: Arc<Lines<false>>,
+    long: Arc<Lines>,
     arena: Arc<Arena>,
+    /// For how many encoders.
+    encoders: usize,
     version: usize,
 }
 
 impl Tables {
-    fn new(short: usize, long: usize, arena_bytes: usize, version: usize) -> Result<Self> {
+    fn new(encoders: usize, version: usize) -> Result<Self> {
         Ok(Self {
-            short: Arc::new(Lines::new(short)?),
-            long: Arc::new(Lines::new(long)?),
-            arena: Arc::new(Arena::new(arena_bytes)),
+            short: Arc::new(Short::new(MIN_SHORT_ENTRIES)?),
+            long: Arc::new(Lines::new(MIN_LONG_LINES)?),
+            arena: Arc::new(Arena::new(max_arena_bytes(encoders))),
+            encoders,
             version,
         })
     }
 
-    fn is_crowded(&self) -> bool {
-        self.short.is_crowded() || self.long.is_crowded() || self.arena.is_full()
+    fn is_short_crowded(&self) -> bool {
+        self.short.is_crowded(max_short_entries(self.encoders))
     }
 
-    /// Brings near what is known of a short pretoken.
+    fn is_crowded(&self) -> bool {
+        self.is_short_crowded() || self.long.is_crowded() || self.arena.is_full()
+    }
+
+    /// Whether so much is remembered that the text is a long one.
+    pub(super) fn is_large(&self) -> bool {
+        self.short.is_large()
+    }
+
+    /// The short pretokens to look into.
     #[inline(always)]
-    pub(super) fn prefetch(&self, key: Key, hash: u64) {
-        self.short.prefetch(key.0, hash);
+    pub(super) fn short(&self) -> View<'_> {
+        self.short.view(&self.arena)
     }
 
     /// Brings near where a long pretoken is known.
     #[inline(always)]
     pub(super) fn prefetch_long(&self, hash: u64) {
-        self.long.prefetch([hash, 0], hash);
+        self.long.prefetch(hash);
     }
 
     /// Brings near the bytes and the ids of a long pretoken, if it is known.
     pub(super) fn prefetch_long_ids(&self, hash: u64) {
-        if let Kind::Spilled(place) = self.long.get([hash, 0], hash).kind() {
+        if let Some(place) = self.long.get(hash) {
             self.arena.prefetch(place.at(), place.words());
         }
     }
 
-    /// Appends the ids of a short pretoken; false if it is not known.
-    pub(super) fn get(&self, key: Key, hash: u64, ids: &mut Vec<TokenId>) -> bool {
-        let value = self.short.get(key.0, hash);
-        match value.kind() {
-            Kind::Nothing => return false,
-            Kind::Inline(count) => ids.extend(&value.ids().as_flattened()[..count]),
-            Kind::Spilled(place) => self.push_ids(place, ids),
-        }
-        true
-    }
-
     /// Appends the ids of a long pretoken; false if it is not known.
     pub(super) fn get_long(&self, bytes: &[u8], hash: u64, ids: &mut Vec<TokenId>) -> bool {
-        let Kind::Spilled(place) = self.long.get([hash, 0], hash).kind() else {
+        let Some(place) = self.long.get(hash) else {
             return false;
         };
         let is_same = place.bytes() == bytes.len() && {
@@ -167,29 +180,17 @@ impl Tables {
         ids.truncate(end);
     }
 
-    /// Remembers the ids of a short pretoken that was not there.
-    fn insert(&self, key: Key, hash: u64, ids: &[TokenId]) {
-        let words = if key.0[1] == 0 { 1 } else { 2 };
-        let value = Value::inline(ids, words).or_else(|| {
-            let words = id_words(ids);
-            let at = self.arena.push(ids.len().div_ceil(IDS_A_WORD), words)?;
-            Some(Value::spilled(Place::new(at, 0, ids.len())))
-        });
-        if let Some(value) = value {
-            self.short.insert(key.0, hash, value);
-        }
-    }
-
     /// Remembers the ids of a long pretoken that was not there.
     fn insert_long(&self, bytes: &[u8], hash: u64, ids: &[TokenId]) {
-        if self.long.get([hash, 0], hash).is_some() {
-            // Another of the same hash, which would hide this one.
+        if self.long.get(hash).is_some() {
+            // Others were faster; or it is another of the same hash, which would hide this one.
             return;
         }
         let len = Place::new(0, bytes.len(), ids.len()).words();
-        if let Some(at) = self.arena.push(len, words_of(bytes).chain(id_words(ids))) {
-            let place = Place::new(at, bytes.len(), ids.len());
-            self.long.insert([hash, 0], hash, Value::spilled(place));
+        let words = words_of(bytes).chain(id_words(ids));
+        if let Some(at) = self.arena.push(len, len, words) {
+            self.long
+                .insert(hash, Place::new(at, bytes.len(), ids.len()));
         }
     }
 }
@@ -221,7 +222,7 @@ impl Memory {
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) where there is no memory for it.
     pub(crate) fn new() -> Result<Self> {
-        let tables = Tables::new(MIN_LINES, MIN_LINES, max_arena_bytes(1), 0)?;
+        let tables = Tables::new(1, 0)?;
         Ok(Self {
             current: Mutex::new(Arc::new(tables)),
             version: AtomicUsize::new(0),
@@ -233,12 +234,6 @@ impl Memory {
     pub(super) fn join(&self) {
         let encoders = self.encoders.fetch_add(1, Ordering::Relaxed) + 1;
         self.tables().arena.allow(max_arena_bytes(encoders));
-    }
-
-    /// Whether there is more than one encoder.
-    #[inline(always)]
-    pub(super) fn is_shared(&self) -> bool {
-        self.encoders.load(Ordering::Relaxed) > 1
     }
 
     /// What is remembered now.
@@ -264,7 +259,7 @@ impl Memory {
         if key == Key::NONE {
             tables.insert_long(bytes, hash, ids);
         } else {
-            tables.insert(key, hash, ids);
+            tables.short.insert(&tables.arena, key, hash, ids);
         }
         if tables.is_crowded() {
             self.make_room(tables);
@@ -293,26 +288,23 @@ impl Memory {
 impl Tables {
     fn next(&self, encoders: usize) -> Result<Self> {
         let version = self.version + 1;
-        let max_short = MAX_SHORT_LINES << encoders.ilog2();
+        let max_short = max_short_entries(encoders);
         let max_long = max_long_lines(encoders);
         let is_over = self.arena.is_full() || self.long.is_crowded() && self.long.len() >= max_long;
         if is_over {
-            let arena_bytes = max_arena_bytes(encoders);
-            return Self::new(self.short.len(), self.long.len(), arena_bytes, version);
+            return Self::new(encoders, version);
         }
-        let short = if !self.short.is_crowded() {
+        let short = if !self.is_short_crowded() {
             Arc::clone(&self.short)
         } else if self.short.len() < max_short {
-            let lines = larger(self.short.len()).min(max_short);
-            Arc::new(self.short.grown(lines, hash::of_key)?)
+            Arc::new(self.short.grown(max_short)?)
         } else {
-            // By itself: each encoder remembers most of them, but long ones only here. What they
-            // have in the arena is lost until that begins anew.
-            Arc::new(Lines::new(self.short.len())?)
+            // By itself, as long ones take much more to be merged again. What short ones have in the
+            // arena is lost until that begins anew.
+            Arc::new(Short::new(MIN_SHORT_ENTRIES)?)
         };
         let long = if self.long.is_crowded() {
-            let lines = larger(self.long.len()).min(max_long);
-            Arc::new(self.long.grown(lines, |key| key[0])?)
+            Arc::new(self.long.grown(larger(self.long.len()).min(max_long))?)
         } else {
             Arc::clone(&self.long)
         };
@@ -320,6 +312,7 @@ impl Tables {
             short,
             long,
             arena: Arc::clone(&self.arena),
+            encoders,
             version,
         })
     }

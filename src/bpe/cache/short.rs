@@ -1,0 +1,327 @@
+//! Pretokens of up to 16 bytes and their ids.
+//!
+//! Up to three ids lie in the entry, half a cache line; more lie in the arena.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::Result;
+use crate::bpe::cache::arena::Arena;
+use crate::bpe::cache::{Key, TAKEN};
+use crate::bpe::hash::KEY_BYTES;
+use crate::encoding::TokenId;
+use crate::map::Table;
+use crate::simd::prefetch;
+
+/// From here on, 2 MiB, tables get twice as large, before that four times.
+const LARGE_ENTRIES: usize = 1 << 16;
+/// A pretoken is in one of so many entries, four cache lines, or not there: however full the table
+/// is and whatever hashes a text was made to have, a search ends.
+const PROBES: usize = 8;
+/// Words of the arena for as many ids as a pretoken can have.
+const LIST_WORDS: usize = KEY_BYTES / IDS_A_WORD;
+const IDS_A_WORD: usize = 2;
+
+#[derive(Debug, Default, bytemuck::Zeroable)]
+#[repr(C, align(32))]
+struct Entry {
+    /// All zero where the entry is empty.
+    key: [AtomicU64; 2],
+    /// Of 32 bits each, up to three ids and how many they are; or the place of the ids in the arena,
+    /// how many they are, nothing, and [`SPILLED`].
+    value: [AtomicU64; 2],
+}
+
+/// In the place of the number: the ids are in the arena.
+const SPILLED: u32 = 4;
+
+/// A table of entries.
+#[derive(Debug)]
+pub(super) struct Short {
+    entries: Table<Entry>,
+    used: AtomicUsize,
+}
+
+/// What there is to look into, by itself so that a loop keeps it in registers.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bpe) struct View<'a> {
+    entries: &'a [Entry],
+    arena: &'a Arena,
+}
+
+impl View<'_> {
+    /// Brings the entry of `hash` near.
+    #[inline(always)]
+    pub(in crate::bpe) fn prefetch(self, hash: u64) {
+        prefetch(self.entries, home(hash, self.entries.len()));
+    }
+
+    /// Writes the ids of a pretoken to the front of `to` and says how many they are; `None` where
+    /// it is not remembered, and for the key zero.
+    #[inline(always)]
+    pub(in crate::bpe) fn get(
+        self,
+        key: Key,
+        hash: u64,
+        to: &mut [TokenId; KEY_BYTES],
+    ) -> Option<usize> {
+        let mut at = home(hash, self.entries.len());
+        for _ in 0..PROBES {
+            let entry = &self.entries[at];
+            let first = entry.key[0].load(Ordering::Acquire);
+            if entry.has(first, key) {
+                return self.ids(entry, to);
+            }
+            if first == 0 {
+                break;
+            }
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn ids(self, entry: &Entry, to: &mut [TokenId; KEY_BYTES]) -> Option<usize> {
+        let [low, high] = [0, 1].map(|i| entry.value[i].load(Ordering::Relaxed));
+        let ([at, len], [third, count]) = (halves(low), halves(high));
+        // Four are written whether they are there or not: a copy without a branch.
+        to[..4].copy_from_slice(&[at, len, third, count]);
+        match count {
+            0 => None,
+            SPILLED => {
+                // All that there may be, of which the last may be others': a fixed size needs no call.
+                let words: &[_; LIST_WORDS] = self.arena.get(at, LIST_WORDS).first_chunk()?;
+                for (word, to) in words.iter().zip(to.as_chunks_mut().0) {
+                    *to = halves(word.load(Ordering::Relaxed));
+                }
+                Some((len as usize).min(KEY_BYTES))
+            }
+            _ => Some(count as usize),
+        }
+    }
+}
+
+impl Short {
+    /// `len` empty entries, a power of two from 2 on.
+    pub(super) fn new(len: usize) -> Result<Self> {
+        debug_assert!(len.is_power_of_two() && len >= 2);
+        Ok(Self {
+            entries: Table::zeroed_now(len)?,
+            used: AtomicUsize::new(0),
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether so much is remembered that the text is a long one.
+    pub(super) fn is_large(&self) -> bool {
+        self.len() >= LARGE_ENTRIES
+    }
+
+    /// Whether there should be more entries, or empty ones where there are `max` already: some then
+    /// find no place.
+    pub(super) fn is_crowded(&self, max: usize) -> bool {
+        let used = self.used.load(Ordering::Relaxed);
+        if self.len() < max {
+            2 * used > self.len()
+        } else {
+            4 * used > 3 * self.len()
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn view<'a>(&'a self, arena: &'a Arena) -> View<'a> {
+        View {
+            entries: &self.entries,
+            arena,
+        }
+    }
+
+    /// Remembers the ids of a pretoken of 1 to 16 bytes. Where all its places are taken, or the arena
+    /// is full, it is left out.
+    pub(super) fn insert(&self, arena: &Arena, key: Key, hash: u64, ids: &[TokenId]) {
+        let home = home(hash, self.len());
+        // Others may have been faster, and the arena is not to be filled for nothing.
+        let known = self.places(home).find_map(|entry| {
+            let first = entry.key[0].load(Ordering::Acquire);
+            (first == 0 || entry.has(first, key)).then_some(first != 0)
+        });
+        if known != Some(false) {
+            return;
+        }
+        let value = match *ids {
+            [a] => [a, 0, 0, 1],
+            [a, b] => [a, b, 0, 2],
+            [a, b, c] => [a, b, c, 3],
+            _ => {
+                let words = ids.chunks(IDS_A_WORD).map(|ids| match *ids {
+                    [a, b] => whole([a, b]),
+                    _ => ids.iter().map(|&a| u64::from(a)).sum(),
+                });
+                let len = ids.len().div_ceil(IDS_A_WORD);
+                let Some(at) = arena.push(len, LIST_WORDS, words) else {
+                    return;
+                };
+                let len = u32::try_from(ids.len()).unwrap_or(0);
+                [at, len, 0, SPILLED]
+            }
+        };
+        let [a, b, c, d] = value;
+        self.place(home, key, [whole([a, b]), whole([c, d])]);
+    }
+
+    /// As many as there are, in a larger table of `max` entries at most.
+    pub(super) fn grown(&self, max: usize) -> Result<Self> {
+        let times = if self.is_large() { 2 } else { 4 };
+        let grown = Self::new((self.len() * times).min(max))?;
+        for entry in &*self.entries {
+            let first = entry.key[0].load(Ordering::Acquire);
+            if first > TAKEN {
+                let key = Key([first, entry.key[1].load(Ordering::Relaxed)]);
+                let value = [0, 1].map(|i| entry.value[i].load(Ordering::Relaxed));
+                grown.place(home(key.hash(), grown.len()), key, value);
+            }
+        }
+        Ok(grown)
+    }
+
+    fn places(&self, home: usize) -> impl Iterator<Item = &Entry> {
+        let mask = self.len() - 1;
+        (home..home + PROBES).map(move |at| &self.entries[at & mask])
+    }
+
+    /// Writes an entry in the first place that is empty.
+    fn place(&self, home: usize, key: Key, value: [u64; 2]) {
+        let free = self.places(home).find(|entry| {
+            let first = &entry.key[0];
+            first.load(Ordering::Relaxed) == 0
+                && first
+                    .compare_exchange(0, TAKEN, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+        });
+        if let Some(entry) = free {
+            self.used.fetch_add(1, Ordering::Relaxed);
+            entry.key[1].store(key.0[1], Ordering::Relaxed);
+            for (to, word) in entry.value.iter().zip(value) {
+                to.store(word, Ordering::Relaxed);
+            }
+            entry.key[0].store(key.0[0], Ordering::Release);
+        }
+    }
+}
+
+impl Entry {
+    /// Whether it has `key`, where `first` is what was read of its own with `Acquire`.
+    #[inline(always)]
+    fn has(&self, first: u64, key: Key) -> bool {
+        let second = self.key[1].load(Ordering::Relaxed);
+        (first ^ key.0[0]) | (second ^ key.0[1]) == 0
+    }
+}
+
+/// Where to begin to look in a table of `len` entries: they lie in pairs, which share a cache line.
+#[inline(always)]
+fn home(hash: u64, len: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
+    let at = hash as usize & (len - 2);
+    at
+}
+
+/// Two ids as a word, the first in its lower half.
+fn whole([low, high]: [u32; 2]) -> u64 {
+    u64::from(high) << u32::BITS | u64::from(low)
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+fn halves(word: u64) -> [u32; 2] {
+    [word as u32, (word >> u32::BITS) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_ENTRIES: usize = 1 << 18;
+
+    fn key(i: u32) -> Key {
+        let name = format!("{i:x}");
+        Key::new(name.as_bytes(), 0, name.len())
+    }
+
+    fn get(short: &Short, arena: &Arena, key: Key) -> Option<Vec<TokenId>> {
+        let mut ids = [TokenId::MAX; KEY_BYTES];
+        let count = short.view(arena).get(key, key.hash(), &mut ids)?;
+        Some(ids[..count].to_vec())
+    }
+
+    #[test]
+    fn what_was_put_in_is_found() {
+        let arena = Arena::new(8 << 20);
+        let mut short = Short::new(1 << 8).unwrap();
+        let lists: Vec<Vec<_>> = (1..=16).map(|len| (len..2 * len).collect()).collect();
+        // Far enough that the table grows several times.
+        for i in 0..100_000 {
+            assert_eq!(get(&short, &arena, key(i)), None);
+            let ids = &lists[i as usize % lists.len()];
+            short.insert(&arena, key(i), key(i).hash(), ids);
+            if short.is_crowded(MAX_ENTRIES) {
+                short = short.grown(MAX_ENTRIES).unwrap();
+            }
+        }
+        let mut found = 0;
+        for i in 0..100_000 {
+            if let Some(ids) = get(&short, &arena, key(i)) {
+                assert_eq!(ids, lists[i as usize % lists.len()]);
+                found += 1;
+            }
+        }
+        assert!(short.len() > 200_000);
+        // Few have found no place.
+        assert!(found > 99_000, "{found}");
+        assert_eq!(get(&short, &arena, Key::NONE), None);
+    }
+
+    #[test]
+    fn a_full_one_leaves_out_what_it_must_and_stays_right() {
+        let arena = Arena::new(1 << 20);
+        let short = Short::new(1 << 10).unwrap();
+        // Far more than there are entries: none is empty in the end.
+        for i in 0..100_000 {
+            short.insert(&arena, key(i), key(i).hash(), &[i; 5]);
+        }
+        let mut found = 0;
+        for i in 0..100_000 {
+            if let Some(ids) = get(&short, &arena, key(i)) {
+                assert_eq!(ids, [i; 5]);
+                found += 1;
+            }
+        }
+        assert_eq!(found, short.len());
+        assert!(!arena.is_full(), "what finds no place is not in the arena");
+    }
+
+    #[test]
+    fn what_is_there_already_takes_no_memory() {
+        let arena = Arena::new(1 << 10);
+        let short = Short::new(1 << 10).unwrap();
+        for _ in 0..1000 {
+            short.insert(&arena, key(7), key(7).hash(), &[7; 9]);
+        }
+        assert_eq!(get(&short, &arena, key(7)), Some(vec![7; 9]));
+        assert_eq!(short.used.load(Ordering::Relaxed), 1);
+        assert!(!arena.is_full());
+    }
+
+    #[test]
+    fn without_room_in_the_arena_long_lists_are_left_out() {
+        let arena = Arena::new(64);
+        let short = Short::new(1 << 10).unwrap();
+        for (i, ids) in [(1, [1; 16]), (2, [2; 16])] {
+            short.insert(&arena, key(i), key(i).hash(), &ids);
+        }
+        assert_eq!(get(&short, &arena, key(1)), Some(vec![1; 16]));
+        assert_eq!(get(&short, &arena, key(2)), None);
+    }
+}
