@@ -74,6 +74,8 @@ impl SpecialTokens {
     }
 
     pub(super) fn name_of(&self, id: TokenId) -> Option<&str> {
+        // Nearly every id lies before them all.
+        self.by_id.first().filter(|&&(_, first)| first <= id)?;
         let at = self.by_id.partition_point(|&(_, other)| other < id);
         self.by_id
             .get(at)
