@@ -123,11 +123,11 @@ impl Encoding {
     /// Hash of the vocabulary: every id in use, in order, with the length of its bytes (both as
     /// little-endian `u32`) and the bytes; then the special tokens in the same way, by id.
     pub fn vocabulary_hash(&self) -> Hash128 {
+        // A program that encodes one small text spends much of its time here, and more if it were
+        // hashed a token at a time.
+        const PIECE_BYTES: usize = 16 << 10;
         let tokens = (0..self.n_vocab()).filter_map(|id| Some((id, self.token_bytes(id)?)));
         let special = self.special.iter().map(|(name, id)| (id, name.as_bytes()));
-        // A program that encodes one small text spends most of its time here: a few bytes at a time
-        // the hash takes twice as long.
-        const PIECE_BYTES: usize = 16 << 10;
         let mut hasher = Hasher128::new();
         let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
         for (id, bytes) in tokens.chain(special) {
