@@ -242,7 +242,7 @@ fn bench_ceiling(c: &mut Criterion) {
             ("regular", Stores::Regular),
         ] {
             measure(&mut group, &format!("{name} store, {level}"), bytes, || {
-                store_all(level, stores, 1, black_box(&mut to));
+                store_all(level, stores, 1, black_box(&mut to)).unwrap();
             });
         }
     }

@@ -7,7 +7,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::{BenchConfig, Sample, sample::shares};
+use super::{BenchConfig, Sample, sample::shares, spawn};
 use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd};
 use crate::sink::widen_pipe;
 use crate::{Buffer, Error, Level, Result, Stats, Stores};
@@ -82,7 +82,7 @@ pub(super) fn measure(
     let elements = config.elements()?;
     let mut from = Buffer::zeroed(elements)?;
     let mut to = Buffer::zeroed(elements)?;
-    store_all(config.level, Stores::Regular, 1, &mut from);
+    store_all(config.level, Stores::Regular, 1, &mut from)?;
     let bytes = size_of_val(&*to) as u64;
     let half: &[u8] = bytemuck::cast_slice(&from[..elements / 2]);
     let mut samples = Vec::new();
@@ -96,16 +96,14 @@ pub(super) fn measure(
             let level = config.level;
             let mut stored = |stores| {
                 Sample::take(ceiling, threads, bytes, || {
-                    store_all(level, stores, threads, &mut to);
-                    Ok(())
+                    store_all(level, stores, threads, &mut to)
                 })
             };
             samples.push(match ceiling {
                 Ceiling::StreamingStore => stored(Stores::Streaming)?,
                 Ceiling::RegularStore => stored(Stores::Regular)?,
                 Ceiling::Copy => Sample::take(ceiling, threads, bytes, || {
-                    copy_all(threads, &from, &mut to);
-                    Ok(())
+                    copy_all(threads, &from, &mut to)
                 })?,
                 Ceiling::FileWrite => file(ceiling, &config.dir, half, false)?,
                 Ceiling::FileSync => file(ceiling, &config.dir, half, true)?,
@@ -119,7 +117,10 @@ pub(super) fn measure(
 
 /// Fills `out` with a constant, by vector stores of `level` past or through the caches: nothing
 /// that has to compute its output can be faster. Whole cache lines alone, if it is streamed.
-pub fn store_all(level: Level, stores: Stores, threads: usize, out: &mut [f32]) {
+///
+/// # Errors
+/// [`Error::Threads`] where a thread cannot be started.
+pub fn store_all(level: Level, stores: Stores, threads: usize, out: &mut [f32]) -> Result<()> {
     let (_, lines, _) = bytemuck::pod_align_to_mut::<f32, Lines<f32>>(out);
     let stream = stores != Stores::Regular;
     let mut rest = lines;
@@ -129,12 +130,15 @@ pub fn store_all(level: Level, stores: Stores, threads: usize, out: &mut [f32]) 
             .collect();
         let last = parts.pop();
         for lines in parts {
-            scope.spawn(move || level.dispatch(StoreAll { lines, stream }));
+            spawn(scope, threads, move || {
+                level.dispatch(StoreAll { lines, stream });
+            })?;
         }
         if let Some(lines) = last {
             level.dispatch(StoreAll { lines, stream });
         }
-    });
+        Ok(())
+    })
 }
 
 /// Stores one vector everywhere.
@@ -166,18 +170,19 @@ impl Kernel for StoreAll<'_> {
 
 const _: () = assert!(LINES_ELEMENTS.is_multiple_of(LANES));
 
-fn copy_all(threads: usize, from: &[f32], to: &mut [f32]) {
+fn copy_all(threads: usize, from: &[f32], to: &mut [f32]) -> Result<()> {
     let share = from.len().div_ceil(threads);
     thread::scope(|scope| {
         let mut parts = from.chunks(share).zip(to.chunks_mut(share));
         let last = parts.next_back();
         for (from, to) in parts {
-            scope.spawn(|| to.copy_from_slice(from));
+            spawn(scope, threads, || to.copy_from_slice(from))?;
         }
         if let Some((from, to)) = last {
             to.copy_from_slice(from);
         }
-    });
+        Ok(())
+    })
 }
 
 /// A new file in `dir` that has lost its name already, so that nothing is left of it.
@@ -214,11 +219,11 @@ fn through_pipe(bytes: &[u8]) -> io::Result<()> {
     let (mut reader, mut writer) = io::pipe()?;
     widen_pipe(&writer);
     thread::scope(|scope| {
-        let read = scope.spawn(move || -> io::Result<()> {
+        let read = thread::Builder::new().spawn_scoped(scope, move || -> io::Result<()> {
             let mut buffer = vec![0; WRITE_BYTES];
             while reader.read(&mut buffer)? > 0 {}
             Ok(())
-        });
+        })?;
         let written = writer.write_all(bytes);
         drop(writer);
         // The reader never panics; if it did, nothing was read.
@@ -242,13 +247,13 @@ mod tests {
             (Stores::Regular, 5),
         ] {
             let mut out = Buffer::zeroed(37 * LINES_ELEMENTS).unwrap();
-            store_all(level, stores, threads, &mut out);
+            store_all(level, stores, threads, &mut out).unwrap();
             assert!(
                 out.iter()
                     .all(|value| value.to_bits() == 1.234_567_9_f32.to_bits())
             );
         }
-        store_all(level, Stores::Streaming, 2, &mut []);
+        store_all(level, Stores::Streaming, 2, &mut []).unwrap();
     }
 
     for_each_level!(every_whole_line_is_stored);
@@ -258,7 +263,7 @@ mod tests {
         let from: Vec<_> = (0..10_000_u16).map(f32::from).collect();
         for threads in [1, 3] {
             let mut to = vec![0.0; from.len()];
-            copy_all(threads, &from, &mut to);
+            copy_all(threads, &from, &mut to).unwrap();
             assert_eq!(from, to);
         }
         through_pipe(&vec![1; 3 << 20]).unwrap();

@@ -24,6 +24,7 @@ mod text;
 mod tokenize;
 
 use std::path::PathBuf;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use serde::Serialize;
 
@@ -34,6 +35,20 @@ pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;
 pub use sample::Sample;
 pub use tokenize::TokenizeSpeed;
+
+/// Starts one of `threads` threads. With fewer the rate would be that of another number.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    threads: usize,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    thread::Builder::new()
+        .spawn_scoped(scope, work)
+        .map_err(|error| Error::Threads {
+            threads,
+            what: error.to_string(),
+        })
+}
 
 /// What is measured.
 ///

@@ -9,7 +9,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::Sample;
+use super::{Sample, spawn};
 use crate::{Encoding, Result, Special, Stats};
 
 /// Bytes of a piece, about.
@@ -66,10 +66,11 @@ fn first_pass(encoding: &Encoding, pieces: &[&str], threads: usize) -> Result<u6
     };
     thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(work);
+            spawn(scope, threads, work)?;
         }
         work();
-    });
+        Ok(())
+    })?;
     Ok(tokens.into_inner() as u64)
 }
 
