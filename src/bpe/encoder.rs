@@ -45,10 +45,18 @@ pub(crate) struct Encoder {
 }
 
 /// The hash of a pretoken, and its key, if it is short enough to have one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Span {
     key: Key,
     hash: u64,
+}
+
+impl Span {
+    /// Of a pretoken that is not remembered.
+    const NONE: Self = Self {
+        key: Key::NONE,
+        hash: 0,
+    };
 }
 
 /// Ids that were found since the last time that none were missing.
@@ -70,7 +78,7 @@ impl Encoder {
             memory: Arc::clone(memory),
             tables: memory.tables(),
             ends: Ends::new(),
-            spans: Box::new([Span::default(); BATCH]),
+            spans: Box::new([Span::NONE; BATCH]),
             found: Found {
                 ids: vec![0; ROOM].into(),
                 count: 0,
@@ -245,7 +253,7 @@ impl Kernel for Find<'_> {
         let mut start = self.start;
         let mut has_long = false;
         for (span, &end) in self.spans.iter_mut().zip(ends) {
-            *span = Span::default();
+            *span = Span::NONE;
             if end - start <= KEY_BYTES {
                 span.key = Key::new(text, start, end);
                 span.hash = span.key.hash();

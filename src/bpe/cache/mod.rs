@@ -56,8 +56,8 @@ const MAX_ARENA_BYTES: usize = 16 << 20;
 const MORE_ARENA_BYTES: usize = 48 << 20;
 const LEAST_MAX_LONG_LINES: usize = 2 * MAX_LONG_LINES;
 
-/// In the first word of an entry that is being written. No key begins so, as no UTF-8 has the byte
-/// 0xFE, and no hash of a long pretoken.
+/// In the first word of an entry that is being written. No half of a key is that, as no UTF-8 has the
+/// byte 0xFE, and no hash of a long pretoken.
 const TAKEN: u64 = 1;
 
 fn max_short_entries(encoders: usize) -> usize {
@@ -73,12 +73,13 @@ fn max_arena_bytes(encoders: usize) -> usize {
 }
 
 /// The key of a pretoken of 1 to 16 bytes; see [`hash::key`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key([u64; 2]);
 
 impl Key {
-    /// Instead of the key of what is too long to have one.
-    pub(super) const NONE: Self = Self([0; 2]);
+    /// Instead of the key of what is too long to have one. No entry has it, nor an empty one: that
+    /// may be about to get a value.
+    pub(super) const NONE: Self = Self([0, TAKEN]);
 
     /// The key of `text[start..end]`, which has 1 to 16 bytes.
     #[inline(always)]

@@ -56,7 +56,7 @@ impl View<'_> {
     }
 
     /// Writes the ids of a pretoken to the front of `to` and says how many they are; `None` where
-    /// it is not remembered, and for the key zero.
+    /// it is not remembered, and for [`Key::NONE`].
     #[inline(always)]
     pub(in crate::bpe) fn get(
         self,
@@ -300,6 +300,22 @@ mod tests {
         }
         assert_eq!(found, short.len());
         assert!(!arena.is_full(), "what finds no place is not in the arena");
+    }
+
+    #[test]
+    fn what_is_being_written_is_not_seen() {
+        let arena = Arena::new(1 << 10);
+        let short = Short::new(1 << 8).unwrap();
+        for first in [0, TAKEN] {
+            for entry in &*short.entries {
+                entry.key[0].store(first, Ordering::Relaxed);
+                entry.value[0].store(7, Ordering::Relaxed);
+                entry.value[1].store(whole([0, 1]), Ordering::Relaxed);
+            }
+            for key in [Key::NONE, key(1), key(2)] {
+                assert_eq!(get(&short, &arena, key), None);
+            }
+        }
     }
 
     #[test]

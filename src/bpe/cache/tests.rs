@@ -96,6 +96,9 @@ fn threads_see_what_others_put_in_and_nothing_else() {
                     }
                     // Each in an order of its own, now with others and now apart from them.
                     let i = (i ^ (thread * 0x155)) % 60_000;
+                    let (_, hash) = key_and_hash(&name(i));
+                    let long = tables.short().get(Key::NONE, hash, &mut [0; KEY_BYTES]);
+                    assert_eq!(long, None);
                     match get(&tables, i) {
                         Some(found) => {
                             assert_eq!(found, ids(i), "{}", name(i));
