@@ -1,6 +1,6 @@
 //! Text -> ids.
 //!
-//! The encoders of a vocabulary remember up to 64 MiB for each and 64 MiB more for all together. For
+//! The encoders of an encoding remember up to 64 MiB for each and 64 MiB more for all together. For
 //! what is scanned and merged at once an encoder takes less than 1 MiB, and all share up to 9 MiB of
 //! their vocabulary's tables on huge pages. A text that has few different pretokens takes as little
 //! as a tenth of that.
@@ -86,6 +86,11 @@ impl Encoder {
             misses: Misses::new(level),
             long: Vec::new(),
         }
+    }
+
+    /// Whether it holds what is not remembered any more.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.memory.is_newer(&self.tables)
     }
 
     /// Appends the ids of `text`.
@@ -217,6 +222,12 @@ impl Encoder {
         };
         (self.misses).fill_in(vocabulary, text, found, ids, remember);
         self.found.count = 0;
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        self.memory.leave();
     }
 }
 

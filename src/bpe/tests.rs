@@ -191,6 +191,34 @@ proptest! {
     }
 }
 
+/// Short and long pretokens, all different, by encoders that fill one memory at once.
+#[test]
+fn encoders_at_once_find_what_one_alone_does() {
+    let words = (0..120_000_usize).map(|i| {
+        let digits = format!("{:08x}", i.wrapping_mul(0x9e37_79b9) & 0xffff_ffff);
+        format!(" {digits}{}", &"abcdefghijklmnop"[..i * 5 % 16])
+    });
+    let (mut text, mut ends) = (String::new(), Vec::new());
+    for word in words {
+        text.push_str(&word);
+        ends.push(text.len());
+    }
+    let vocabulary = vocabularies()[0];
+    let encode = |memory: &Arc<Memory>| {
+        let mut ids = Vec::new();
+        Encoder::new(vocabulary, memory).encode_split(&text, &ends, &mut ids);
+        ids
+    };
+    let expected = encode(&Arc::new(Memory::new().unwrap()));
+    let memory = Arc::new(Memory::new().unwrap());
+    std::thread::scope(|scope| {
+        let workers = [(); 4].map(|()| scope.spawn(|| encode(&memory)));
+        for worker in workers {
+            assert!(worker.join().unwrap() == expected);
+        }
+    });
+}
+
 /// Every length, so every number of blocks that are searched, with merges up to the last place.
 #[test]
 fn every_length_merges_as_the_plain_way_does() {

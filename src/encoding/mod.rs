@@ -258,12 +258,12 @@ impl Encoding {
             .unwrap_or_else(|_| handle_alloc_error(Layout::new::<Encoder>()))
     }
 
-    /// Keeps an encoder for whoever asks next.
+    /// Keeps an encoder for whoever asks next. One that waits while others go on would keep what
+    /// they have forgotten, and is dropped.
     pub(crate) fn put_back(&self, encoder: Encoder) {
-        self.spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(encoder);
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.retain(|encoder| !encoder.is_behind());
+        spare.push(encoder);
     }
 
     /// Appends the ids of `text` to `ids`; `encoder` is one of this encoding's.

@@ -51,7 +51,8 @@ impl Arena {
         room: usize,
         words: impl Iterator<Item = u64>,
     ) -> Option<u32> {
-        let room = room.max(len).max(1);
+        debug_assert!(len > 0);
+        let room = room.max(len);
         let mut at = self.used.fetch_add(len, Ordering::Relaxed);
         while segment_of(at).0 != segment_of(at + room - 1).0 {
             // The rest of the segment stays empty; in the next, which is larger, there is room.
@@ -113,6 +114,23 @@ mod tests {
             let words: Vec<_> = words.map(|word| word.load(Ordering::Relaxed)).collect();
             assert_eq!(words, (n * 7..n * 7 + 7).collect::<Vec<u64>>());
         }
+    }
+
+    #[test]
+    fn what_is_put_in_has_its_room() {
+        let arena = Arena::new(1 << 20);
+        while let Some(at) = arena.push(3, 8, [1, 2, 3].into_iter()) {
+            let words: Vec<_> = arena
+                .get(at, 8)
+                .iter()
+                .map(|w| w.load(Ordering::Relaxed))
+                .collect();
+            assert_eq!((words.len(), &words[..3]), (8, &[1, 2, 3][..]));
+        }
+        assert!(
+            arena.get(0, FIRST_WORDS + 1).is_empty(),
+            "there was more than one segment"
+        );
     }
 
     #[test]

@@ -76,11 +76,16 @@ impl Lines {
             }
             // Entries are taken from the first on. Only what finds no room goes to the other line,
             // and no room is ever made.
-            if line.hashes[ENTRIES - 1].load(Ordering::Relaxed) == 0 {
+            if line.has_room() {
                 break;
             }
         }
         None
+    }
+
+    /// Whether one of its two lines has a place for a hash.
+    pub(super) fn has_room(&self, hash: u64) -> bool {
+        self.candidates(hash).iter().any(|line| line.has_room())
     }
 
     /// Adds an entry. Where both of its lines are full, it is left out.
@@ -111,6 +116,10 @@ impl Lines {
 }
 
 impl Line {
+    fn has_room(&self) -> bool {
+        self.hashes[ENTRIES - 1].load(Ordering::Relaxed) == 0
+    }
+
     fn insert(&self, hash: u64, place: Place) -> bool {
         for (to, to_place) in self.hashes.iter().zip(&self.places) {
             let is_free = to.load(Ordering::Relaxed) == 0

@@ -1,5 +1,4 @@
-//! Pretokens seen before and their ids, which the encoders of one vocabulary remember together;
-//! bounded.
+//! Pretokens seen before and their ids, which the encoders of one encoding remember together; bounded.
 //!
 //! ```text
 //! short    pretokens of up to 16 bytes, which are their own keys, and up to three ids of each
@@ -8,14 +7,15 @@
 //! place    a place in the arena
 //! ```
 //!
-//! So no two encoders merge the same, but by chance at the same time. All is read and filled without
+//! So two encoders merge the same only by chance, at the same time or while a table grows, when what
+//! others put in behind the copy is lost. All is read and filled without
 //! locks. An entry is written once and never changes: whoever takes a free one puts [`TAKEN`] in its
 //! first word, writes the others, and then the first with `Release`. A reader takes that with
 //! `Acquire` and believes the others only where it is the one that it looks for.
 //!
-//! What grows is made anew, larger; at its bound it begins anew, small and empty, and with the arena
-//! all does. What is common comes back at once. Encoders go on with the old one until they look,
-//! which they do all the time: for that long both take memory.
+//! What grows is made anew, larger. At their bound short ones begin anew, small and empty; with long
+//! ones or the arena all does. What is common comes back at once. Encoders go on with the old one
+//! until they next miss something: for that long both take memory.
 
 mod arena;
 mod lines;
@@ -183,8 +183,9 @@ impl Tables {
 
     /// Remembers the ids of a long pretoken that was not there.
     fn insert_long(&self, bytes: &[u8], hash: u64, ids: &[TokenId]) {
-        if self.long.get(hash).is_some() {
-            // Others were faster; or it is another of the same hash, which would hide this one.
+        // Others may have been faster, or it is another of the same hash, which would hide this one;
+        // and the arena is not to be filled for nothing.
+        if self.long.get(hash).is_some() || !self.long.has_room(hash) {
             return;
         }
         let len = Place::new(0, bytes.len(), ids.len()).words();
@@ -235,6 +236,11 @@ impl Memory {
     pub(super) fn join(&self) {
         let encoders = self.encoders.fetch_add(1, Ordering::Relaxed) + 1;
         self.tables().arena.allow(max_arena_bytes(encoders));
+    }
+
+    /// Counts one less.
+    pub(super) fn leave(&self) {
+        self.encoders.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// What is remembered now.
