@@ -50,10 +50,10 @@ const MAX_SHORT_ENTRIES: usize = 1 << 20;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 16 << 20;
 
-/// For all together 48 MiB of arena more, and for long pretokens what two have, however few there
+/// For all together 44 MiB of arena more, and for long pretokens what two have, however few there
 /// are: with that those of 100 MB in over 100 languages, 630,000, are still known when they come
 /// again.
-const MORE_ARENA_BYTES: usize = 48 << 20;
+const MORE_ARENA_BYTES: usize = 44 << 20;
 const LEAST_MAX_LONG_LINES: usize = 2 * MAX_LONG_LINES;
 
 /// In the first word of an entry that is being written. No half of a key is that, as no UTF-8 has the
