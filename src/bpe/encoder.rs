@@ -52,7 +52,7 @@ struct Span {
 }
 
 impl Span {
-    /// Of a pretoken that is not remembered.
+    /// Of a pretoken that is too long to be remembered.
     const NONE: Self = Self {
         key: Key::NONE,
         hash: 0,

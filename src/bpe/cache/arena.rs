@@ -1,4 +1,5 @@
-//! Words that are put in once and stay: ids that do not fit an entry, and the bytes of long pretokens.
+//! Words that are put in once and stay: ids that do not fit an entry, and the bytes of long
+//! pretokens.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,17 +1,20 @@
-//! Pretokens seen before and their ids, which the encoders of one encoding remember together; bounded.
+//! Pretokens seen before and their ids, which the encoders of one encoding remember together;
+//! bounded.
 //!
 //! ```text
 //! short    pretokens of up to 16 bytes, which are their own keys, and up to three ids of each
 //! lines    where longer ones are in the arena, by their hash
 //! arena    what does not fit: more ids, and the bytes of long pretokens
-//! place    a place in the arena
+//! place    where a long pretoken lies in it
 //! ```
 //!
-//! So two encoders merge the same only by chance, at the same time or while a table grows, when what
-//! others put in behind the copy is lost. All is read and filled without
-//! locks. An entry is written once and never changes: whoever takes a free one puts [`TAKEN`] in its
-//! first word, writes the others, and then the first with `Release`. A reader takes that with
-//! `Acquire` and believes the others only where it is the one that it looks for.
+//! So two encoders merge the same only by chance: at the same time, or while a table grows, when what
+//! others put in behind the copy is lost.
+//!
+//! All is read and filled without locks. An entry is written once and never changes: whoever takes a
+//! free one puts [`TAKEN`] in its first word, writes the others, and then the first with `Release`. A
+//! reader takes that with `Acquire` and believes the others only where it is the one that it looks
+//! for.
 //!
 //! What grows is made anew, larger. At their bound short ones begin anew, small and empty; with long
 //! ones or the arena all does. What is common comes back at once. Encoders go on with the old one
