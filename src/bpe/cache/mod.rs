@@ -47,8 +47,9 @@ pub(super) const MAX_CACHED_BYTES: usize = 512;
 const MIN_SHORT_ENTRIES: usize = 1 << 12;
 const MIN_LONG_LINES: usize = 1 << 8;
 
-/// For each encoder, 32 MiB for short pretokens, 16 MiB for long ones and 16 MiB of arena at most;
-/// entries and lines of all are a power of two.
+/// For one encoder or two, 32 MiB for short pretokens; for each, 16 MiB for long ones and 16 MiB of
+/// arena at most. Entries and lines of all are a power of two. While a table grows, the old one is
+/// there as well.
 const MAX_SHORT_ENTRIES: usize = 1 << 20;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 16 << 20;
@@ -64,7 +65,7 @@ const LEAST_MAX_LONG_LINES: usize = 2 * MAX_LONG_LINES;
 const TAKEN: u64 = 1;
 
 fn max_short_entries(encoders: usize) -> usize {
-    MAX_SHORT_ENTRIES << encoders.ilog2()
+    MAX_SHORT_ENTRIES << encoders.ilog2().saturating_sub(1)
 }
 
 fn max_long_lines(encoders: usize) -> usize {

@@ -136,7 +136,7 @@ fn a_full_memory_begins_anew_within_its_bound() {
                 tables = next;
             }
             let [short, long] = [tables.short.len(), tables.long.len()];
-            assert!(short <= MAX_SHORT_ENTRIES * encoders as usize);
+            assert!(short <= MAX_SHORT_ENTRIES);
             assert!(long <= LEAST_MAX_LONG_LINES);
         }
         assert!(restarts.iter().all(|&n| n > 0), "{encoders}: {restarts:?}");
