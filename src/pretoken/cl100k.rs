@@ -5,7 +5,7 @@
 //! \s++$|\s*[\r\n]|\s+(?!\S)|\s
 //! ```
 
-use super::masks::{Masks, Word, flood};
+use super::masks::{Kinds, Word, flood};
 use super::scan::{Masked, Starts};
 use super::{Class, Scheme, char_at, contraction_in_any_case, run, spaces};
 
@@ -125,7 +125,7 @@ impl Common {
         // Others begin where none is before, in their run, nor a space.
         let other = other & !absorbed;
         let after_other = after_other & !(after_absorbed);
-        let others = other & !after_other & !word.after(|masks| masks.sp);
+        let others = other & !after_other & !word.after(masks.sp, Kinds::SP);
 
         // One other is the prefix of letters right behind it: the carry comes out behind its bytes.
         let first = others | other & masks.continuation;
@@ -136,15 +136,15 @@ impl Common {
         carry.absorbed = absorbed >> 63 != 0;
         carry.prefix = carry_1 || carry_2;
         let space = masks.space() & !absorbed;
-        let after_space = word.after(Masks::space) & !after_absorbed;
-        let after_newline = word.after(|masks| masks.newline) & !after_absorbed;
+        let after_space = word.after(masks.space(), Kinds::SPACE) & !after_absorbed;
+        let after_newline = word.after(masks.newline, Kinds::NEWLINE) & !after_absorbed;
         let behind_newline = masks.blank & after_newline;
         let spaces = space & !after_space
             | word.last_space & masks.blank
             | blanks_behind_newline(word, behind_newline, is_end_first);
         Self {
             others,
-            prefixed: behind_first | word.after(|masks| masks.blank),
+            prefixed: behind_first | word.after(masks.blank, Kinds::BLANK),
             rest: spaces | groups_of_three(word, carry),
         }
     }
@@ -158,7 +158,7 @@ fn blanks_behind_newline(word: &Word<'_>, firsts: u64, is_end_first: bool) -> u6
     let (sum, goes_on) = blank.overflowing_add(firsts);
     let behind = sum & !blank;
     if !goes_on
-        && behind & !(word.masks.other | word.masks.mark | word.masks.number | word.masks.letter())
+        && behind & !(word.masks.other | word.masks.mark | word.masks.number | word.masks.letter)
             == 0
     {
         return firsts;
@@ -184,7 +184,7 @@ fn blanks_behind_newline(word: &Word<'_>, firsts: u64, is_end_first: bool) -> u6
 fn groups_of_three(word: &Word<'_>, carry: &mut Carry) -> u64 {
     let number = word.masks.number;
     let mut starts = 0;
-    let mut new = number & !word.after(|masks| masks.number);
+    let mut new = number & !word.after(number, Kinds::NUMBER);
     if carry.numbers != 0 && number & 1 != 0 {
         // The group goes on for as many as it lacks.
         let lacks = 3 - carry.numbers;
@@ -215,9 +215,10 @@ impl Masked for Cl100k {
     #[inline(always)]
     fn starts(word: &Word<'_>, carry: &mut Carry, starts: &mut Starts) -> bool {
         let other = word.masks.other | word.masks.mark;
-        let after_other = word.after(|masks| masks.other | masks.mark);
+        let after_other = word.after(other, Kinds::OTHER_OR_MARK);
         let common = Common::new(word, other, after_other, 0, true, carry);
-        let letters = word.masks.letter() & !word.after(Masks::letter) & !common.prefixed;
+        let letter = word.masks.letter;
+        let letters = letter & !word.after(letter, Kinds::LETTER) & !common.prefixed;
         starts.set(word.base, letters | common.others | common.rest);
 
         let mut apostrophes = word.masks.apostrophe & common.others & starts.bits;

@@ -56,9 +56,53 @@ const ASCII: Nibbles = {
     Nibbles { low, high }
 };
 
+/// A set of kinds of characters: the classes, and U+0020 besides its class.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kinds(u16);
+
+impl Kinds {
+    pub(super) const LOWER: Self = Self::of(Class::Lower);
+    pub(super) const CASELESS: Self = Self::of(Class::Caseless);
+    pub(super) const NUMBER: Self = Self::of(Class::Number);
+    pub(super) const OTHER: Self = Self::of(Class::Other);
+    pub(super) const BLANK: Self = Self::of(Class::Space);
+    pub(super) const NEWLINE: Self = Self::of(Class::Newline);
+    pub(super) const SP: Self = Self(1 << 8);
+    pub(super) const LETTER: Self = Self::of(Class::Upper).or(Self::LOWER).or(Self::CASELESS);
+    pub(super) const OTHER_OR_MARK: Self = Self::OTHER.or(Self::of(Class::Mark));
+    pub(super) const SPACE: Self = Self::BLANK.or(Self::NEWLINE);
+
+    const fn of(class: Class) -> Self {
+        Self(1 << class as u16)
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline(always)]
+    pub(super) fn has_of(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// The kinds of the ASCII characters.
+static ASCII_KINDS: [Kinds; 128] = {
+    let mut kinds = [Kinds(0); 128];
+    let mut byte = 0;
+    while byte < 128 {
+        kinds[byte] = Kinds::of(super::ASCII[byte]);
+        byte += 1;
+    }
+    kinds[b' ' as usize] = kinds[b' ' as usize].or(Kinds::SP);
+    kinds
+};
+
 /// The masks of one word.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Masks {
+    /// The three below, which not all schemes tell apart.
+    pub(super) letter: u64,
     pub(super) upper: u64,
     pub(super) lower: u64,
     pub(super) caseless: u64,
@@ -79,11 +123,6 @@ pub(crate) struct Masks {
 }
 
 impl Masks {
-    #[inline(always)]
-    pub(super) fn letter(&self) -> u64 {
-        self.upper | self.lower | self.caseless
-    }
-
     #[inline(always)]
     pub(super) fn space(&self) -> u64 {
         self.blank | self.newline
@@ -112,8 +151,11 @@ pub(crate) struct Word<'t> {
     /// Where the word begins in the text; a multiple of 64.
     pub(super) base: usize,
     pub(super) masks: Masks,
-    /// The masks of the word before; their highest bits matter.
-    pub(super) before: Masks,
+    /// Bytes that the text has.
+    pub(super) valid: u64,
+    /// The kinds of the character before the word, and of the last one in it.
+    before: Kinds,
+    pub(super) last: Kinds,
     /// First bytes of white space after which, in the text, something else comes.
     pub(super) last_space: u64,
     /// Whether there is a number beyond ASCII.
@@ -121,55 +163,65 @@ pub(crate) struct Word<'t> {
 }
 
 impl<'t> Word<'t> {
-    /// The word at `base`; `straddle` is what is left of a character in the word before, and then
-    /// in this one.
+    /// The word at `base`, before which there is a character of the kinds `before`; `straddle` is
+    /// what is left of it in this word, and then what is left in the next.
     #[inline(always)]
     pub(super) fn new<S: Simd>(
         s: S,
         text: &'t [u8],
         base: usize,
-        before: Masks,
+        before: Kinds,
         straddle: &mut Straddle,
     ) -> Self {
         let rest = &text[base..];
-        let mut padded = [0; WINDOW];
-        let window = rest.first_chunk().unwrap_or_else(|| {
-            padded[..rest.len()].copy_from_slice(rest);
-            &padded
-        });
+        let padded;
+        let (window, valid) = if let Some(window) = rest.first_chunk() {
+            (window, u64::MAX)
+        } else {
+            padded = pad(rest);
+            (&padded, low_bits(rest.len()))
+        };
         let block: &Block = window.first_chunk().unwrap_or(&[0; BLOCK]);
         let mut word = Self {
             text,
             base,
             masks: ascii(s, block),
+            valid,
             before,
+            last: Kinds::default(),
             last_space: 0,
             has_wide_number: false,
         };
         let high = s.bits::<7>(block);
+        let mut last_wide = Class::Other;
         if high != 0 {
             word.masks.continuation = high & !s.bits::<6>(block);
-            word.add_wide(window, high & !word.masks.continuation, straddle);
+            last_wide = word.add_wide(window, high & !word.masks.continuation, straddle);
         }
-        // Behind the end all bytes count as white space.
-        let valid = low_bits(rest.len());
+        let kinds_of = |byte: u8| ASCII_KINDS.get(usize::from(byte)).copied();
+        word.last = kinds_of(block[BLOCK - 1]).unwrap_or(Kinds::of(last_wide));
         let masks = &mut word.masks;
         let space = masks.space();
-        masks.other = valid & !(masks.letter() | masks.mark | masks.number | space);
-        let next_is_space = match rest.get(BLOCK) {
-            None => true,
-            Some(0..0x80) => super::ASCII[window[BLOCK] as usize].is_space(),
-            Some(_) => wide_char(window, BLOCK).class.is_space(),
-        };
-        let next_space = (space | !valid) >> 1 | u64::from(next_is_space) << (BLOCK - 1);
+        masks.other = !(masks.letter | masks.mark | masks.number | space);
+        let next =
+            kinds_of(window[BLOCK]).unwrap_or_else(|| Kinds::of(wide_char(window, BLOCK).class));
+        let next_is_space = u64::from(next.has_of(Kinds::SPACE));
+        let next_space = space >> 1 | next_is_space << (BLOCK - 1);
         word.last_space |= space & !high & !next_space;
         word
     }
 
-    /// Adds the characters of more than one byte, which begin at `firsts`.
+    /// Adds the characters of more than one byte, which begin at `firsts`; gives back the class of
+    /// the last one.
     #[inline(always)]
-    fn add_wide(&mut self, window: &[u8; WINDOW], mut firsts: u64, straddle: &mut Straddle) {
+    fn add_wide(
+        &mut self,
+        window: &[u8; WINDOW],
+        mut firsts: u64,
+        straddle: &mut Straddle,
+    ) -> Class {
         let mut wide = [0; 8];
+        let mut last = Class::Other;
         wide[straddle.class as usize] = low_bits(straddle.len);
         *straddle = Straddle::NONE;
         while firsts != 0 {
@@ -177,6 +229,7 @@ impl<'t> Word<'t> {
             firsts &= firsts - 1;
             let char = wide_char(window, at);
             let end = at + char.len;
+            last = char.class;
             wide[char.class as usize] |= low_bits(char.len) << at;
             if char.class == Class::Space {
                 let next = char_at(self.text, self.base + end);
@@ -190,19 +243,23 @@ impl<'t> Word<'t> {
                 };
             }
         }
-        self.masks.upper |= wide[Class::Upper as usize];
-        self.masks.lower |= wide[Class::Lower as usize];
-        self.masks.caseless = wide[Class::Caseless as usize];
+        let [upper, lower, caseless] =
+            [Class::Upper, Class::Lower, Class::Caseless].map(|class| wide[class as usize]);
+        self.masks.letter |= upper | lower | caseless;
+        self.masks.upper |= upper;
+        self.masks.lower |= lower;
+        self.masks.caseless = caseless;
         self.masks.mark = wide[Class::Mark as usize];
         self.masks.number |= wide[Class::Number as usize];
         self.masks.blank |= wide[Class::Space as usize];
         self.has_wide_number = wide[Class::Number as usize] != 0;
+        last
     }
 
-    /// Bytes right behind one that `of` gives.
+    /// Bytes right behind one of `mask`, to which the one before the word belongs if it is of `kinds`.
     #[inline(always)]
-    pub(super) fn after(&self, of: impl Fn(&Masks) -> u64) -> u64 {
-        of(&self.masks) << 1 | of(&self.before) >> (BLOCK - 1)
+    pub(super) fn after(&self, mask: u64, kinds: Kinds) -> u64 {
+        mask << 1 | u64::from(self.before.has_of(kinds))
     }
 }
 
@@ -222,6 +279,7 @@ fn ascii<S: Simd>(s: S, block: &Block) -> Masks {
     let letter = letter_46 | letter_57;
     let is_lower = s.bits::<5>(block);
     Masks {
+        letter,
         upper: letter & !is_lower,
         lower: letter & is_lower,
         number,
@@ -239,6 +297,14 @@ fn ascii<S: Simd>(s: S, block: &Block) -> Masks {
 fn wide_char(window: &[u8; WINDOW], at: usize) -> Char {
     let bytes = window[at..].first_chunk().copied().unwrap_or([0; 4]);
     super::wide_char(bytes)
+}
+
+/// What is left of a text. Behind the end all bytes count as white space.
+#[inline(always)]
+fn pad(rest: &[u8]) -> [u8; WINDOW] {
+    let mut padded = [b' '; WINDOW];
+    padded[..rest.len()].copy_from_slice(rest);
+    padded
 }
 
 /// The lowest `n` bits, or all.

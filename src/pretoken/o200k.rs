@@ -10,7 +10,7 @@
 //! alternatives backtrack.
 
 use super::cl100k::{Carry, Common, digits};
-use super::masks::{Masks, Word, flood};
+use super::masks::{Kinds, Word, flood};
 use super::scan::{Masked, Starts};
 use super::{Class, Scheme, char_at, contraction_in_any_case, run, spaces};
 
@@ -127,15 +127,15 @@ impl Masked for O200k {
     fn starts(word: &Word<'_>, carry: &mut WordCarry, starts: &mut Starts) -> bool {
         let masks = &word.masks;
         let after_mark = u64::from(carry.mark);
-        let after_letter = word.after(Masks::letter);
+        let after_letter = word.after(masks.letter, Kinds::LETTER);
         let mark = flood(masks.mark, masks.mark & (after_letter | after_mark));
         let after_mark = mark << 1 | after_mark;
         carry.mark = mark >> 63 != 0;
         let is_easy = !word.has_wide_number
             && masks.mark == mark
-            && masks.upper & (word.after(|masks| masks.caseless) | after_mark) == 0;
+            && masks.upper & (word.after(masks.caseless, Kinds::CASELESS) | after_mark) == 0;
 
-        let after_other = word.after(|masks| masks.other);
+        let after_other = word.after(masks.other, Kinds::OTHER);
         let slash = masks.slash;
         let common = Common::new(
             word,
@@ -145,10 +145,10 @@ impl Masked for O200k {
             false,
             &mut carry.common,
         );
-        let in_word = masks.letter() | mark;
+        let in_word = masks.letter | mark;
         let after_word = after_letter | after_mark;
         let words = in_word & !after_word & !common.prefixed
-            | masks.upper & word.after(|masks| masks.lower);
+            | masks.upper & word.after(masks.lower, Kinds::LOWER);
         let resumed = starts.resume;
         starts.set(word.base, words | common.others | common.rest);
 

@@ -4,7 +4,7 @@
 //! '(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s
 //! ```
 
-use super::masks::{Masks, Word};
+use super::masks::{Kinds, Word};
 use super::scan::{Masked, Starts};
 use super::{Class, Scheme, char_at, contraction, run, spaces};
 
@@ -55,14 +55,14 @@ impl Masked for R50k {
     /// character of one that something follows. A contraction ends sooner than its run.
     #[inline(always)]
     fn starts(word: &Word<'_>, (): &mut (), starts: &mut Starts) -> bool {
-        let (letter, number) = (word.masks.letter(), word.masks.number);
+        let (letter, number) = (word.masks.letter, word.masks.number);
         let other = word.masks.other | word.masks.mark;
         let space = word.masks.space();
-        let goes_on = letter & word.after(Masks::letter)
-            | number & word.after(|masks| masks.number)
-            | other & word.after(|masks| masks.other | masks.mark)
-            | word.after(|masks| masks.sp);
-        let runs = space & !word.after(Masks::space);
+        let goes_on = letter & word.after(letter, Kinds::LETTER)
+            | number & word.after(number, Kinds::NUMBER)
+            | other & word.after(other, Kinds::OTHER_OR_MARK)
+            | word.after(word.masks.sp, Kinds::SP);
+        let runs = space & !word.after(space, Kinds::SPACE);
         let visible = letter | number | other;
         starts.set(word.base, visible & !goes_on | runs | word.last_space);
 

@@ -8,13 +8,13 @@
 
 use crate::simd::{BLOCK, Kernel, Level, Simd};
 
-use super::masks::{Masks, Straddle, Word, low_bits};
-use super::{Scheme, char_at};
+use super::masks::{Kinds, Straddle, Word, low_bits};
+use super::{Class, Scheme, char_at};
 
 /// A scheme that knows how to find the pretokens of a word at once.
-pub(crate) trait Masked: Scheme {
+pub(crate) trait Masked: Scheme + Copy {
     /// What it has to know of the words before, beside their masks.
-    type Carry: Default + std::fmt::Debug;
+    type Carry: Copy + Default + std::fmt::Debug;
 
     /// Finds where pretokens begin in a word, at or behind `starts.resume`. False if the word is
     /// hard: then what is in `starts` does not count.
@@ -65,10 +65,17 @@ impl Starts {
 /// Words that are scanned at once; few enough that what they fill stays in the first cache.
 const TILE: usize = 32;
 
+/// Pretokens that may end in so many words.
+const MAX_ENDS: usize = TILE * BLOCK;
+
+/// Room for them, and for those of a word behind the last.
+const ROOM: usize = MAX_ENDS + BLOCK;
+
+const _: () = assert!(MAX_ENDS.is_power_of_two());
+
 /// Where pretokens end, of as much text as was scanned at once.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// Has room for 64 more than there can be.
     places: Box<[usize]>,
     count: usize,
 }
@@ -76,7 +83,7 @@ pub(crate) struct Ends {
 impl Ends {
     pub(crate) fn new() -> Self {
         Self {
-            places: vec![0; (TILE + 1) * BLOCK].into(),
+            places: vec![0; ROOM].into(),
             count: 0,
         }
     }
@@ -92,35 +99,38 @@ impl Ends {
     pub(crate) fn get(&self) -> &[usize] {
         &self.places[..self.count]
     }
+}
 
-    #[inline(always)]
-    fn push(&mut self, base: usize, mut bits: u64) {
-        // A word has 14 pretokens on average: this many are written without a look at how many
-        // there are, which a CPU could not foretell.
-        const UNCONDITIONAL: usize = 16;
-        let count = bits.count_ones() as usize;
-        let room = &mut self.places[self.count..][..BLOCK];
-        for place in &mut room[..UNCONDITIONAL] {
-            *place = base + bits.trailing_zeros() as usize;
-            bits &= bits.wrapping_sub(1);
-        }
-        for place in &mut room[UNCONDITIONAL..] {
-            if bits == 0 {
-                break;
-            }
-            *place = base + bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-        }
-        self.count += count;
+/// Adds the places of `bits` of the word at `base` to the `count` that there are; gives back how
+/// many these are then.
+#[inline(always)]
+fn push(places: &mut [usize; ROOM], count: usize, base: usize, mut bits: u64) -> usize {
+    // A word has 14 pretokens on average: this many are written without a look at how many
+    // there are, which a CPU could not foretell.
+    const UNCONDITIONAL: usize = 16;
+    let all = count + bits.count_ones() as usize;
+    let room = &mut places[count % MAX_ENDS..][..BLOCK];
+    for place in &mut room[..UNCONDITIONAL] {
+        *place = base + bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
     }
+    for place in &mut room[UNCONDITIONAL..] {
+        if bits == 0 {
+            break;
+        }
+        *place = base + bits.trailing_zeros() as usize;
+        bits &= bits - 1;
+    }
+    all
 }
 
 /// How far a text has been scanned.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Scanner<P: Masked> {
     /// Where the next word begins.
     base: usize,
-    before: Masks,
+    /// The kinds of the character before it.
+    before: Kinds,
     straddle: Straddle,
     carry: P::Carry,
     /// Whether the next word is hard, whatever is in it.
@@ -135,7 +145,7 @@ impl<P: Masked> Scanner<P> {
     pub(crate) fn new() -> Self {
         Self {
             base: 0,
-            before: Masks::default(),
+            before: Kinds::default(),
             straddle: Straddle::NONE,
             carry: P::Carry::default(),
             is_hard: false,
@@ -161,42 +171,52 @@ impl<P: Masked> Scanner<P> {
         }
         true
     }
+}
 
-    /// Does the word at `base` by the specification; `resume` as it was before the word.
-    #[cold]
-    fn by_hand(&mut self, text: &[u8], resume: usize) -> u64 {
-        let end = text.len().min(self.base + BLOCK);
-        let mut at = resume;
-        let mut bits = 0;
-        if at < self.base {
-            at = self.last_start;
-        } else if at < end {
-            bits |= 1 << (at - self.base);
+/// What [`by_hand`] finds.
+struct ByHand {
+    /// As in [`Starts`].
+    bits: u64,
+    resume: usize,
+    /// Numbers in the last pretoken, if it is one of numbers.
+    numbers: u32,
+}
+
+/// Does the word at `base` by the specification. The last pretoken began at `last_start`; `resume` is
+/// as it was before the word.
+#[cold]
+fn by_hand<P: Scheme>(text: &[u8], base: usize, last_start: usize, resume: usize) -> ByHand {
+    let end = text.len().min(base + BLOCK);
+    let mut at = resume;
+    let mut bits = 0;
+    if at < base {
+        at = last_start;
+    } else if at < end {
+        bits |= 1 << (at - base);
+    }
+    let mut begin = at;
+    while at < end {
+        begin = at;
+        at = P::advance(text, at);
+        if at >= base && at < end {
+            bits |= 1 << (at - base);
         }
-        let mut begin = at;
-        while at < end {
-            begin = at;
-            at = P::advance(text, at);
-            if at >= self.base && at < end {
-                bits |= 1 << (at - self.base);
-            }
-        }
-        self.starts.resume = at;
-        // Letters and blanks give zero, and so does the middle of a pretoken found before.
-        let numbers = |text: &[u8]| {
-            let mut count = 0;
-            let mut at = begin;
-            while at < end
-                && let Some(char) = char_at(text, at)
-                && char.class == super::Class::Number
-            {
-                count += 1;
-                at += char.len;
-            }
-            count
-        };
-        self.carry = P::carry_on(numbers(text));
-        bits
+    }
+    let resume = at;
+    // Letters and blanks give zero, and so does the middle of a pretoken found before.
+    let mut numbers = 0;
+    let mut at = begin;
+    while at < end
+        && let Some(char) = char_at(text, at)
+        && char.class == Class::Number
+    {
+        numbers += 1;
+        at += char.len;
+    }
+    ByHand {
+        bits,
+        resume,
+        numbers,
     }
 }
 
@@ -227,31 +247,43 @@ impl<P: Masked> Kernel for Tile<'_, P> {
             text,
             ends,
         } = self;
+        let Some(places) = ends.places.first_chunk_mut() else {
+            return;
+        };
+        // Copies stay in registers.
+        let mut at = *scanner;
+        let mut count = 0;
         for _ in 0..TILE {
-            if scanner.base >= text.len() {
+            if at.base >= text.len() {
                 break;
             }
-            let base = scanner.base;
-            let word = Word::new(s, text, base, scanner.before, &mut scanner.straddle);
-            let resume = scanner.starts.resume;
-            let is_easy = P::starts(&word, &mut scanner.carry, &mut scanner.starts);
-            let mut bits = scanner.starts.bits;
-            if scanner.is_hard || !is_easy {
-                bits = scanner.by_hand(text, resume);
-                let masks = &word.masks;
-                let clean = masks.letter() | masks.number | masks.blank;
-                scanner.is_hard = clean >> (BLOCK - 1) == 0;
+            let base = at.base;
+            let word = Word::new(s, text, base, at.before, &mut at.straddle);
+            let resume = at.starts.resume;
+            let is_easy = P::starts(&word, &mut at.carry, &mut at.starts);
+            let mut bits = at.starts.bits;
+            if at.is_hard || !is_easy {
+                if count > 0 {
+                    at.last_start = places[count - 1];
+                }
+                let hard = by_hand::<P>(text, base, at.last_start, resume);
+                bits = hard.bits;
+                at.starts.resume = hard.resume;
+                at.carry = P::carry_on(hard.numbers);
+                let clean = [Kinds::LETTER, Kinds::NUMBER, Kinds::BLANK];
+                at.is_hard = !clean.iter().any(|&kinds| word.last.has_of(kinds));
             }
             if base == 0 {
                 bits &= !1;
             }
-            bits &= low_bits(text.len() - base);
-            if bits != 0 {
-                scanner.last_start = base + (BLOCK - 1) - bits.leading_zeros() as usize;
-            }
-            ends.push(base, bits);
-            scanner.before = word.masks;
-            scanner.base += BLOCK;
+            count = push(places, count, base, bits & word.valid);
+            at.before = word.last;
+            at.base += BLOCK;
         }
+        if count > 0 {
+            at.last_start = places[count - 1];
+        }
+        ends.count = count;
+        *scanner = at;
     }
 }
