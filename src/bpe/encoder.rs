@@ -5,6 +5,7 @@
 //! their vocabulary's tables on huge pages. A text that has few different pretokens takes as little
 //! as a tenth of that.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bpe::Vocabulary;
@@ -21,12 +22,15 @@ const BATCH: usize = 192;
 
 /// Ids that are held back while some before them are missing. The more, the more misses are merged
 /// by turns.
-const HELD_BACK: usize = 4096;
+const HELD_BACK: usize = 5120;
 
 /// Room for these, and for those of the batch that goes beyond; or for those of a long pretoken.
 const ROOM: usize = HELD_BACK + BATCH * KEY_BYTES;
 
-const _: () = assert!(MAX_CACHED_BYTES <= ROOM);
+/// With as many more as a key can have, so that these are there from every place below [`ROOM`] on.
+const IDS: usize = ROOM + KEY_BYTES;
+
+const _: () = assert!(ROOM.is_power_of_two() && MAX_CACHED_BYTES <= ROOM);
 
 /// Encodes with one vocabulary, on one thread.
 #[derive(Debug)]
@@ -38,10 +42,12 @@ pub(crate) struct Encoder {
     tables: Arc<Tables>,
     ends: Ends,
     spans: Box<[Span; BATCH]>,
+    /// Which of them are too long for a key.
+    long: Box<[u8; BATCH]>,
     found: Found,
     misses: Misses,
     /// The ids of a long pretoken.
-    long: Vec<TokenId>,
+    long_ids: Vec<TokenId>,
 }
 
 /// The hash of a pretoken, and its key, if it is short enough to have one.
@@ -62,8 +68,9 @@ impl Span {
 /// Ids that were found since the last time that none were missing.
 #[derive(Debug)]
 struct Found {
-    /// [`ROOM`] of them.
+    /// [`IDS`] of them.
     ids: Box<[TokenId]>,
+    /// Up to [`ROOM`].
     count: usize,
 }
 
@@ -79,12 +86,13 @@ impl Encoder {
             tables: memory.tables(),
             ends: Ends::new(),
             spans: Box::new([Span::NONE; BATCH]),
+            long: Box::new([0; BATCH]),
             found: Found {
-                ids: vec![0; ROOM].into(),
+                ids: vec![0; IDS].into(),
                 count: 0,
             },
             misses: Misses::new(level),
-            long: Vec::new(),
+            long_ids: Vec::new(),
         }
     }
 
@@ -127,25 +135,30 @@ impl Encoder {
         ids: &mut Vec<TokenId>,
     ) -> usize {
         self.make_room(text, ends.len() * KEY_BYTES, ids);
-        let has_long = self.level.dispatch(Find {
+        let long_count = self.level.dispatch(Find {
             text,
             start,
             ends,
             spans: &mut self.spans,
+            long: &mut self.long,
             short: self.tables.short(),
-            tables: &self.tables,
         });
-        if has_long {
-            // Where their ids are is known now.
-            let spans = self.spans[..ends.len()].iter();
-            for span in spans.filter(|span| span.key == Key::NONE) {
-                self.tables.prefetch_long_ids(span.hash);
+        let range = |i: usize| if i == 0 { start } else { ends[i - 1] }..ends[i];
+        let long = self.long[..long_count].iter().map(|&i| usize::from(i));
+        for i in long.clone() {
+            let bytes = &text[range(i)];
+            if bytes.len() <= MAX_CACHED_BYTES {
+                self.spans[i].hash = hash::of_long(bytes);
+                self.tables.prefetch_long(self.spans[i].hash);
             }
         }
+        for i in long {
+            // Where their ids are is known now.
+            self.tables.prefetch_long_ids(self.spans[i].hash);
+        }
         let mut done = self.look_up(0, ends.len());
-        while let Some(&end) = ends.get(done) {
-            let start = if done == 0 { start } else { ends[done - 1] };
-            self.uncommon(self.spans[done], text, start, end, ids);
+        while done < ends.len() {
+            self.uncommon(self.spans[done], text, range(done), ids);
             // Those behind it still have their room.
             self.make_room(text, (ends.len() - done - 1) * KEY_BYTES, ids);
             done = self.look_up(done + 1, ends.len());
@@ -166,28 +179,21 @@ impl Encoder {
 
     /// Takes a pretoken that is long or not remembered.
     #[cold]
-    fn uncommon(
-        &mut self,
-        span: Span,
-        text: &[u8],
-        start: usize,
-        end: usize,
-        ids: &mut Vec<TokenId>,
-    ) {
+    fn uncommon(&mut self, span: Span, text: &[u8], range: Range<usize>, ids: &mut Vec<TokenId>) {
         let Span { key, hash } = span;
-        let bytes = &text[start..end];
+        let bytes = &text[range.clone()];
         if key == Key::NONE && bytes.len() <= MAX_CACHED_BYTES {
-            self.long.clear();
-            if self.tables.get_long(bytes, hash, &mut self.long) {
-                self.make_room(text, self.long.len(), ids);
-                self.found.push(&self.long);
+            self.long_ids.clear();
+            if self.tables.get_long(bytes, hash, &mut self.long_ids) {
+                self.make_room(text, self.long_ids.len(), ids);
+                self.found.push(&self.long_ids);
                 return;
             }
         }
         self.misses.push(Miss {
             found_before: self.found.count,
-            start,
-            end,
+            start: range.start,
+            end: range.end,
             key,
             hash,
         });
@@ -238,45 +244,41 @@ impl Found {
     }
 }
 
-/// Finds the keys and hashes of a batch, and brings near what they lead to.
+/// Finds the keys and hashes of a batch, and brings near what they lead to; of those that are too
+/// long for a key, only which they are.
 struct Find<'a> {
     text: &'a [u8],
     start: usize,
     ends: &'a [usize],
     spans: &'a mut [Span; BATCH],
+    long: &'a mut [u8; BATCH],
     short: View<'a>,
-    tables: &'a Tables,
 }
 
 impl Kernel for Find<'_> {
-    /// Whether any is too long for a key.
-    type Output = bool;
+    /// How many are too long.
+    type Output = usize;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> bool {
+    fn run<S: Simd>(self, _: S) -> usize {
         let Self {
-            text,
-            ends,
-            short,
-            tables,
-            ..
+            text, ends, short, ..
         } = self;
         let mut start = self.start;
-        let mut has_long = false;
-        for (span, &end) in self.spans.iter_mut().zip(ends) {
-            *span = Span::NONE;
+        let mut long_count = 0;
+        for (i, (span, &end)) in (0..).zip(self.spans.iter_mut().zip(ends)) {
             if end - start <= KEY_BYTES {
                 span.key = Key::new(text, start, end);
                 span.hash = span.key.hash();
                 short.prefetch(span.hash);
-            } else if end - start <= MAX_CACHED_BYTES {
-                span.hash = hash::of_long(&text[start..end]);
-                tables.prefetch_long(span.hash);
-                has_long = true;
+            } else {
+                *span = Span::NONE;
+                self.long[long_count] = i;
+                long_count += 1;
             }
             start = end;
         }
-        has_long
+        long_count
     }
 }
 
@@ -298,20 +300,23 @@ impl Kernel for LookUp<'_> {
             short,
             found,
         } = self;
-        let ids = &mut found.ids[..];
-        let mut count = found.count;
-        let mut done = 0;
-        for span in spans {
-            let Some(to) = ids[count..].first_chunk_mut() else {
+        let Found { ids, count } = found;
+        let Some(ids) = ids.first_chunk_mut::<IDS>() else {
+            return 0;
+        };
+        let mut end = *count;
+        let mut done = spans.len();
+        for (i, span) in spans.iter().enumerate() {
+            let found = ids[end % ROOM..]
+                .first_chunk_mut()
+                .and_then(|to| short.get(span.key, span.hash, to));
+            let Some(more) = found else {
+                done = i;
                 break;
             };
-            let Some(more) = short.get(span.key, span.hash, to) else {
-                break;
-            };
-            count += more;
-            done += 1;
+            end += more;
         }
-        found.count = count;
+        *count = end;
         done
     }
 }

@@ -42,15 +42,13 @@ pub(super) use short::View;
 /// Longer pretokens are hardly seen twice.
 pub(super) const MAX_CACHED_BYTES: usize = 512;
 
-/// Entries and lines of the first tables, 128 KiB and 16 KiB, so that a small text costs few page
-/// faults.
-const MIN_SHORT_ENTRIES: usize = 1 << 12;
+/// Lines of the first tables, 128 KiB and 16 KiB, so that a small text costs few page faults.
+const MIN_SHORT_LINES: usize = 1 << 11;
 const MIN_LONG_LINES: usize = 1 << 8;
 
 /// For one encoder or two, 32 MiB for short pretokens; for each, 16 MiB for long ones and 16 MiB of
-/// arena at most. Entries and lines of all are a power of two. While a table grows, the old one is
-/// there as well.
-const MAX_SHORT_ENTRIES: usize = 1 << 20;
+/// arena at most. Lines of all are a power of two. While a table grows, the old one is there as well.
+const MAX_SHORT_LINES: usize = 1 << 19;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 16 << 20;
 
@@ -64,8 +62,8 @@ const LEAST_MAX_LONG_LINES: usize = 2 * MAX_LONG_LINES;
 /// byte 0xFE, and no hash of a long pretoken.
 const TAKEN: u64 = 1;
 
-fn max_short_entries(encoders: usize) -> usize {
-    MAX_SHORT_ENTRIES << encoders.ilog2().saturating_sub(1)
+fn max_short_lines(encoders: usize) -> usize {
+    MAX_SHORT_LINES << encoders.ilog2().saturating_sub(1)
 }
 
 fn max_long_lines(encoders: usize) -> usize {
@@ -118,7 +116,7 @@ pub(super) struct Tables {
 impl Tables {
     fn new(encoders: usize, version: usize) -> Result<Self> {
         Ok(Self {
-            short: Arc::new(Short::new(MIN_SHORT_ENTRIES)?),
+            short: Arc::new(Short::new(MIN_SHORT_LINES)?),
             long: Arc::new(Lines::new(MIN_LONG_LINES)?),
             arena: Arc::new(Arena::new(max_arena_bytes(encoders))),
             encoders,
@@ -127,7 +125,7 @@ impl Tables {
     }
 
     fn is_short_crowded(&self) -> bool {
-        self.short.is_crowded(max_short_entries(self.encoders))
+        self.short.is_crowded(max_short_lines(self.encoders))
     }
 
     fn is_crowded(&self) -> bool {
@@ -299,7 +297,7 @@ impl Memory {
 impl Tables {
     fn next(&self, encoders: usize) -> Result<Self> {
         let version = self.version + 1;
-        let max_short = max_short_entries(encoders);
+        let max_short = max_short_lines(encoders);
         let max_long = max_long_lines(encoders);
         let is_over = self.arena.is_full() || self.long.is_crowded() && self.long.len() >= max_long;
         if is_over {
@@ -312,7 +310,7 @@ impl Tables {
         } else {
             // By itself, as long ones take much more to be merged again. What short ones have in the
             // arena is lost until that begins anew.
-            Arc::new(Short::new(MIN_SHORT_ENTRIES)?)
+            Arc::new(Short::new(MIN_SHORT_LINES)?)
         };
         let long = if self.long.is_crowded() {
             Arc::new(self.long.grown(larger(self.long.len()).min(max_long))?)

@@ -13,9 +13,9 @@ use crate::map::Table;
 use crate::simd::prefetch;
 
 /// From here on, 2 MiB, tables get twice as large, before that four times.
-const LARGE_ENTRIES: usize = 1 << 16;
-/// A pretoken is in one of so many entries, four cache lines, or not there: however full the table
-/// is and whatever hashes a text was made to have, a search ends.
+const LARGE_LINES: usize = 1 << 15;
+/// A pretoken is in one of so many lines or not there: however full the table is and whatever hashes
+/// a text was made to have, a search ends.
 const PROBES: usize = 8;
 /// Words of the arena for as many ids as a pretoken can have.
 const LIST_WORDS: usize = KEY_BYTES / IDS_A_WORD;
@@ -34,25 +34,32 @@ struct Entry {
 /// In the place of the number: the ids are in the arena.
 const SPILLED: u32 = 4;
 
+/// The entries of a cache line.
+#[derive(Debug, Default, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([Entry; ENTRIES]);
+
+const ENTRIES: usize = 2;
+
 /// A table of entries.
 #[derive(Debug)]
 pub(super) struct Short {
-    entries: Table<Entry>,
+    lines: Table<Line>,
     used: AtomicUsize,
 }
 
 /// What there is to look into, by itself so that a loop keeps it in registers.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::bpe) struct View<'a> {
-    entries: &'a [Entry],
+    lines: &'a [Line],
     arena: &'a Arena,
 }
 
 impl View<'_> {
-    /// Brings the entry of `hash` near.
+    /// Brings the line of `hash` near.
     #[inline(always)]
     pub(in crate::bpe) fn prefetch(self, hash: u64) {
-        prefetch(self.entries, home(hash, self.entries.len()));
+        prefetch(self.lines, home(hash, self.lines.len()));
     }
 
     /// Writes the ids of a pretoken to the front of `to` and says how many they are; `None` where
@@ -64,17 +71,19 @@ impl View<'_> {
         hash: u64,
         to: &mut [TokenId; KEY_BYTES],
     ) -> Option<usize> {
-        let mut at = home(hash, self.entries.len());
+        let mask = self.lines.len() - 1;
+        let mut at = home(hash, self.lines.len());
         for _ in 0..PROBES {
-            let entry = &self.entries[at];
-            let first = entry.key[0].load(Ordering::Acquire);
-            if entry.has(first, key) {
-                return self.ids(entry, to);
+            for entry in &self.lines[at].0 {
+                let first = entry.key[0].load(Ordering::Acquire);
+                if entry.has(first, key) {
+                    return self.ids(entry, to);
+                }
+                if first == 0 {
+                    return None;
+                }
             }
-            if first == 0 {
-                break;
-            }
-            at = (at + 1) & (self.entries.len() - 1);
+            at = (at + 1) & mask;
         }
         None
     }
@@ -85,55 +94,54 @@ impl View<'_> {
         let ([at, len], [third, count]) = (halves(low), halves(high));
         // Four are written whether they are there or not: a copy without a branch.
         to[..4].copy_from_slice(&[at, len, third, count]);
-        match count {
-            0 => None,
-            SPILLED => {
-                // All that there may be, of which the last may be others': a fixed size needs no call.
-                let words: &[_; LIST_WORDS] = self.arena.get(at, LIST_WORDS).first_chunk()?;
-                for (word, to) in words.iter().zip(to.as_chunks_mut().0) {
-                    *to = halves(word.load(Ordering::Relaxed));
-                }
-                Some((len as usize).min(KEY_BYTES))
-            }
-            _ => Some(count as usize),
+        if count != SPILLED {
+            return Some(count as usize);
         }
+        // All that there may be, of which the last may be others': a fixed size needs no call.
+        let words: &[_; LIST_WORDS] = self.arena.get(at, LIST_WORDS).first_chunk()?;
+        for (word, to) in words.iter().zip(to.as_chunks_mut().0) {
+            *to = halves(word.load(Ordering::Relaxed));
+        }
+        Some((len as usize).min(KEY_BYTES))
     }
 }
 
 impl Short {
-    /// `len` empty entries, a power of two from 2 on.
+    /// `len` empty lines, a power of two.
     pub(super) fn new(len: usize) -> Result<Self> {
-        debug_assert!(len.is_power_of_two() && len >= 2);
+        debug_assert!(len.is_power_of_two());
         Ok(Self {
-            entries: Table::zeroed_now(len)?,
+            lines: Table::zeroed_now(len)?,
             used: AtomicUsize::new(0),
         })
     }
 
+    /// Lines.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.lines.len()
     }
 
     /// Whether so much is remembered that the text is a long one.
     pub(super) fn is_large(&self) -> bool {
-        self.len() >= LARGE_ENTRIES
+        self.len() >= LARGE_LINES
     }
 
-    /// Whether there should be more entries, or empty ones where there are `max` already: some then
+    /// Whether there should be more lines, or empty ones where there are `max` already: some then
     /// find no place.
     pub(super) fn is_crowded(&self, max: usize) -> bool {
         let used = self.used.load(Ordering::Relaxed);
+        let entries = ENTRIES * self.len();
         if self.len() < max {
-            2 * used > self.len()
+            8 * used > 5 * entries
         } else {
-            4 * used > 3 * self.len()
+            4 * used > 3 * entries
         }
     }
 
     #[inline(always)]
     pub(super) fn view<'a>(&'a self, arena: &'a Arena) -> View<'a> {
         View {
-            entries: &self.entries,
+            lines: &self.lines,
             arena,
         }
     }
@@ -171,11 +179,11 @@ impl Short {
         self.place(home, key, [whole([a, b]), whole([c, d])]);
     }
 
-    /// As many as there are, in a larger table of `max` entries at most.
+    /// As many as there are, in a larger table of `max` lines at most.
     pub(super) fn grown(&self, max: usize) -> Result<Self> {
         let times = if self.is_large() { 2 } else { 4 };
         let grown = Self::new((self.len() * times).min(max))?;
-        for entry in &*self.entries {
+        for entry in self.lines.iter().flat_map(|line| &line.0) {
             let first = entry.key[0].load(Ordering::Acquire);
             if first > TAKEN {
                 let key = Key([first, entry.key[1].load(Ordering::Relaxed)]);
@@ -188,7 +196,7 @@ impl Short {
 
     fn places(&self, home: usize) -> impl Iterator<Item = &Entry> {
         let mask = self.len() - 1;
-        (home..home + PROBES).map(move |at| &self.entries[at & mask])
+        (home..home + PROBES).flat_map(move |at| &self.lines[at & mask].0)
     }
 
     /// Writes an entry in the first place that is empty.
@@ -220,11 +228,11 @@ impl Entry {
     }
 }
 
-/// Where to begin to look in a table of `len` entries: they lie in pairs, which share a cache line.
+/// The line in which to begin to look, of `len`.
 #[inline(always)]
 fn home(hash: u64, len: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-    let at = hash as usize & (len - 2);
+    let at = hash as usize & (len - 1);
     at
 }
 
@@ -243,7 +251,7 @@ fn halves(word: u64) -> [u32; 2] {
 mod tests {
     use super::*;
 
-    const MAX_ENTRIES: usize = 1 << 18;
+    const MAX_LINES: usize = 1 << 17;
 
     fn key(i: u32) -> Key {
         let name = format!("{i:x}");
@@ -259,15 +267,15 @@ mod tests {
     #[test]
     fn what_was_put_in_is_found() {
         let arena = Arena::new(8 << 20);
-        let mut short = Short::new(1 << 8).unwrap();
+        let mut short = Short::new(1 << 7).unwrap();
         let lists: Vec<Vec<_>> = (1..=16).map(|len| (len..2 * len).collect()).collect();
         // Far enough that the table grows several times.
         for i in 0..100_000 {
             assert_eq!(get(&short, &arena, key(i)), None);
             let ids = &lists[i as usize % lists.len()];
             short.insert(&arena, key(i), key(i).hash(), ids);
-            if short.is_crowded(MAX_ENTRIES) {
-                short = short.grown(MAX_ENTRIES).unwrap();
+            if short.is_crowded(MAX_LINES) {
+                short = short.grown(MAX_LINES).unwrap();
             }
         }
         let mut found = 0;
@@ -277,7 +285,7 @@ mod tests {
                 found += 1;
             }
         }
-        assert!(short.len() > 200_000);
+        assert!(short.len() > 100_000);
         // Few have found no place.
         assert!(found > 99_000, "{found}");
         assert_eq!(get(&short, &arena, Key::NONE), None);
@@ -286,7 +294,7 @@ mod tests {
     #[test]
     fn a_full_one_leaves_out_what_it_must_and_stays_right() {
         let arena = Arena::new(1 << 20);
-        let short = Short::new(1 << 10).unwrap();
+        let short = Short::new(1 << 9).unwrap();
         // Far more than there are entries: none is empty in the end.
         for i in 0..100_000 {
             short.insert(&arena, key(i), key(i).hash(), &[i; 5]);
@@ -298,16 +306,16 @@ mod tests {
                 found += 1;
             }
         }
-        assert_eq!(found, short.len());
+        assert_eq!(found, ENTRIES * short.len());
         assert!(!arena.is_full(), "what finds no place is not in the arena");
     }
 
     #[test]
     fn what_is_being_written_is_not_seen() {
         let arena = Arena::new(1 << 10);
-        let short = Short::new(1 << 8).unwrap();
+        let short = Short::new(1 << 7).unwrap();
         for first in [0, TAKEN] {
-            for entry in &*short.entries {
+            for entry in short.lines.iter().flat_map(|line| &line.0) {
                 entry.key[0].store(first, Ordering::Relaxed);
                 entry.value[0].store(7, Ordering::Relaxed);
                 entry.value[1].store(whole([0, 1]), Ordering::Relaxed);
@@ -321,7 +329,7 @@ mod tests {
     #[test]
     fn what_is_there_already_takes_no_memory() {
         let arena = Arena::new(1 << 10);
-        let short = Short::new(1 << 10).unwrap();
+        let short = Short::new(1 << 9).unwrap();
         for _ in 0..1000 {
             short.insert(&arena, key(7), key(7).hash(), &[7; 9]);
         }
@@ -333,7 +341,7 @@ mod tests {
     #[test]
     fn without_room_in_the_arena_long_lists_are_left_out() {
         let arena = Arena::new(64);
-        let short = Short::new(1 << 10).unwrap();
+        let short = Short::new(1 << 9).unwrap();
         for (i, ids) in [(1, [1; 16]), (2, [2; 16])] {
             short.insert(&arena, key(i), key(i).hash(), &ids);
         }

@@ -77,7 +77,7 @@ fn what_was_put_in_is_found() {
     });
     // Few have found no place.
     assert!(found.count() > 97_000);
-    assert!(tables.short.len() > 10 * MIN_SHORT_ENTRIES);
+    assert!(tables.short.len() > 10 * MIN_SHORT_LINES);
     assert!(tables.long.len() > 10 * MIN_LONG_LINES);
 }
 
@@ -136,7 +136,7 @@ fn a_full_memory_begins_anew_within_its_bound() {
                 tables = next;
             }
             let [short, long] = [tables.short.len(), tables.long.len()];
-            assert!(short <= MAX_SHORT_ENTRIES);
+            assert!(short <= MAX_SHORT_LINES);
             assert!(long <= LEAST_MAX_LONG_LINES);
         }
         assert!(restarts.iter().all(|&n| n > 0), "{encoders}: {restarts:?}");
