@@ -36,6 +36,8 @@ const _: () = assert!(ROOM.is_power_of_two() && MAX_CACHED_BYTES <= ROOM);
 #[derive(Debug)]
 pub(crate) struct Encoder {
     vocabulary: &'static Vocabulary,
+    /// Whether that is the copy for long texts.
+    is_near: bool,
     level: Level,
     memory: Arc<Memory>,
     /// What was in it when it was last looked at.
@@ -81,6 +83,7 @@ impl Encoder {
         memory.join();
         Self {
             vocabulary,
+            is_near: false,
             level,
             memory: Arc::clone(memory),
             tables: memory.tables(),
@@ -190,13 +193,14 @@ impl Encoder {
                 return;
             }
         }
-        self.misses.push(Miss {
+        let miss = Miss {
             found_before: self.found.count,
             start: range.start,
             end: range.end,
             key,
             hash,
-        });
+        };
+        self.misses.push(self.vocabulary, miss);
         if self.misses.is_full() {
             self.fill_in(text, ids);
         }
@@ -214,19 +218,18 @@ impl Encoder {
         if self.memory.is_newer(&self.tables) {
             self.tables = self.memory.tables();
         }
+        if !self.is_near && self.tables.is_large() {
+            self.vocabulary = self.vocabulary.nearer();
+            self.is_near = true;
+        }
         let tables = &*self.tables;
         let found = &self.found.ids[..self.found.count];
-        let vocabulary = if tables.is_large() {
-            self.vocabulary.nearer()
-        } else {
-            self.vocabulary
-        };
         let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId]| {
             if bytes.len() <= MAX_CACHED_BYTES {
                 (self.memory).remember(tables, bytes, miss.key, miss.hash, ids);
             }
         };
-        (self.misses).fill_in(vocabulary, text, found, ids, remember);
+        (self.misses).fill_in(self.vocabulary, text, found, ids, remember);
         self.found.count = 0;
     }
 }

@@ -11,6 +11,11 @@ use crate::simd::Level;
 /// More are not gathered.
 pub(super) const MAX_MISSES: usize = 64;
 
+/// Places to look for a miss.
+const SLOTS: usize = 2 * MAX_MISSES;
+
+const _: () = assert!(MAX_MISSES < u8::MAX as usize);
+
 /// A pretoken without ids.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Miss {
@@ -32,6 +37,8 @@ impl Miss {
 #[derive(Debug)]
 pub(super) struct Misses {
     list: Vec<Miss>,
+    /// One more than the number of a miss, by its hash; 0 where empty.
+    index: [u8; SLOTS],
     /// Which miss has the ids of each: itself, or an earlier one of the same bytes.
     sources: Vec<usize>,
     /// Those that are to be merged.
@@ -46,6 +53,7 @@ impl Misses {
     pub(super) fn new(level: Level) -> Self {
         Self {
             list: Vec::with_capacity(MAX_MISSES),
+            index: [0; SLOTS],
             sources: Vec::with_capacity(MAX_MISSES),
             open: Vec::with_capacity(MAX_MISSES),
             merger: Merger::new(level),
@@ -58,7 +66,8 @@ impl Misses {
         self.list.len() >= MAX_MISSES
     }
 
-    pub(super) fn push(&mut self, miss: Miss) {
+    pub(super) fn push(&mut self, vocabulary: &Vocabulary, miss: Miss) {
+        vocabulary.prefetch(miss.hash);
         self.list.push(miss);
     }
 
@@ -95,19 +104,14 @@ impl Misses {
     /// Finds which misses have the bytes of earlier ones, and which have a token's own bytes: these
     /// are that token, even where merges would not lead to it.
     fn look_up(&mut self, vocabulary: &Vocabulary, text: &[u8]) {
-        for miss in &self.list {
-            vocabulary.prefetch(miss.hash);
-        }
         self.ids.clear();
         self.ranges.clear();
         self.sources.clear();
         self.open.clear();
+        self.index.fill(0);
         for (i, miss) in self.list.iter().enumerate() {
             let bytes = miss.bytes(text);
-            let mut earlier = self.list[..i].iter();
-            let is_same =
-                |earlier: &Miss| earlier.hash == miss.hash && earlier.bytes(text) == bytes;
-            let source = earlier.position(is_same).unwrap_or(i);
+            let source = first_of(&self.list, &mut self.index, text, i);
             self.sources.push(source);
             let start = self.ids.len();
             if source == i {
@@ -121,5 +125,23 @@ impl Misses {
             }
             self.ranges.push(start..self.ids.len());
         }
+    }
+}
+
+/// The first miss in `list` of the same bytes as the `i`th, which is put in the index if that is
+/// itself.
+fn first_of(list: &[Miss], index: &mut [u8; SLOTS], text: &[u8], i: usize) -> usize {
+    let miss = &list[i];
+    let mut at = (miss.hash >> u32::BITS) as usize % SLOTS;
+    loop {
+        let Some(known) = usize::from(index[at]).checked_sub(1) else {
+            // No more than MAX_MISSES.
+            index[at] = u8::try_from(i + 1).unwrap_or(0);
+            return i;
+        };
+        if list[known].hash == miss.hash && list[known].bytes(text) == miss.bytes(text) {
+            return known;
+        }
+        at = (at + 1) % SLOTS;
     }
 }
