@@ -6,6 +6,8 @@
 //! n, bytes_len, index_len, buckets_len    the last two are powers of two; then four zeros
 //! buckets     buckets_len x 4 x u64  left << 44 | right << 24 | merged; all ones where empty
 //! byte_pairs  2^16                   what two bytes merge to; all ones where nothing
+//! crossed     2^16 bits              by two bytes, the last of a character and the first of the next,
+//!                                    whether a merge may cross that border too early
 //! starts      n + 1                  where the bytes of each id begin; an id not in use has none
 //! index       index_len              by the hash of its bytes, id + 1 and above it the hash's upper
 //!                                    14 bits; 0 where empty
@@ -16,7 +18,7 @@
 //! token in two, it is the one in which the token's own encoding ends. If two neighbours together
 //! have the bytes of a token, no merge has crossed their outer ends, so inside them the merges
 //! were those of the token alone, and the two are its own last state. So one pair a token is
-//! enough. A pair is in the bucket that its hash names, or where that is full, in the next that has
+//! enough. `src/bpe/parts.rs` says what `crossed` is for. A pair is in the bucket that its hash names, or where that is full, in the next that has
 //! room. The index is probed linearly.
 
 #![allow(
@@ -27,6 +29,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+#[path = "src/bpe/character.rs"]
+mod character;
 #[path = "src/bpe/hash.rs"]
 #[allow(dead_code, reason = "the program uses more of it")]
 mod hash;
@@ -34,6 +38,7 @@ mod hash;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/bpe/hash.rs");
+    println!("cargo::rerun-if-changed=src/bpe/character.rs");
     let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     let vocabularies = [
         ("r50k", tiktoken_rs::r50k_base(), 50_256),
@@ -82,6 +87,7 @@ fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
     let entries = buckets.as_flattened().iter();
     image.extend(entries.flat_map(|entry| entry.to_le_bytes()));
     image.extend(byte_pairs(&ids).flat_map(u32::to_le_bytes));
+    image.extend(crossed(tokens).into_iter().flat_map(u64::to_le_bytes));
     image.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
     image.extend(index.iter().flat_map(|entry| entry.to_le_bytes()));
     image.extend(bytes);
@@ -123,6 +129,29 @@ fn buckets(tokens: &[Vec<u8>], ids: &HashMap<&[u8], u32>) -> Vec<[u64; 4]> {
 /// What any two bytes merge to: two bytes have one way to be split.
 fn byte_pairs(ids: &HashMap<&[u8], u32>) -> impl Iterator<Item = u32> {
     (0..=u16::MAX).map(|pair| *ids.get(&pair.to_be_bytes()[..]).unwrap_or(&u32::MAX))
+}
+
+/// The borders of characters in tokens that begin or end with a part of one.
+fn crossed(tokens: &[Vec<u8>]) -> Vec<u64> {
+    let mut bits = vec![0; 1 << 10];
+    for token in tokens {
+        let mut characters = Vec::new();
+        let mut rest = &token[..];
+        while let Some(len) = character::len(rest) {
+            let (character, behind) = rest.split_at(len);
+            characters.push(character);
+            rest = behind;
+        }
+        let is_part = |character: &&[u8]| character.len() == 1 && !character.is_ascii();
+        if characters.iter().any(is_part) {
+            for border in characters.windows(2) {
+                let (left, right) = (border[0][border[0].len() - 1], border[1][0]);
+                let at = usize::from(u16::from_be_bytes([left, right]));
+                bits[at / 64] |= 1 << (at % 64);
+            }
+        }
+    }
+    bits
 }
 
 /// What the token's bytes are merged to by merges of lower rank than its own.

@@ -54,10 +54,10 @@ impl Merger {
         let mut merged = self.merged.iter();
         let ranges = texts.map(|text| {
             let start = ids.len();
-            if is_short(&text) {
-                ids.extend_from_slice(merged.next().map_or(&[], Merged::ids));
-            } else {
-                self.stitcher.merge(vocabulary, text, PIECE_BYTES, ids);
+            let found = if is_short(&text) { merged.next() } else { None };
+            match found.and_then(Merged::ids) {
+                Some(found) => ids.extend_from_slice(found),
+                None => self.stitcher.merge(vocabulary, text, PIECE_BYTES, ids),
             }
             start..ids.len()
         });

@@ -3,6 +3,8 @@
 //! ```text
 //! hash         the hash functions of the tables, shared with the build script
 //! vocabulary   the tables: bytes -> id, pair -> merged id
+//! character    where characters are in bytes, shared with the build script
+//! parts        bytes -> what merging can begin with
 //! merge        bytes -> ids by merges, the lowest rank first; a way for each length:
 //! sweep          the pairs of neighbours, searched for the least by vectors
 //! tournament     a tree of the pairs of neighbours
@@ -16,10 +18,12 @@
 //! Knows no files, documents or special tokens.
 
 mod cache;
+mod character;
 mod encoder;
 mod hash;
 mod merge;
 mod misses;
+mod parts;
 mod plain;
 mod stitch;
 mod sweep;

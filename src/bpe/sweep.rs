@@ -1,6 +1,6 @@
-//! Byte pair encoding of up to [`MAX_BYTES`] bytes, of several texts by turns.
+//! Byte pair encoding of up to [`MAX_PARTS`] parts, of several texts by turns.
 //!
-//! A part stays where its first byte is. `keys[i]` has the rank of part `i` and the next, and below
+//! A part stays at its first place. `keys[i]` has the rank of part `i` and the next, and below
 //! it `i`: the least is the next merge, the leftmost of equals. A bit of `live` says where parts
 //! are. So nothing moves, and all that a merge takes is the two pairs that it makes, and a search
 //! for the least, some vectors. Beyond both ends lies an edge that merges with nothing, so that no
@@ -11,15 +11,19 @@
 
 use crate::bpe::Vocabulary;
 use crate::bpe::hash::ID_BITS;
-use crate::bpe::vocabulary::NO_MERGE;
+use crate::bpe::parts::Parts;
+use crate::bpe::vocabulary::{NO_MERGE, Pair};
 use crate::encoding::TokenId;
 use crate::simd::{Kernel, Level, Simd};
 
 /// Places, of which two are edges: `live` has as many bits.
 const ROOM: usize = 64;
 
-/// The most bytes.
-pub(super) const MAX_BYTES: usize = ROOM - 2;
+/// The most parts that merging can begin with; so many bytes always fit.
+pub(super) const MAX_PARTS: usize = ROOM - 2;
+
+/// The most bytes: so many may fit.
+pub(super) const MAX_BYTES: usize = 3 * MAX_PARTS;
 
 /// Bits of a place in a key; an id has the rest.
 const PLACE_BITS: u32 = ROOM.ilog2();
@@ -39,18 +43,19 @@ const LANES: usize = 8;
 /// The ids of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Merged {
-    ids: [TokenId; MAX_BYTES],
+    ids: [TokenId; MAX_PARTS],
     count: usize,
 }
 
 impl Merged {
     pub(super) const NONE: Self = Self {
-        ids: [0; MAX_BYTES],
+        ids: [0; MAX_PARTS],
         count: 0,
     };
 
-    pub(super) fn ids(&self) -> &[TokenId] {
-        &self.ids[..self.count]
+    /// None where the text has too many parts.
+    pub(super) fn ids(&self) -> Option<&[TokenId]> {
+        (self.count > 0).then(|| &self.ids[..self.count])
     }
 }
 
@@ -67,7 +72,7 @@ impl Sweep {
         }
     }
 
-    /// Leaves the ids of each of `texts`, which have 1 to [`MAX_BYTES`] bytes, in `merged`.
+    /// Leaves the ids of each of `texts`, which have one byte or more, in `merged`.
     pub(super) fn merge_all(
         &mut self,
         level: Level,
@@ -83,7 +88,7 @@ impl Sweep {
         });
     }
 
-    /// Appends the ids of 1 to [`MAX_BYTES`] bytes.
+    /// Appends the ids of 1 to [`MAX_PARTS`] bytes.
     #[cfg(test)]
     pub(super) fn merge(
         &mut self,
@@ -94,7 +99,7 @@ impl Sweep {
     ) {
         let mut merged = [Merged::NONE];
         self.merge_all(level, vocabulary, &[bytes], &mut merged);
-        ids.extend(merged[0].ids());
+        ids.extend(merged[0].ids().unwrap());
     }
 }
 
@@ -112,6 +117,8 @@ struct Lane {
     /// The places of the part of the last merge and of the one before it.
     at: usize,
     before: usize,
+    /// That part with the one before it, and with the one behind it.
+    pairs: [Pair; 2],
 }
 
 impl Lane {
@@ -123,26 +130,56 @@ impl Lane {
         text: 0,
         at: 0,
         before: 0,
+        pairs: [Pair::NONE; 2],
     };
 
-    /// One part for each byte; gives back the least key.
+    /// The parts to begin with; gives back the least key, or `None` where they are too many.
     #[inline(always)]
-    fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) -> u32 {
-        let len = bytes.len();
-        self.live = u64::MAX >> (MAX_BYTES - len);
-        self.used = (len + 1).next_multiple_of(BLOCK);
-        self.keys[..self.used].fill(NO_MERGE);
-        for (part, &byte) in self.parts[1..].iter_mut().zip(bytes) {
-            *part = vocabulary.byte_id(byte);
-        }
-        self.parts[len + 1] = EDGE;
+    fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) -> Option<u32> {
         let mut lowest = NO_MERGE;
-        for (i, pair) in bytes.windows(2).enumerate() {
-            let key = key(vocabulary.merged_bytes(pair[0], pair[1]), i + 1);
-            self.keys[i + 1] = key;
-            lowest = lowest.min(key);
+        let all = bytes.iter().fold(0, |all, byte| all | byte);
+        if all.is_ascii() {
+            if bytes.len() > MAX_PARTS {
+                return None;
+            }
+            for (part, &byte) in self.parts[1..].iter_mut().zip(bytes) {
+                *part = vocabulary.byte_id(byte);
+            }
+            self.set_count(bytes.len());
+            for (i, pair) in bytes.windows(2).enumerate() {
+                let key = key(vocabulary.merged_bytes(pair[0], pair[1]), i + 1);
+                self.keys[i + 1] = key;
+                lowest = lowest.min(key);
+            }
+        } else {
+            let mut count = 0;
+            for (parts, more) in Parts::new(vocabulary, bytes) {
+                if count + more > MAX_PARTS {
+                    return None;
+                }
+                for part in &parts[..more] {
+                    count += 1;
+                    self.parts[count % ROOM] = *part;
+                }
+            }
+            self.set_count(count);
+            let parts = &self.parts[1..=count];
+            for (i, pair) in parts.windows(2).enumerate() {
+                let key = key(vocabulary.merged(pair[0], pair[1]), i + 1);
+                self.keys[i + 1] = key;
+                lowest = lowest.min(key);
+            }
         }
-        lowest
+        Some(lowest)
+    }
+
+    /// `count` parts lie at the places from 1 on; no keys are there.
+    #[inline(always)]
+    fn set_count(&mut self, count: usize) {
+        self.live = u64::MAX >> (MAX_PARTS - count);
+        self.used = (count + 1).next_multiple_of(BLOCK);
+        self.keys[..self.used].fill(NO_MERGE);
+        self.parts[count + 1] = EDGE;
     }
 
     /// Merges the two parts of the least key, which is `lowest`, and asks for the pairs that this
@@ -153,37 +190,31 @@ impl Lane {
         let gone = self.behind(at);
         self.live &= !(1 << gone);
         let before = (ROOM - 1 - (self.live & ((1 << at) - 1)).leading_zeros() as usize) % ROOM;
-        self.parts[at] = lowest >> PLACE_BITS;
+        let id = lowest >> PLACE_BITS;
+        self.parts[at] = id;
         for place in [before, at, gone] {
             self.keys[place] = NO_MERGE;
         }
         (self.at, self.before) = (at, before);
-        let [left, right] = self.pairs();
-        vocabulary.prefetch_merged(left[0], left[1]);
-        vocabulary.prefetch_merged(right[0], right[1]);
+        self.pairs = [
+            vocabulary.pair(self.parts[before], id),
+            vocabulary.pair(id, self.parts[self.behind(at)]),
+        ];
+        for pair in self.pairs {
+            vocabulary.prefetch_pair(pair);
+        }
     }
 
     /// Looks up the pairs; gives back the least key that there is now.
     #[inline(always)]
     fn end(&mut self, vocabulary: &Vocabulary) -> u32 {
         let rest = self.lowest();
-        let [left, right] = self.pairs();
-        let left = key(vocabulary.merged(left[0], left[1]), self.before);
-        let right = key(vocabulary.merged(right[0], right[1]), self.at);
+        let [left, right] = self.pairs.map(|pair| vocabulary.merged_pair(pair));
+        let left = key(left, self.before);
+        let right = key(right, self.at);
         self.keys[self.before % ROOM] = left;
         self.keys[self.at % ROOM] = right;
         rest.min(left).min(right)
-    }
-
-    /// The part of the last merge with the one before it, and with the one behind it.
-    #[inline(always)]
-    fn pairs(&self) -> [[TokenId; 2]; 2] {
-        let at = self.at % ROOM;
-        let id = self.parts[at];
-        [
-            [self.parts[self.before % ROOM], id],
-            [id, self.parts[self.behind(at)]],
-        ]
     }
 
     /// The ids of all parts but the edges.
@@ -247,11 +278,14 @@ impl Merge<'_> {
             let lowest = lane.load(self.vocabulary, text);
             lane.text = next;
             next += 1;
-            if lowest != NO_MERGE {
-                lane.begin(self.vocabulary, lowest);
-                return Some(next);
+            match lowest {
+                None => self.merged[lane.text].count = 0,
+                Some(NO_MERGE) => lane.finish(&mut self.merged[lane.text]),
+                Some(lowest) => {
+                    lane.begin(self.vocabulary, lowest);
+                    return Some(next);
+                }
             }
-            lane.finish(&mut self.merged[lane.text]);
         }
         None
     }

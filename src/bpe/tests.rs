@@ -52,6 +52,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         4 => text.prop_map(String::into_bytes),
         1 => prop::collection::vec(any::<u8>(), 0..300),
         1 => prop::collection::vec(0xe3_u8..=0xe5, 0..300),
+        2 => prop::collection::vec(wide_token(), 0..40).prop_map(|tokens| tokens.concat()),
         1 => prop::collection::vec(prop::sample::select(&b"0123456789=-_*# "[..]), 0..300),
         1 => (chain(&R50K), 0..200_usize, 1..300_usize)
             .prop_map(|(chain, from, len)| chain.into_iter().cycle().skip(from).take(len).collect()),
@@ -59,6 +60,50 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             CODE[from..][..len].to_vec()
         }),
     ]
+}
+
+/// A token beyond ASCII, of any vocabulary; many begin or end within a character.
+fn wide_token() -> impl Strategy<Value = &'static [u8]> {
+    (0..4_usize, 0..200_000_u32).prop_map(|(vocabulary, id)| {
+        let vocabulary = vocabularies()[vocabulary];
+        let tokens = (id..200_000).chain(0..id).map(|id| vocabulary.token(id));
+        tokens
+            .into_iter()
+            .find(|token| !token.is_ascii())
+            .unwrap_or(b"")
+    })
+}
+
+/// Every token beyond ASCII, many of which begin or end within a character, made whole by others: at
+/// such borders merging must not begin with whole characters.
+#[test]
+fn characters_that_merges_cross_are_merged_as_the_plain_way_does() {
+    let level = Level::detect();
+    let mut sweep = Sweep::new();
+    for vocabulary in vocabularies() {
+        let ends = ["", "\u{43f}", " "].map(str::as_bytes);
+        let tokens = (0..200_000).map(|id| vocabulary.token(id));
+        for token in tokens.filter(|token| !token.is_ascii() && token.len() < 20) {
+            // What the first character may lack, and the last.
+            for before in [
+                &b""[..],
+                b"\xc3",
+                b"\xd0",
+                b"\xe3",
+                b"\xe3\x81",
+                b"\xe4\xb8",
+            ] {
+                for behind in [&b""[..], b"\x80", b"\xbf", b"\x81\x82", b"\xb8\xad"] {
+                    for end in ends {
+                        let bytes = [end, before, token, behind, end].concat();
+                        let mut ids = Vec::new();
+                        sweep.merge(level, vocabulary, &bytes, &mut ids);
+                        assert_eq!(ids, plain(vocabulary, &bytes), "{bytes:x?}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// A longest text of letters each two of which merge, and the later the two, the earlier: what the
@@ -127,14 +172,14 @@ proptest! {
                 let mut ids = vec![7];
                 let mut expected = ids.clone();
                 for text in &texts {
-                    for bytes in text.chunks(sweep::MAX_BYTES) {
+                    for bytes in text.chunks(sweep::MAX_PARTS) {
                         sweep.merge(level, vocabulary, bytes, &mut ids);
                         expected.extend(plain(vocabulary, bytes));
                     }
                 }
                 prop_assert_eq!(&ids, &expected, "{}", level);
 
-                // By turns: some end before others, and some have nothing to merge.
+                // By turns: some end before others, some have nothing to merge, some are too long.
                 let texts: Vec<&[u8]> = texts
                     .iter()
                     .flat_map(|text| text.chunks(sweep::MAX_BYTES))
@@ -142,7 +187,10 @@ proptest! {
                 let mut merged = vec![Merged::NONE; texts.len()];
                 sweep.merge_all(level, vocabulary, &texts, &mut merged);
                 for (text, merged) in texts.iter().zip(&merged) {
-                    prop_assert_eq!(merged.ids(), plain(vocabulary, text), "{}", level);
+                    match merged.ids() {
+                        Some(ids) => prop_assert_eq!(ids, plain(vocabulary, text), "{}", level),
+                        None => prop_assert!(text.len() > sweep::MAX_PARTS),
+                    }
                 }
             }
         }
@@ -225,12 +273,12 @@ fn every_length_merges_as_the_plain_way_does() {
     for level in Level::available() {
         let mut sweep = Sweep::new();
         for vocabulary in vocabularies() {
-            let chain = chain(vocabulary).0.repeat(sweep::MAX_BYTES);
-            for len in (1..=sweep::MAX_BYTES).rev() {
+            let chain = chain(vocabulary).0.repeat(sweep::MAX_PARTS);
+            for len in (1..=sweep::MAX_PARTS).rev() {
                 for bytes in [
                     &chain[..len],
                     &CODE[..len],
-                    &[b' '; sweep::MAX_BYTES][..len],
+                    &[b' '; sweep::MAX_PARTS][..len],
                 ] {
                     let mut ids = Vec::new();
                     sweep.merge(level, vocabulary, bytes, &mut ids);

@@ -5,6 +5,7 @@
 //! changes three pairs, and each plays anew on its way up: no branch depends on who wins.
 
 use crate::bpe::Vocabulary;
+use crate::bpe::parts::Parts;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::encoding::TokenId;
 
@@ -18,13 +19,13 @@ pub(super) const MAX_BYTES: usize = (1 << PLACE_BITS) - 1;
 #[derive(Debug, Default)]
 pub(super) struct Tournament {
     /// `tree[1]` is the root, the nodes below `tree[i]` are `2 * i` and `2 * i + 1`. The last half
-    /// holds `rank << PLACE_BITS | place` of each pair by where its left part begins, so that
+    /// holds `rank << PLACE_BITS | place` of each pair by the number of its left part, so that
     /// the least is the lowest rank and the leftmost of equals; [`NO_MERGE`] for no merge.
     tree: Vec<u32>,
     parts: Vec<Part>,
 }
 
-/// A part and its neighbours, by where they begin; unused once merged into the part before it.
+/// A part and its neighbours, by their numbers; unused once merged into the part before it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
     id: TokenId,
@@ -41,7 +42,7 @@ impl Tournament {
     pub(super) fn merge(&mut self, vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
         assert!((1..=MAX_BYTES).contains(&bytes.len()));
         self.fill(vocabulary, bytes);
-        let end = bytes.len();
+        let end = self.parts.len();
         let half = self.tree.len() / 2;
         let tree = &mut self.tree[..];
         let parts = &mut self.parts[..end];
@@ -72,23 +73,27 @@ impl Tournament {
         }
     }
 
-    /// One part for each byte.
+    /// The parts to begin with.
     fn fill(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) {
         self.parts.clear();
-        let parts = bytes.iter().enumerate().map(|(i, &byte)| Part {
-            id: vocabulary.byte_id(byte),
-            before: place(i).wrapping_sub(1),
-            after: place(i + 1),
-        });
-        self.parts.extend(parts);
+        for (ids, more) in Parts::new(vocabulary, bytes) {
+            for &id in &ids[..more] {
+                let i = self.parts.len();
+                self.parts.push(Part {
+                    id,
+                    before: place(i).wrapping_sub(1),
+                    after: place(i + 1),
+                });
+            }
+        }
 
-        let half = bytes.len().next_power_of_two().max(2);
+        let half = self.parts.len().next_power_of_two().max(2);
         self.tree.resize(2 * half, NO_MERGE);
         let (nodes, pairs) = self.tree.split_at_mut(half);
-        for (i, pair) in bytes.windows(2).enumerate() {
-            pairs[i] = key(vocabulary.merged_bytes(pair[0], pair[1]), i);
+        for (i, parts) in self.parts.windows(2).enumerate() {
+            pairs[i] = key(vocabulary.merged(parts[0].id, parts[1].id), i);
         }
-        pairs[bytes.len() - 1..].fill(NO_MERGE);
+        pairs[self.parts.len() - 1..].fill(NO_MERGE);
         for i in (half / 2..half).rev() {
             nodes[i] = pairs[2 * i - half].min(pairs[2 * i + 1 - half]);
         }

@@ -18,6 +18,8 @@ pub(crate) struct Vocabulary {
     buckets: &'static [[u64; 4]],
     /// What two bytes merge to, or [`NO_MERGE`].
     byte_pairs: &'static [TokenId],
+    /// A bit for any two bytes; see [`Self::is_crossed`].
+    crossed: &'static [u64],
     /// Where the bytes of each id begin; one more than ids.
     starts: &'static [u32],
     /// `tag | id + 1` by the hash of its bytes; 0 where empty.
@@ -28,6 +30,18 @@ pub(crate) struct Vocabulary {
     image: &'static [u8],
     /// A copy, once somebody has asked for it; see [`Self::nearer`].
     nearer: OnceLock<Option<Box<Self>>>,
+}
+
+/// Two neighbours, and the bucket to look for them first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    key: u64,
+    bucket: usize,
+}
+
+impl Pair {
+    /// Of no neighbours.
+    pub(super) const NONE: Self = Self { key: 0, bucket: 0 };
 }
 
 /// Bytes that begin where a bucket may, so that none lies in two cache lines.
@@ -57,11 +71,13 @@ impl Vocabulary {
         let [n, bytes_len, index_len, buckets_len] = [0, 1, 2, 3].map(|i| header[i] as usize);
         let (buckets, rest) = rest.split_at(buckets_len * 32);
         let (byte_pairs, rest) = rest.split_at(4 << 16);
+        let (crossed, rest) = rest.split_at((1 << 16) / 8);
         let (starts, rest) = rest.split_at((n + 1) * 4);
         let (index, rest) = rest.split_at(index_len * 4);
         let mut vocabulary = Self {
             buckets: bytemuck::cast_slice(buckets),
             byte_pairs: bytemuck::cast_slice(byte_pairs),
+            crossed: bytemuck::cast_slice(crossed),
             starts: bytemuck::cast_slice(starts),
             index: bytemuck::cast_slice(index),
             bytes: &rest[..bytes_len],
@@ -129,12 +145,19 @@ impl Vocabulary {
         prefetch(self.index, hash as usize & (self.index.len() - 1));
     }
 
-    /// Brings near what two neighbours merge to.
+    /// Where to look for what two neighbours merge to.
     #[inline(always)]
-    pub(super) fn prefetch_merged(&self, left: TokenId, right: TokenId) {
-        let hash = hash::pair(hash::pair_key(left, right));
+    pub(super) fn pair(&self, left: TokenId, right: TokenId) -> Pair {
+        let key = hash::pair_key(left, right);
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        prefetch(self.buckets, hash as usize & (self.buckets.len() - 1));
+        let bucket = hash::pair(key) as usize & (self.buckets.len() - 1);
+        Pair { key, bucket }
+    }
+
+    /// Brings near what a pair merges to.
+    #[inline(always)]
+    pub(super) fn prefetch_pair(&self, pair: Pair) {
+        prefetch(self.buckets, pair.bucket);
     }
 
     /// The id of a single byte.
@@ -144,26 +167,31 @@ impl Vocabulary {
     }
 
     /// The id, and so the rank, that two neighbours merge to, or [`NO_MERGE`].
-    ///
-    /// All of a bucket is compared without a branch: which entry is the one, and whether any is,
-    /// cannot be predicted.
     #[inline(always)]
     pub(super) fn merged(&self, left: TokenId, right: TokenId) -> TokenId {
-        let key = hash::pair_key(left, right);
+        self.merged_pair(self.pair(left, right))
+    }
+
+    /// The id that a pair merges to, or [`NO_MERGE`].
+    ///
+    /// All of a bucket is compared without a branch: which entry is the one, and whether any is,
+    /// cannot be predicted. No merge makes the id 0, which is a byte's.
+    #[inline(always)]
+    pub(super) fn merged_pair(&self, pair: Pair) -> TokenId {
         let mask = self.buckets.len() - 1;
-        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        let mut at = hash::pair(key) as usize & mask;
+        let mut at = pair.bucket & mask;
         loop {
             let bucket = &self.buckets[at];
-            let mut found = NO_MERGE;
+            let mut found = 0;
             for &entry in bucket {
-                #[expect(clippy::cast_possible_truncation, reason = "the low 24 bits")]
-                let merged = entry as u32 & 0xff_ffff;
-                found = select_unpredictable(entry >> 24 == key, merged, found);
+                let is_it = u64::from(entry >> 24 == pair.key).wrapping_neg();
+                found |= entry & is_it;
             }
+            #[expect(clippy::cast_possible_truncation, reason = "the low 24 bits")]
+            let merged = found as u32 & 0xff_ffff;
             let is_last = bucket[3] == u64::MAX;
-            if found != NO_MERGE || is_last {
-                return found;
+            if merged != 0 || is_last {
+                return select_unpredictable(merged != 0, merged, NO_MERGE);
             }
             at = (at + 1) & mask;
         }
@@ -173,6 +201,14 @@ impl Vocabulary {
     #[inline(always)]
     pub(super) fn merged_bytes(&self, left: u8, right: u8) -> TokenId {
         self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))]
+    }
+
+    /// Whether a merge may cross the border between two characters before both are merged, by their
+    /// bytes at the border.
+    #[inline(always)]
+    pub(super) fn is_crossed(&self, left: u8, right: u8) -> bool {
+        let at = usize::from(u16::from_be_bytes([left, right]));
+        self.crossed[at / 64] >> (at % 64) & 1 != 0
     }
 }
 

@@ -1,0 +1,14 @@
+//! Where characters of up to three bytes are in bytes that may be cut anywhere; the build script looks
+//! for them the same way.
+
+/// The bytes of the character that `bytes` begin with; 1 for each of a part of one, and of one of four
+/// bytes. `None` where there are no bytes.
+#[inline(always)]
+pub(crate) const fn len(bytes: &[u8]) -> Option<usize> {
+    match *bytes {
+        [] => None,
+        [0xc0..0xe0, 0x80..0xc0, ..] => Some(2),
+        [0xe0..0xf0, 0x80..0xc0, 0x80..0xc0, ..] => Some(3),
+        _ => Some(1),
+    }
+}

@@ -1,0 +1,100 @@
+//! Bytes -> the parts that merging can begin with: whole characters where that is proven right, else
+//! bytes.
+//!
+//! Half of all merges in languages that are not written in ASCII put bytes together to characters.
+//! What a character of two or three bytes becomes by itself is found by a look or two. The encoding
+//! stays the same if merging begins there, unless a border of the character is *crossed*: unless
+//! there is a token that begins or ends with a part of a character and has this border inside, by
+//! the two bytes at it.
+//!
+//! Proof. Let S be characters of a text whose borders are not crossed, P the merging from bytes on,
+//! and Q the same from where each of S is what it becomes by itself. While a character of S is in
+//! parts no merge of P crosses its borders, for that would make a token that begins or ends with
+//! some of them. So P makes of each the same, by merges that see nothing else: call these I. To
+//! show is that Q makes the merges of P without I, in their order. Up to some step it did. Let m be
+//! the next merge of P.
+//!
+//! - If m is in I, Q has made it.
+//! - If not, Q can make it, as it touches none of S that is in parts in P. What Q could make and P
+//!   not touches a character c of S that is a token in Q and in parts in P. It is of a higher rank
+//!   than c, as a pair is in the vocabulary only where merges of lower ranks lead to it. In P a
+//!   merge inside c is possible, for the same reason of no higher rank than c; and m was chosen
+//!   before it. So m is of a lower rank than all that only Q could make, and Q makes it next.
+//!
+//! What does not become one token is merged with nothing across its borders.
+
+use crate::bpe::Vocabulary;
+use crate::bpe::character;
+use crate::bpe::vocabulary::NO_MERGE;
+use crate::encoding::TokenId;
+
+/// The most parts that come at once.
+const MAX_PARTS: usize = 3;
+
+/// The parts of a text, a character's at once.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    vocabulary: &'a Vocabulary,
+    rest: &'a [u8],
+    /// Whether nothing crosses the border before `rest`.
+    is_closed: bool,
+}
+
+impl<'a> Parts<'a> {
+    #[inline(always)]
+    pub(super) fn new(vocabulary: &'a Vocabulary, bytes: &'a [u8]) -> Self {
+        Self {
+            vocabulary,
+            rest: bytes,
+            is_closed: true,
+        }
+    }
+}
+
+impl Iterator for Parts<'_> {
+    /// The parts of a character, and how many they are.
+    type Item = ([TokenId; MAX_PARTS], usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self {
+            vocabulary, rest, ..
+        } = *self;
+        let len = character::len(rest)?;
+        let was_closed = self.is_closed;
+        let (character, behind) = rest.split_at(len);
+        self.rest = behind;
+        self.is_closed = match (character, behind) {
+            ([.., left], [right, ..]) => !vocabulary.is_crossed(*left, *right),
+            _ => true,
+        };
+        let id = |byte: u8| vocabulary.byte_id(byte);
+        if !(was_closed && self.is_closed) {
+            let mut parts = [0; MAX_PARTS];
+            for (part, &byte) in parts.iter_mut().zip(character) {
+                *part = id(byte);
+            }
+            return Some((parts, len));
+        }
+        Some(match *character {
+            [a, b] => match vocabulary.merged_bytes(a, b) {
+                NO_MERGE => ([id(a), id(b), 0], 2),
+                whole => ([whole, 0, 0], 1),
+            },
+            [a, b, c] => {
+                let (left, right) = (vocabulary.merged_bytes(a, b), vocabulary.merged_bytes(b, c));
+                let two = match left.cmp(&right) {
+                    std::cmp::Ordering::Less => [left, id(c)],
+                    std::cmp::Ordering::Greater => [id(a), right],
+                    // None of them is there.
+                    std::cmp::Ordering::Equal => return Some(([id(a), id(b), id(c)], 3)),
+                };
+                match vocabulary.merged(two[0], two[1]) {
+                    NO_MERGE => ([two[0], two[1], 0], 2),
+                    whole => ([whole, 0, 0], 1),
+                }
+            }
+            _ => ([id(character[0]), 0, 0], 1),
+        })
+    }
+}
