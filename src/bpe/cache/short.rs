@@ -1,13 +1,13 @@
 //! Pretokens of up to 16 bytes and their ids.
 //!
-//! Up to three ids lie in the entry, half a cache line; more lie in the arena.
+//! Up to six ids lie in the entry, half a cache line; more lie in the arena.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::Result;
 use crate::bpe::cache::arena::Arena;
 use crate::bpe::cache::{Key, TAKEN};
-use crate::bpe::hash::KEY_BYTES;
+use crate::bpe::hash::{ID_BITS, KEY_BYTES};
 use crate::encoding::TokenId;
 use crate::map::Table;
 use crate::simd::prefetch;
@@ -26,13 +26,21 @@ const IDS_A_WORD: usize = 2;
 struct Entry {
     /// All zero where the entry is empty.
     key: [AtomicU64; 2],
-    /// Of 32 bits each, up to three ids and how many they are; or the place of the ids in the arena,
-    /// how many they are, nothing, and [`SPILLED`].
+    /// In the highest byte how many ids there are, or [`SPILLED`]. Below it up to [`MAX_WHOLE`] ids
+    /// of 32 bits, or up to [`MAX_PACKED`] of [`PACKED_BITS`], or where they are in the arena and how
+    /// many they are, 32 bits each; the first lowest.
     value: [AtomicU64; 2],
 }
 
-/// In the place of the number: the ids are in the arena.
-const SPILLED: u32 = 4;
+const MAX_WHOLE: usize = 3;
+const MAX_PACKED: usize = 6;
+const PACKED_BITS: u32 = 20;
+/// The ids are in the arena.
+const SPILLED: usize = 7;
+/// Bits of a value below its highest byte.
+const COUNT_SHIFT: u32 = u128::BITS - u8::BITS;
+
+const _: () = assert!(ID_BITS <= PACKED_BITS);
 
 /// The entries of a cache line.
 #[derive(Debug, Default, bytemuck::Zeroable)]
@@ -89,13 +97,22 @@ impl View<'_> {
     }
 
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a byte, and bits of an id")]
     fn ids(self, entry: &Entry, to: &mut [TokenId; KEY_BYTES]) -> Option<usize> {
         let [low, high] = [0, 1].map(|i| entry.value[i].load(Ordering::Relaxed));
-        let ([at, len], [third, count]) = (halves(low), halves(high));
+        let ([at, len], [third, last]) = (halves(low), halves(high));
         // Four are written whether they are there or not: a copy without a branch.
-        to[..4].copy_from_slice(&[at, len, third, count]);
-        if count != SPILLED {
-            return Some(count as usize);
+        to[..4].copy_from_slice(&[at, len, third, last]);
+        let value = u128::from(high) << u64::BITS | u128::from(low);
+        let count = (value >> COUNT_SHIFT) as usize;
+        if count <= MAX_WHOLE {
+            return Some(count);
+        }
+        if count <= MAX_PACKED {
+            for (i, to) in (0..).zip(&mut to[..MAX_PACKED]) {
+                *to = (value >> (i * PACKED_BITS)) as TokenId & ((1 << PACKED_BITS) - 1);
+            }
+            return Some(count);
         }
         // All that there may be, of which the last may be others': a fixed size needs no call.
         let words: &[_; LIST_WORDS] = self.arena.get(at, LIST_WORDS).first_chunk()?;
@@ -158,11 +175,10 @@ impl Short {
         if known != Some(false) {
             return;
         }
-        let value = match *ids {
-            [a] => [a, 0, 0, 1],
-            [a, b] => [a, b, 0, 2],
-            [a, b, c] => [a, b, c, 3],
-            _ => {
+        let (count, value) = match ids.len() {
+            count @ ..=MAX_WHOLE => (count, pack(ids, TokenId::BITS)),
+            count @ ..=MAX_PACKED => (count, pack(ids, PACKED_BITS)),
+            count => {
                 let words = ids.chunks(IDS_A_WORD).map(|ids| match *ids {
                     [a, b] => whole([a, b]),
                     _ => ids.iter().map(|&a| u64::from(a)).sum(),
@@ -171,12 +187,12 @@ impl Short {
                 let Some(at) = arena.push(len, LIST_WORDS, words) else {
                     return;
                 };
-                let len = u32::try_from(ids.len()).unwrap_or(0);
-                [at, len, 0, SPILLED]
+                let count = u32::try_from(count).unwrap_or(0);
+                (SPILLED, pack(&[at, count], u32::BITS))
             }
         };
-        let [a, b, c, d] = value;
-        self.place(home, key, [whole([a, b]), whole([c, d])]);
+        let value = (count as u128) << COUNT_SHIFT | value;
+        self.place(home, key, [value, value >> u64::BITS].map(low_half));
     }
 
     /// As many as there are, in a larger table of `max` lines at most.
@@ -234,6 +250,17 @@ fn home(hash: u64, len: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
     let at = hash as usize & (len - 1);
     at
+}
+
+/// Numbers of so many bits each, the first lowest.
+fn pack(numbers: &[u32], bits: u32) -> u128 {
+    let all = numbers.iter().rev();
+    all.fold(0, |all, &number| all << bits | u128::from(number))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+fn low_half(value: u128) -> u64 {
+    value as u64
 }
 
 /// Two ids as a word, the first in its lower half.
@@ -318,7 +345,7 @@ mod tests {
             for entry in short.lines.iter().flat_map(|line| &line.0) {
                 entry.key[0].store(first, Ordering::Relaxed);
                 entry.value[0].store(7, Ordering::Relaxed);
-                entry.value[1].store(whole([0, 1]), Ordering::Relaxed);
+                entry.value[1].store(1 << (COUNT_SHIFT - u64::BITS), Ordering::Relaxed);
             }
             for key in [Key::NONE, key(1), key(2)] {
                 assert_eq!(get(&short, &arena, key), None);

@@ -121,7 +121,7 @@ fn a_full_memory_begins_anew_within_its_bound() {
         // Of the short ones alone, and of all.
         let mut restarts = [0, 0];
         let mut tables = memory.tables();
-        let count = 3_000_000 * encoders;
+        let count = 5_000_000 * encoders;
         for i in 0..count {
             put(&memory, &tables, i);
             if memory.is_newer(&tables) {
