@@ -201,3 +201,34 @@ fn a_text_that_shrinks_while_it_is_read_is_an_error() {
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(place.run(["verify", "out"]).code == Some(0));
 }
+
+/// As where a user or a container may have no more of them.
+#[test]
+fn where_no_thread_starts_a_run_says_so_in_a_line() {
+    let place = Place::new();
+    corpus(&place);
+    for line in [
+        "tokenize a.txt --out d",
+        "tokenize a.txt --out u --units 0/1",
+    ] {
+        assert_eq!(place.run(line.split(' ')).code, Some(0), "{line}");
+    }
+    for line in [
+        "bench a.txt --size 1MiB --dims 64 --threads 3",
+        "tokenize a.txt --out e",
+        "run a.txt --out e --seq-len 4 --init-seed 1 --dim 8",
+        "embed d --out e --seq-len 4 --init-seed 1 --dim 8",
+        "verify d",
+        "finish u",
+        "positions --kind t5 --seq-len 8 --out p.npy",
+    ] {
+        let mut command = place.command(line.split(' '));
+        // No system has so much memory for a stack.
+        command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
+        let done = Done::new(command.output().unwrap());
+        assert_eq!(done.code, Some(3), "{line}: {done:?}");
+        assert!(done.stderr.starts_with("shardmill: error: cannot start "));
+        assert_eq!(done.stderr.lines().count(), 1, "{line}: {done:?}");
+        assert!(!place.path("e").exists(), "{line}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 use shardmill::{EMBEDDINGS, Stats, verify, verify_embeddings};
 
@@ -15,6 +15,10 @@ use crate::cli::progress::Progress;
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();
+    // Those that hash; where they are started unasked, rayon panics if they cannot.
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .context("cannot start a thread")?;
     let dir = &args.dataset;
     let is_embeddings = dir.join("embed.json").is_file();
     let stats = Arc::new(Stats::default());
