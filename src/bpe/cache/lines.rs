@@ -39,10 +39,10 @@ impl Lines {
         self.lines.len()
     }
 
-    /// Whether there should be more lines: at two of four entries, some 1 % find both of their
-    /// lines full.
+    /// Whether there should be more lines: at five of eight entries, some 2 % have found both of
+    /// their lines full.
     pub(super) fn is_crowded(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > 2 * self.len()
+        8 * self.used.load(Ordering::Relaxed) > 5 * ENTRIES * self.len()
     }
 
     #[inline(always)]

@@ -25,7 +25,7 @@ mod lines;
 mod place;
 mod short;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
@@ -52,11 +52,9 @@ const MAX_SHORT_LINES: usize = 1 << 19;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 16 << 20;
 
-/// For all together 44 MiB of arena more, and for long pretokens what two have, however few there
-/// are: with that those of 100 MB in over 100 languages, 630,000, are still known when they come
-/// again.
+/// For all together 44 MiB of arena more: with that the long ones of 100 MB in over 100 languages,
+/// 630,000, are still known when they come again.
 const MORE_ARENA_BYTES: usize = 44 << 20;
-const LEAST_MAX_LONG_LINES: usize = 2 * MAX_LONG_LINES;
 
 /// In the first word of an entry that is being written. No half of a key is that, as no UTF-8 has the
 /// byte 0xFE, and no hash of a long pretoken.
@@ -67,7 +65,7 @@ fn max_short_lines(encoders: usize) -> usize {
 }
 
 fn max_long_lines(encoders: usize) -> usize {
-    LEAST_MAX_LONG_LINES.max(MAX_LONG_LINES << encoders.ilog2())
+    MAX_LONG_LINES << encoders.ilog2()
 }
 
 fn max_arena_bytes(encoders: usize) -> usize {
@@ -220,6 +218,8 @@ pub(crate) struct Memory {
     /// That of `current`.
     version: AtomicUsize,
     encoders: AtomicUsize,
+    /// There was no memory for larger tables: it is not asked for at every miss.
+    is_out: AtomicBool,
 }
 
 impl Memory {
@@ -231,6 +231,7 @@ impl Memory {
             current: Mutex::new(Arc::new(tables)),
             version: AtomicUsize::new(0),
             encoders: AtomicUsize::new(0),
+            is_out: AtomicBool::new(false),
         })
     }
 
@@ -270,7 +271,7 @@ impl Memory {
         } else {
             tables.short.insert(&tables.arena, key, hash, ids);
         }
-        if tables.is_crowded() {
+        if tables.is_crowded() && !self.is_out.load(Ordering::Relaxed) {
             self.make_room(tables);
         }
     }
@@ -287,9 +288,12 @@ impl Memory {
             return;
         }
         let encoders = self.encoders.load(Ordering::Relaxed).max(1);
-        if let Ok(next) = current.next(encoders) {
-            self.version.store(next.version, Ordering::Relaxed);
-            *current = Arc::new(next);
+        match current.next(encoders) {
+            Ok(next) => {
+                self.version.store(next.version, Ordering::Relaxed);
+                *current = Arc::new(next);
+            }
+            Err(_) => self.is_out.store(true, Ordering::Relaxed),
         }
     }
 }

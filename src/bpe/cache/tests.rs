@@ -137,7 +137,7 @@ fn a_full_memory_begins_anew_within_its_bound() {
             }
             let [short, long] = [tables.short.len(), tables.long.len()];
             assert!(short <= MAX_SHORT_LINES);
-            assert!(long <= LEAST_MAX_LONG_LINES);
+            assert!(long <= max_long_lines(usize::try_from(encoders).unwrap()));
         }
         assert!(restarts.iter().all(|&n| n > 0), "{encoders}: {restarts:?}");
         let last = count - 1000..count;
