@@ -1,6 +1,6 @@
 //! Text -> ids.
 //!
-//! The encoders of an encoding remember up to 48 MiB for each and 76 MiB more for all together. For
+//! The encoders of an encoding remember up to 48 MiB for each and 60 MiB more for all together. For
 //! what is scanned and merged at once an encoder takes less than 1 MiB, and all share up to 9 MiB of
 //! their vocabulary's tables on huge pages. A text that has few different pretokens takes as little
 //! as a tenth of that.
