@@ -14,12 +14,12 @@
 //! bytes       bytes_len x u8
 //! ```
 //!
-//! A pair is there for each token that byte pair encoding puts together: of all ways to split a
-//! token in two, it is the one in which the token's own encoding ends. If two neighbours together
-//! have the bytes of a token, no merge has crossed their outer ends, so inside them the merges
-//! were those of the token alone, and the two are its own last state. So one pair a token is
-//! enough. `src/bpe/parts.rs` says what `crossed` is for. A pair is in the bucket that its hash names, or where that is full, in the next that has
-//! room. The index is probed linearly.
+//! A pair is there for each token of several bytes: of all ways to split it in two, it is the one in
+//! which merges of lower ranks than its own end; they end in two parts, or the build fails. If two
+//! neighbours together have the bytes of a token, no merge has crossed their outer ends, so inside
+//! them the merges were those of the token alone, and the two are its own last state. So one pair a
+//! token is enough. `src/bpe/parts.rs` says what `crossed` is for. A pair is in the bucket that its
+//! hash names, or where that is full, in the next that has room. The index is probed linearly.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -109,19 +109,20 @@ fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
     index
 }
 
-/// The pair of each token that merges lead to.
+/// The pair of each token.
 fn buckets(tokens: &[Vec<u8>], ids: &HashMap<&[u8], u32>) -> Vec<[u64; 4]> {
     let mut buckets = vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()];
     for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| bytes.len() > 1) {
-        if let [left, right] = parts(bytes, id, ids)[..] {
-            let key = hash::pair_key(left, right);
-            let mut at = hash::pair(key) as usize & (buckets.len() - 1);
-            while buckets[at][3] != u64::MAX {
-                at = (at + 1) & (buckets.len() - 1);
-            }
-            let room = buckets[at].iter_mut().find(|entry| **entry == u64::MAX);
-            *room.expect("the last is empty") = key << 24 | u64::from(id);
+        let [left, right] = parts(bytes, id, ids)[..] else {
+            panic!("merges do not lead to token {id}");
+        };
+        let key = hash::pair_key(left, right);
+        let mut at = hash::pair(key) as usize & (buckets.len() - 1);
+        while buckets[at][3] != u64::MAX {
+            at = (at + 1) & (buckets.len() - 1);
         }
+        let room = buckets[at].iter_mut().find(|entry| **entry == u64::MAX);
+        *room.expect("the last is empty") = key << 24 | u64::from(id);
     }
     buckets
 }
@@ -131,7 +132,8 @@ fn byte_pairs(ids: &HashMap<&[u8], u32>) -> impl Iterator<Item = u32> {
     (0..=u16::MAX).map(|pair| *ids.get(&pair.to_be_bytes()[..]).unwrap_or(&u32::MAX))
 }
 
-/// The borders of characters in tokens that begin or end with a part of one.
+/// The borders of characters in tokens that begin or end with a part of one; and in those that have
+/// one of four bytes, which counts as four parts: marking more does no harm.
 fn crossed(tokens: &[Vec<u8>]) -> Vec<u64> {
     let mut bits = vec![0; 1 << 10];
     for token in tokens {

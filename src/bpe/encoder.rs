@@ -162,7 +162,7 @@ impl Encoder {
         let mut done = self.look_up(0, ends.len());
         while done < ends.len() {
             self.uncommon(self.spans[done], text, range(done), ids);
-            // Those behind it still have their room.
+            // Before each look-up, for every pretoken that is left.
             self.make_room(text, (ends.len() - done - 1) * KEY_BYTES, ids);
             done = self.look_up(done + 1, ends.len());
         }

@@ -8,20 +8,23 @@
 //! the two bytes at it.
 //!
 //! Proof. Let S be characters of a text whose borders are not crossed, P the merging from bytes on,
-//! and Q the same from where each of S is what it becomes by itself. While a character of S is in
-//! parts no merge of P crosses its borders, for that would make a token that begins or ends with
-//! some of them. So P makes of each the same, by merges that see nothing else: call these I. To
-//! show is that Q makes the merges of P without I, in their order. Up to some step it did. Let m be
-//! the next merge of P.
+//! by the pairs of the vocabulary, and Q the same from where each of S is what it becomes by itself.
+//! While a character of S is not one part, no merge of P crosses its borders: that would make a
+//! token that begins or ends with a part of the character and has the border inside. So P makes of
+//! each of S what it becomes by itself, by merges that see nothing else: call these I. To show is
+//! that Q makes the merges of P without I, in their order. Up to some step it did. Let m be the next
+//! merge of P.
 //!
-//! - If m is in I, Q has made it.
-//! - If not, Q can make it, as it touches none of S that is in parts in P. What Q could make and P
-//!   not touches a character c of S that is a token in Q and in parts in P. It is of a higher rank
-//!   than c, as a pair is in the vocabulary only where merges of lower ranks lead to it. In P a
-//!   merge inside c is possible, for the same reason of no higher rank than c; and m was chosen
-//!   before it. So m is of a lower rank than all that only Q could make, and Q makes it next.
+//! - If m is in I, Q began with it.
+//! - If not, Q can make it, as it touches no c of S that P has not finished. What Q could make and P
+//!   not touches such a c. If c is several parts in Q, nothing merges inside it, as it is finished
+//!   there, nor across its borders. So c is one token in Q, and the merge is of a higher rank than c:
+//!   a pair is in the vocabulary only where merges of lower ranks than its own lead to it. In P the
+//!   next of the merges that lead to c is possible, and none of them is of a higher rank than c. As
+//!   P chose m, m is of no higher rank than that one, so of a lower one than all that only Q could
+//!   make; and among what both can make, m is the first in Q as in P.
 //!
-//! What does not become one token is merged with nothing across its borders.
+//! When P has no merge left, all of S is finished, both have the same parts, and Q has none left.
 
 use crate::bpe::Vocabulary;
 use crate::bpe::character;

@@ -31,7 +31,8 @@ const PLACE_BITS: u32 = ROOM.ilog2();
 /// Keys that are searched at once.
 const BLOCK: usize = 16;
 
-/// In the place of an id; no id is as great, and no pair has it.
+/// In the place of an id; no id is as great, and no pair has it. Two of them, which would be the
+/// pair of an empty entry, are not looked up: one of a pair has just been made.
 const EDGE: TokenId = (1 << 20) - 1;
 
 const _: () = assert!(EDGE >= 1 << ID_BITS && ID_BITS + PLACE_BITS < u32::BITS);
@@ -133,7 +134,8 @@ impl Lane {
         pairs: [Pair::NONE; 2],
     };
 
-    /// The parts to begin with; gives back the least key, or `None` where they are too many.
+    /// The parts to begin with; gives back the least key, or `None` where they are too many: then
+    /// nothing but another text may come.
     #[inline(always)]
     fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) -> Option<u32> {
         let mut lowest = NO_MERGE;

@@ -203,8 +203,8 @@ impl Vocabulary {
         self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))]
     }
 
-    /// Whether a merge may cross the border between two characters before both are merged, by their
-    /// bytes at the border.
+    /// Whether a merge may cross the border between two characters while one of them is in parts, by
+    /// their bytes at the border.
     #[inline(always)]
     pub(super) fn is_crossed(&self, left: u8, right: u8) -> bool {
         let at = usize::from(u16::from_be_bytes([left, right]));

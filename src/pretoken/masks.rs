@@ -203,6 +203,7 @@ impl<'t> Word<'t> {
         let masks = &mut word.masks;
         let space = masks.space();
         masks.other = !(masks.letter | masks.mark | masks.number | space);
+        // Within a character of this word it is of no class, and not asked for.
         let next =
             kinds_of(window[BLOCK]).unwrap_or_else(|| Kinds::of(wide_char(window, BLOCK).class));
         let next_is_space = u64::from(next.has_of(Kinds::SPACE));

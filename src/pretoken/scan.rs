@@ -109,6 +109,7 @@ fn push(places: &mut [usize; ROOM], count: usize, base: usize, mut bits: u64) ->
     // there are, which a CPU could not foretell.
     const UNCONDITIONAL: usize = 16;
     let all = count + bits.count_ones() as usize;
+    // There are fewer, which the compiler does not know.
     let room = &mut places[count % MAX_ENDS..][..BLOCK];
     for place in &mut room[..UNCONDITIONAL] {
         *place = base + bits.trailing_zeros() as usize;
@@ -248,7 +249,7 @@ impl<P: Masked> Kernel for Tile<'_, P> {
             ends,
         } = self;
         let Some(places) = ends.places.first_chunk_mut() else {
-            return;
+            unreachable!("there is room for ends");
         };
         // Copies stay in registers.
         let mut at = *scanner;

@@ -2,7 +2,7 @@
 //! bounded.
 //!
 //! ```text
-//! short    pretokens of up to 16 bytes, which are their own keys, and up to three ids of each
+//! short    pretokens of up to 16 bytes, which are their own keys, and up to six ids of each
 //! lines    where longer ones are in the arena, by their hash
 //! arena    what does not fit: more ids, and the bytes of long pretokens
 //! place    where a long pretoken lies in it
