@@ -305,7 +305,7 @@ impl Kernel for LookUp<'_> {
         } = self;
         let Found { ids, count } = found;
         let Some(ids) = ids.first_chunk_mut::<IDS>() else {
-            return 0;
+            unreachable!("there is room for ids");
         };
         let mut end = *count;
         let mut done = spans.len();

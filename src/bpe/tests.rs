@@ -66,11 +66,8 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 fn wide_token() -> impl Strategy<Value = &'static [u8]> {
     (0..4_usize, 0..200_000_u32).prop_map(|(vocabulary, id)| {
         let vocabulary = vocabularies()[vocabulary];
-        let tokens = (id..200_000).chain(0..id).map(|id| vocabulary.token(id));
-        tokens
-            .into_iter()
-            .find(|token| !token.is_ascii())
-            .unwrap_or(b"")
+        let mut tokens = (id..200_000).chain(0..id).map(|id| vocabulary.token(id));
+        tokens.find(|token| !token.is_ascii()).unwrap_or(b"")
     })
 }
 
@@ -265,6 +262,26 @@ fn encoders_at_once_find_what_one_alone_does() {
             assert!(worker.join().unwrap() == expected);
         }
     });
+}
+
+/// As many characters as parts, three times as many bytes.
+#[test]
+fn characters_that_are_tokens_are_one_part_each() {
+    let text = "\u{4e2d}".repeat(sweep::MAX_PARTS + 1);
+    for level in Level::available() {
+        for vocabulary in [&CL100K, &O200K] {
+            let texts: Vec<&[u8]> = (1..=sweep::MAX_PARTS + 1)
+                .map(|count| &text.as_bytes()[..3 * count])
+                .collect();
+            let mut merged = vec![Merged::NONE; texts.len()];
+            Sweep::new().merge_all(level, vocabulary, &texts, &mut merged);
+            let (last, fitting) = merged.split_last().unwrap();
+            assert_eq!(last.ids(), None, "{level}");
+            for (text, merged) in texts.iter().zip(fitting) {
+                assert_eq!(merged.ids(), Some(&plain(vocabulary, text)[..]), "{level}");
+            }
+        }
+    }
 }
 
 /// Every length, so every number of blocks that are searched, with merges up to the last place.

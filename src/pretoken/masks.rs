@@ -68,20 +68,22 @@ impl Kinds {
     pub(super) const BLANK: Self = Self::of(Class::Space);
     pub(super) const NEWLINE: Self = Self::of(Class::Newline);
     pub(super) const SP: Self = Self(1 << 8);
-    pub(super) const LETTER: Self = Self::of(Class::Upper).or(Self::LOWER).or(Self::CASELESS);
-    pub(super) const OTHER_OR_MARK: Self = Self::OTHER.or(Self::of(Class::Mark));
-    pub(super) const SPACE: Self = Self::BLANK.or(Self::NEWLINE);
+    pub(super) const LETTER: Self = Self::of(Class::Upper)
+        .union(Self::LOWER)
+        .union(Self::CASELESS);
+    pub(super) const OTHER_OR_MARK: Self = Self::OTHER.union(Self::of(Class::Mark));
+    pub(super) const SPACE: Self = Self::BLANK.union(Self::NEWLINE);
 
     const fn of(class: Class) -> Self {
         Self(1 << class as u16)
     }
 
-    const fn or(self, other: Self) -> Self {
+    pub(super) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     #[inline(always)]
-    pub(super) fn has_of(self, other: Self) -> bool {
+    pub(super) fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
@@ -94,7 +96,7 @@ static ASCII_KINDS: [Kinds; 128] = {
         kinds[byte] = Kinds::of(super::ASCII[byte]);
         byte += 1;
     }
-    kinds[b' ' as usize] = kinds[b' ' as usize].or(Kinds::SP);
+    kinds[b' ' as usize] = kinds[b' ' as usize].union(Kinds::SP);
     kinds
 };
 
@@ -206,7 +208,7 @@ impl<'t> Word<'t> {
         // Within a character of this word it is of no class, and not asked for.
         let next =
             kinds_of(window[BLOCK]).unwrap_or_else(|| Kinds::of(wide_char(window, BLOCK).class));
-        let next_is_space = u64::from(next.has_of(Kinds::SPACE));
+        let next_is_space = u64::from(next.intersects(Kinds::SPACE));
         let next_space = space >> 1 | next_is_space << (BLOCK - 1);
         word.last_space |= space & !high & !next_space;
         word
@@ -260,7 +262,7 @@ impl<'t> Word<'t> {
     /// Bytes right behind one of `mask`, to which the one before the word belongs if it is of `kinds`.
     #[inline(always)]
     pub(super) fn after(&self, mask: u64, kinds: Kinds) -> u64 {
-        mask << 1 | u64::from(self.before.has_of(kinds))
+        mask << 1 | u64::from(self.before.intersects(kinds))
     }
 }
 

@@ -271,8 +271,8 @@ impl<P: Masked> Kernel for Tile<'_, P> {
                 bits = hard.bits;
                 at.starts.resume = hard.resume;
                 at.carry = P::carry_on(hard.numbers);
-                let clean = [Kinds::LETTER, Kinds::NUMBER, Kinds::BLANK];
-                at.is_hard = !clean.iter().any(|&kinds| word.last.has_of(kinds));
+                let clean = Kinds::LETTER.union(Kinds::NUMBER).union(Kinds::BLANK);
+                at.is_hard = !word.last.intersects(clean);
             }
             if base == 0 {
                 bits &= !1;

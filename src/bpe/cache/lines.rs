@@ -39,7 +39,7 @@ impl Lines {
         self.lines.len()
     }
 
-    /// Whether there should be more lines: at five of eight entries, some 2 % have found both of
+    /// Whether there should be more lines: at five of eight entries, 2.5 % have found both of
     /// their lines full.
     pub(super) fn is_crowded(&self) -> bool {
         8 * self.used.load(Ordering::Relaxed) > 5 * ENTRIES * self.len()

@@ -52,7 +52,7 @@ const MAX_SHORT_LINES: usize = 1 << 19;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 16 << 20;
 
-/// For all together 44 MiB of arena more: with that the long ones of 100 MB in over 100 languages,
+/// For all together 44 MiB of arena more: with that most long ones of 100 MB in over 100 languages,
 /// 630,000, are still known when they come again.
 const MORE_ARENA_BYTES: usize = 44 << 20;
 
