@@ -31,7 +31,7 @@ use criterion::{
 };
 use half::{bf16, f16};
 use shardmill::{
-    Buffer, Dtype, Element, Gatherer, Level, Rope, RopeStyle, Stores, Table, TableOptions,
+    Buffer, Dtype, Element, Gatherer, Hash128, Level, Rope, RopeStyle, Stores, Table, TableOptions,
     TableSpec, store_all,
 };
 
@@ -124,7 +124,7 @@ fn bench_type<E: Element>(
             .gather_into(ids, SEQ_LEN, out)
             .unwrap();
     };
-    let checksum = |out: &[E]| xxhash_rust::xxh3::xxh3_128(bytemuck::cast_slice(out));
+    let checksum = |out: &[E]| Hash128::of(bytemuck::cast_slice(out));
     gather(Level::scalar(), out);
     let expected = checksum(out);
     for &level in levels {

@@ -28,11 +28,10 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
 use shardmill::{
-    Corpus, DocumentWindows, Dtype, Element, Elements, Encoding, Gatherer, InitialTables,
+    Corpus, DocumentWindows, Dtype, Element, Elements, Encoding, Gatherer, Hash128, InitialTables,
     KeyedPermutation, Loader, LoaderConfig, ShuffleOrder, Stats, Tail, TokenStore, TokenizeConfig,
     WindowKind, tokenize,
 };
-use xxhash_rust::xxh3::xxh3_64;
 
 const SEQ_LEN: usize = 1024;
 const STRIDE: u64 = 32;
@@ -68,11 +67,11 @@ fn pass(store: &Arc<TokenStore>, config: &LoaderConfig, gatherer: Option<&Gather
         .sum()
 }
 
-fn checksum(elements: Elements<'_>) -> u64 {
+fn checksum(elements: Elements<'_>) -> Hash128 {
     match elements {
-        Elements::F32(values) => xxh3_64(bytemuck::cast_slice(values)),
-        Elements::F16(values) => xxh3_64(bytemuck::cast_slice(values)),
-        Elements::BF16(values) => xxh3_64(bytemuck::cast_slice(values)),
+        Elements::F32(values) => Hash128::of(bytemuck::cast_slice(values)),
+        Elements::F16(values) => Hash128::of(bytemuck::cast_slice(values)),
+        Elements::BF16(values) => Hash128::of(bytemuck::cast_slice(values)),
     }
 }
 
@@ -104,7 +103,7 @@ fn bench_dtype<E: Element>(
     for ids in ids {
         let batch = loader.next().unwrap().unwrap();
         gatherer.gather_into(ids, SEQ_LEN, out).unwrap();
-        let expected = xxh3_64(bytemuck::cast_slice(out));
+        let expected = Hash128::of(bytemuck::cast_slice(out));
         assert_eq!(checksum(batch.embeddings().unwrap()), expected);
     }
     assert!(loader.next().is_none());

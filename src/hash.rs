@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use twox_hash::XxHash3_128;
 
 use crate::Stats;
 
@@ -17,7 +17,7 @@ pub struct Hash128(u128);
 impl Hash128 {
     /// The checksum of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(xxh3_128(bytes))
+        Self(XxHash3_128::oneshot(bytes))
     }
 
     /// The hash of a list of hashes: that of their canonical (big-endian) bytes, one after another.
@@ -70,19 +70,19 @@ impl<'de> serde::Deserialize<'de> for Hash128 {
 }
 
 /// Computes a [`Hash128`] of bytes that come in pieces; any pieces give the same hash.
-pub(crate) struct Hasher128(Box<Xxh3>);
+pub(crate) struct Hasher128(XxHash3_128);
 
 impl Hasher128 {
     pub(crate) fn new() -> Self {
-        Self(Box::new(Xxh3::new()))
+        Self(XxHash3_128::new())
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.0.write(bytes);
     }
 
     pub(crate) fn finish(&self) -> Hash128 {
-        Hash128(self.0.digest128())
+        Hash128(self.0.finish_128())
     }
 }
 
@@ -161,13 +161,22 @@ pub(crate) fn block_hashes(bytes: &[u8], stats: &Stats) -> Vec<Hash128> {
 mod tests {
     use super::*;
 
+    /// Bytes that differ from place to place.
+    fn some_bytes(len: usize) -> Vec<u8> {
+        let byte = |i| u8::try_from(i * 7 % 251).unwrap();
+        (0..len).map(byte).collect()
+    }
+
     #[test]
     fn the_hash_is_the_published_xxh3_128() {
-        // XXH3_128bits("") with seed 0, from xxHash's own sanity checks.
-        assert_eq!(
-            Hash128::of(b"").to_string(),
-            "99aa06d3014798d86001c324468d497f"
-        );
+        // "" from xxHash's own sanity checks, the others from its C library, version 0.8.4.
+        for (len, expected) in [
+            (0, "99aa06d3014798d86001c324468d497f"),
+            (100, "fc8da0d97205f51d6c45cd2f745cc3a7"),
+            (100_000, "70227b16fd5f74ef17a701075a95b432"),
+        ] {
+            assert_eq!(Hash128::of(&some_bytes(len)).to_string(), expected);
+        }
     }
 
     #[test]
@@ -186,9 +195,7 @@ mod tests {
 
     #[test]
     fn blocks_do_not_depend_on_the_pieces() {
-        let bytes: Vec<u8> = (0..BLOCK_BYTES + 1000)
-            .map(|i| u8::try_from(i * 7 % 251).unwrap())
-            .collect();
+        let bytes = some_bytes(BLOCK_BYTES + 1000);
         let mut hasher = BlockHasher::new();
         for piece in bytes.chunks(999_999) {
             hasher.update(piece);
