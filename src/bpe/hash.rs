@@ -34,6 +34,13 @@ pub(crate) const fn key(bytes: [u8; KEY_BYTES], len: usize) -> [u64; 2] {
     [key as u64, (key >> 64) as u64]
 }
 
+/// The [`key`] of up to [`KEY_BYTES`] bytes.
+pub(crate) fn padded_key(bytes: &[u8]) -> [u64; 2] {
+    let mut padded = [0; KEY_BYTES];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    key(padded, bytes.len())
+}
+
 /// The hash of a [`key`].
 #[inline(always)]
 pub(crate) const fn of_key([low, high]: [u64; 2]) -> u64 {
@@ -64,9 +71,7 @@ pub(crate) fn pretoken(bytes: &[u8]) -> u64 {
     if bytes.len() > KEY_BYTES {
         return of_long(bytes);
     }
-    let mut padded = [0; KEY_BYTES];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    of_key(key(padded, bytes.len()))
+    of_key(padded_key(bytes))
 }
 
 /// Bits of an entry of the index of tokens that are its id + 1.

@@ -81,15 +81,15 @@ impl Key {
     /// may be about to get a value.
     pub(super) const NONE: Self = Self([0, TAKEN]);
 
-    /// The key of `text[start..end]`, which has 1 to 16 bytes.
+    /// The key of 1 to 16 bytes.
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Self(hash::padded_key(bytes))
+    }
+
+    /// The key of the first `len` of `bytes`, one or more.
     #[inline(always)]
-    pub(super) fn new(text: &[u8], start: usize, end: usize) -> Self {
-        let bytes = text[start..].first_chunk().copied().unwrap_or_else(|| {
-            let mut padded = [0; KEY_BYTES];
-            padded[..end - start].copy_from_slice(&text[start..end]);
-            padded
-        });
-        Self(hash::key(bytes, end - start))
+    pub(super) fn of(bytes: [u8; KEY_BYTES], len: usize) -> Self {
+        Self(hash::key(bytes, len))
     }
 
     #[inline(always)]

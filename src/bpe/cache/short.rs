@@ -282,7 +282,7 @@ mod tests {
 
     fn key(i: u32) -> Key {
         let name = format!("{i:x}");
-        Key::new(name.as_bytes(), 0, name.len())
+        Key::new(name.as_bytes())
     }
 
     fn get(short: &Short, arena: &Arena, key: Key) -> Option<Vec<TokenId>> {
