@@ -219,6 +219,7 @@ fn where_no_thread_starts_a_run_says_so_in_a_line() {
         "run a.txt --out e --seq-len 4 --init-seed 1 --dim 8",
         "embed d --out e --seq-len 4 --init-seed 1 --dim 8",
         "verify d",
+        "info d --seq-len 4 --window documents",
         "finish u",
         "positions --kind t5 --seq-len 8 --out p.npy",
     ] {

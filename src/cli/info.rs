@@ -6,8 +6,8 @@ use shardmill::{DocumentWindows, LeftOut, Manifest, TokenStore, WindowKind, Wind
 
 use crate::cli::args::{InfoArgs, WindowArgs};
 use crate::cli::embed::within_documents;
-use crate::cli::human;
 use crate::cli::output::{print, print_json};
+use crate::cli::{human, start_threads};
 
 /// Sources and shards listed before the rest is only counted.
 const LISTED: usize = 10;
@@ -77,6 +77,7 @@ fn count(store: &TokenStore, args: &WindowArgs) -> Result<(u64, Option<LeftOut>)
             Ok((windows.len(), None))
         }
         WindowKind::Documents => {
+            start_threads()?;
             let windows = DocumentWindows::new(store, seq_len, stride, tail)?;
             Ok((windows.len(), Some(windows.left_out())))
         }

@@ -53,3 +53,10 @@ pub(crate) fn main() -> ExitCode {
     };
     exit::code(outcome)
 }
+
+/// Starts those threads of rayon that it would start unasked, and panic where it cannot.
+fn start_threads() -> anyhow::Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .context("cannot start a thread")
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 use shardmill::{EMBEDDINGS, Stats, verify, verify_embeddings};
 
@@ -12,13 +12,11 @@ use crate::cli::exit::CheckFailed;
 use crate::cli::human;
 use crate::cli::output::{pace, print_json, summary};
 use crate::cli::progress::Progress;
+use crate::cli::start_threads;
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();
-    // Those that hash; where they are started unasked, rayon panics if they cannot.
-    rayon::ThreadPoolBuilder::new()
-        .build_global()
-        .context("cannot start a thread")?;
+    start_threads()?;
     let dir = &args.dataset;
     let is_embeddings = dir.join("embed.json").is_file();
     let stats = Arc::new(Stats::default());

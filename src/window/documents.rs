@@ -148,7 +148,7 @@ pub struct DocumentWindows<S> {
 }
 
 impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
-    /// Reads all document records of `store` once, shards in parallel.
+    /// Reads all document records of `store` once, shards in parallel on rayon's current threads.
     ///
     /// # Errors
     /// [`Error::Config`] where `seq_len` or `stride` is 0; [`Error::Shard`] names a record that
