@@ -102,7 +102,8 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// touched take no memory.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    map: memmap2::MmapMut,
+    /// Raw, as items may be written through a shared reference: those that are atomics.
+    map: memmap2::MmapRaw,
     /// Bytes of the map before the first item, so that a large table begins on a huge page.
     start: usize,
     len: usize,
@@ -125,7 +126,7 @@ impl<T: bytemuck::Zeroable> Table<T> {
     pub(crate) fn zeroed_now(len: usize) -> Result<Self> {
         let table = Self::zeroed(len)?;
         // Kernels before Linux 5.14 do not know it.
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = table.map.advise_range(
             memmap2::Advice::PopulateWrite,
             table.start,
@@ -141,13 +142,14 @@ impl<T: bytemuck::Zeroable> Table<T> {
         let is_huge = bytes >= HUGE_PAGE_BYTES;
         let room = if is_huge { HUGE_PAGE_BYTES } else { 1 };
         let map = memmap2::MmapMut::map_anon(bytes.checked_add(room)?).ok()?;
+        let map = memmap2::MmapRaw::from(map);
         let start = if is_huge {
             map.as_ptr().align_offset(HUGE_PAGE_BYTES)
         } else {
             0
         };
         // Without huge pages the table is slower, nothing else.
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(memmap2::Advice::HugePage);
         Some(Self {
             map,

@@ -276,6 +276,8 @@ fn halves(word: u64) -> [u32; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
 
     const MAX_LINES: usize = 1 << 17;
@@ -363,6 +365,42 @@ mod tests {
         assert_eq!(get(&short, &arena, key(7)), Some(vec![7; 9]));
         assert_eq!(short.used.load(Ordering::Relaxed), 1);
         assert!(!arena.is_full());
+    }
+
+    /// Small, so that Miri can run it, which shows a thread whatever the memory model allows:
+    /// `MIRIFLAGS=-Zmiri-many-seeds cargo +nightly miri test --lib threads_see_entries`.
+    #[test]
+    fn threads_see_entries_as_a_whole_or_not_at_all() {
+        const KEYS: u32 = 24;
+        let lists: Vec<_> = (1..=16).map(|len| vec![len; len as usize]).collect();
+        let ids = |i: u32| &lists[i as usize % lists.len()];
+        for _ in 0..if cfg!(miri) { 1 } else { 1000 } {
+            let arena = Arena::new(1 << 15);
+            let short = Short::new(1 << 5).unwrap();
+            let grown = OnceLock::new();
+            let meet = |short: &Short, thread: u32| {
+                for i in 0..KEYS {
+                    let i = (i * 5 + thread * 7) % KEYS;
+                    match get(short, &arena, key(i)) {
+                        Some(found) => assert_eq!(&found, ids(i)),
+                        None => short.insert(&arena, key(i), key(i).hash(), ids(i)),
+                    }
+                }
+            };
+            std::thread::scope(|scope| {
+                for thread in 0..3 {
+                    let (meet, short, grown) = (&meet, &short, &grown);
+                    scope.spawn(move || {
+                        meet(short, thread);
+                        // What one has copied while others put in more.
+                        meet(grown.get_or_init(|| short.grown(1 << 7).unwrap()), thread);
+                    });
+                }
+            });
+            for short in [&short, grown.get().unwrap()] {
+                assert!((0..KEYS).all(|i| get(short, &arena, key(i)).as_ref() == Some(ids(i))));
+            }
+        }
     }
 
     #[test]
