@@ -367,8 +367,7 @@ mod tests {
         assert!(!arena.is_full());
     }
 
-    /// Small, so that Miri can run it, which shows a thread whatever the memory model allows:
-    /// `MIRIFLAGS=-Zmiri-many-seeds cargo +nightly miri test --lib threads_see_entries`.
+    /// Small, so that Miri can run it, which shows a thread whatever the memory model allows.
     #[test]
     fn threads_see_entries_as_a_whole_or_not_at_all() {
         const KEYS: u32 = 24;
