@@ -175,7 +175,11 @@ mod tests {
             (100, "fc8da0d97205f51d6c45cd2f745cc3a7"),
             (100_000, "70227b16fd5f74ef17a701075a95b432"),
         ] {
-            assert_eq!(Hash128::of(&some_bytes(len)).to_string(), expected);
+            let bytes = some_bytes(len);
+            assert_eq!(Hash128::of(&bytes).to_string(), expected);
+            let mut hasher = Hasher128::new();
+            bytes.chunks(77).for_each(|piece| hasher.update(piece));
+            assert_eq!(hasher.finish().to_string(), expected);
         }
     }
 

@@ -68,6 +68,7 @@ mod shard;
 mod simd;
 mod sink;
 mod table;
+mod threads;
 mod window;
 
 pub use bench::{

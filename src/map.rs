@@ -12,6 +12,7 @@ use std::alloc::Layout;
 use std::fmt;
 use std::fs::File;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
@@ -107,6 +108,7 @@ pub(crate) struct Table<T> {
     /// Bytes of the map before the first item, so that a large table begins on a huge page.
     start: usize,
     len: usize,
+    /// Lets other threads see the table only where they may see items: a raw map may go anywhere.
     items: PhantomData<T>,
 }
 
@@ -133,6 +135,17 @@ impl<T: bytemuck::Zeroable> Table<T> {
             size_of_val::<[T]>(&table),
         );
         Ok(table)
+    }
+
+    /// The items, for as long as the program runs.
+    pub(crate) fn leak(self) -> &'static mut [T]
+    where
+        T: 'static,
+    {
+        let mut table = ManuallyDrop::new(self);
+        let items: *mut [T] = &raw mut **table;
+        // SAFETY: as in `deref_mut`; the map is held for ever, and nobody else has it.
+        unsafe { &mut *items }
     }
 
     fn map(len: usize) -> Option<Self> {

@@ -31,6 +31,7 @@ const ROOM: usize = HELD_BACK + BATCH * KEY_BYTES;
 const IDS: usize = ROOM + KEY_BYTES;
 
 const _: () = assert!(ROOM.is_power_of_two() && MAX_CACHED_BYTES <= ROOM);
+const _: () = assert!(BATCH <= u8::MAX as usize, "places in a batch are bytes");
 
 /// Encodes with one vocabulary, on one thread.
 #[derive(Debug)]
@@ -153,7 +154,7 @@ impl Encoder {
             short: self.tables.short(),
         });
         let range = |i: usize| if i == 0 { start } else { ends[i - 1] }..ends[i];
-        // The last ones of the text, all short.
+        // So few bytes are left that all of these are short.
         for i in found..ends.len() {
             self.spans[i] = Span::of(Key::new(&text[range(i)]));
         }
@@ -166,7 +167,7 @@ impl Encoder {
             }
         }
         for i in long {
-            // Where their ids are is known now.
+            // Their lines have come by now, and say where the ids are.
             self.tables.prefetch_long_ids(self.spans[i].hash);
         }
         let mut done = self.look_up(0, ends.len());

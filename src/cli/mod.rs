@@ -54,7 +54,8 @@ pub(crate) fn main() -> ExitCode {
     exit::code(outcome)
 }
 
-/// Starts those threads of rayon that it would start unasked, and panic where it cannot.
+/// Starts rayon's own threads, which it would else start at the first parallel loop, and panic where
+/// it cannot.
 fn start_threads() -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new()
         .build_global()

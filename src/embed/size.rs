@@ -3,22 +3,17 @@
 use std::path::Path;
 
 use crate::embed::EmbedConfig;
-use crate::pipeline::thread_pool;
 use crate::sink::{self, ArrayLayout};
 use crate::window::{Batches, WindowSet};
-use crate::{Error, Result, TokenStore, WindowKind};
+use crate::{Error, Result, TokenStore};
 
-/// The windows that `config` asks for, found on as many threads as it allows.
+/// The windows that `config` asks for.
 pub(super) fn windows<'a>(
     store: &'a TokenStore,
     config: &EmbedConfig,
 ) -> Result<WindowSet<&'a TokenStore>> {
     let sizes = (config.seq_len, config.stride);
-    let new = || WindowSet::new(store, sizes, config.window, config.tail);
-    match config.window {
-        WindowKind::Stream => new(),
-        WindowKind::Documents => thread_pool(config.threads)?.install(new),
-    }
+    WindowSet::new(store, sizes, config.window, config.tail, config.threads)
 }
 
 /// `[n, seq_len, dim]` of what `config` makes of `windows`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::embed::{EmbedConfig, ROPE};
 use crate::hash::{Hash128, block_hashes};
+use crate::threads::thread_pool;
 use crate::{
     Dtype, Error, Gatherer, InitialTables, ROTARY_BASE, Result, Rope, RopeStyle, Stats, Table,
     TableOptions, TableSpec,
@@ -174,11 +175,13 @@ pub(super) fn to_usize(field: &'static str, value: u64) -> Result<usize> {
 fn open(name: &OsStr, options: TableOptions, config: &EmbedConfig) -> Result<(Table, TableInfo)> {
     let spec = TableSpec::parse(name);
     let table = Table::open(&spec, &options.with_table_dtype(config.table_dtype))?;
+    let pool = thread_pool(config.threads)?;
+    let hashes = pool.install(|| block_hashes(table.bytes(), &Stats::default()));
     let file = spec.path().file_name().map_or(spec.path(), Path::new);
     let origin = Origin::File {
         name: file.to_string_lossy().into_owned(),
         key: spec.key().map(str::to_owned),
-        hash: Hash128::of_hashes(&block_hashes(table.bytes(), &Stats::default())),
+        hash: Hash128::of_hashes(&hashes),
     };
     let info = TableInfo::new(&table, origin);
     Ok((table, info))

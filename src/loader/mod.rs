@@ -142,7 +142,13 @@ impl Loader {
             gatherer.check_tables(store.manifest().encoding.n_vocab, seq_len)?;
         }
         let sizes = (config.seq_len, config.stride);
-        let windows = WindowSet::new(Arc::clone(store), sizes, config.window, config.tail)?;
+        let windows = WindowSet::new(
+            Arc::clone(store),
+            sizes,
+            config.window,
+            config.tail,
+            config.threads,
+        )?;
         windows.check_not_empty()?;
         let order = config.order(windows.len(), begin.epoch())?;
         let step = config.batch_size.saturating_mul(config.world_size.into());

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::Result;
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::encoding::Encoding;
@@ -21,7 +22,7 @@ use crate::shard::place::remove_replaced;
 use crate::shard::staging::Staging;
 use crate::shard::temp_file::write_json;
 use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN};
-use crate::{Error, Result};
+use crate::threads::thread_pool;
 
 /// What [`tokenize`] did.
 #[derive(Debug)]
@@ -207,17 +208,6 @@ pub(super) fn make_units(
         worker.encoding.put_back(encoder);
     }
     feed.finish()
-}
-
-pub(crate) fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|index| format!("shardmill-{index}"))
-        .build()
-        .map_err(|error| Error::Threads {
-            threads,
-            what: error.to_string(),
-        })
 }
 
 /// What each thread does.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::encoding::Encoding;
-use crate::pipeline::dataset::{Outcome, TakenOver, make_units, thread_pool, todo};
+use crate::pipeline::dataset::{Outcome, TakenOver, make_units, todo};
 use crate::pipeline::found::find_same;
 use crate::pipeline::join::manifest;
 use crate::pipeline::plan::plan;
@@ -20,6 +20,7 @@ use crate::shard::temp_file::write_json;
 use crate::shard::{
     DoneUnit, Durability, MANIFEST, Manifest, Plan, RUN, Receipt, TokenStore, verify,
 };
+use crate::threads::thread_pool;
 use crate::{Corpus, Error, Result};
 
 /// A part of the units of a plan: those whose index leaves the rest `index` when divided by `of`.

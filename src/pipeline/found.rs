@@ -7,12 +7,13 @@ use crate::corpus::Corpus;
 use crate::document::Format;
 use crate::encoding::Encoding;
 use crate::hash::Hash128;
-use crate::pipeline::dataset::{Outcome, TakenOver, thread_pool};
+use crate::pipeline::dataset::{Outcome, TakenOver};
 use crate::pipeline::join::SourceHashes;
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::{EncodingInfo, MANIFEST, Manifest, Plan, read_manifest, verify};
+use crate::threads::thread_pool;
 use crate::{Error, Result};
 
 /// What lies in the place of an output.
@@ -106,7 +107,8 @@ pub(super) fn look(
     if !hashes.eq(source_hashes(&ranges)) {
         return Ok(Found::Other);
     }
-    Ok(match verify(out, &Stats::default()) {
+    let verified = pool.install(|| verify(out, &Stats::default()));
+    Ok(match verified {
         Ok(_) => Found::Same(found),
         Err(error) => Found::Damaged(Box::new(Damaged {
             manifest: found,

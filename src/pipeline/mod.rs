@@ -31,8 +31,8 @@ mod status;
 mod stream;
 mod worker;
 
+pub(crate) use dataset::build;
 pub use dataset::{Outcome, TakenOver, tokenize};
-pub(crate) use dataset::{build, thread_pool};
 pub use finish::{UnitShare, UnitsOutcome, finish, tokenize_units};
 pub(crate) use found::find_same;
 pub use plan::plan;

@@ -18,6 +18,7 @@ use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::staging::Staging;
 use crate::shard::temp_file::link_or_copy;
 use crate::shard::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
+use crate::threads::thread_pool;
 use crate::{Error, Result};
 
 /// Makes the damaged shards of the dataset in `out` again; the others, and embeddings, stay as
@@ -47,7 +48,8 @@ pub fn repair(
     } = *damaged;
     let mut staging = Staging::open_to_repair(out, config.overwrite, config.durability)?;
     staging.adopt(&plan)?;
-    reuse(corpus, &plan, &manifest, ranges, out, &staging)?;
+    let reuse = || reuse(corpus, &plan, &manifest, ranges, out, &staging);
+    thread_pool(config.threads)?.install(reuse)?;
     drop(plan);
     let built = build(corpus, encoding, config, &mut staging, run, stats)?;
     if built.manifest != manifest {

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::threads::thread_pool;
 use crate::window::{DocumentWindows, LeftOut, Tail, Windows};
 use crate::{Error, Result, TokenId, TokenStore};
 
@@ -75,24 +76,25 @@ pub(crate) struct Origin {
     pub(crate) inputs: usize,
 }
 
-impl<S: Deref<Target = TokenStore> + Clone> WindowSet<S> {
-    /// The windows of `store`.
+impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
+    /// The windows of `store`, found on so many threads where its documents have to be read.
     ///
     /// # Errors
-    /// Those of [`Windows::new`], [`DocumentWindows::new`] and
-    /// [`WindowKind::check_tail`].
+    /// Those of [`Windows::new`], [`DocumentWindows::new`] and [`WindowKind::check_tail`];
+    /// [`Error::Threads`] where they cannot start.
     pub(crate) fn new(
         store: S,
         (seq_len, stride): (u64, u64),
         kind: WindowKind,
         tail: Tail,
+        threads: usize,
     ) -> Result<Self> {
         kind.check_tail(tail)?;
         let kind = match kind {
             WindowKind::Stream => Kind::Stream(Windows::new(store.n_tokens(), seq_len, stride)?),
             WindowKind::Documents => {
-                let windows = DocumentWindows::new(store.clone(), seq_len, stride, tail)?;
-                Kind::Documents(windows)
+                let new = || DocumentWindows::new(store.clone(), seq_len, stride, tail);
+                Kind::Documents(thread_pool(threads)?.install(new)?)
             }
         };
         Ok(Self {

@@ -44,8 +44,8 @@ impl Arena {
         self.used.load(Ordering::Relaxed) >= self.max_words()
     }
 
-    /// Puts in `len` words, of which `room` can be read; gives where they are, or `None` where there
-    /// is no room for them. They can be read by whoever learns the place by way of an `Acquire` load.
+    /// Puts in `len` words, from the first of which on `room` can be read, the rest others'; gives
+    /// where they are, or `None` where there is no room for them. They can be read by whoever learns the place by way of an `Acquire` load.
     pub(super) fn push(
         &self,
         len: usize,
@@ -109,7 +109,8 @@ mod tests {
             places.push(at);
         }
         // What is lost at the ends of segments is little.
-        assert!(places.len() > (1 << 20) / 8 / 7 - 20 && arena.is_full());
+        let most = (1 << 20) / 8 / 7;
+        assert!((most - 20..=most).contains(&places.len()) && arena.is_full());
         for (n, &at) in (0..).zip(&places) {
             let words = arena.get(at, 7).iter();
             let words: Vec<_> = words.map(|word| word.load(Ordering::Relaxed)).collect();

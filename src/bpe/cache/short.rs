@@ -367,7 +367,8 @@ mod tests {
         assert!(!arena.is_full());
     }
 
-    /// Small, so that Miri can run it, which shows a thread whatever the memory model allows.
+    /// Small, so that Miri can run it, which also shows a thread old values where the memory model
+    /// allows it.
     #[test]
     fn threads_see_entries_as_a_whole_or_not_at_all() {
         const KEYS: u32 = 24;
@@ -375,7 +376,8 @@ mod tests {
         let ids = |i: u32| &lists[i as usize % lists.len()];
         for _ in 0..if cfg!(miri) { 1 } else { 1000 } {
             let arena = Arena::new(1 << 15);
-            let short = Short::new(1 << 5).unwrap();
+            // Room for each key from each thread.
+            let short = Short::new(1 << 6).unwrap();
             let grown = OnceLock::new();
             let meet = |short: &Short, thread: u32| {
                 for i in 0..KEYS {
@@ -392,7 +394,7 @@ mod tests {
                     scope.spawn(move || {
                         meet(short, thread);
                         // What one has copied while others put in more.
-                        meet(grown.get_or_init(|| short.grown(1 << 7).unwrap()), thread);
+                        meet(grown.get_or_init(|| short.grown(1 << 8).unwrap()), thread);
                     });
                 }
             });

@@ -54,7 +54,8 @@ fn keys_tell_lengths_and_do_not_see_what_follows() {
     for len in 1..16 {
         assert_ne!(key(&nuls[..len]), key(&nuls[..=len]));
         let long = format!("{}{}", &nuls[..len], "after it comes more text");
-        assert_eq!(Key::new(&long.as_bytes()[..len]), key(&nuls[..len]));
+        let bytes = *long.as_bytes().first_chunk().unwrap();
+        assert_eq!(Key::of(bytes, len), key(&nuls[..len]));
     }
 }
 
