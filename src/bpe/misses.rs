@@ -11,6 +11,9 @@ use crate::simd::Level;
 /// More are not gathered.
 pub(super) const MAX_MISSES: usize = 64;
 
+/// Room for ids that is not given back.
+const MAX_IDS_KEPT: usize = 1 << 14;
+
 /// Places to look for a miss.
 const SLOTS: usize = 2 * MAX_MISSES;
 
@@ -99,12 +102,14 @@ impl Misses {
         }
         ids.extend_from_slice(&found[done..]);
         self.list.clear();
+        // Those of a pretoken of megabytes are not kept.
+        self.ids.clear();
+        self.ids.shrink_to(MAX_IDS_KEPT);
     }
 
     /// Finds which misses have the bytes of earlier ones, and which have a token's own bytes: these
     /// are that token, even where merges would not lead to it.
     fn look_up(&mut self, vocabulary: &Vocabulary, text: &[u8]) {
-        self.ids.clear();
         self.ranges.clear();
         self.sources.clear();
         self.open.clear();

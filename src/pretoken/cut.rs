@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::document::{InvalidUtf8, decode};
-    use crate::pretoken::tests::{ALPHABET, advanced};
+    use crate::pretoken::tests::{ALPHABET, advanced, strings};
     use crate::pretoken::{Cl100k, O200k, R50k, Scheme};
 
     fn check_parts<P: Scheme>(text: &str, at: usize) {
@@ -131,16 +131,8 @@ mod tests {
         let cuts: usize = ALPHABET
             .par_iter()
             .map(|first| {
-                let mut cuts = 0;
-                let mut strings = vec![(*first).to_owned()];
-                for _ in 0..4 {
-                    cuts += strings.iter().map(|text| check(text)).sum::<usize>();
-                    strings = strings
-                        .iter()
-                        .flat_map(|text| ALPHABET.map(|next| format!("{text}{next}")))
-                        .collect();
-                }
-                cuts
+                let texts = strings(first);
+                texts.iter().map(|text| check(text)).sum::<usize>()
             })
             .sum();
         assert!(cuts > 100_000, "{cuts}");

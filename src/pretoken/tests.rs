@@ -53,6 +53,21 @@ pub(super) const ALPHABET: [&str; 22] = [
     "\r", "\u{a0}", "\u{3000}", "'", "/", "!", "\u{17f}", "—",
 ];
 
+/// Every string of up to four of these that begins with `first`.
+pub(super) fn strings(first: &str) -> Vec<String> {
+    let mut strings = vec![first.to_owned()];
+    let mut shorter = 0;
+    for _ in 1..4 {
+        let longest = strings[shorter..].iter();
+        let longer: Vec<_> = longest
+            .flat_map(|text| ALPHABET.map(|next| format!("{text}{next}")))
+            .collect();
+        shorter = strings.len();
+        strings.extend(longer);
+    }
+    strings
+}
+
 #[test]
 fn every_string_of_up_to_four_kinds_splits_as_the_pattern_says() {
     let checks = checks();
@@ -60,19 +75,9 @@ fn every_string_of_up_to_four_kinds_splits_as_the_pattern_says() {
         check.run("");
     }
     ALPHABET.par_iter().for_each(|first| {
-        let mut strings = vec![(*first).to_owned()];
-        for _ in 0..4 {
+        for text in strings(first) {
             for check in &checks {
-                for text in &strings {
-                    check.run(text);
-                }
-            }
-            strings = strings
-                .iter()
-                .flat_map(|text| ALPHABET.map(|next| format!("{text}{next}")))
-                .collect();
-            if strings[0].chars().count() > 4 {
-                break;
+                check.run(&text);
             }
         }
     });
