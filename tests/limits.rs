@@ -218,7 +218,6 @@ fn where_no_thread_starts_a_run_says_so_in_a_line() {
         "tokenize a.txt --out e",
         "run a.txt --out e --seq-len 4 --init-seed 1 --dim 8",
         "embed d --out e --seq-len 4 --init-seed 1 --dim 8",
-        "embed d --out e --seq-len 4 --init-seed 1 --dim 8 --window documents",
         "verify d",
         "info d --seq-len 4 --window documents",
         "finish u",

@@ -258,7 +258,7 @@ impl Found {
 
 /// Finds the keys and hashes of a batch, and brings near what they lead to; of those that are too
 /// long for a key, only which they are. Stops before a short one at the end of the text, where a key
-/// cannot be read at once: without a call in it the loop keeps all in registers (2.5 % of a run).
+/// cannot be read at once: without a call in it the loop keeps all in registers.
 struct Find<'a> {
     text: &'a [u8],
     start: usize,

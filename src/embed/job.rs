@@ -14,7 +14,6 @@ use crate::shard::staging::Staging;
 use crate::shard::temp_file::write_json;
 use crate::shard::{Durability, sync_directory};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
-use crate::threads::thread_pool;
 use crate::window::WindowSet;
 use crate::{
     Buffer, Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore,
@@ -87,8 +86,7 @@ pub(super) fn embed_with(
     stats: &Stats,
     started: Instant,
 ) -> Result<EmbedOutcome> {
-    let found = || job.record.found_in(out);
-    if let Some(record) = thread_pool(job.config.threads)?.install(found) {
+    if let Some(record) = job.record.found_in(out, job.config.threads)? {
         return Ok(EmbedOutcome {
             record,
             was_there: true,

@@ -10,6 +10,7 @@ use crate::hash::{Hash128, Hasher128};
 use crate::map::Map;
 use crate::shard::{check_blocks, is_text_of, read_directory};
 use crate::sink::{ArrayFile, ArrayLayout};
+use crate::threads::thread_pool;
 use crate::window::WindowSet;
 use crate::{
     ArrayFormat, Dtype, Error, IGNORED_TARGET, LeftOut, Result, ShuffleOrder, Stats, Tail, TokenId,
@@ -187,10 +188,18 @@ impl EmbedRecord {
 
     /// The record in `directory`, if what is there is whole and what this one, still without
     /// files, asks for.
-    pub(super) fn found_in(&self, directory: &Path) -> Option<Self> {
-        let found = Self::read(directory).ok()?;
-        let is_same = found.clone().with_files(Vec::new()) == *self;
-        (is_same && verify_embeddings(directory, &Stats::default()).is_ok()).then_some(found)
+    ///
+    /// # Errors
+    /// [`Error::Threads`] where the `threads` that read it cannot start.
+    pub(super) fn found_in(&self, directory: &Path, threads: usize) -> Result<Option<Self>> {
+        let found = Self::read(directory).ok();
+        let is_same = |found: &Self| found.clone().with_files(Vec::new()) == *self;
+        let Some(found) = found.filter(is_same) else {
+            return Ok(None);
+        };
+        let verify = || verify_embeddings(directory, &Stats::default());
+        let verified = thread_pool(threads)?.install(verify);
+        Ok(verified.is_ok().then_some(found))
     }
 
     /// Reads the record of a directory of embeddings.

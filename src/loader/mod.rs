@@ -102,7 +102,7 @@ impl Loader {
     /// # Errors
     /// [`Error::Config`] names a setting; [`Error::Input`] where there is no window;
     /// [`Error::Shape`] where the gatherer's tables are too small; [`Error::Shard`] where document
-    /// records are damaged.
+    /// records are damaged; [`Error::Threads`] where threads cannot start.
     pub fn new(
         store: &Arc<TokenStore>,
         config: &LoaderConfig,

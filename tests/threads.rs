@@ -1,0 +1,63 @@
+//! Nothing starts rayon's own threads, of which there is one for each core whatever the settings say.
+//! Alone in its program: they are there for all of it once anything has started them.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::json;
+use shardmill::{
+    Corpus, EmbedConfig, Encoding, Loader, LoaderConfig, Stats, TokenStore, TokenizeConfig,
+    WindowKind, embed, repair, tokenize,
+};
+
+#[test]
+fn runs_start_no_threads_beside_those_that_they_may_have() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let (run, stats) = (json!({}), Stats::default());
+
+    fs::write(path("a.txt"), "some words to make windows of ".repeat(1000)).unwrap();
+    let corpus = Corpus::open(&[path("a.txt").into()], None).unwrap();
+    let encoding = Encoding::by_name("gpt2").unwrap();
+    let mut config = TokenizeConfig::default();
+    config.threads = 1;
+    let out = path("d");
+    // The second finds the first one's output, and verifies it.
+    for was_there in [false, true] {
+        let done = tokenize(&corpus, &encoding, &config, &out, &run, &stats).unwrap();
+        assert_eq!(done.was_there, was_there);
+    }
+    let shard = out.join("shard-00000.u32");
+    let mut ids = fs::read(&shard).unwrap();
+    ids[0] ^= 1;
+    fs::write(&shard, ids).unwrap();
+    repair(&corpus, &encoding, &config, &out, &run, &stats).unwrap();
+
+    let rows = encoding.n_vocab();
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, 1), }}");
+    let header = format!("{header:117}\n");
+    let mut table = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    table.extend(header.bytes());
+    table.extend(vec![0; 4 * rows as usize]);
+    fs::write(path("t.npy"), table).unwrap();
+    let store = TokenStore::open(&out).unwrap();
+    let mut config = EmbedConfig::default();
+    config.threads = 1;
+    (config.seq_len, config.stride) = (8, 8);
+    config.window = WindowKind::Documents;
+    config.token_table = Some(path("t.npy").into());
+    config.position_table = Some("none".into());
+    for was_there in [false, true] {
+        let done = embed(&store, &config, &path("e"), &run, &stats).unwrap();
+        assert_eq!(done.was_there, was_there);
+    }
+
+    let mut config = LoaderConfig::default();
+    (config.seq_len, config.stride, config.window) = (8, 8, WindowKind::Documents);
+    let batches = Loader::new(&Arc::new(store), &config, None).unwrap();
+    assert!(batches.count() > 0);
+
+    // It can start them only where nothing has.
+    rayon::ThreadPoolBuilder::new().build_global().unwrap();
+}
