@@ -423,8 +423,9 @@ fn broken_promises(directory: &Path) -> usize {
         promised(&record, &mut files);
         assert!(!files.is_empty(), "{name} promises nothing: {record}");
         for (file, bytes) in files {
-            let is_kept =
-                fs::metadata(directory.join(file)).is_ok_and(|there| there.len() == bytes);
+            let places = [directory.join(&file), directory.join("new").join(&file)];
+            let is_kept = (places.iter().filter_map(|path| fs::metadata(path).ok()))
+                .any(|there| there.len() == bytes);
             broken += usize::from(!is_kept);
         }
     }
@@ -473,6 +474,7 @@ fn cut_runs(durability: &str, cuts: u32) -> Option<(usize, usize)> {
         at_work += usize::from(run.try_wait().unwrap().is_none());
         disk.cut_power(&mut run);
         broken += broken_promises(&place.path("disk/d.partial"));
+        broken += broken_promises(&place.path("disk/d.partial/new"));
         if place.path("disk/d").exists() {
             broken += broken_promises(&place.path("disk/d"));
             broken += usize::from(place.run(["verify", "disk/d"]).code != Some(0));

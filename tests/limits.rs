@@ -162,7 +162,7 @@ fn a_file_size_limit_is_an_error_of_the_write() {
     let done = run_limited(&place, "-f 100", &["tokenize", "a.txt", "--out", "out"]);
     done.failed(
         3,
-        "out.partial/shard-00000.u32: cannot write: File too large (os error 27)",
+        "out.partial/new/shard-00000.u32: cannot write: File too large (os error 27)",
     );
     assert_eq!(place.tree(), ["a.txt"]);
 }

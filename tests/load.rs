@@ -129,7 +129,7 @@ fn text_far_apart_in_a_sparse_file_of_100_gb_has_its_ids_and_its_offsets() {
         let ids = vocabulary.encode_ordinary(std::str::from_utf8(&text[from..to]).unwrap());
         let bytes: Vec<_> = ids.into_iter().flat_map(u32::to_le_bytes).collect();
         assert!(
-            place.read(format!("d.partial/shard-0000{}.u32", 3 * n)) == bytes,
+            place.read(format!("d.partial/new/shard-0000{}.u32", 3 * n)) == bytes,
             "{n}"
         );
     }

@@ -1,5 +1,7 @@
 //! Windows in their order -> ids -> rows -> a sink.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,10 +11,11 @@ use crate::embed::EmbedConfig;
 use crate::embed::record::{EMBED, EmbedRecord};
 use crate::embed::size::{check_room, shape, windows};
 use crate::embed::tables::{EmbedTables, to_usize};
-use crate::shard::RUN;
-use crate::shard::staging::Staging;
+use crate::shard::lock::{Sharing, lock_existing};
+use crate::shard::place::parent_of;
+use crate::shard::staging::{Claim, Terms, claim};
 use crate::shard::temp_file::write_json;
-use crate::shard::{Durability, sync_directory};
+use crate::shard::{Durability, EMBEDDINGS, MANIFEST, read_manifest};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
 use crate::window::WindowSet;
 use crate::{
@@ -86,22 +89,62 @@ pub(super) fn embed_with(
     stats: &Stats,
     started: Instant,
 ) -> Result<EmbedOutcome> {
-    if let Some(record) = job.record.found_in(out, job.config.threads)? {
-        return Ok(EmbedOutcome {
-            record,
-            was_there: true,
-            time: started.elapsed(),
+    let config = job.config;
+    let outcome = |record, was_there| EmbedOutcome {
+        record,
+        was_there,
+        time: started.elapsed(),
+    };
+    let _dataset = hold_dataset(job.windows.store(), out)?;
+    let terms = Terms::alone(config.overwrite, config.durability);
+    let look = || {
+        let found = job.record.found_in(out, config.threads)?;
+        if found.is_none() {
+            job.check_room(out)?;
+        }
+        Ok(found)
+    };
+    let mut staging = match claim(out, terms, look)? {
+        Claim::There(record) => return Ok(outcome(record, true)),
+        Claim::Mine(staging) => staging,
+    };
+    if staging.is_complete()
+        && let Some(record) = job.record.found_in(staging.new_output(), config.threads)?
+    {
+        // A run was killed before it published.
+        staging.publish()?;
+        return Ok(outcome(record, false));
+    }
+    staging.discard()?;
+    let record = build(job, staging.new_output(), config.durability, stats)?;
+    staging.complete(run)?;
+    staging.publish()?;
+    Ok(outcome(record, false))
+}
+
+/// Keeps a dataset in its place as long as its embeddings are made for a directory in it: a run that
+/// replaces it has to wait. `None` if `out` lies elsewhere.
+///
+/// # Errors
+/// [`Error::Output`] if another dataset lies there.
+fn hold_dataset(store: &TokenStore, out: &Path) -> Result<Option<File>> {
+    let parent = parent_of(out);
+    if out.file_name() != Some(OsStr::new(EMBEDDINGS)) || !parent.join(MANIFEST).is_file() {
+        return Ok(None);
+    }
+    let real = parent.canonicalize();
+    let real = real.map_err(Error::io(parent, "cannot open"))?;
+    let lock = lock_existing(&real, Sharing::Shared)?;
+    if read_manifest(&real)?.dataset_id != store.manifest().dataset_id {
+        return Err(Error::Output {
+            path: out.to_owned(),
+            what: format!(
+                "lies in a dataset other than {}, or in one that replaced it; choose another --out",
+                store.path().display()
+            ),
         });
     }
-    job.check_room(out)?;
-    let staging = Staging::begin(out, job.config.overwrite, job.config.durability)?;
-    let record = build(job, staging.path(), job.config.durability, run, stats)?;
-    staging.publish()?;
-    Ok(EmbedOutcome {
-        record,
-        was_there: false,
-        time: started.elapsed(),
-    })
+    Ok(lock)
 }
 
 /// Embeds the windows of `store` into `sink`; gives what a record would say, without files.
@@ -125,7 +168,6 @@ pub(super) fn build(
     job: &Job<'_>,
     directory: &Path,
     durability: Durability,
-    run: &serde_json::Value,
     stats: &Stats,
 ) -> Result<EmbedRecord> {
     let record = &job.record;
@@ -133,8 +175,6 @@ pub(super) fn build(
     job.feed(&mut sink, stats)?;
     let record = record.clone().with_files(sink.finish()?);
     write_json(directory, EMBED, durability, &record)?;
-    write_json(directory, RUN, durability, run)?;
-    sync_directory(directory, durability)?;
     Ok(record)
 }
 

@@ -8,10 +8,9 @@ use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, embed_with
 use crate::embed::size::windows;
 use crate::embed::{EmbedConfig, EmbedTables};
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
-use crate::shard::EMBEDDINGS;
-use crate::shard::lock::Sharing;
-use crate::shard::place::remove_replaced;
-use crate::shard::staging::Staging;
+use crate::shard::staging::{Claim, Terms, claim};
+use crate::shard::temp_file::write_json;
+use crate::shard::{EMBEDDINGS, RUN, sync_directory};
 use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
@@ -34,39 +33,44 @@ pub fn run(
     tokenize_config.validate(encoding)?;
     corpus.check_output(out)?;
     let tables = EmbedTables::open(embed_config, encoding.n_vocab())?;
-    if let Some(tokens) = find_same(corpus, encoding, tokenize_config, out, stats)? {
-        remove_replaced(out, tokenize_config.overwrite);
+    let embed_there = || {
         let store = TokenStore::open(out)?;
-        let inside = out.join(EMBEDDINGS);
         let started = Instant::now();
         let job = Job::new(windows(&store, embed_config)?, embed_config, &tables)?;
-        let embeddings = embed_with(&job, &inside, run, stats, started)?;
-        return Ok((tokens, embeddings));
-    }
-
+        embed_with(&job, &out.join(EMBEDDINGS), run, stats, started)
+    };
+    let durability = tokenize_config.durability;
+    let terms = Terms::alone(tokenize_config.overwrite, durability);
+    let look = || find_same(corpus, encoding, tokenize_config, out, stats);
+    let mut staging = match claim(out, terms, look)? {
+        Claim::There(tokens) => return Ok((tokens, embed_there()?)),
+        Claim::Mine(staging) => staging,
+    };
     let started = Instant::now();
-    let mut staging = Staging::open(
-        out,
-        tokenize_config.overwrite,
-        tokenize_config.durability,
-        Sharing::Alone,
-    )?;
-    let built = build_dataset(corpus, encoding, tokenize_config, &mut staging, run, stats)?;
+    let built = build_dataset(corpus, encoding, tokenize_config, &mut staging, stats)?;
     let tokens = Outcome {
         manifest: built.manifest,
         was_there: false,
         taken_over: built.taken_over,
         time: started.elapsed(),
     };
+    if staging.is_complete() {
+        // A run was killed before it published; it may have been to make other embeddings.
+        staging.publish()?;
+        return Ok((tokens, embed_there()?));
+    }
 
     let started = Instant::now();
-    let store = TokenStore::open(staging.path())?;
+    let store = TokenStore::open(staging.new_output())?;
     let job = Job::new(windows(&store, embed_config)?, embed_config, &tables)?;
     job.check_room(out)?;
-    let inside = staging.path().join(EMBEDDINGS);
+    let inside = staging.new_output().join(EMBEDDINGS);
     fs::create_dir(&inside).map_err(Error::io(&inside, "cannot create"))?;
-    let record = build_embeddings(&job, &inside, embed_config.durability, run, stats)?;
-    staging.strip(&tokens.manifest)?;
+    let record = build_embeddings(&job, &inside, durability, stats)?;
+    write_json(&inside, RUN, durability, run)?;
+    sync_directory(&inside, durability)?;
+    staging.keep_dataset(&tokens.manifest)?;
+    staging.complete(run)?;
     staging.publish()?;
     let embeddings = EmbedOutcome {
         record,

@@ -17,11 +17,9 @@ use crate::pipeline::plan::plan;
 use crate::pipeline::resume::sound_units;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
-use crate::shard::lock::Sharing;
-use crate::shard::place::remove_replaced;
-use crate::shard::staging::Staging;
+use crate::shard::staging::{Claim, Staging, Terms, claim};
 use crate::shard::temp_file::write_json;
-use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan, RUN};
+use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
 use crate::threads::thread_pool;
 
 /// What [`tokenize`] did.
@@ -86,14 +84,18 @@ pub fn tokenize(
 ) -> Result<Outcome> {
     config.validate(encoding)?;
     corpus.check_output(out)?;
-    if let Some(there) = find_same(corpus, encoding, config, out, stats)? {
-        remove_replaced(out, config.overwrite);
-        return Ok(there);
-    }
+    let terms = Terms::alone(config.overwrite, config.durability);
+    let look = || find_same(corpus, encoding, config, out, stats);
+    let mut staging = match claim(out, terms, look)? {
+        Claim::There(there) => return Ok(there),
+        Claim::Mine(staging) => staging,
+    };
     let started = Instant::now();
-    let mut staging = Staging::open(out, config.overwrite, config.durability, Sharing::Alone)?;
-    let built = build(corpus, encoding, config, &mut staging, run, stats)?;
-    staging.strip(&built.manifest)?;
+    let built = build(corpus, encoding, config, &mut staging, stats)?;
+    if !staging.is_complete() {
+        staging.keep_dataset(&built.manifest)?;
+        staging.complete(run)?;
+    }
     staging.publish()?;
     Ok(Outcome {
         manifest: built.manifest,
@@ -110,33 +112,35 @@ pub(crate) struct Built {
     pub(crate) taken_over: TakenOver,
 }
 
-/// Fills `staging` with the dataset; units that are there already and hold are left as they are.
+/// Fills `staging` with the dataset; units that are there already and hold are left as they are, and
+/// so is a whole dataset that is just what is asked for.
 pub(crate) fn build(
     corpus: &Corpus,
     encoding: &Encoding,
     config: &TokenizeConfig,
     staging: &mut Staging,
-    run: &serde_json::Value,
     stats: &Stats,
 ) -> Result<Built> {
-    if !staging.has_plan()
-        && let Found::Same(manifest) = look(corpus, encoding, config, staging.path(), stats)?
-    {
-        // Complete, and killed between the removal of its receipts and publishing.
-        staging.keep_dataset(&manifest)?;
-        write_json(staging.path(), RUN, staging.durability(), run)?;
-        return Ok(Built {
-            taken_over: TakenOver {
-                units: manifest.shards.len() as u64,
-                bytes: manifest.totals.source_bytes,
-            },
-            manifest,
-        });
+    if staging.is_complete() {
+        // A run was killed before it published.
+        match look(corpus, encoding, config, staging.new_output(), stats)? {
+            Found::Same(manifest) => {
+                return Ok(Built {
+                    taken_over: TakenOver {
+                        units: manifest.shards.len() as u64,
+                        bytes: manifest.totals.source_bytes,
+                    },
+                    manifest,
+                });
+            }
+            Found::Damaged(_) => staging.reopen()?,
+            Found::Other => staging.discard()?,
+        }
     }
     let pool = thread_pool(config.threads)?;
     let (done, todo, plan_id) = if corpus.has_stream() {
         stats.begin(0);
-        staging.empty()?;
+        staging.discard()?;
         (Vec::new(), None, None)
     } else {
         stats.begin(corpus.total_bytes());
@@ -163,8 +167,12 @@ pub(crate) fn build(
     };
     let units = units.into_iter().map(|(_, unit)| unit).collect();
     let manifest = manifest(EncodingInfo::of(encoding), config.settings(), name, units);
-    write_json(staging.path(), MANIFEST, staging.durability(), &manifest)?;
-    write_json(staging.path(), RUN, staging.durability(), run)?;
+    write_json(
+        staging.new_output(),
+        MANIFEST,
+        staging.durability(),
+        &manifest,
+    )?;
     Ok(Built {
         manifest,
         taken_over,
@@ -190,7 +198,8 @@ pub(super) fn make_units(
     stats: &Stats,
 ) -> Result<Vec<(usize, DoneUnit)>> {
     let place = Place {
-        directory: staging.path(),
+        directory: staging.new_output(),
+        partial: staging.partial(),
         dtype: worker.config.token_dtype,
         durability: staging.durability(),
         plan_id,

@@ -28,6 +28,8 @@ pub(crate) struct Task {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) directory: &'a Path,
+    /// Where receipts go.
+    pub(crate) partial: &'a Path,
     pub(crate) dtype: TokenDtype,
     pub(crate) durability: Durability,
     /// `None` where units get no receipts: a stream cannot be read again.
@@ -39,7 +41,7 @@ impl Place<'_> {
     pub(crate) fn certify(&self, index: usize, done: DoneUnit) -> Result<DoneUnit> {
         match self.plan_id {
             Some(plan_id) => {
-                Receipt::new(plan_id, index, done).write(self.directory, self.durability)
+                Receipt::new(plan_id, index, done).write(self.partial, self.durability)
             }
             None => Ok(done),
         }

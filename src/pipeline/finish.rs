@@ -15,10 +15,11 @@ use crate::pipeline::status::partial_status;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Partial, Stats, TokenizeConfig};
 use crate::shard::lock::Sharing;
-use crate::shard::staging::Staging;
+use crate::shard::staging::{Claim, Staging, Terms, claim, sync_output};
+use crate::shard::state::Stage;
 use crate::shard::temp_file::write_json;
 use crate::shard::{
-    DoneUnit, Durability, MANIFEST, Manifest, Plan, RUN, Receipt, TokenStore, verify,
+    DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, read_manifest, verify,
 };
 use crate::threads::thread_pool;
 use crate::{Corpus, Error, Result};
@@ -85,11 +86,16 @@ pub fn tokenize_units(
             what: "a stream cannot be shared: each process would have to read all of it".to_owned(),
         });
     }
-    if find_same(corpus, encoding, config, out, stats)?.is_some() {
-        return Ok(None);
-    }
     let pool = thread_pool(config.threads)?;
-    let mut staging = Staging::open(out, config.overwrite, config.durability, Sharing::Shared)?;
+    let terms = Terms {
+        sharing: Sharing::Shared,
+        ..Terms::alone(config.overwrite, config.durability)
+    };
+    let look = || find_same(corpus, encoding, config, out, stats);
+    let mut staging = match claim(out, terms, look)? {
+        Claim::There(_) => return Ok(None),
+        Claim::Mine(staging) => staging,
+    };
     let plan = plan(corpus, encoding, config)?;
     staging.join(&plan)?;
     let wanted: Vec<_> = (share.index..plan.units.len()).step_by(share.of).collect();
@@ -102,6 +108,9 @@ pub fn tokenize_units(
     stats.begin(bytes_of(&wanted));
     let done = pool.install(|| sound_units(corpus, &plan, &wanted, &staging, stats))?;
     let todo = todo(&plan, &wanted, &done);
+    if !todo.is_empty() {
+        staging.reopen_if_complete()?;
+    }
     let worker = Worker {
         corpus,
         encoding,
@@ -119,7 +128,7 @@ pub fn tokenize_units(
         units: wanted.len() as u64,
         taken_over: TakenOver::of(&done),
         bytes: made.iter().map(|(_, unit)| unit.source_bytes()).sum(),
-        partial: partial_status(staging.path(), &plan)?,
+        partial: partial_status(staging.partial(), &plan, Stage::Making)?,
     }))
 }
 
@@ -137,25 +146,30 @@ pub fn finish(
     stats: &Stats,
 ) -> Result<Outcome> {
     let started = Instant::now();
+    let nothing = || Error::Shard {
+        path: out.to_owned(),
+        what: "nothing to finish: no units found; run tokenize --units first".to_owned(),
+    };
     let Some(mut staging) = Staging::open_existing(out, overwrite, durability)? else {
-        let there = TokenStore::open(out).map_err(|_| Error::Shard {
-            path: out.to_owned(),
-            what: "is not being made: no unit of it is there; run tokenize --units first"
-                .to_owned(),
-        })?;
-        return Ok(outcome(there.manifest().clone(), true, started));
+        let manifest = read_manifest(out).map_err(|_| nothing())?;
+        sync_output(out, durability)?;
+        return Ok(outcome(manifest, true, started));
     };
     let pool = thread_pool(threads)?;
-    let manifest = if let Some(plan) = Plan::read(staging.path())? {
-        pool.install(|| join(&staging, plan, stats))?
-    } else {
-        // A run was killed between the removal of its receipts and publishing.
-        pool.install(|| verify(staging.path(), stats))?;
-        TokenStore::open(staging.path())?.manifest().clone()
-    };
-    write_json(staging.path(), MANIFEST, durability, &manifest)?;
-    write_json(staging.path(), RUN, durability, run)?;
-    staging.strip(&manifest)?;
+    if staging.is_complete() {
+        // A run was killed before it published.
+        let manifest = read_manifest(staging.new_output())?;
+        pool.install(|| verify(staging.new_output(), stats))?;
+        staging.publish()?;
+        return Ok(outcome(manifest, false, started));
+    }
+    let plan = Plan::read(staging.partial())?.ok_or_else(nothing)?;
+    let n_units = plan.units.len();
+    let manifest = pool.install(|| join(&staging, plan, stats))?;
+    // What a killed run had made beyond the units is not whole.
+    staging.keep_units(&(0..n_units).collect())?;
+    write_json(staging.new_output(), MANIFEST, durability, &manifest)?;
+    staging.complete(run)?;
     staging.publish()?;
     Ok(outcome(manifest, false, started))
 }
@@ -171,7 +185,7 @@ fn outcome(manifest: Manifest, was_there: bool, started: Instant) -> Outcome {
 
 /// The manifest of all units, after a check of every receipt and every byte.
 fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
-    let units = receipts(staging.path(), &plan)?;
+    let units = receipts(staging.partial(), &plan)?;
     let bytes_of = |unit: &DoneUnit| unit.shard.bytes.saturating_add(unit.shard.docs_bytes);
     stats.begin(units.iter().map(bytes_of).fold(0, u64::saturating_add));
     // The first in the order of the units is reported.
@@ -181,7 +195,7 @@ fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
             if stats.is_stopped() {
                 return Err(Error::Stopped);
             }
-            unit.check_files(staging.path(), staging.durability())?;
+            unit.check_files(staging.new_output(), staging.durability())?;
             stats.advance(bytes_of(unit));
             Ok(())
         })

@@ -15,7 +15,8 @@ use crate::pipeline::dataset::{Outcome, build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
 use crate::pipeline::resume::Ranges;
 use crate::pipeline::{Stats, TokenizeConfig};
-use crate::shard::staging::Staging;
+use crate::shard::place::identity;
+use crate::shard::staging::{Staging, Terms};
 use crate::shard::temp_file::link_or_copy;
 use crate::shard::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
 use crate::threads::thread_pool;
@@ -37,21 +38,31 @@ pub fn repair(
     config.validate(encoding)?;
     corpus.check_output(out)?;
     let started = Instant::now();
+    let seen = identity(out);
     let Found::Damaged(damaged) = look(corpus, encoding, config, out, stats)? else {
         return tokenize(corpus, encoding, config, out, run, stats);
     };
+    let terms = Terms {
+        replaces: true,
+        ..Terms::alone(config.overwrite, config.durability)
+    };
+    let staging = Staging::open(out, terms);
+    if identity(out) != seen {
+        // Another run repaired or replaced it meanwhile.
+        return repair(corpus, encoding, config, out, run, stats);
+    }
+    let mut staging = staging?;
     let Damaged {
         manifest,
         plan,
         ranges,
         ..
     } = *damaged;
-    let mut staging = Staging::open_to_repair(out, config.overwrite, config.durability)?;
     staging.adopt(&plan)?;
     let reuse = || reuse(corpus, &plan, &manifest, ranges, out, &staging);
     thread_pool(config.threads)?.install(reuse)?;
     drop(plan);
-    let built = build(corpus, encoding, config, &mut staging, run, stats)?;
+    let built = build(corpus, encoding, config, &mut staging, stats)?;
     if built.manifest != manifest {
         return Err(Error::Shard {
             path: out.to_owned(),
@@ -60,8 +71,9 @@ pub fn repair(
                 .to_owned(),
         });
     }
-    staging.keep_embeddings()?;
-    staging.strip(&built.manifest)?;
+    staging.keep_embeddings(out)?;
+    staging.keep_dataset(&built.manifest)?;
+    staging.complete(run)?;
     staging.publish()?;
     Ok(Outcome {
         manifest,
@@ -82,7 +94,7 @@ fn reuse(
     staging: &Staging,
 ) -> Result<()> {
     for (index, (shard, ranges)) in found.shards.iter().zip(ranges).enumerate() {
-        let is_there = matches!(Receipt::read(staging.path(), plan, index), Ok(Some(_)));
+        let is_there = matches!(Receipt::read(staging.partial(), plan, index), Ok(Some(_)));
         if is_there {
             continue;
         }
@@ -98,7 +110,8 @@ fn reuse(
         };
         if done.is_sound(plan, index, out) {
             take(out, shard, staging)?;
-            Receipt::new(plan.plan_id, index, done).write(staging.path(), staging.durability())?;
+            Receipt::new(plan.plan_id, index, done)
+                .write(staging.partial(), staging.durability())?;
         }
     }
     Ok(())
@@ -107,7 +120,7 @@ fn reuse(
 fn take(out: &Path, shard: &ShardInfo, staging: &Staging) -> Result<()> {
     [&shard.file, &shard.docs_file]
         .iter()
-        .try_for_each(|name| link_or_copy(out, staging.path(), name, staging.durability()))
+        .try_for_each(|name| link_or_copy(out, staging.new_output(), name, staging.durability()))
 }
 
 /// Invalid UTF-8 sequences in a unit. A manifest has only their sum, which is mostly 0.

@@ -47,11 +47,11 @@ fn sound_unit(
     index: usize,
     staging: &Staging,
 ) -> Result<Option<DoneUnit>> {
-    let Ok(Some(done)) = Receipt::read(staging.path(), plan, index) else {
+    let Ok(Some(done)) = Receipt::read(staging.partial(), plan, index) else {
         return Ok(None);
     };
     if done
-        .check_files(staging.path(), staging.durability())
+        .check_files(staging.new_output(), staging.durability())
         .is_err()
     {
         return Ok(None);

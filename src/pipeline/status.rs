@@ -1,11 +1,13 @@
 //! How far an output is: published, or which units of it are done.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use crate::shard::lock::is_locked;
 use crate::shard::own::units_being_written;
 use crate::shard::place::places;
+use crate::shard::state::{NEW, Stage, stage};
 use crate::shard::{MANIFEST, Plan, Receipt, TokenStore};
 use crate::{Error, Hash128, Result};
 
@@ -37,6 +39,8 @@ pub struct Partial {
     pub total_bytes: u64,
     /// Bytes of it in units that are done.
     pub done_bytes: u64,
+    /// Whether the output is whole and waits to be published.
+    pub is_complete: bool,
     /// Whether a run holds the directory.
     pub is_locked: bool,
 }
@@ -52,10 +56,17 @@ pub fn status(out: &Path) -> Result<Status> {
     } else {
         None
     };
-    let partial = match Plan::read(&partial)? {
-        Some(plan) => Some(partial_status(&partial, &plan)?),
-        None => None,
+    let stage = match fs::symlink_metadata(&partial) {
+        Ok(_) => stage(&out, &partial)?,
+        Err(_) => Stage::Empty,
     };
+    let plan = match stage {
+        Stage::Empty | Stage::Published => None,
+        _ => Plan::read(&partial)?,
+    };
+    let partial = plan
+        .map(|plan| partial_status(&partial, &plan, stage))
+        .transpose()?;
     if dataset_id.is_none() && partial.is_none() {
         return Err(Error::Shard {
             path: out,
@@ -68,10 +79,10 @@ pub fn status(out: &Path) -> Result<Status> {
     })
 }
 
-pub(super) fn partial_status(directory: &Path, plan: &Plan) -> Result<Partial> {
-    let is_locked = is_locked(directory)?;
+pub(super) fn partial_status(partial: &Path, plan: &Plan, stage: Stage) -> Result<Partial> {
+    let is_locked = is_locked(partial)?;
     let written = if is_locked {
-        units_being_written(directory)?
+        units_being_written(&partial.join(NEW))?
     } else {
         // Temporary files of a run that was killed.
         BTreeSet::new()
@@ -84,10 +95,11 @@ pub(super) fn partial_status(directory: &Path, plan: &Plan) -> Result<Partial> {
         missing: Vec::new(),
         total_bytes: plan.total_bytes(),
         done_bytes: 0,
+        is_complete: stage != Stage::Making,
         is_locked,
     };
     for (index, unit) in plan.units.iter().enumerate() {
-        let list = if matches!(Receipt::read(directory, plan, index), Ok(Some(_))) {
+        let list = if matches!(Receipt::read(partial, plan, index), Ok(Some(_))) {
             status.done_bytes += plan.unit_bytes(unit);
             &mut status.done
         } else if written.contains(&index) {

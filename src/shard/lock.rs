@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
+use crate::shard::place::create_partial;
 use crate::{Error, Result};
 
 /// How often a lock is tried that somebody has, and how long to wait in between.
@@ -65,7 +66,7 @@ pub(crate) fn is_locked(directory: &Path) -> Result<bool> {
 /// Creates `partial` where it is missing and locks it.
 pub(super) fn lock_directory(partial: &Path, sharing: Sharing) -> Result<File> {
     loop {
-        match fs::create_dir(partial) {
+        match create_partial(partial) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Error::io(partial, "cannot create")(error)),
@@ -77,7 +78,7 @@ pub(super) fn lock_directory(partial: &Path, sharing: Sharing) -> Result<File> {
 }
 
 /// Locks `partial`; `None` where it is not there, or was published or removed just now.
-pub(super) fn lock_existing(partial: &Path, sharing: Sharing) -> Result<Option<File>> {
+pub(crate) fn lock_existing(partial: &Path, sharing: Sharing) -> Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let lock = match openat(CWD, partial, flags, Mode::empty()) {
         Ok(lock) => File::from(lock),

@@ -9,11 +9,12 @@
 //!   run.json           how it was made; no part of any hash
 //! ```
 //!
-//! While it is made, DIR.partial also has `plan.json` and a receipt for each finished unit: see
-//! `staging`, `plan` and `receipt`.
+//! It is made in DIR.partial/new. Beside that, DIR.partial has `state.json`, `plan.json` and a
+//! receipt for each finished unit: see `state`, `staging`, `plan` and `receipt`.
 //!
 //! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
 
+mod adopt;
 mod docs;
 pub(crate) mod lock;
 mod manifest;
@@ -23,7 +24,9 @@ pub(crate) mod place;
 mod plan;
 mod reader;
 mod receipt;
+mod rename;
 pub(crate) mod staging;
+pub(crate) mod state;
 pub(crate) mod temp_file;
 mod untrusted;
 mod verify;

@@ -1,13 +1,16 @@
 //! What shardmill makes, told from what it does not: only the former is ever removed.
+//!
+//! Names are matched whole: a prefix makes no file ours.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use crate::map::Map;
 use crate::shard::plan::PLAN;
-use crate::shard::receipt::shard_unit;
+use crate::shard::receipt::shard_file_unit;
+use crate::shard::state::{NEW, OLD, STATE};
+use crate::shard::temp_file::name_of_temporary;
 use crate::shard::untrusted::open_regular;
 use crate::shard::{EMBEDDINGS, MANIFEST, RUN, receipt_unit};
 use crate::sink::is_array_name;
@@ -15,6 +18,161 @@ use crate::{Error, Result};
 
 /// The file in a finished output that says it is one.
 pub(super) const MARKS: [&str; 2] = [MANIFEST, "embed.json"];
+
+/// Which directory of a run it is: what may lie there follows from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// A dataset or embeddings, whole or on the way to it.
+    Output,
+    /// DIR.partial.
+    Partial,
+}
+
+impl Room {
+    /// What the directory `name` in this one is; `None` if no run makes it.
+    fn directory(self, name: &str) -> Option<Self> {
+        match self {
+            Self::Partial => [NEW, OLD].contains(&name).then_some(Self::Output),
+            Self::Output if name == EMBEDDINGS => Some(Self::Output),
+            Self::Output => {
+                let out = name.strip_suffix(".partial")?;
+                (out == EMBEDDINGS).then_some(Self::Partial)
+            }
+        }
+    }
+
+    /// Whether a run makes a file of this name here.
+    fn has_file(self, name: &str) -> bool {
+        let is_temporary_own = |whole| {
+            // What a stream is copied to never gets another name.
+            self == Self::Output && is_spool(whole) || self.has_finished_file(whole)
+        };
+        self.has_finished_file(name) || name_of_temporary(name).is_some_and(is_temporary_own)
+    }
+
+    fn has_finished_file(self, name: &str) -> bool {
+        match self {
+            Self::Output => {
+                shard_file_unit(name).is_some()
+                    || is_array_name(name)
+                    || MARKS.contains(&name)
+                    || name == RUN
+            }
+            // A replaced link takes the name of what replaced it.
+            Self::Partial => {
+                [STATE, PLAN, NEW, OLD].contains(&name) || receipt_unit(name).is_some()
+            }
+        }
+    }
+}
+
+/// Whether this is what a stream's copy is called, beside its number.
+fn is_spool(name: &str) -> bool {
+    let number = name.strip_prefix("stream-");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// An entry of a directory that a run made.
+pub(crate) struct Entry<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) name: &'a str,
+    /// What it is, if it is a directory.
+    pub(crate) room: Option<Room>,
+}
+
+/// Calls `act` with each entry of `directory`.
+///
+/// # Errors
+/// [`Error::Output`] at the first entry that no run makes there.
+pub(crate) fn each_entry(
+    directory: &Path,
+    room: Room,
+    mut act: impl FnMut(&Entry<'_>) -> Result<()>,
+) -> Result<()> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+    for entry in entries {
+        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
+        let path = entry.path();
+        let file_type = entry.file_type();
+        let is_dir = file_type.map_err(Error::io(&path, "cannot open"))?.is_dir();
+        let name = entry.file_name();
+        let name = name.to_str().filter(|name| {
+            if is_dir {
+                room.directory(name).is_some()
+            } else {
+                room.has_file(name)
+            }
+        });
+        let Some(name) = name else {
+            return Err(Error::Output {
+                path,
+                what: "was not made by shardmill and is in the way; move it elsewhere".to_owned(),
+            });
+        };
+        act(&Entry {
+            path: &path,
+            name,
+            room: is_dir.then(|| room.directory(name)).flatten(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Refuses a directory in which anything lies, at any depth, that no run makes.
+pub(super) fn check_own(directory: &Path, room: Room) -> Result<()> {
+    each_entry(directory, room, |entry| match entry.room {
+        Some(room) => check_own(entry.path, room),
+        None => Ok(()),
+    })
+}
+
+/// Whether nothing was begun in `partial`: a run that was killed before it wrote a state leaves
+/// at most a temporary file of it.
+pub(super) fn is_unbegun(partial: &Path) -> Result<bool> {
+    let entries = fs::read_dir(partial).map_err(Error::io(partial, "cannot list"))?;
+    for entry in entries {
+        let entry = entry.map_err(Error::io(partial, "cannot list"))?;
+        let name = entry.file_name();
+        if name.to_str().and_then(name_of_temporary) != Some(STATE) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes everything from `directory` but the entries that `keeps` names; nothing if anything lies
+/// there that no run makes. Receipts go first and a state last, so that what is left by a kill is
+/// never taken for more than it is.
+pub(super) fn clear_but(directory: &Path, room: Room, keeps: impl Fn(&str) -> bool) -> Result<()> {
+    check_own(directory, room)?;
+    for turn in 0..3 {
+        each_entry(directory, room, |entry| {
+            let its_turn = match entry.name {
+                name if receipt_unit(name).is_some() => 0,
+                STATE => 2,
+                _ => 1,
+            };
+            if its_turn == turn && !keeps(entry.name) {
+                remove(entry)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn remove(entry: &Entry<'_>) -> Result<()> {
+    match entry.room {
+        Some(room) => remove_directory(entry.path, room),
+        None => fs::remove_file(entry.path).map_err(Error::io(entry.path, "cannot remove")),
+    }
+}
+
+/// Removes a directory with all that a run has put there.
+pub(super) fn remove_directory(directory: &Path, room: Room) -> Result<()> {
+    clear_but(directory, room, |_| false)?;
+    fs::remove_dir(directory).map_err(Error::io(directory, "cannot remove"))
+}
 
 /// Whether a file is a manifest or a record of embeddings: others have files of these names too.
 pub(super) fn is_record(path: &Path) -> bool {
@@ -27,108 +185,71 @@ pub(super) fn is_record(path: &Path) -> bool {
     })
 }
 
-/// Refuses a directory in which anything lies that no run makes.
-pub(super) fn check_own(directory: &Path) -> Result<()> {
-    each_entry(directory, |path, name, is_dir| {
-        if !is_own_name(name, is_dir) {
-            return Err(Error::Output {
-                path: path.to_owned(),
-                what: "was not made by shardmill and is in the way; move it elsewhere".to_owned(),
-            });
-        }
-        if is_dir { check_own(path) } else { Ok(()) }
-    })
-}
-
-/// Removes what a run leaves in its directory; nothing if anything else is there.
-pub(super) fn clear(directory: &Path) -> Result<()> {
-    clear_but(directory, |_| false)
-}
-
-/// The units that have a receipt in `directory`.
-pub(super) fn receipts(directory: &Path) -> Result<HashSet<usize>> {
-    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+/// The units that have a receipt in `partial`.
+pub(super) fn receipts(partial: &Path) -> Result<HashSet<usize>> {
     let mut found = HashSet::new();
-    for entry in entries {
-        let name = entry
-            .map_err(Error::io(directory, "cannot list"))?
-            .file_name();
-        found.extend(name.to_str().and_then(receipt_unit));
-    }
+    each_entry(partial, Room::Partial, |entry| {
+        found.extend(receipt_unit(entry.name));
+        Ok(())
+    })?;
     Ok(found)
 }
 
-/// The units of which a temporary file lies in `directory`.
-pub(crate) fn units_being_written(directory: &Path) -> Result<BTreeSet<usize>> {
-    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+/// The units of which a temporary file lies in `new`.
+pub(crate) fn units_being_written(new: &Path) -> Result<BTreeSet<usize>> {
     let mut found = BTreeSet::new();
-    for entry in entries {
-        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
-        let name = entry.file_name();
-        let name = name.to_str().and_then(|name| name.strip_prefix('.'));
-        found.extend(name.and_then(shard_unit));
-    }
+    each_entry(new, Room::Output, |entry| {
+        found.extend(name_of_temporary(entry.name).and_then(shard_file_unit));
+        Ok(())
+    })?;
     Ok(found)
 }
 
-/// Removes everything from `directory` but what `keeps` names; nothing if anything lies there
-/// that no run makes.
-pub(super) fn clear_but(directory: &Path, keeps: impl Fn(&str) -> bool) -> Result<()> {
-    check_own(directory)?;
-    each_entry(directory, |path, name, is_dir| {
-        if name.to_str().is_some_and(&keeps) {
-            return Ok(());
-        }
-        if is_dir {
-            clear(path)?;
-            fs::remove_dir(path)
-        } else {
-            fs::remove_file(path)
-        }
-        .map_err(Error::io(path, "cannot remove"))
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Calls `act` with the path and name of each entry, and whether it is a directory.
-pub(super) fn each_entry(
-    directory: &Path,
-    act: impl Fn(&Path, &OsStr, bool) -> Result<()>,
-) -> Result<()> {
-    let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
-    for entry in entries {
-        let entry = entry.map_err(Error::io(directory, "cannot list"))?;
-        let is_dir = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
-        act(&entry.path(), &entry.file_name(), is_dir)?;
+    #[test]
+    fn names_are_matched_whole() {
+        let random = "0123456789abcdef";
+        for name in [
+            "shard-00000.u32",
+            "shard-123456.docs",
+            "manifest.json",
+            "embed.json",
+            "embeddings.npy",
+            &format!(".shard-00001.u16.tmp-7-{random}"),
+            &format!(".stream-3.tmp-7-{random}"),
+        ] {
+            assert!(Room::Output.has_file(name), "{name}");
+            assert!(!Room::Partial.has_file(name), "{name}");
+        }
+        for name in [
+            "state.json",
+            "plan.json",
+            "shard-00000.json",
+            &format!(".shard-00001.json.tmp-7-{random}"),
+            &format!(".state.json.tmp-7-{random}"),
+        ] {
+            assert!(Room::Partial.has_file(name), "{name}");
+            assert!(!Room::Output.has_file(name), "{name}");
+        }
+        for name in [
+            "stream-of-consciousness.txt",
+            "stream-0",
+            "shard-.docs",
+            "shard-0.docs",
+            "shard-00000.txt",
+            "shard-00000.u32.bak",
+            ".stream-.tmp-7-0123456789abcdef",
+            ".thesis.txt.tmp-7-0123456789abcdef",
+            ".shard-00000.u32.tmp-99",
+            ".shard-00000.u32.tmp-x-0123456789abcdef",
+            ".shard-00000.u32.tmp-7-0123456789abcde",
+            ".tmp-7-0123456789abcdef",
+        ] {
+            assert!(!Room::Output.has_file(name), "{name}");
+            assert!(!Room::Partial.has_file(name), "{name}");
+        }
     }
-    Ok(())
-}
-
-/// Whether a name is one that a run gives to its files, or to its directories.
-fn is_own_name(name: &OsStr, is_dir: bool) -> bool {
-    let Some(name) = name.to_str() else {
-        return false;
-    };
-    if is_dir {
-        return name.strip_suffix(".partial").unwrap_or(name) == EMBEDDINGS;
-    }
-    // `.NAME.tmp-PID` while it is written.
-    let name = name
-        .strip_prefix('.')
-        .and_then(|hidden| hidden.split_once(".tmp-"))
-        .map_or(name, |(name, _)| name);
-    let is_shard = name
-        .strip_prefix("shard-")
-        .and_then(|rest| rest.split_once('.'))
-        .is_some_and(|(number, end)| {
-            number.bytes().all(|byte| byte.is_ascii_digit())
-                && ["u16", "u32", "docs"].contains(&end)
-        });
-    let is_receipt = receipt_unit(name).is_some();
-    let is_stream = name.starts_with("stream-");
-    is_shard
-        || is_receipt
-        || is_stream
-        || is_array_name(name)
-        || MARKS.contains(&name)
-        || [RUN, PLAN].contains(&name)
 }

@@ -1,106 +1,178 @@
-//! The place of an output: its names, whether it may be replaced, and what was replaced there.
+//! The place of an output: its names, and whether what is there may be replaced.
 
-use std::fs;
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::shard::lock::{Sharing, lock_existing};
-use crate::shard::own::{MARKS, check_own, clear, is_record, receipts};
-use crate::shard::plan::PLAN;
+use crate::shard::own::{MARKS, Room, check_own, is_record};
+use crate::shard::temp_file::{Durability, sync_directory, temporary_name};
 use crate::{Error, Result};
 
-/// Removes what `out` replaced, where a run was killed before it did so itself: it has no plan and
-/// no receipts. Anything else stays, as does what another run holds.
-pub(crate) fn remove_replaced(out: &Path, overwrite: bool) {
-    let Ok((out, partial)) = places(out) else {
-        return;
-    };
-    if overwrite {
-        remove_replaced_link(&out, &partial);
-    }
-    let Ok(Some(_lock)) = lock_existing(&partial, Sharing::Alone) else {
-        return;
-    };
-    let is_old = fs::symlink_metadata(partial.join(PLAN)).is_err()
-        && receipts(&partial).is_ok_and(|units| units.is_empty());
-    if is_old {
-        // Whatever stays in the way is reported by the run that needs the place.
-        let _ = remove_old(&partial);
-    }
-}
-
-/// Removes a link that lies where a replaced one lies before it is removed: beside an output of
-/// ours. Its target stays.
-pub(super) fn remove_replaced_link(out: &Path, partial: &Path) {
-    let is_link = fs::symlink_metadata(partial).is_ok_and(|metadata| metadata.is_symlink());
-    let is_published = fs::symlink_metadata(out).is_ok_and(|metadata| metadata.is_dir())
-        && MARKS.iter().any(|mark| is_record(&out.join(mark)));
-    if is_link && is_published {
-        let _ = fs::remove_file(partial);
-    }
-}
+/// What an output's directory is called while it is made.
+const PARTIAL: &str = ".partial";
 
 /// `out` as a name that a rename can take, and the name of the directory that is filled for it.
+///
+/// # Errors
+/// [`Error::Output`] if `out` ends in no name, or in one that is kept for directories that are
+/// being filled.
 pub(crate) fn places(out: &Path) -> Result<(PathBuf, PathBuf)> {
-    let Some(name) = out.file_name() else {
-        return Err(Error::Output {
-            path: out.to_owned(),
-            what: "is not a name for a new directory; choose another --out".to_owned(),
-        });
+    let refuse = |what: &str| Error::Output {
+        path: out.to_owned(),
+        what: what.to_owned(),
     };
+    let Some(name) = out.file_name() else {
+        return Err(refuse(
+            "is not a name for a new directory; choose another --out",
+        ));
+    };
+    if name.as_encoded_bytes().ends_with(PARTIAL.as_bytes()) {
+        return Err(refuse(
+            "ends in .partial, as directories do that are being filled; choose another --out",
+        ));
+    }
     let mut partial = name.to_owned();
-    partial.push(".partial");
+    partial.push(PARTIAL);
     // `dir/.` names dir, but no rename can put anything there.
     Ok((out.with_file_name(name), out.with_file_name(partial)))
 }
 
-/// Removes what was exchanged for the output: a directory that a run made, or a link, whose
-/// target stays.
-pub(super) fn remove_old(old: &Path) -> Result<()> {
-    let metadata = fs::symlink_metadata(old).map_err(Error::io(old, "cannot open"))?;
-    if metadata.is_symlink() {
-        fs::remove_file(old)
-    } else {
-        clear(old)?;
-        fs::remove_dir(old)
+/// Which directory it is, whatever it is called.
+pub(crate) type Identity = (u64, u64);
+
+fn identity_of(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+/// What lies at `path` at the moment; `None` if nothing does.
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some(identity_of(&found))
+}
+
+pub(crate) fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
-    .map_err(Error::io(old, "cannot remove what was overwritten"))
 }
 
-pub(super) fn parent_of(path: &Path) -> Option<&Path> {
-    path.parent().map(|parent| {
-        if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        }
-    })
+/// Creates `directory` with the directories that it lies in; each name is synced.
+pub(crate) fn create_directories(directory: &Path, durability: Durability) -> Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(directory);
+    if parent != directory {
+        create_directories(parent, durability)?;
+    }
+    match fs::create_dir(directory) {
+        // Another run may need it too.
+        Err(_) if directory.is_dir() => Ok(()),
+        Err(error) => Err(Error::io(directory, "cannot create")(error)),
+        Ok(()) => sync_directory(parent, durability),
+    }
 }
 
-/// Refuses an existing `out` that may not be overwritten, and one that is no output of ours.
+/// Creates a directory that only its owner may write to, whatever the umask.
+pub(super) fn create_partial(partial: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o755).create(partial)
+}
+
+/// Refuses to work in `partial` if somebody else made it, or may write to it: what is published
+/// would be theirs.
+pub(super) fn check_owner(partial: &Path, found: &Metadata) -> Result<()> {
+    const WRITABLE_BY_ALL: u32 = 0o002;
+    let refuse = |what: &str| {
+        Err(Error::Output {
+            path: partial.to_owned(),
+            what: format!("{what}; move it elsewhere or choose another --out"),
+        })
+    };
+    if found.mode() & WRITABLE_BY_ALL != 0 {
+        return refuse("can be written to by every user, so what lies there is not to be trusted");
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if [0, user].contains(&found.uid()) || owner_of_new(parent_of(partial)) == Some(found.uid()) {
+        return Ok(());
+    }
+    refuse("belongs to another user")
+}
+
+/// Whose a new directory in `parent` is: on network file systems not always the user's.
+fn owner_of_new(parent: &Path) -> Option<u32> {
+    let probe = parent.join(temporary_name("owner"));
+    create_partial(&probe).ok()?;
+    let owner = fs::symlink_metadata(&probe).map(|found| found.uid());
+    let _ = fs::remove_dir(&probe);
+    owner.ok()
+}
+
+/// Refuses an existing `out` that may not be overwritten, one that is no output of ours, and one
+/// that no rename can replace.
 pub(super) fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(out) else {
+    let Ok(found) = fs::symlink_metadata(out) else {
         return Ok(());
     };
-    let is_ours = metadata.is_dir() && MARKS.iter().any(|mark| is_record(&out.join(mark)));
-    let what = if metadata.is_symlink() {
+    let is_ours = || MARKS.iter().any(|mark| is_record(&out.join(mark)));
+    let what = if found.is_symlink() {
         if overwrite {
             // The link itself goes; what it points to is never touched.
             return Ok(());
         }
         "is a link; add --overwrite to replace the link and leave its target alone, or choose \
          another --out"
-    } else if !metadata.is_dir() {
+    } else if !found.is_dir() {
         "exists and is not a directory; choose another --out"
-    } else if !overwrite && is_ours {
-        "exists and is not exactly this output; add --overwrite to replace it or choose another --out"
-    } else if !is_ours {
+    } else if is_mount_point(out, &found) {
+        "is a mount point, which no rename can replace; choose a directory in it for --out"
+    } else if is_empty(out) {
+        return Ok(());
+    } else if !is_ours() {
         "exists and was not made by shardmill; remove it or choose another --out"
+    } else if !overwrite {
+        "exists and is not exactly this output; add --overwrite to replace it or choose another \
+         --out"
     } else {
         // All of it goes when it is replaced.
-        return check_own(out);
+        return check_own(out, Room::Output);
     };
     Err(Error::Output {
         path: out.to_owned(),
         what: what.to_owned(),
     })
+}
+
+pub(super) fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn is_mount_point(directory: &Path, found: &Metadata) -> bool {
+    fs::metadata(parent_of(directory)).is_ok_and(|parent| parent.dev() != found.dev())
+}
+
+/// Refuses an `out` in a lower layer of an overlay, which cannot be renamed; `partial` lies beside
+/// it and is not empty.
+pub(super) fn check_can_move(out: &Path, partial: &Path) -> Result<()> {
+    const OVERLAY: u64 = 0x794c_7630;
+    let file_system = File::open(out)
+        .ok()
+        .and_then(|file| rustix::fs::fstatfs(file).ok());
+    let is_overlay = file_system
+        .and_then(|found| u64::try_from(found.f_type).ok())
+        .is_some_and(|kind| kind == OVERLAY);
+    // No directory takes the place of one that is not empty, so this changes nothing. An overlay
+    // looks at its layers first.
+    let is_fixed = is_overlay
+        && fs::rename(out, partial)
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::CrossesDevices);
+    if is_fixed {
+        return Err(Error::Output {
+            path: out.to_owned(),
+            what: "lies in a lower layer of an overlay file system, where no directory can be \
+                   renamed; remove it or choose another --out"
+                .to_owned(),
+        });
+    }
+    Ok(())
 }

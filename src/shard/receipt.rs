@@ -1,10 +1,10 @@
 //! Receipts: which unit of which plan a shard in DIR.partial is, and from which bytes it was made.
 //!
 //! ```text
-//! shard-00007.u32, shard-00007.docs   written, synced, renamed
-//! DIR.partial                         synced: both names are on the disk
-//! shard-00007.json                    the receipt: written, synced, renamed
-//! DIR.partial                         synced
+//! new/shard-00007.u32, .docs   written, synced, renamed
+//! new                          synced: both names are on the disk
+//! shard-00007.json             the receipt: written, synced, renamed
+//! DIR.partial                  synced
 //! ```
 //!
 //! So there is no receipt without its shard, also after a power cut. A receipt names no host and
@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::{BLOCK_BYTES, Hash128, Hasher128};
 use crate::map::Map;
+use crate::shard::state::NEW;
 use crate::shard::temp_file::{Durability, sync_directory, write_json};
 use crate::shard::untrusted::{open_regular, read_json};
-use crate::shard::{DocRecord, Plan, ShardInfo, Totals, check_blocks, file_names};
+use crate::shard::{DocRecord, Plan, ShardInfo, TokenDtype, Totals, check_blocks, file_names};
 use crate::{Error, Result, Stats};
 
 /// Larger receipts are not read; a source's range takes some 100 bytes.
@@ -70,11 +71,15 @@ pub(crate) fn receipt_unit(name: &str) -> Option<usize> {
     (receipt_name(index) == name).then_some(index)
 }
 
-/// The unit that a file of a shard or a receipt belongs to.
-pub(super) fn shard_unit(name: &str) -> Option<usize> {
+/// The unit whose shard has a file of this name.
+pub(super) fn shard_file_unit(name: &str) -> Option<usize> {
     let (number, _) = name.strip_prefix("shard-")?.split_once('.')?;
     let index = number.parse().ok()?;
-    (format!("{index:05}") == number).then_some(index)
+    TokenDtype::ALL
+        .into_iter()
+        .map(|dtype| file_names(index, dtype))
+        .any(|(tokens, docs)| [tokens, docs].iter().any(|file| file == name))
+        .then_some(index)
 }
 
 impl DoneUnit {
@@ -196,26 +201,27 @@ impl Receipt {
         hasher.finish()
     }
 
-    /// Writes the receipt of a unit whose files have their names; gives the unit back.
-    pub(crate) fn write(self, directory: &Path, durability: Durability) -> Result<DoneUnit> {
-        sync_directory(directory, durability)?;
+    /// Writes the receipt of a unit whose files have their names in `partial/new`; returns the
+    /// unit.
+    pub(crate) fn write(self, partial: &Path, durability: Durability) -> Result<DoneUnit> {
+        sync_directory(&partial.join(NEW), durability)?;
         let index = usize::try_from(self.unit).unwrap_or(usize::MAX);
         let name = receipt_name(index);
-        write_json(directory, &name, durability, &self)?;
-        sync_directory(directory, durability).inspect_err(|_| {
+        write_json(partial, &name, durability, &self)?;
+        sync_directory(partial, durability).inspect_err(|_| {
             // Nobody can tell what of it is on the disk: the unit is made again.
-            let _ = fs::remove_file(directory.join(&name));
+            let _ = fs::remove_file(partial.join(&name));
         })?;
         Ok(self.done)
     }
 
-    /// The finished unit `index` of `plan`, by its receipt in `directory`; `None` where there is
+    /// The finished unit `index` of `plan`, by its receipt in `partial`; `None` where there is
     /// none. Its files are not looked at.
     ///
     /// # Errors
     /// [`Error::Shard`] where the receipt is damaged or of another plan.
-    pub(crate) fn read(directory: &Path, plan: &Plan, index: usize) -> Result<Option<DoneUnit>> {
-        let path = directory.join(receipt_name(index));
+    pub(crate) fn read(partial: &Path, plan: &Plan, index: usize) -> Result<Option<DoneUnit>> {
+        let path = partial.join(receipt_name(index));
         let damaged = |what: String| Error::Shard {
             path: path.clone(),
             what,

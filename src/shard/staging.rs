@@ -1,331 +1,490 @@
 //! Output that is visible only when it is complete.
 //!
 //! ```text
-//! open     create OUT.partial and lock it
-//! adopt    write plan.json; keep units of the same plan that have a receipt, remove the rest
-//! create   OUT.partial/.NAME.tmp-..., exclusively
-//! finish   check, fsync, rename to OUT.partial/NAME
-//! strip    once the manifest is there: remove plan.json and the receipts
-//! publish  fsync OUT.partial, rename it to OUT (or exchange the two), fsync the parent
+//! open      lock OUT.partial, or create it; go on from the state that is written there
+//! fill      OUT.partial/new, by whoever knows the content
+//! complete  sync all of it, write the state `complete`
+//! publish   rename OUT.partial/new to OUT (or exchange the two), sync both parents
+//!           write the state `replaced` and remove what was replaced; remove OUT.partial
 //! ```
 //!
-//! What is exchanged for the output lies in OUT.partial until it is removed, under its own lock.
-//! It has no receipts, so a run that finds it there after a kill clears it.
+//! This is the one place that reads the state and decides. What each command does in each state
+//! stands in docs/format.md. Nothing that is finished is removed unless the state says that it is
+//! not needed, or the caller may discard it.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde_json::{Value, json};
 
+use crate::shard::RUN;
 use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
-use crate::shard::own::{check_own, clear, clear_but, each_entry, receipts};
-use crate::shard::place::{check_replaceable, parent_of, places, remove_old, remove_replaced_link};
-use crate::shard::plan::PLAN;
-use crate::shard::receipt::shard_unit;
-use crate::shard::temp_file::{Durability, link_or_copy, sync_directory};
-use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN};
+use crate::shard::own::{Room, check_own, clear_but, receipts, remove_directory};
+use crate::shard::place::{
+    Identity, check_can_move, check_owner, check_replaceable, create_directories, identity,
+    is_empty, parent_of, places,
+};
+use crate::shard::rename::exchange;
+use crate::shard::state::{NEW, OLD, RunId, STATE, Stage, State, finished_units, stage};
+use crate::shard::temp_file::{Durability, sync_directory, write_json};
 use crate::{Error, Result};
+
+/// How an output is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Whether what is at its place may be replaced.
+    pub(crate) replaces: bool,
+    /// Whether finished work of another run may be discarded.
+    pub(crate) discards: bool,
+    pub(crate) durability: Durability,
+    pub(crate) sharing: Sharing,
+}
+
+impl Terms {
+    /// Those of a run that is alone; `overwrite` lets it replace and discard.
+    pub(crate) fn alone(overwrite: bool, durability: Durability) -> Self {
+        Self {
+            replaces: overwrite,
+            discards: overwrite,
+            durability,
+            sharing: Sharing::Alone,
+        }
+    }
+}
 
 /// A directory being made beside the place where it will appear.
 #[derive(Debug)]
 pub(crate) struct Staging {
     out: PathBuf,
     partial: PathBuf,
-    /// Whether what is at `out` may be replaced.
-    replaces: bool,
-    /// Whether finished units of another run may be discarded.
-    discards: bool,
-    durability: Durability,
-    sharing: Sharing,
+    new: PathBuf,
+    terms: Terms,
     /// Holds the lock; `None` once published.
     lock: Option<File>,
-    /// Whether what lies in the directory belongs to this run, which then tidies up after itself.
+    stage: Stage,
+    /// The directory that the output appears in.
+    parent: Option<Identity>,
+    /// Whether what lies in `new` belongs to this run, which then tidies up after itself.
     is_mine: bool,
 }
 
+/// What [`claim`] found or got.
+pub(crate) enum Claim<T> {
+    /// What is asked for is there already.
+    There(T),
+    /// Nothing is, and the place is this run's.
+    Mine(Staging),
+}
+
+/// Takes the place of `out` for this run, unless `look` finds there what is asked for. Another run
+/// may publish it between the look and the lock: then this looks again.
+///
+/// # Errors
+/// Those of `look` and [`Staging::open`].
+pub(crate) fn claim<T>(
+    out: &Path,
+    terms: Terms,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<Claim<T>> {
+    loop {
+        let seen = identity(out);
+        if let Some(there) = look()? {
+            settle(out, terms)?;
+            return Ok(Claim::There(there));
+        }
+        let opened = Staging::open(out, terms);
+        if identity(out) == seen {
+            return opened.map(Claim::Mine);
+        }
+    }
+}
+
+/// Sees to what an earlier run left beside an output that is exactly what is asked for: what is
+/// not needed is removed, and the output is on the disk before anybody says so.
+fn settle(out: &Path, terms: Terms) -> Result<()> {
+    sync_output(out, terms.durability)?;
+    let (_, partial) = places(out)?;
+    let found = lock_existing(&partial, Sharing::Alone);
+    // Another run's place is left to it; so is what no run made.
+    let Ok(Some(lock)) = found else { return Ok(()) };
+    let mut staging = Staging::new(out, terms, lock)?;
+    if staging.check_found().is_err() {
+        return Ok(());
+    }
+    match stage(&staging.out, &partial) {
+        Ok(Stage::Making) if !terms.discards && finished_units(&partial)? > 0 => Ok(()),
+        Ok(Stage::Complete | Stage::Unknown) if !terms.discards => Ok(()),
+        Ok(Stage::Displaced) | Err(_) => Ok(()),
+        Ok(Stage::Empty | Stage::Published | Stage::Making | Stage::Complete | Stage::Unknown) => {
+            staging.remove_partial()
+        }
+    }
+}
+
+/// Forces an output to the disk, with its name: whoever made it may have synced nothing.
+pub(crate) fn sync_output(out: &Path, durability: Durability) -> Result<()> {
+    fn sync_all(directory: &Path, durability: Durability) -> Result<()> {
+        let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+        for entry in entries {
+            let entry = entry.map_err(Error::io(directory, "cannot list"))?;
+            let path = entry.path();
+            let file_type = entry.file_type();
+            let file_type = file_type.map_err(Error::io(&path, "cannot open"))?;
+            if file_type.is_dir() {
+                sync_all(&path, durability)?;
+            } else if file_type.is_file() {
+                let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+                durability.sync(&file, &path)?;
+            }
+        }
+        sync_directory(directory, durability)
+    }
+    if durability == Durability::None {
+        return Ok(());
+    }
+    sync_all(out, durability)?;
+    sync_directory(parent_of(out), durability)
+}
+
 impl Staging {
-    /// Begins the directory `out`, empty, in `out.partial`.
-    ///
-    /// # Errors
-    /// As [`Self::open`], and [`Error::Output`] where an interrupted run left finished units
-    /// there and they may not be discarded.
-    pub(crate) fn begin(out: &Path, overwrite: bool, durability: Durability) -> Result<Self> {
-        let mut staging = Self::open(out, overwrite, durability, Sharing::Alone)?;
-        staging.empty()?;
-        Ok(staging)
-    }
-
-    /// Locks `out.partial` for the directory `out`, and leaves what is there as it is.
-    ///
-    /// # Errors
-    /// [`Error::Output`] where `out` exists and may not be overwritten, [`Error::Locked`] where
-    /// another run is writing it, [`Error::Io`] where nothing can be written there.
-    pub(crate) fn open(
-        out: &Path,
-        overwrite: bool,
-        durability: Durability,
-        sharing: Sharing,
-    ) -> Result<Self> {
-        let (out, partial) = &places(out)?;
-        check_replaceable(out, overwrite)?;
-        if let Some(parent) = parent_of(out) {
-            fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create"))?;
-        }
-        if overwrite {
-            remove_replaced_link(out, partial);
-        }
-        let lock = lock_directory(partial, sharing)?;
-        let staging = Self {
-            out: out.clone(),
-            partial: partial.clone(),
-            replaces: overwrite,
-            discards: overwrite,
-            durability,
-            sharing,
+    fn new(out: &Path, terms: Terms, lock: File) -> Result<Self> {
+        let (out, partial) = places(out)?;
+        Ok(Self {
+            parent: identity(parent_of(&out)),
+            new: partial.join(NEW),
+            out,
+            partial,
+            terms,
             lock: Some(lock),
+            stage: Stage::Empty,
             is_mine: false,
-        };
+        })
+    }
+
+    /// Locks `out.partial` for the directory `out`, and goes on from what is there.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if `out` exists and may not be replaced, or if what lies in its
+    /// `out.partial` is not ours; [`Error::Locked`] if another run is writing it; [`Error::Io`] if
+    /// nothing can be written there.
+    pub(crate) fn open(out: &Path, terms: Terms) -> Result<Self> {
+        let (out, partial) = &places(out)?;
+        check_replaceable(out, terms.replaces)?;
+        create_directories(parent_of(out), terms.durability)?;
+        let lock = lock_directory(partial, terms.sharing)?;
+        let mut staging = Self::new(out, terms, lock)?;
+        staging.enter()?;
         // Another run may have published between the first look and the lock.
-        check_replaceable(out, overwrite)?;
-        check_own(partial)?;
-        Ok(staging)
-    }
-
-    /// As [`Self::open`], alone, to take the place of a damaged `out`.
-    pub(crate) fn open_to_repair(
-        out: &Path,
-        overwrite: bool,
-        durability: Durability,
-    ) -> Result<Self> {
-        let mut staging = Self::open(out, true, durability, Sharing::Alone)?;
-        staging.discards = overwrite;
-        Ok(staging)
-    }
-
-    /// Takes the embeddings of what will be replaced over; they are those of the same dataset.
-    pub(crate) fn keep_embeddings(&self) -> Result<()> {
-        let old = self.out.join(EMBEDDINGS);
-        if !old.is_dir() {
-            return Ok(());
+        check_replaceable(out, terms.replaces)?;
+        if fs::symlink_metadata(out).is_ok_and(|found| found.is_dir()) {
+            check_can_move(out, partial)?;
         }
-        let new = self.partial.join(EMBEDDINGS);
-        fs::create_dir(&new).map_err(Error::io(&new, "cannot create"))?;
-        each_entry(&old, |_, name, _| match name.to_str() {
-            Some(name) => link_or_copy(&old, &new, name, self.durability),
-            // `open` has checked the names.
-            None => Ok(()),
-        })?;
-        sync_directory(&new, self.durability)
+        Ok(staging)
     }
 
-    /// As [`Self::open`], alone; `None` where nothing is being made.
+    /// As [`Self::open`], alone, and creates nothing: `None` if nothing is being made.
     pub(crate) fn open_existing(
         out: &Path,
         overwrite: bool,
         durability: Durability,
     ) -> Result<Option<Self>> {
-        let (_, partial) = places(out)?;
-        // Creates nothing where there is nothing to go on with.
-        let is_there = fs::symlink_metadata(partial.join(PLAN)).is_ok()
-            || fs::symlink_metadata(partial.join(MANIFEST)).is_ok();
-        if !is_there {
+        let (out, partial) = &places(out)?;
+        let Some(lock) = lock_existing(partial, Sharing::Alone)? else {
             return Ok(None);
+        };
+        let mut staging = Self::new(out, Terms::alone(overwrite, durability), lock)?;
+        staging.check_found()?;
+        staging.read_stage()?;
+        match staging.stage {
+            Stage::Empty | Stage::Published => {
+                staging.remove_partial()?;
+                return Ok(None);
+            }
+            Stage::Displaced => {
+                staging.put_in_place()?;
+                staging.remove_partial()?;
+                return Ok(None);
+            }
+            Stage::Unknown => return Err(staging.unknown()),
+            Stage::Making | Stage::Complete => {}
         }
-        Self::open(out, overwrite, durability, Sharing::Alone).map(Some)
+        check_replaceable(out, overwrite)?;
+        Ok(Some(staging))
     }
 
-    /// The directory that is being filled.
-    pub(crate) fn path(&self) -> &Path {
+    /// Comes to one of the stages `Making` and `Complete` from whatever was found.
+    fn enter(&mut self) -> Result<()> {
+        self.check_found()?;
+        self.read_stage()?;
+        if [Stage::Making, Stage::Complete].contains(&self.stage) {
+            return Ok(());
+        }
+        if self.stage == Stage::Empty {
+            self.state(State::Making)?;
+            // The name of the directory, too: what is finished in it is to stay.
+            sync_directory(parent_of(&self.partial), self.terms.durability)?;
+            return self.create_new();
+        }
+        self.while_alone(|staging| match staging.stage {
+            Stage::Unknown if !staging.terms.discards => Err(staging.unknown()),
+            // Consent was given by the run that moved the old output away.
+            Stage::Displaced => {
+                staging.put_in_place()?;
+                staging.begin_anew()
+            }
+            _ => staging.begin_anew(),
+        })
+    }
+
+    /// Lets units be made again in a whole output that is not in its place.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if others are at work on it.
+    pub(crate) fn reopen_if_complete(&mut self) -> Result<()> {
+        if self.is_complete() {
+            self.while_alone(Self::reopen)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what no run made, or another user did.
+    fn check_found(&self) -> Result<()> {
+        if let Some(lock) = &self.lock {
+            let found = lock.metadata();
+            let found = found.map_err(Error::io(&self.partial, "cannot open"))?;
+            check_owner(&self.partial, &found)?;
+        }
+        Ok(())
+    }
+
+    fn read_stage(&mut self) -> Result<()> {
+        self.stage = stage(&self.out, &self.partial)?;
+        check_own(&self.partial, Room::Partial)
+    }
+
+    fn unknown(&self) -> Error {
+        Error::Output {
+            path: self.partial.clone(),
+            what: format!(
+                "its {STATE} is damaged, or not about what lies there; look at what is there and \
+                 remove it, or add --overwrite to discard it"
+            ),
+        }
+    }
+
+    /// Writes a state that is true already.
+    fn state(&mut self, state: State) -> Result<()> {
+        state.write(&self.partial, self.terms.durability)?;
+        sync_directory(&self.partial, self.terms.durability)?;
+        self.stage = match state {
+            State::Making => Stage::Making,
+            State::Complete { .. } => Stage::Complete,
+            State::Replaced => Stage::Published,
+        };
+        Ok(())
+    }
+
+    fn create_new(&self) -> Result<()> {
+        fs::create_dir_all(&self.new).map_err(Error::io(&self.new, "cannot create"))
+    }
+
+    /// Takes a whole output that is not in its place as one in the making: something of it is
+    /// made again.
+    pub(crate) fn reopen(&mut self) -> Result<()> {
+        if self.stage == Stage::Making {
+            return Ok(());
+        }
+        self.state(State::Making)
+    }
+
+    /// Discards all that is there, and begins.
+    fn begin_anew(&mut self) -> Result<()> {
+        // What is left by a kill from here on is never taken for an output.
+        self.reopen()?;
+        clear_but(&self.partial, Room::Partial, |name| name == STATE)?;
+        self.create_new()
+    }
+
+    /// Lets `act` have the lock alone, for what a shared one does not allow.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if others hold it too.
+    pub(super) fn while_alone(&mut self, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        if self.terms.sharing == Sharing::Alone {
+            return act(self);
+        }
+        if let Some(lock) = &self.lock {
+            lock_open(lock, Sharing::Alone, &self.partial)?;
+        }
+        let done = act(self);
+        if let Some(lock) = &self.lock {
+            lock_open(lock, Sharing::Shared, &self.partial)?;
+        }
+        done
+    }
+
+    /// DIR.partial: state, plan and receipts.
+    pub(crate) fn partial(&self) -> &Path {
         &self.partial
     }
 
+    /// The directory that is being filled and becomes the output.
+    pub(crate) fn new_output(&self) -> &Path {
+        &self.new
+    }
+
     pub(crate) fn durability(&self) -> Durability {
-        self.durability
+        self.terms.durability
+    }
+
+    /// Whether a whole output lies here that is not in its place yet.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.stage == Stage::Complete
+    }
+
+    pub(super) fn take_charge(&mut self) {
+        self.is_mine = true;
     }
 
     /// Discards what is there.
     ///
     /// # Errors
-    /// [`Error::Output`] where that is finished units, and nothing says that they may go.
-    pub(crate) fn empty(&mut self) -> Result<()> {
-        let units = receipts(&self.partial)?.len();
-        if units > 0 && !self.discards {
-            return Err(self.refuse_units(units, "nothing of them can be used here"));
-        }
-        clear(&self.partial)?;
+    /// [`Error::Output`] if that is finished work, and nothing says that it may go.
+    pub(crate) fn discard(&mut self) -> Result<()> {
+        self.check_discard("nothing of it can be used here")?;
+        self.begin_anew()?;
         self.is_mine = true;
         Ok(())
     }
 
-    /// Makes the directory that of `plan`. What is left there of the same plan stays, as far as
-    /// it has a receipt.
-    ///
-    /// # Errors
-    /// [`Error::Output`] names the first difference where finished units of another plan are
-    /// there, and nothing says that they may go.
-    pub(crate) fn adopt(&mut self, plan: &Plan) -> Result<()> {
-        let found = Plan::read(&self.partial);
-        if let Ok(Some(found)) = &found
-            && found.plan_id == plan.plan_id
-        {
-            self.is_mine = true;
-            self.tidy()?;
-            if found.units == plan.units {
-                return Ok(());
-            }
-            // The content changed under the same sizes: other cuts, other units.
-        } else {
-            let units = receipts(&self.partial)?.len();
-            if units > 0 && !self.discards {
-                let difference = match found {
-                    Ok(Some(found)) => found.difference(plan).unwrap_or_default(),
-                    Ok(None) => "they have no plan.json".to_owned(),
-                    Err(error) => error.to_string(),
-                };
-                return Err(self.refuse_units(units, &difference));
-            }
-            clear(&self.partial)?;
-            self.is_mine = true;
-        }
-        plan.write(&self.partial, self.durability)?;
-        sync_directory(&self.partial, self.durability)
-    }
-
-    /// As [`Self::adopt`], for one of several processes that share the directory: what is there
-    /// may be in use, and stays.
-    pub(crate) fn join(&mut self, plan: &Plan) -> Result<()> {
-        while !self.try_join(plan)? {}
-        self.is_mine = true;
-        Ok(())
-    }
-
-    /// Whether the plan in the directory is `plan`; if not, it may be now.
-    fn try_join(&mut self, plan: &Plan) -> Result<bool> {
-        let found = Plan::read(&self.partial);
-        match &found {
-            Ok(Some(found)) if found == plan => return Ok(true),
-            Ok(Some(found)) if found.plan_id == plan.plan_id => {
-                return Err(Error::Output {
-                    path: self.partial.clone(),
-                    what: "has a plan for inputs of the same sizes and other contents; give all \
-                           processes the same inputs, or run without --units to make again what \
-                           changed"
-                        .to_owned(),
-                });
-            }
-            // Of several that begin at once, one writes the plan and all read it.
-            Ok(None) if receipts(&self.partial)?.is_empty() => {
-                plan.write_new(&self.partial, self.durability)?;
-                sync_directory(&self.partial, self.durability)?;
-                return Ok(false);
-            }
-            _ => {}
-        }
-        // Only who is alone may take away what is there.
-        if let Some(lock) = &self.lock {
-            lock_open(lock, Sharing::Alone, &self.partial)?;
-        }
-        self.adopt(plan)?;
-        self.is_mine = false;
-        // Another may be first now; then it has written a plan, which is looked at next.
-        self.lock = None;
-        self.lock = Some(lock_directory(&self.partial, Sharing::Shared)?);
-        Ok(false)
-    }
-
-    fn refuse_units(&self, units: usize, difference: &str) -> Error {
-        Error::Output {
-            path: self.partial.clone(),
-            what: format!(
-                "holds {units} finished unit{} of another run: {difference}; run that command \
-                 again to go on with it, add --overwrite to discard it or choose another --out",
+    /// Refuses to discard finished work of another run, which is another one by `difference`.
+    pub(super) fn check_discard(&self, difference: &str) -> Result<()> {
+        let units = finished_units(&self.partial)?;
+        let what = match self.stage {
+            _ if self.terms.discards => return Ok(()),
+            Stage::Complete => "a whole output of another run that is not in its place".to_owned(),
+            _ if units == 0 => return Ok(()),
+            _ => format!(
+                "{units} finished unit{} of another run",
                 if units == 1 { "" } else { "s" }
             ),
-        }
-    }
-
-    /// Removes everything but the plan, receipts, and the files of units that have one.
-    fn tidy(&self) -> Result<()> {
-        self.keep_units(&receipts(&self.partial)?)
-    }
-
-    /// Removes everything but the plan and what belongs to the units `done`.
-    pub(crate) fn keep_units(&self, done: &HashSet<usize>) -> Result<()> {
-        clear_but(&self.partial, |name| {
-            name == PLAN || shard_unit(name).is_some_and(|unit| done.contains(&unit))
+        };
+        Err(Error::Output {
+            path: self.partial.clone(),
+            what: format!(
+                "holds {what}: {difference}; run that command again to go on with it, add \
+                 --overwrite to discard it or choose another --out"
+            ),
         })
     }
 
-    /// Removes everything but what belongs to the dataset of `manifest`, which is complete.
-    pub(crate) fn strip(&mut self, manifest: &Manifest) -> Result<()> {
-        // From here on the manifest stands for the receipts: a failure leaves all of it.
+    /// Says that `new` holds the whole output, of which every file is synced, and nothing else.
+    /// `run` is what its `run.json` is to say.
+    pub(crate) fn complete(&mut self, run: &Value) -> Result<()> {
+        // A failure from here on leaves all of it.
         self.is_mine = false;
-        let shards = &manifest.shards;
-        let files: HashSet<&str> = shards
-            .iter()
-            .flat_map(|shard| [&*shard.file, &*shard.docs_file])
-            .chain([MANIFEST, RUN, EMBEDDINGS])
-            .collect();
-        sync_directory(&self.partial, self.durability)?;
-        clear_but(&self.partial, |name| files.contains(name))
-    }
-
-    /// Whether there is a plan, and so a way to tell what else is there.
-    pub(crate) fn has_plan(&self) -> bool {
-        fs::symlink_metadata(self.partial.join(PLAN)).is_ok()
-    }
-
-    /// Keeps the complete dataset of `manifest` that was found here, and nothing else.
-    pub(crate) fn keep_dataset(&mut self, manifest: &Manifest) -> Result<()> {
-        self.strip(manifest)?;
-        clear_but(&self.partial, |name| name != EMBEDDINGS)?;
-        // Whoever made it may have synced nothing.
-        for shard in &manifest.shards {
-            for name in [&shard.file, &shard.docs_file] {
-                let path = self.partial.join(name);
-                let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
-                self.durability.sync(&file, &path)?;
+        let run_id = RunId::random();
+        let record = match run {
+            Value::Object(fields) => {
+                let mut fields = fields.clone();
+                fields.insert("run_id".to_owned(), json!(run_id));
+                Value::Object(fields)
             }
-        }
-        let path = self.partial.join(MANIFEST);
-        let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
-        self.durability.sync(&file, &path)
+            other => json!({"run": other, "run_id": run_id}),
+        };
+        write_json(&self.new, RUN, self.terms.durability, &record)?;
+        sync_directory(&self.new, self.terms.durability)?;
+        self.state(State::Complete { run_id })
     }
 
-    /// Makes the directory visible in its place.
+    /// Makes the whole output visible in its place.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if its place was taken meanwhile; all stays as it is then. After the
+    /// output is in its place, [`Error::Io`] if it cannot be synced or what it replaced cannot be
+    /// removed; the next run does that.
     pub(crate) fn publish(mut self) -> Result<()> {
-        sync_directory(&self.partial, self.durability)?;
-        check_replaceable(&self.out, self.replaces)?;
-        let is_there = fs::symlink_metadata(&self.out).is_ok();
-        let flags = if is_there && self.replaces {
-            RenameFlags::EXCHANGE
+        debug_assert!(self.is_complete(), "only what is whole is published");
+        check_replaceable(&self.out, self.terms.replaces)?;
+        self.put_in_place()?;
+        self.remove_partial()
+    }
+
+    /// Renames `new` to the output, and keeps what was there until that is on the disk.
+    fn put_in_place(&mut self) -> Result<()> {
+        self.check_parent()?;
+        let _old = self.lock_old()?;
+        let old = self.partial.join(OLD);
+        let found = fs::symlink_metadata(&self.out).ok();
+        if let Some(found) = found.as_ref().filter(|found| found.is_dir()) {
+            let mode = Permissions::from_mode(found.permissions().mode() & 0o7777 | 0o700);
+            // A wish of the user's; not every file system knows it.
+            let _ = fs::set_permissions(&self.new, mode);
+        }
+        // An empty directory gives way to a rename.
+        let is_replaced = found.is_some() && !is_empty(&self.out);
+        let renamed = if is_replaced {
+            self.take_place_of(&old)
         } else {
-            RenameFlags::NOREPLACE
+            fs::rename(&self.new, &self.out)
         };
-        // What is replaced takes the name of the partial directory: nobody may begin there before
-        // it is removed. It is a link, or not on a file system with locks, where this fails.
-        let old = lock_existing(&self.out, Sharing::Alone);
-        renameat_with(CWD, &self.partial, CWD, &self.out, flags)
-            .map_err(|errno| Error::io(&self.out, "cannot publish")(errno.into()))?;
-        // From here on the work is done: nothing may clear it.
+        renamed.map_err(Error::io(&self.out, "cannot publish"))?;
+        self.stage = Stage::Published;
+        self.check_parent()?;
+        sync_directory(parent_of(&self.out), self.terms.durability)?;
+        if is_replaced || fs::symlink_metadata(&old).is_ok() {
+            sync_directory(&self.partial, self.terms.durability)?;
+            self.state(State::Replaced)?;
+        }
+        Ok(())
+    }
+
+    /// Lets `new` and the output change places; where the file system cannot, the output is moved
+    /// to `old` first.
+    fn take_place_of(&self, old: &Path) -> io::Result<()> {
+        if exchange(&self.new, &self.out)? {
+            return Ok(());
+        }
+        fs::rename(&self.out, old)?;
+        fs::rename(&self.new, &self.out)
+    }
+
+    /// Locks what is about to be replaced: nobody may be writing embeddings into it.
+    fn lock_old(&self) -> Result<Option<File>> {
+        match lock_existing(&self.out, Sharing::Alone) {
+            Err(error @ Error::Locked { .. }) => Err(error),
+            // It is a link, or its file system has no locks.
+            other => Ok(other.ok().flatten()),
+        }
+    }
+
+    /// The output appears in the directory that the run began with, or nowhere.
+    fn check_parent(&self) -> Result<()> {
+        if identity(parent_of(&self.out)) == self.parent {
+            return Ok(());
+        }
+        Err(Error::Output {
+            path: self.out.clone(),
+            what: "the directory that it was to be in was replaced meanwhile; run again".to_owned(),
+        })
+    }
+
+    /// Removes OUT.partial, of which nothing is needed any more.
+    fn remove_partial(&mut self) -> Result<()> {
+        remove_directory(&self.partial, Room::Partial)?;
         self.lock = None;
-        if let Some(parent) = parent_of(&self.out) {
-            sync_directory(parent, self.durability)?;
-        }
-        if flags == RenameFlags::EXCHANGE {
-            remove_old(&self.partial)?;
-        }
-        drop(old);
         Ok(())
     }
 }
 
 impl Drop for Staging {
-    /// After a failure finished units are left for the next run, and nothing else.
+    /// After a failure finished units and whole outputs are left for the next run, and nothing
+    /// else.
     fn drop(&mut self) {
         let Some(lock) = &self.lock else { return };
-        if self.sharing == Sharing::Shared {
+        if self.terms.sharing == Sharing::Shared {
             // The last of several tidies up; others still need what is there.
             let is_last = lock_open(lock, Sharing::Alone, &self.partial).is_ok()
                 && is_still_at(lock, &self.partial).unwrap_or(false);
@@ -333,143 +492,21 @@ impl Drop for Staging {
                 return;
             }
         }
-        if self.is_mine && receipts(&self.partial).is_ok_and(|done| done.is_empty()) {
-            // A failure leaves what the next run clears.
-            let _ = clear(&self.partial);
+        if self.stage == Stage::Empty {
+            // Only an empty directory is removed.
+            let _ = fs::remove_dir(&self.partial);
+        }
+        if self.stage != Stage::Making {
+            return;
+        }
+        // A failure leaves what the next run clears.
+        if receipts(&self.partial).is_ok_and(|done| done.is_empty()) {
+            let _ = self.remove_partial();
         } else if self.is_mine {
             let _ = self.tidy();
         }
-        // Only an empty directory is removed.
-        let _ = fs::remove_dir(&self.partial);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shard::temp_file::{TempFile, write_json};
-
-    fn begin(out: &Path, overwrite: bool) -> Result<Staging> {
-        Staging::begin(out, overwrite, Durability::Full)
-    }
-
-    fn publish_one(out: &Path, overwrite: bool, contents: &str) -> Result<()> {
-        let staging = begin(out, overwrite)?;
-        let record = serde_json::json!({"dataset_id": contents});
-        write_json(staging.path(), MANIFEST, Durability::Full, &record)?;
-        staging.publish()
-    }
-
-    fn contents(out: &Path) -> String {
-        let manifest = fs::read(out.join(MANIFEST)).unwrap();
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        manifest["dataset_id"].as_str().unwrap().to_owned()
-    }
-
-    #[test]
-    fn nothing_is_visible_before_publish_and_nothing_is_left_after_a_failure() {
-        let dir = tempfile::tempdir().unwrap();
-        let out = dir.path().join("new/parents/out");
-        let staging = begin(&out, false).unwrap();
-        let mut file =
-            TempFile::create(staging.path(), "shard-00000.u32", Durability::Full).unwrap();
-        file.write(b"abcd").unwrap();
-        assert!(!out.exists());
-        assert!(
-            file.finish(5).is_err(),
-            "a short file must not get its name"
-        );
-        drop(staging);
-        assert_eq!(fs::read_dir(out.parent().unwrap()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn an_existing_output_is_replaced_only_when_asked() {
-        let dir = tempfile::tempdir().unwrap();
-        let out = dir.path().join("out");
-        publish_one(&out, false, "one").unwrap();
-        assert!(matches!(
-            publish_one(&out, false, "two"),
-            Err(Error::Output { .. })
-        ));
-        assert_eq!(contents(&out), "one");
-        publish_one(&out, true, "two").unwrap();
-        assert_eq!(contents(&out), "two");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    /// Checks that a run to `out` is refused and removes nothing of `kept`.
-    #[track_caller]
-    fn keeps(out: &Path, kept: &[&Path]) {
-        let before: Vec<_> = kept.iter().map(|path| fs::read(path).unwrap()).collect();
-        assert!(matches!(begin(out, true), Err(Error::Output { .. })));
-        let after: Vec<_> = kept.iter().map(|path| fs::read(path).unwrap()).collect();
-        assert_eq!(before, after);
-    }
-
-    #[test]
-    fn what_shardmill_did_not_make_is_never_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let web = dir.path().join("web");
-        fs::create_dir(&web).unwrap();
-        fs::write(web.join(MANIFEST), "{\"name\": \"a web app\"}").unwrap();
-        keeps(&web, &[&web.join(MANIFEST)]);
-
-        let out = dir.path().join("out");
-        publish_one(&out, false, "one").unwrap();
-        for name in ["thesis.txt", "shard-a.docs", "embeddings"] {
-            fs::write(out.join(name), "years of work").unwrap();
-            keeps(&out, &[&out.join(name), &out.join(MANIFEST)]);
-            fs::remove_file(out.join(name)).unwrap();
-        }
-
-        let partial = dir.path().join("other.partial");
-        fs::create_dir(&partial).unwrap();
-        fs::write(partial.join(MANIFEST), "{}").unwrap();
-        fs::write(partial.join("thesis.txt"), "years of work").unwrap();
-        let kept = [&*partial.join("thesis.txt"), &*partial.join(MANIFEST)];
-        keeps(&dir.path().join("other"), &kept);
-    }
-
-    #[test]
-    fn a_link_in_the_place_of_the_partial_directory_is_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        let out = dir.path().join("out");
-        publish_one(&out, false, "one").unwrap();
-        std::os::unix::fs::symlink(&out, dir.path().join("new.partial")).unwrap();
-        keeps(&dir.path().join("new"), &[&out.join(MANIFEST)]);
-    }
-
-    #[test]
-    fn a_name_with_a_dot_behind_it_is_the_name() {
-        let dir = tempfile::tempdir().unwrap();
-        publish_one(&dir.path().join("out/."), false, "one").unwrap();
-        assert_eq!(contents(&dir.path().join("out")), "one");
-    }
-
-    #[test]
-    fn a_second_run_on_the_same_output_is_refused_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let out = dir.path().join("out");
-        let first = begin(&out, false).unwrap();
-        assert!(matches!(begin(&out, false), Err(Error::Locked { .. })));
-        drop(first);
-        assert!(begin(&out, false).is_ok());
-    }
-
-    #[test]
-    fn left_overs_of_a_killed_run_are_cleared() {
-        let dir = tempfile::tempdir().unwrap();
-        let partial = dir.path().join("out.partial");
-        fs::create_dir_all(partial.join("embeddings")).unwrap();
-        for name in [
-            "shard-00000.u32",
-            ".shard-00001.u32.tmp-99",
-            "embeddings/inputs.npy",
-        ] {
-            fs::write(partial.join(name), "x").unwrap();
-        }
-        let staging = begin(&dir.path().join("out"), false).unwrap();
-        assert_eq!(fs::read_dir(staging.path()).unwrap().count(), 0);
-    }
-}
+mod tests;

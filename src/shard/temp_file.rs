@@ -6,10 +6,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
-
 use super::output::Output;
+use super::rename::rename_new;
 use crate::{Error, Result};
 
 /// Whether output is forced to the disk before it becomes visible.
@@ -98,14 +96,13 @@ impl TempFile {
     /// As [`Self::finish`], unless the name is taken; says whether it was free.
     fn finish_new(mut self, expected_bytes: u64) -> Result<bool> {
         self.sync(expected_bytes)?;
-        let flags = RenameFlags::NOREPLACE;
-        match renameat_with(CWD, &self.temporary, CWD, &self.path, flags) {
+        match rename_new(&self.temporary, &self.path) {
             Ok(()) => {
                 self.is_finished = true;
                 Ok(true)
             }
-            Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(Error::io(&self.path, "cannot rename to")(errno.into())),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(Error::io(&self.path, "cannot rename to")(error)),
         }
     }
 
@@ -164,6 +161,20 @@ pub(crate) fn temporary_name(name: &str) -> OsString {
     // The standard library seeds its hashers from the system.
     let random = RandomState::new().build_hasher().finish();
     format!(".{name}.tmp-{}-{random:016x}", std::process::id()).into()
+}
+
+/// The name that the temporary file `temporary` is to get; `None` if it is not one of
+/// [`temporary_name`].
+pub(super) fn name_of_temporary(temporary: &str) -> Option<&str> {
+    let (name, suffix) = temporary.strip_prefix('.')?.rsplit_once(".tmp-")?;
+    let (process, random) = suffix.split_once('-')?;
+    let is_made = !process.is_empty()
+        && process.bytes().all(|byte| byte.is_ascii_digit())
+        && random.len() == 16
+        && random
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_made.then_some(name)
 }
 
 /// Writes `value` as indented JSON.

@@ -53,7 +53,7 @@ fn a_plan_without_finished_units_is_replaced() {
     let place = corpus();
     let expected = expected(&place);
     let before = args("d", &["--eot", "before"]);
-    if killed_at(&place, "rename", 2, &before).is_none() {
+    if killed_at(&place, "rename", 3, &before).is_none() {
         return;
     }
     assert!(place.path("d.partial/plan.json").exists());

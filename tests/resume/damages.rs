@@ -1,7 +1,7 @@
 //! Finished units and datasets that were damaged: what is whole is kept.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -12,29 +12,36 @@ use crate::{SHARDS, args, corpus, done_before, expected, finish_run, interrupted
 /// Damages done to the first unit of an interrupted run.
 pub(crate) type Damage = (&'static str, fn(&Path));
 
+/// Where the shards lie: a dataset, or one in the making.
+fn files(dir: &Path) -> PathBuf {
+    let new = dir.join("new");
+    if new.exists() { new } else { dir.to_owned() }
+}
+
 pub(crate) const DAMAGES: [Damage; 12] = [
     ("a changed token", |dir| {
-        flip(&dir.join("shard-00000.u32"), 40);
+        flip(&files(dir).join("shard-00000.u32"), 40);
     }),
     ("a changed record", |dir| {
-        flip(&dir.join("shard-00000.docs"), 3);
+        flip(&files(dir).join("shard-00000.docs"), 3);
     }),
     ("a short file", |dir| {
-        truncate(&dir.join("shard-00000.u32"));
+        truncate(&files(dir).join("shard-00000.u32"));
     }),
     ("a missing file", |dir| {
-        fs::remove_file(dir.join("shard-00000.docs")).unwrap();
+        fs::remove_file(files(dir).join("shard-00000.docs")).unwrap();
     }),
     ("a file of 1 TiB", |dir| {
         let docs = fs::File::options()
             .write(true)
-            .open(dir.join("shard-00000.docs"));
+            .open(files(dir).join("shard-00000.docs"));
         docs.unwrap().set_len(1 << 40).unwrap();
     }),
     ("a link for a file", |dir| {
-        let file = dir.join("shard-00000.u32");
-        fs::rename(&file, dir.join("../elsewhere")).unwrap();
-        std::os::unix::fs::symlink("../elsewhere", file).unwrap();
+        let file = files(dir).join("shard-00000.u32");
+        let elsewhere = dir.canonicalize().unwrap().join("../elsewhere");
+        fs::rename(&file, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(elsewhere, file).unwrap();
     }),
     ("a short receipt", |dir| {
         truncate(&dir.join("shard-00000.json"));
@@ -52,7 +59,7 @@ pub(crate) const DAMAGES: [Damage; 12] = [
         receipt.unwrap().set_len(2 << 30).unwrap();
     }),
     ("a pipe for a file", |dir| {
-        let file = dir.join("shard-00000.docs");
+        let file = files(dir).join("shard-00000.docs");
         fs::remove_file(&file).unwrap();
         assert!(
             Command::new("mkfifo")

@@ -29,8 +29,8 @@ fn an_error_keeps_finished_units_and_says_how_to_go_on() {
         "shardmill: {left} of {SHARDS} units are done; run the same command again to go on"
     );
     assert_eq!(lines[1], next);
-    // Finished units and their plan, and nothing else.
-    assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 1);
+    // Finished units, their plan and a state, and nothing else.
+    assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 3);
     place.write("in/c.txt", good);
     let after = finish_run(&place, &args("d", &[]), "d", &expected);
     assert_eq!(done_before(&after), left as u64);
@@ -59,7 +59,7 @@ fn embeddings_that_fail_leave_the_dataset_without_them() {
     assert!(done.stderr.contains("8 of 8 units are done"), "{done:?}");
     assert_eq!(receipts(&place, "d.partial"), SHARDS);
     // Neither a manifest nor embeddings.
-    assert_eq!(tree(&place.path("d.partial")).len(), 3 * SHARDS + 1);
+    assert_eq!(tree(&place.path("d.partial")).len(), 3 * SHARDS + 3);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_signal_stops_a_run_with_its_number_and_leaves_what_is_done() {
         let left = receipts(&place, "d.partial");
         let lines = format!("shardmill: error: stopped by SIG{signal}\nshardmill: {left} of ");
         assert!(done.stderr.starts_with(&lines), "{done:?}");
-        assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 1);
+        assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 3);
         fs::remove_dir_all(place.path("d.partial")).unwrap();
     }
 }

@@ -53,7 +53,7 @@ fn processes_that_share_the_units_give_the_bytes_of_one() {
 fn finish_names_missing_and_damaged_units_and_changes_nothing() {
     let place = corpus();
     let expected = expected(&place);
-    let none = "d: is not being made: no unit of it is there; run tokenize --units first";
+    let none = "d: nothing to finish: no units found; run tokenize --units first";
     place.run(["finish", "d"]).failed(1, none);
     part(&place, "0/3");
     let before = place.tree();
@@ -63,14 +63,14 @@ fn finish_names_missing_and_damaged_units_and_changes_nothing() {
     assert_eq!(place.tree(), before);
     part(&place, "1/3");
     part(&place, "2/3");
-    flip(&place.path("d.partial/shard-00004.u32"), 8);
+    flip(&place.path("d.partial/new/shard-00004.u32"), 8);
     let before = place.tree();
-    let damaged = "d.partial/shard-00004.u32: damaged in the 16 MiB block 0, from byte 0";
+    let damaged = "d.partial/new/shard-00004.u32: damaged in the 16 MiB block 0, from byte 0";
     place.run(["finish", "d"]).failed(1, damaged);
     assert_eq!(place.tree(), before);
     for (_, damage) in DAMAGES {
         let broken = place.path("broken.partial");
-        fs::create_dir(&broken).unwrap();
+        fs::create_dir_all(broken.join("new")).unwrap();
         for (name, bytes) in output_bytes(&place.path("d.partial")) {
             fs::write(broken.join(name), bytes).unwrap();
         }

@@ -1,0 +1,125 @@
+//! Which finished units in DIR.partial belong to a plan, and what becomes of the others.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+
+use crate::shard::own::{Room, clear_but, each_entry, receipts};
+use crate::shard::plan::PLAN;
+use crate::shard::receipt::shard_file_unit;
+use crate::shard::staging::Staging;
+use crate::shard::state::{NEW, STATE};
+use crate::shard::temp_file::{link_or_copy, sync_directory};
+use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN, receipt_unit};
+use crate::{Error, Result};
+
+impl Staging {
+    /// Makes the directory that of `plan`. What is left there of the same plan stays, as far as
+    /// it has a receipt.
+    ///
+    /// # Errors
+    /// [`Error::Output`] names the first difference if finished work of another plan is there, and
+    /// nothing says that it may go.
+    pub(crate) fn adopt(&mut self, plan: &Plan) -> Result<()> {
+        let found = Plan::read(self.partial());
+        if let Ok(Some(found)) = &found
+            && found.plan_id == plan.plan_id
+        {
+            self.reopen()?;
+            self.take_charge();
+            self.tidy()?;
+            if found.units == plan.units {
+                return Ok(());
+            }
+            // The content changed under the same sizes: other cuts, other units.
+        } else {
+            self.check_discard(&match found {
+                Ok(Some(found)) => found.difference(plan).unwrap_or_default(),
+                Ok(None) => "they have no plan.json".to_owned(),
+                Err(error) => error.to_string(),
+            })?;
+            self.discard()?;
+        }
+        plan.write(self.partial(), self.durability())?;
+        sync_directory(self.partial(), self.durability())
+    }
+
+    /// As [`Self::adopt`], for one of several processes that share the directory: what is there
+    /// may be in use, and stays.
+    pub(crate) fn join(&mut self, plan: &Plan) -> Result<()> {
+        while !self.try_join(plan)? {}
+        self.take_charge();
+        Ok(())
+    }
+
+    /// Whether the plan in the directory is `plan`; if not, it may be now.
+    fn try_join(&mut self, plan: &Plan) -> Result<bool> {
+        let found = Plan::read(self.partial());
+        match &found {
+            Ok(Some(found)) if found == plan => return Ok(true),
+            Ok(Some(found)) if found.plan_id == plan.plan_id => {
+                return Err(Error::Output {
+                    path: self.partial().to_owned(),
+                    what: "has a plan for inputs of the same sizes and other contents; give all \
+                           processes the same inputs, or run without --units to make again what \
+                           changed"
+                        .to_owned(),
+                });
+            }
+            // Of several that begin at once, one writes the plan and all read it.
+            Ok(None) if receipts(self.partial())?.is_empty() => {
+                plan.write_new(self.partial(), self.durability())?;
+                sync_directory(self.partial(), self.durability())?;
+                return Ok(false);
+            }
+            _ => {}
+        }
+        // Only who is alone may take away what is there.
+        self.while_alone(|staging| staging.adopt(plan))?;
+        Ok(false)
+    }
+
+    /// Removes everything but receipts and the files of units that have one.
+    pub(super) fn tidy(&self) -> Result<()> {
+        self.keep_units(&receipts(self.partial())?)
+    }
+
+    /// Removes everything but the plan and what belongs to the units `done`.
+    pub(crate) fn keep_units(&self, done: &HashSet<usize>) -> Result<()> {
+        let is_done = |unit: Option<usize>| unit.is_some_and(|unit| done.contains(&unit));
+        clear_but(self.partial(), Room::Partial, |name| {
+            [STATE, PLAN, NEW].contains(&name) || is_done(receipt_unit(name))
+        })?;
+        clear_but(self.new_output(), Room::Output, |name| {
+            is_done(shard_file_unit(name))
+        })
+    }
+
+    /// Removes everything from the new output but the dataset of `manifest`, with its embeddings.
+    pub(crate) fn keep_dataset(&self, manifest: &Manifest) -> Result<()> {
+        let files: HashSet<&str> = manifest
+            .shards
+            .iter()
+            .flat_map(|shard| [&*shard.file, &*shard.docs_file])
+            .chain([MANIFEST, RUN, EMBEDDINGS])
+            .collect();
+        clear_but(self.new_output(), Room::Output, |name| files.contains(name))
+    }
+
+    /// Takes the embeddings in `from` over, which are those of the same dataset.
+    pub(crate) fn keep_embeddings(&self, from: &std::path::Path) -> Result<()> {
+        let old = from.join(EMBEDDINGS);
+        if !old.is_dir() {
+            return Ok(());
+        }
+        let new = self.new_output().join(EMBEDDINGS);
+        fs::create_dir_all(&new).map_err(Error::io(&new, "cannot create"))?;
+        each_entry(&old, Room::Output, |entry| {
+            link_or_copy(&old, &new, entry.name, self.durability())?;
+            // Whoever made it may have synced nothing.
+            let path = new.join(entry.name);
+            let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+            self.durability().sync(&file, &path)
+        })?;
+        sync_directory(&new, self.durability())
+    }
+}

@@ -1,0 +1,63 @@
+//! Renames that take the place of nothing, or of something in one step, and what stands in for them.
+//!
+//! Local file systems of Linux know both. NFS, CephFS, Lustre, 9p and many in user space refuse the
+//! flags with EINVAL; there a file gets its name by a link, and two directories change places by
+//! two plain renames, between which a reader finds neither.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+/// Whether the file system does not know how to do what was asked.
+fn is_unknown(errno: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP].contains(&errno)
+}
+
+/// Renames a file, unless the new name is taken.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if it is.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(errno) if is_unknown(errno) => {}
+        outcome => return Ok(outcome?),
+    }
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // No links either: two that do this at once may both succeed, the second one's file stays.
+        Err(_) if fs::symlink_metadata(to).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(from, to),
+    }
+}
+
+/// Lets `a` and `b` change places in one step; `false` if the file system has no such step.
+pub(super) fn exchange(a: &Path, b: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(errno) if is_unknown(errno) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        let error = rename_new(&from, &to).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        fs::remove_file(&to).unwrap();
+        rename_new(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"new");
+        assert!(!from.exists());
+    }
+}

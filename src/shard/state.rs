@@ -1,0 +1,150 @@
+//! `state.json`: what DIR.partial is, as it is written there; nothing is guessed from other files.
+//!
+//! | written    | is                                                           | is written                          |
+//! | ---------- | ------------------------------------------------------------ | ----------------------------------- |
+//! | `making`   | `new` is being filled; units with a receipt are finished     | before anything else in DIR.partial |
+//! | `complete` | `new` is a whole output; its `run.json` has the same `run_id` | after all of `new` is synced        |
+//! | `replaced` | the output is in place; what lies here is not needed         | after the exchange is synced        |
+//!
+//! `complete` is written before the renames that publish, so a run that was killed between them
+//! finds it afterwards too. Which rename was the last one follows from the `run_id`: the output has
+//! it in its `run.json`, wherever it lies.
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::{Hash128, Hasher128};
+use crate::shard::own::{self, Room};
+use crate::shard::temp_file::{Durability, write_json};
+use crate::shard::untrusted::read_json;
+use crate::shard::{RUN, receipt_unit};
+use crate::{Error, Result};
+
+/// The name of the state in a directory that is being filled.
+pub(crate) const STATE: &str = "state.json";
+/// The directory in it that becomes the output.
+pub(crate) const NEW: &str = "new";
+/// The directory in it that an old output is moved to where the file system cannot exchange two.
+pub(crate) const OLD: &str = "old";
+
+/// A longer file is no state.
+const MAX_STATE_BYTES: u64 = 4096;
+/// `run.json` has the arguments of a command, which are at most some MB.
+const MAX_RUN_BYTES: u64 = 64 << 20;
+
+/// Which run made an output: random, so that no two outputs have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct RunId(Hash128);
+
+impl RunId {
+    pub(crate) fn random() -> Self {
+        let mut hasher = Hasher128::new();
+        for _ in 0..2 {
+            // The standard library seeds its hashers from the system.
+            let random = RandomState::new().build_hasher().finish();
+            hasher.update(&random.to_le_bytes());
+        }
+        Self(hasher.finish())
+    }
+
+    /// The id in the `run.json` of the output `directory`; `None` where there is none to be read.
+    fn of(directory: &Path) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Run {
+            run_id: RunId,
+        }
+        let is_dir = fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir());
+        let run = || read_json::<Run>(&directory.join(RUN), "record of a run", MAX_RUN_BYTES);
+        is_dir.then(run)?.ok()?.map(|run| run.run_id)
+    }
+}
+
+/// What `state.json` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub(crate) enum State {
+    Making,
+    Complete { run_id: RunId },
+    Replaced,
+}
+
+impl State {
+    /// Writes the state into `partial`, over one that is there.
+    pub(super) fn write(self, partial: &Path, durability: Durability) -> Result<()> {
+        write_json(partial, STATE, durability, &self)
+    }
+}
+
+/// How far DIR.partial is: what it says, and where the output lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing was begun.
+    Empty,
+    /// An output is being made, or was when a run ended early.
+    Making,
+    /// An output is whole and not in its place.
+    Complete,
+    /// The same, and what was in its place has been moved to `old`.
+    Displaced,
+    /// The output is in its place, or was; what is left here is not needed.
+    Published,
+    /// The state is damaged, or not that of these files.
+    Unknown,
+}
+
+/// How far `partial`, which belongs to the output `out`, is.
+///
+/// # Errors
+/// [`Error::Output`] where it has no state and is not empty: no run made it.
+pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
+    let written = match read_json::<State>(&partial.join(STATE), "state", MAX_STATE_BYTES) {
+        Ok(Some(state)) => state,
+        Ok(None) if own::is_unbegun(partial)? => return Ok(Stage::Empty),
+        Ok(None) => {
+            return Err(Error::Output {
+                path: partial.to_owned(),
+                what: format!(
+                    "is in the way: it has no {STATE}, so no run of this version made it; move it \
+                     elsewhere"
+                ),
+            });
+        }
+        Err(error @ Error::Io { .. }) => return Err(error),
+        Err(_) => return Ok(Stage::Unknown),
+    };
+    let run_id = match written {
+        State::Making => return Ok(Stage::Making),
+        State::Replaced => return Ok(Stage::Published),
+        State::Complete { run_id } => run_id,
+    };
+    let [new, old] = [NEW, OLD].map(|name| partial.join(name));
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    Ok(if RunId::of(out) == Some(run_id) {
+        Stage::Published
+    } else if RunId::of(&new) == Some(run_id) {
+        if is_there(&old) && !is_there(out) {
+            Stage::Displaced
+        } else {
+            Stage::Complete
+        }
+    } else if is_there(&new) || is_there(&old) {
+        Stage::Unknown
+    } else {
+        // It was published, and has been moved or removed since.
+        Stage::Published
+    })
+}
+
+/// How many units have a receipt in `partial`.
+pub(crate) fn finished_units(partial: &Path) -> Result<usize> {
+    let mut units = 0;
+    own::each_entry(partial, Room::Partial, |entry| {
+        units += usize::from(receipt_unit(entry.name).is_some());
+        Ok(())
+    })?;
+    Ok(units)
+}
