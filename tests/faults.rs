@@ -6,12 +6,13 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::disk::Disk;
 use support::{Done, Place, output_bytes, skipped};
 
 /// A place with two sources; with [`TOKENIZE`] they are three units.
@@ -312,78 +313,6 @@ fn a_large_shard_reaches_the_disk_while_it_is_made() {
     let earlier = &calls.lines().collect::<Vec<_>>()[direct..pieces[3]];
     let is_synced = earlier.iter().any(|call| call.contains("fsync("));
     assert!(direct < pieces[0] && !is_synced, "{calls}");
-}
-
-/// A file system of its own that can lose its power.
-struct Disk {
-    image: PathBuf,
-    mount: PathBuf,
-}
-
-impl Disk {
-    /// `None`, said aloud, where there may be none.
-    fn new(place: &Place) -> Option<Self> {
-        let disk = Self {
-            image: place.path("disk.img"),
-            mount: place.path("disk"),
-        };
-        fs::create_dir(&disk.mount).unwrap();
-        let image = disk.image.to_str().unwrap();
-        let is_made = command(&["truncate", "-s", "192M", image])
-            && command(&["mkfs.ext4", "-q", "-F", image])
-            && disk.mount();
-        // What is not there at the first cut is not there at all.
-        let is_made = is_made && disk.shut_down() && disk.restart();
-        if !is_made {
-            skipped(
-                "power cuts",
-                "need root, python3, mkfs.ext4 and loop devices",
-            );
-        }
-        is_made.then_some(disk)
-    }
-
-    fn mount(&self) -> bool {
-        let paths = [&self.image, &self.mount].map(|path| path.to_str().unwrap());
-        command(&["mount", "-o", "loop", paths[0], paths[1]])
-    }
-
-    /// Loses what is not on the disk, while `run` is at work, and starts again.
-    fn cut_power(&self, run: &mut Child) {
-        // The log is written at any moment; without files that were synced before, that is when
-        // names are there and bytes are not.
-        File::open(&self.mount).unwrap().sync_all().unwrap();
-        assert!(self.shut_down());
-        // It may have ended by itself.
-        let _ = run.kill();
-        run.wait().unwrap();
-        assert!(self.restart());
-    }
-
-    /// Lets nothing more onto the disk, not even the log of the file system.
-    fn shut_down(&self) -> bool {
-        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
-        let script = "import fcntl, os, struct, sys\n\
-                      fd = os.open(sys.argv[1], os.O_RDONLY)\n\
-                      fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))\n";
-        command(&["python3", "-c", script, self.mount.to_str().unwrap()])
-    }
-
-    fn restart(&self) -> bool {
-        command(&["umount", self.mount.to_str().unwrap()]) && self.mount()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = command(&["umount", "-l", self.mount.to_str().unwrap()]);
-    }
-}
-
-fn command(words: &[&str]) -> bool {
-    let mut command = Command::new(words[0]);
-    let output = command.args(&words[1..]).output();
-    output.is_ok_and(|output| output.status.success())
 }
 
 /// Files that a record of what is done promises, with their bytes.

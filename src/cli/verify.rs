@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::json;
-use shardmill::{EMBEDDINGS, Stats, verify, verify_embeddings};
+use shardmill::{EMBEDDINGS, Error, Stats, verify, verify_embeddings};
 
 use crate::cli::args::VerifyArgs;
 use crate::cli::exit::CheckFailed;
@@ -34,6 +34,18 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let embeddings = embeddings
         .map(|dir| verify_embeddings(&dir, &stats).map_err(CheckFailed))
         .transpose()?;
+    if let (Some(dataset), Some(embeddings)) = (&dataset, &embeddings)
+        && dataset.dataset_id != embeddings.dataset_id
+    {
+        return Err(CheckFailed(Error::Shard {
+            path: dir.join(EMBEDDINGS).join("embed.json"),
+            what: format!(
+                "is of dataset {}, and this is {}; make the embeddings again",
+                embeddings.dataset_id, dataset.dataset_id
+            ),
+        })
+        .into());
+    }
     drop(progress);
     let time = started.elapsed();
     if args.json {

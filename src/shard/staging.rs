@@ -218,14 +218,17 @@ impl Staging {
     fn enter(&mut self) -> Result<()> {
         self.check_found()?;
         self.read_stage()?;
-        if [Stage::Making, Stage::Complete].contains(&self.stage) {
-            return Ok(());
-        }
-        if self.stage == Stage::Empty {
-            self.state(State::Making)?;
-            // The name of the directory, too: what is finished in it is to stay.
-            sync_directory(parent_of(&self.partial), self.terms.durability)?;
-            return self.create_new();
+        match self.stage {
+            Stage::Complete => return Ok(()),
+            // A run may have been killed before it created it.
+            Stage::Making => return self.create_new(),
+            Stage::Empty => {
+                self.state(State::Making)?;
+                // The name of the directory, too: what is finished in it is to stay.
+                sync_directory(parent_of(&self.partial), self.terms.durability)?;
+                return self.create_new();
+            }
+            Stage::Displaced | Stage::Published | Stage::Unknown => {}
         }
         self.while_alone(|staging| match staging.stage {
             Stage::Unknown if !staging.terms.discards => Err(staging.unknown()),

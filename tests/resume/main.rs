@@ -13,9 +13,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Stdio};
 
-use support::{Done, Place, output_bytes, skipped};
+use support::{Done, Place, output_bytes, strace};
 
 /// 40 kB in three sources; with these units 8 shards, the first source in several of them.
 const TOKENIZE: [&str; 7] = [
@@ -66,24 +65,7 @@ const SHARDS: usize = 8;
 /// Runs with `args` until a thread of the process makes its `k`-th call of one of `calls`, which
 /// kills it; says whether it came to that. `None`, said aloud, where there is no strace.
 fn killed_at(place: &Place, calls: &str, k: usize, args: &[&str]) -> Option<bool> {
-    let inject = format!("inject={calls}:signal=SIGKILL:when={k}");
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject]);
-    strace.args(["-e", &format!("trace={calls}")]);
-    let done = strace
-        .arg(env!("CARGO_BIN_EXE_shardmill"))
-        .args(args)
-        .current_dir(place.path(""))
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match done {
-        Ok(status) => Some(!status.success()),
-        Err(error) => {
-            skipped("a kill at a system call", &format!("strace: {error}"));
-            None
-        }
-    }
+    strace::killed_at(place, calls, k, args).map(|done| done.is_none())
 }
 
 /// What a run to `out` leaves is nothing, or everything.

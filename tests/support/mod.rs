@@ -5,6 +5,9 @@
     reason = "each test file is a crate of its own and uses a part of this"
 )]
 
+pub(crate) mod disk;
+pub(crate) mod strace;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

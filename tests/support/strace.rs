@@ -1,0 +1,56 @@
+//! Runs of the program in which system calls fail or kill it.
+
+use std::process::{Command, Stdio};
+
+use super::{Done, Place, skipped};
+
+/// The calls that change what is in a directory, or force it to the disk. Each is counted by itself.
+pub(crate) const CHANGES: [&str; 7] = [
+    "mkdir",
+    "rmdir",
+    "unlink",
+    "rename",
+    "renameat2",
+    "link",
+    "fsync",
+];
+
+/// Runs the program with each of `injections`, such as `fsync:error=EIO:when=2`; counts are of each
+/// thread's calls. `None`, said aloud, if there is no strace.
+pub(crate) fn injected(place: &Place, injections: &[&str], args: &[&str]) -> Option<Done> {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null"]);
+    for injection in injections {
+        let (calls, _) = injection.split_once(':').expect("calls before a colon");
+        strace.args(["-e", &format!("trace={calls}")]);
+        strace.args(["-e", &format!("inject={injection}")]);
+    }
+    let done = strace
+        .arg(env!("CARGO_BIN_EXE_shardmill"))
+        .args(args)
+        .current_dir(place.path(""))
+        .env_remove("RUST_BACKTRACE")
+        .stdin(Stdio::null())
+        .output();
+    match done {
+        Ok(output) => Some(Done::new(output)),
+        Err(error) => {
+            skipped("calls that fail or kill", &format!("strace: {error}"));
+            None
+        }
+    }
+}
+
+/// Runs the program until a thread of it makes its `k`-th call of one of `calls`, which kills it;
+/// `Some(None)` if it came to that, `Some(Some(_))` if it ended by itself.
+pub(crate) fn killed_at(
+    place: &Place,
+    calls: &str,
+    k: usize,
+    args: &[&str],
+) -> Option<Option<Done>> {
+    let injection = format!("{calls}:signal=SIGKILL:when={k}");
+    let done = injected(place, &[&injection], args)?;
+    // strace ends as its tracee does.
+    Some(done.code.is_some().then_some(done))
+}
