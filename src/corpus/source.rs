@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::document::{self, Format};
 use crate::map::Map;
@@ -138,6 +139,39 @@ impl Source {
         }
         refuse_foreign(path, &opened)?;
         Ok(opened)
+    }
+
+    /// When the file had been modified last as it was listed, in nanoseconds since 1970; `None` for
+    /// a stream, or if the file system does not say.
+    pub(crate) fn modified_nanoseconds(&self) -> Option<i64> {
+        let Kind::File { modified, .. } = self.kind else {
+            return None;
+        };
+        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).ok();
+        match modified?.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => nanoseconds(after),
+            Err(before) => nanoseconds(before.duration()).map(|before| -before),
+        }
+    }
+
+    /// The first and the last bytes of the file at `path`, which must still be as it was listed.
+    pub(crate) fn ends(&self, path: &Path) -> Result<Vec<u8>> {
+        const END_BYTES: u64 = 4096;
+        let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
+        let size = self.bytes().unwrap_or(0);
+        let mut ends = Vec::new();
+        for offset in [0, size.saturating_sub(END_BYTES)] {
+            let mut part = vec![0; usize::try_from(size.min(END_BYTES)).unwrap_or(0)];
+            file.read_exact_at(&mut part, offset)
+                .map_err(|source| Error::Read {
+                    path: path.to_owned(),
+                    offset,
+                    source,
+                })?;
+            ends.append(&mut part);
+        }
+        self.check_unchanged(path)?;
+        Ok(ends)
     }
 
     /// Checks that the file still has the size and modification time with which it was listed.

@@ -111,7 +111,7 @@ impl UnitCommit {
                 let done = shard.finish(unit, corpus).map_err(|error| (at, error))?;
                 // The files have their names; only now may there be a receipt.
                 let done = place
-                    .certify(self.index, done)
+                    .certify(self.index, done, corpus)
                     .map_err(|error| (at, error))?;
                 return Ok(Some(done));
             } else {

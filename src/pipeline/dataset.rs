@@ -138,7 +138,7 @@ pub(crate) fn build(
         }
     }
     let pool = thread_pool(config.threads)?;
-    let (done, todo, plan_id) = if corpus.has_stream() {
+    let (done, todo, job_id) = if corpus.has_stream() {
         stats.begin(0);
         staging.discard()?;
         (Vec::new(), None, None)
@@ -150,7 +150,7 @@ pub(crate) fn build(
         let done = pool.install(|| sound_units(corpus, &plan, &wanted, staging, stats))?;
         staging.keep_units(&done.iter().map(|&(index, _)| index).collect())?;
         let todo = todo(&plan, &wanted, &done);
-        (done, Some(todo), Some(plan.plan_id))
+        (done, Some(todo), Some(plan.job_id()))
     };
     let taken_over = TakenOver::of(&done);
     let worker = Worker {
@@ -158,7 +158,7 @@ pub(crate) fn build(
         encoding,
         config,
     };
-    let mut units = make_units(&pool, &worker, staging, plan_id, todo, stats)?;
+    let mut units = make_units(&pool, &worker, staging, job_id, todo, stats)?;
     units.extend(done);
     units.sort_by_key(|&(index, _)| index);
     let name = |index: u32| {
@@ -193,7 +193,7 @@ pub(super) fn make_units(
     pool: &rayon::ThreadPool,
     worker: &Worker<'_>,
     staging: &Staging,
-    plan_id: Option<Hash128>,
+    job_id: Option<Hash128>,
     todo: Option<Todo>,
     stats: &Stats,
 ) -> Result<Vec<(usize, DoneUnit)>> {
@@ -202,7 +202,7 @@ pub(super) fn make_units(
         partial: staging.partial(),
         dtype: worker.config.token_dtype,
         durability: staging.durability(),
-        plan_id,
+        job_id,
     };
     let feed = Feed::new(worker.corpus, place, todo, worker.config);
     let encoders = (0..pool.current_num_threads())

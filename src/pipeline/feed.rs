@@ -12,6 +12,7 @@ use crate::hash::Hash128;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
 use crate::pipeline::commit::UnitCommit;
+use crate::pipeline::resume::seen_sources;
 use crate::pipeline::stream::StreamCursor;
 use crate::shard::{DoneUnit, Durability, Receipt, TokenDtype, Unit};
 use crate::{Error, Result};
@@ -24,7 +25,7 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
-/// Where shards go, and which plan their receipts name.
+/// Where shards go, and which job their receipts name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) directory: &'a Path,
@@ -33,18 +34,22 @@ pub(crate) struct Place<'a> {
     pub(crate) dtype: TokenDtype,
     pub(crate) durability: Durability,
     /// `None` where units get no receipts: a stream cannot be read again.
-    pub(crate) plan_id: Option<Hash128>,
+    pub(crate) job_id: Option<Hash128>,
 }
 
 impl Place<'_> {
     /// Writes the receipt of unit `index`, whose files have their names.
-    pub(crate) fn certify(&self, index: usize, done: DoneUnit) -> Result<DoneUnit> {
-        match self.plan_id {
-            Some(plan_id) => {
-                Receipt::new(plan_id, index, done).write(self.partial, self.durability)
-            }
-            None => Ok(done),
-        }
+    pub(crate) fn certify(
+        &self,
+        index: usize,
+        done: DoneUnit,
+        corpus: &Corpus,
+    ) -> Result<DoneUnit> {
+        let Some(job_id) = self.job_id else {
+            return Ok(done);
+        };
+        let seen = seen_sources(corpus, &done)?;
+        Receipt::new(job_id, index, done, seen).write(self.partial, self.durability)
     }
 }
 

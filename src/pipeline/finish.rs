@@ -1,5 +1,7 @@
 //! Units that several processes made -> a published dataset.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::time::Instant;
 
@@ -19,7 +21,7 @@ use crate::shard::staging::{Claim, Staging, Terms, claim, sync_output};
 use crate::shard::state::Stage;
 use crate::shard::temp_file::write_json;
 use crate::shard::{
-    DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, read_manifest, verify,
+    DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, SeenSource, read_manifest, verify,
 };
 use crate::threads::thread_pool;
 use crate::{Corpus, Error, Result};
@@ -120,7 +122,7 @@ pub fn tokenize_units(
         &pool,
         &worker,
         &staging,
-        Some(plan.plan_id),
+        Some(plan.job_id()),
         Some(todo),
         stats,
     )?;
@@ -213,9 +215,28 @@ fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
 fn receipts(directory: &Path, plan: &Plan) -> Result<Vec<DoneUnit>> {
     let mut units = Vec::with_capacity(plan.units.len());
     let mut missing = Vec::new();
+    // What the makers of units saw of the sources that they share.
+    let mut seen = HashMap::new();
+    let job_id = plan.job_id();
     for index in 0..plan.units.len() {
-        match Receipt::read(directory, plan, index)? {
-            Some(unit) => units.push(unit),
+        match Receipt::read(directory, plan, job_id, index)? {
+            Some(receipt) => {
+                for source in receipt.seen {
+                    match seen.entry(source.source) {
+                        Entry::Vacant(entry) => drop(entry.insert((index, source))),
+                        Entry::Occupied(entry) if entry.get().1 == source => {}
+                        Entry::Occupied(entry) => {
+                            return Err(other_input(
+                                directory,
+                                plan,
+                                entry.get(),
+                                &(index, source),
+                            ));
+                        }
+                    }
+                }
+                units.push(receipt.done);
+            }
             None => missing.push(index),
         }
     }
@@ -232,6 +253,30 @@ fn receipts(directory: &Path, plan: &Plan) -> Result<Vec<DoneUnit>> {
             listed(&missing)
         ),
     })
+}
+
+/// Two units have parts of a source that was not the same file when they were made.
+fn other_input(
+    directory: &Path,
+    plan: &Plan,
+    (first, a): &(usize, SeenSource),
+    (second, b): &(usize, SeenSource),
+) -> Error {
+    let name = &plan.sources[a.source as usize].name;
+    let differs = if a.bytes != b.bytes {
+        format!("{} and {} bytes long", a.bytes, b.bytes)
+    } else if a.ends != b.ends {
+        "of other content".to_owned()
+    } else {
+        "modified in between, or copied with another time".to_owned()
+    };
+    Error::Output {
+        path: directory.to_owned(),
+        what: format!(
+            "units {first} and {second} were made from different versions of '{name}': {differs}; \
+             run tokenize without --units, which reads the inputs again and makes again what changed"
+        ),
+    }
 }
 
 /// The first few of a list, and how many more there are.

@@ -13,7 +13,7 @@ use crate::encoding::Encoding;
 use crate::pipeline::chunk::UnitCursor;
 use crate::pipeline::dataset::{Outcome, build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
-use crate::pipeline::resume::Ranges;
+use crate::pipeline::resume::{Ranges, seen_sources};
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::place::identity;
 use crate::shard::staging::{Staging, Terms};
@@ -93,8 +93,12 @@ fn reuse(
     out: &Path,
     staging: &Staging,
 ) -> Result<()> {
+    let job_id = plan.job_id();
     for (index, (shard, ranges)) in found.shards.iter().zip(ranges).enumerate() {
-        let is_there = matches!(Receipt::read(staging.partial(), plan, index), Ok(Some(_)));
+        let is_there = matches!(
+            Receipt::read(staging.partial(), plan, job_id, index),
+            Ok(Some(_))
+        );
         if is_there {
             continue;
         }
@@ -110,7 +114,8 @@ fn reuse(
         };
         if done.is_sound(plan, index, out) {
             take(out, shard, staging)?;
-            Receipt::new(plan.plan_id, index, done)
+            let seen = seen_sources(corpus, &done)?;
+            Receipt::new(job_id, index, done, seen)
                 .write(staging.partial(), staging.durability())?;
         }
     }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::corpus::Corpus;
 use crate::hash::{Hash128, block_hashes};
 use crate::shard::staging::Staging;
-use crate::shard::{DoneUnit, Plan, RangeInfo, Receipt, Unit};
+use crate::shard::{DoneUnit, Plan, RangeInfo, Receipt, SeenSource, Unit};
 use crate::{Error, Result, Stats};
 
 /// The sources' ranges in a unit, in order.
@@ -25,13 +25,14 @@ pub(crate) fn sound_units(
     staging: &Staging,
     stats: &Stats,
 ) -> Result<Vec<(usize, DoneUnit)>> {
+    let job_id = plan.job_id();
     let found: Vec<_> = wanted
         .par_iter()
         .map(|&index| {
             if stats.is_stopped() {
                 return Err(Error::Stopped);
             }
-            let done = sound_unit(corpus, plan, index, staging)?;
+            let done = sound_unit(corpus, plan, job_id, index, staging)?;
             if let Some(done) = &done {
                 stats.advance(done.source_bytes());
             }
@@ -44,12 +45,14 @@ pub(crate) fn sound_units(
 fn sound_unit(
     corpus: &Corpus,
     plan: &Plan,
+    job_id: Hash128,
     index: usize,
     staging: &Staging,
 ) -> Result<Option<DoneUnit>> {
-    let Ok(Some(done)) = Receipt::read(staging.partial(), plan, index) else {
+    let Ok(Some(receipt)) = Receipt::read(staging.partial(), plan, job_id, index) else {
         return Ok(None);
     };
+    let Receipt { done, seen, .. } = receipt;
     if done
         .check_files(staging.new_output(), staging.durability())
         .is_err()
@@ -57,8 +60,38 @@ fn sound_unit(
         return Ok(None);
     }
     let unit = &plan.units[index];
-    let is_same = range_hashes(corpus, plan, unit, &Stats::default())? == done.ranges;
-    Ok(is_same.then_some(done))
+    if range_hashes(corpus, plan, unit, &Stats::default())? != done.ranges {
+        return Ok(None);
+    }
+    let seen_now = seen_sources(corpus, &done)?;
+    if seen_now == seen {
+        return Ok(Some(done));
+    }
+    // Something else of a source changed, or its time alone: the unit holds all the same.
+    let receipt = Receipt::new(job_id, index, done, seen_now);
+    let done = receipt.write(staging.partial(), staging.durability())?;
+    Ok(Some(done))
+}
+
+/// What is seen of the sources that are only partly in a unit: others make the rest of them.
+pub(crate) fn seen_sources(corpus: &Corpus, done: &DoneUnit) -> Result<Vec<SeenSource>> {
+    let sources = corpus.sources();
+    let partly = done
+        .ranges
+        .iter()
+        .filter(|range| sources[range.source as usize].bytes() != Some(range.bytes));
+    partly
+        .map(|range| {
+            let source = &sources[range.source as usize];
+            let path = corpus.path(source);
+            Ok(SeenSource {
+                source: range.source,
+                bytes: source.bytes().unwrap_or(0),
+                modified: source.modified_nanoseconds(),
+                ends: Hash128::of(&source.ends(&path)?),
+            })
+        })
+        .collect()
 }
 
 /// The sources' ranges in a unit, as a run would describe them; `stats` follows.

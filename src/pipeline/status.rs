@@ -98,8 +98,9 @@ pub(super) fn partial_status(partial: &Path, plan: &Plan, stage: Stage) -> Resul
         is_complete: stage != Stage::Making,
         is_locked,
     };
+    let job_id = plan.job_id();
     for (index, unit) in plan.units.iter().enumerate() {
-        let list = if matches!(Receipt::read(partial, plan, index), Ok(Some(_))) {
+        let list = if matches!(Receipt::read(partial, plan, job_id, index), Ok(Some(_))) {
             status.done_bytes += plan.unit_bytes(unit);
             &mut status.done
         } else if written.contains(&index) {

@@ -13,7 +13,7 @@ use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN, receipt_unit};
 use crate::{Error, Result};
 
 impl Staging {
-    /// Makes the directory that of `plan`. What is left there of the same plan stays, as far as
+    /// Makes the directory that of `plan`. What is left there of the same job stays, as far as
     /// it has a receipt.
     ///
     /// # Errors
@@ -22,15 +22,16 @@ impl Staging {
     pub(crate) fn adopt(&mut self, plan: &Plan) -> Result<()> {
         let found = Plan::read(self.partial());
         if let Ok(Some(found)) = &found
-            && found.plan_id == plan.plan_id
+            && found.job_id() == plan.job_id()
         {
             self.reopen()?;
             self.take_charge();
             self.tidy()?;
-            if found.units == plan.units {
+            if found == plan {
                 return Ok(());
             }
-            // The content changed under the same sizes: other cuts, other units.
+            // The content changed: other sizes or cuts, other units. Those that stay as they were
+            // are told by their receipts.
         } else {
             self.check_discard(&match found {
                 Ok(Some(found)) => found.difference(plan).unwrap_or_default(),

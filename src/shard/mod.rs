@@ -40,7 +40,7 @@ pub use manifest::{
 pub use plan::{Plan, PlannedSource, Unit};
 pub use reader::{Document, Shard, TokenStore, Tokens};
 pub(crate) use reader::{read_directory, read_manifest};
-pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, empty_documents, receipt_unit};
+pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, SeenSource, empty_documents, receipt_unit};
 pub use temp_file::Durability;
 pub(crate) use temp_file::sync_directory;
 pub(crate) use untrusted::is_text_of;

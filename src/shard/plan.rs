@@ -1,9 +1,10 @@
 //! `plan.json`: the units of a dataset, before they are made.
 //!
-//! Lies in DIR.partial beside the receipts, which belong to it by its id. The id covers what names
-//! the work: sources with their sizes, encoding, settings. It covers no path, no time and no
-//! content; contents stand in the receipts. The cuts follow from the content, so they are listed,
-//! for `finish`, which does without the input, but are no part of the id.
+//! Lies in DIR.partial beside the receipts. Its id covers what names the work: sources with their
+//! sizes, encoding, settings. It covers no path, no time and no content; contents stand in the
+//! receipts. The cuts follow from the content, so they are listed, for `finish`, which does without
+//! the input, but are no part of the id. Receipts belong to it by its job: the same but for the
+//! sizes, so that a file that grows or is mended costs only the units from there on.
 
 use std::path::Path;
 
@@ -100,6 +101,20 @@ impl Plan {
         let mut hasher = Hasher128::new();
         // The hasher takes everything and plain data always serializes.
         let _ = serde_json::to_writer(&mut hasher, &body);
+        hasher.finish()
+    }
+
+    /// What the plan is about, whatever the sizes of its sources: units of an earlier one hold as
+    /// long as the bytes that they were made from do.
+    pub(crate) fn job_id(&self) -> Hash128 {
+        let sources = self.sources.iter();
+        let sources: Vec<_> = sources
+            .map(|source| (&source.name, source.format))
+            .collect();
+        let job = (self.format_version, &self.encoding, &self.settings, sources);
+        let mut hasher = Hasher128::new();
+        // The hasher takes everything and plain data always serializes.
+        let _ = serde_json::to_writer(&mut hasher, &job);
         hasher.finish()
     }
 

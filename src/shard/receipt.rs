@@ -8,7 +8,7 @@
 //! ```
 //!
 //! So there is no receipt without its shard, also after a power cut. A receipt names no host and
-//! no time: a unit that is made twice has the same receipt.
+//! no time but those of the inputs: a unit that is made twice has the same receipt.
 
 use std::fs;
 use std::path::Path;
@@ -48,13 +48,30 @@ pub(crate) struct RangeInfo {
     pub(crate) hash: Hash128,
 }
 
-/// A finished unit, and the plan that it belongs to.
+/// What the maker of a unit saw of a source of which the unit has only a part: others make the
+/// rest, and must have seen the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeenSource {
+    pub(crate) source: u32,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// When it was modified last, in nanoseconds since 1970.
+    pub(crate) modified: Option<i64>,
+    /// Hash of its first and last bytes.
+    pub(crate) ends: Hash128,
+}
+
+/// A finished unit, and the job that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Receipt {
-    plan_id: Hash128,
+    /// [`Plan::job_id`].
+    job_id: Hash128,
     unit: u64,
-    done: DoneUnit,
+    pub(crate) done: DoneUnit,
+    /// The sources that are only partly in the unit.
+    pub(crate) seen: Vec<SeenSource>,
     /// Hash of everything above, as compact JSON.
     hash: Hash128,
 }
@@ -183,11 +200,17 @@ pub(crate) fn empty_documents(directory: &Path, shard: &ShardInfo) -> Option<u64
 }
 
 impl Receipt {
-    pub(crate) fn new(plan_id: Hash128, index: usize, done: DoneUnit) -> Self {
+    pub(crate) fn new(
+        job_id: Hash128,
+        index: usize,
+        done: DoneUnit,
+        seen: Vec<SeenSource>,
+    ) -> Self {
         let mut receipt = Self {
-            plan_id,
+            job_id,
             unit: index as u64,
             done,
+            seen,
             hash: Hash128::of(b""),
         };
         receipt.hash = receipt.computed_hash();
@@ -197,7 +220,10 @@ impl Receipt {
     fn computed_hash(&self) -> Hash128 {
         let mut hasher = Hasher128::new();
         // The hasher takes everything and plain data always serializes.
-        let _ = serde_json::to_writer(&mut hasher, &(&self.plan_id, self.unit, &self.done));
+        let _ = serde_json::to_writer(
+            &mut hasher,
+            &(&self.job_id, self.unit, &self.done, &self.seen),
+        );
         hasher.finish()
     }
 
@@ -215,12 +241,17 @@ impl Receipt {
         Ok(self.done)
     }
 
-    /// The finished unit `index` of `plan`, by its receipt in `partial`; `None` where there is
-    /// none. Its files are not looked at.
+    /// The receipt of unit `index` of `plan`, whose job has the id `job_id`, in `partial`; `None`
+    /// where there is none. The unit's files are not looked at.
     ///
     /// # Errors
     /// [`Error::Shard`] where the receipt is damaged or of another plan.
-    pub(crate) fn read(partial: &Path, plan: &Plan, index: usize) -> Result<Option<DoneUnit>> {
+    pub(crate) fn read(
+        partial: &Path,
+        plan: &Plan,
+        job_id: Hash128,
+        index: usize,
+    ) -> Result<Option<Self>> {
         let path = partial.join(receipt_name(index));
         let damaged = |what: String| Error::Shard {
             path: path.clone(),
@@ -234,13 +265,13 @@ impl Receipt {
                 "was changed after it was written: its hash does not hold".to_owned(),
             ));
         }
-        if receipt.plan_id != plan.plan_id {
+        if receipt.job_id != job_id {
             return Err(damaged("belongs to another plan".to_owned()));
         }
         if receipt.unit != index as u64 {
             return Err(damaged(format!("is the receipt of unit {}", receipt.unit)));
         }
         receipt.done.check(plan, index).map_err(damaged)?;
-        Ok(Some(receipt.done))
+        Ok(Some(receipt))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::support::tree;
+
 use crate::{args, corpus, done_before, expected, finish_run, interrupted, killed_at, receipts};
 
 #[test]
@@ -10,14 +12,14 @@ fn units_of_another_plan_are_refused_by_the_first_difference() {
     let Some(done) = interrupted(&place) else {
         return;
     };
-    let before = place.tree();
+    let before = tree(&place.path("d.partial"));
     let refused = |difference: &str, args: &[&str]| {
         let line = format!(
             "d.partial: holds {done} finished units of another run: {difference}; run that command \
              again to go on with it, add --overwrite to discard it or choose another --out"
         );
         place.run(args).failed(1, &line);
-        assert_eq!(place.tree(), before);
+        assert_eq!(tree(&place.path("d.partial")), before);
     };
     refused(
         "--eot was after and is before",
@@ -35,13 +37,12 @@ fn units_of_another_plan_are_refused_by_the_first_difference() {
         "there were 4 sources and are 1",
         &["tokenize", "in/a.txt", "--unit-size", "5kB", "--out", "d"],
     );
-    let c = place.read("in/c.txt");
-    place.write("in/c.txt", &c[..4999]);
+    fs::rename(place.path("in/c.txt"), place.path("in/d.txt")).unwrap();
     refused(
-        "source 2 was 'c.txt' (text, 5000 bytes) and is 'c.txt' (text, 4999 bytes)",
+        "source 2 was 'c.txt' (text, 5000 bytes) and is 'd.txt' (text, 5000 bytes)",
         &args("d", &[]),
     );
-    place.write("in/c.txt", c);
+    fs::rename(place.path("in/d.txt"), place.path("in/c.txt")).unwrap();
     // It may be discarded.
     let done = place.run(args("d", &["--eot", "before", "--overwrite"]));
     assert_eq!((done.code, done_before(&done)), (Some(0), 0), "{done:?}");
@@ -73,6 +74,44 @@ fn a_source_that_changed_under_the_same_size_is_noticed() {
     let expected = expected(&place);
     let after = finish_run(&place, &args("d", &[]), "d", &expected);
     assert_eq!(done_before(&after), done as u64 - 1, "{after:?}");
+}
+
+#[test]
+fn a_file_that_is_mended_costs_only_the_units_from_there() {
+    let place = corpus();
+    let text = String::from_utf8(place.read("in/b.jsonl")).unwrap();
+    // Far into the records, which are more than one unit.
+    let bad = text.replace("\"record 130 ", "\"record 130 \\x");
+    place.write("in/b.jsonl", bad);
+    let failed = place.run(args("d", &[]));
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    let done = receipts(&place, "d.partial") as u64;
+    assert!(done > 5, "{failed:?}");
+    place.write(
+        "in/b.jsonl",
+        text.replace("\"record 130 ", "\"a longer record 130 "),
+    );
+    let expected = expected(&place);
+    let after = finish_run(&place, &args("d", &[]), "d", &expected);
+    assert_eq!(done_before(&after), done, "{after:?}");
+}
+
+#[test]
+fn a_file_that_grew_is_gone_on_with_by_processes_too() {
+    let place = corpus();
+    let units = |units| place.run(args("d", &["--units", units]));
+    assert_eq!(units("0/2").code, Some(0));
+    let mut c = place.read("in/c.txt");
+    c.extend_from_slice(b" and more");
+    place.write("in/c.txt", c);
+    let expected = expected(&place);
+    assert_eq!(units("1/2").code, Some(0));
+    let again = units("0/2");
+    assert!(
+        again.stderr.contains("d: 4 units (3 done before)"),
+        "{again:?}"
+    );
+    finish_run(&place, &["finish", "d"], "d", &expected);
 }
 
 #[test]

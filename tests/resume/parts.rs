@@ -127,6 +127,43 @@ fn parts_of_another_plan_or_of_other_contents_are_refused() {
 }
 
 #[test]
+fn an_input_edited_between_two_processes_is_refused_by_finish() {
+    for (what, edit) in [
+        ("of other content", 0..9),
+        (
+            "modified in between, or copied with another time",
+            12_500..12_509,
+        ),
+    ] {
+        let place = corpus();
+        part(&place, "0/2");
+        let mut a = place.read("in/a.txt");
+        // As long as before, and without other places to cut.
+        for byte in &mut a[edit] {
+            *byte = if *byte == b' ' { b' ' } else { b'x' };
+        }
+        place.write("in/a.txt", a);
+        part(&place, "1/2");
+        let before = place.tree();
+        let line = format!(
+            "d.partial: units 0 and 1 were made from different versions of 'a.txt': {what}; run \
+             tokenize without --units, which reads the inputs again and makes again what changed"
+        );
+        place.run(["finish", "d"]).failed(1, &line);
+        assert_eq!(place.tree(), before);
+        let expected = expected(&place);
+        // Each process may also look again at what it made.
+        if what == "of other content" {
+            part(&place, "0/2");
+            finish_run(&place, &["finish", "d"], "d", &expected);
+        } else {
+            let done = finish_run(&place, &args("d", &[]), "d", &expected);
+            assert!(done_before(&done) >= SHARDS as u64 - 1, "{done:?}");
+        }
+    }
+}
+
+#[test]
 fn a_whole_run_and_finish_wait_for_nobody() {
     let place = corpus();
     part(&place, "0/2");
