@@ -75,7 +75,7 @@ pub use bench::{
     BenchConfig, BenchReport, Ceiling, GatherSpeed, Sample, TokenizeSpeed, bench, store_all,
 };
 pub use corpus::{Corpus, Skipped};
-pub use document::{FORMATS, Format, InvalidUtf8};
+pub use document::{BadKind, BadRecords, FORMATS, Format, InvalidUtf8};
 pub use dtype::{Dtype, Element};
 pub use embed::{
     EmbedConfig, EmbedOutcome, EmbedRecord, EmbedTables, VerifiedEmbeddings, embed, embed_to, run,
@@ -92,9 +92,9 @@ pub use pipeline::{
     plan, repair, status, tokenize, tokenize_units,
 };
 pub use shard::{
-    DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot, FORMAT_VERSION, Manifest, Plan,
-    PlannedSource, Position, Settings, Shard, ShardInfo, SourceInfo, TokenDtype, TokenStore,
-    Tokens, Totals, Unit, Verified, verify,
+    BadCounts, BadFile, BadRecord, DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot,
+    FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo,
+    SourceInfo, TokenDtype, TokenStore, Tokens, Totals, Unit, Verified, bad_records, verify,
 };
 pub use simd::Level;
 pub use sink::{

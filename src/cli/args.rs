@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use shardmill::{
-    ArrayFormat, Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level, RopeStyle,
-    ShuffleOrder, Special, Tail, TokenDtype, UnitShare, WindowKind,
+    ArrayFormat, BadRecords, Dtype, Durability, Eot, FORMATS, Format, InvalidUtf8, Level,
+    RopeStyle, ShuffleOrder, Special, Tail, TokenDtype, UnitShare, WindowKind,
 };
 
 use crate::cli::human::parse_size;
@@ -170,9 +170,13 @@ pub(crate) struct TokenizeOptions {
     /// What the text of a special token becomes: text, its own id, or an error
     #[arg(long, default_value = "text", value_parser = choice(Special::ALL, Special::name))]
     pub(crate) special: Special,
-    /// What to do with bytes that are not UTF-8, as in Python
+    /// What to do with bytes that are not UTF-8, as in Python, and with lone surrogates in JSON
     #[arg(long, default_value = "strict", value_parser = choice(InvalidUtf8::ALL, InvalidUtf8::name))]
     pub(crate) invalid_utf8: InvalidUtf8,
+    /// What to do with a JSON Lines record without a document: end the run, or leave the record
+    /// out, count it, and list it in DIR/shard-*.bad.jsonl
+    #[arg(long, value_name = "WHAT", default_value = "error", value_parser = choice(BadRecords::ALL, BadRecords::name))]
+    pub(crate) bad_records: BadRecords,
     /// Integer type of the ids; u16 only for vocabularies up to 65536
     #[arg(long, default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
     pub(crate) token_dtype: TokenDtype,

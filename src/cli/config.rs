@@ -66,6 +66,7 @@ pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
     config.eot = options.eot;
     config.special = options.special;
     config.invalid_utf8 = options.invalid_utf8;
+    config.bad_records = options.bad_records;
     config.token_dtype = options.token_dtype;
     config.unit_size_bytes = options.unit_size;
     config

@@ -6,10 +6,10 @@ use anyhow::Result;
 use shardmill::{Stats, TokenizeConfig, finish};
 
 use crate::cli::args::FinishArgs;
-use crate::cli::interrupt;
 use crate::cli::output::{print_json, run_info, summary};
 use crate::cli::progress::Progress;
 use crate::cli::tokenize::{describe, line};
+use crate::cli::{bad, interrupt};
 
 pub(crate) fn run(args: &FinishArgs) -> Result<()> {
     let out = &args.dataset;
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &FinishArgs) -> Result<()> {
     if args.json {
         print_json(&describe(out, &done))?;
     }
+    bad::name_first(&done, out, None);
     summary(&line(out, &done));
     Ok(())
 }

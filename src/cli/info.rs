@@ -7,7 +7,7 @@ use shardmill::{DocumentWindows, LeftOut, Manifest, TokenStore, WindowKind, Wind
 use crate::cli::args::{InfoArgs, WindowArgs};
 use crate::cli::embed::within_documents;
 use crate::cli::output::{print, print_json};
-use crate::cli::{human, start_threads};
+use crate::cli::{bad, human, start_threads};
 
 /// Sources and shards listed before the rest is only counted.
 const LISTED: usize = 10;
@@ -132,6 +132,9 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     if totals.invalid_sequences > 0 {
         let count = human::count(totals.invalid_sequences);
         lines.push(("invalid", format!("{count} sequences of invalid UTF-8")));
+    }
+    if totals.bad_records.total() > 0 {
+        lines.push(("left out", bad::counts(&totals.bad_records)));
     }
     lines.push(("sources", list(manifest.sources.len(), sources)));
     lines.push(("shards", list(manifest.shards.len(), shards)));

@@ -4,6 +4,7 @@
 //! does the work and says what came of it.
 
 mod args;
+mod bad;
 mod bench;
 mod config;
 mod decode;

@@ -11,7 +11,7 @@ use crate::cli::config::{Tokenization, embed_config};
 use crate::cli::exit::Unfinished;
 use crate::cli::output::{print_json, run_info, summary};
 use crate::cli::progress::Progress;
-use crate::cli::{embed, interrupt, tokenize};
+use crate::cli::{bad, embed, interrupt, tokenize};
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = embed_config(&args.embed, &args.output);
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         }))?;
     }
     job.warn_of_skipped();
+    bad::name_first(&tokens, out, Some(&job.corpus));
     summary(&tokenize::line(out, &tokens));
     summary(&embed::line(&inside, &embeddings));
     Ok(())

@@ -13,7 +13,7 @@ use crate::cli::config::Tokenization;
 use crate::cli::exit::Unfinished;
 use crate::cli::output::{pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
-use crate::cli::{human, interrupt};
+use crate::cli::{bad, human, interrupt};
 
 pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     let job = Tokenization::new(&args.corpus, &args.tokenize, &args.output)?;
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
         print_json(&describe(out, &done))?;
     }
     job.warn_of_skipped();
+    bad::name_first(&done, out, Some(&job.corpus));
     summary(&line(out, &done));
     Ok(())
 }
@@ -79,11 +80,13 @@ fn run_units(
             "was_there": false,
             "units": done.units,
             "units_done_before": done.taken_over.units,
+            "bad_records": done.bad_counts,
             "all_units": done.partial,
             "seconds": time.as_secs_f64(),
         }))?;
     }
     job.warn_of_skipped();
+    bad::name(&done.bad_records, Some(&job.corpus));
     let all = done.partial.units;
     let next = match all - done.partial.done.len() as u64 {
         0 => format!(
@@ -93,10 +96,11 @@ fn run_units(
         left => format!("{} of {} are left", human::count(left), human::count(all)),
     };
     summary(&format!(
-        "{}: {} ({} done before); {next}; {} in {}",
+        "{}: {} ({} done before){}; {next}; {} in {}",
         out.display(),
         human::counted(done.units, "unit"),
         human::count(done.taken_over.units),
+        bad::clause(&done.bad_counts),
         human::bytes(done.bytes),
         pace(done.bytes, time)
     ));
@@ -116,6 +120,8 @@ pub(crate) fn describe(out: &Path, done: &Outcome) -> Value {
         "sources": manifest.sources.len(),
         "shards": manifest.shards.len(),
         "totals": manifest.totals,
+        // In the totals too, where there are some.
+        "bad_records": manifest.totals.bad_records,
         "seconds": done.time.as_secs_f64(),
     })
 }
@@ -140,11 +146,12 @@ pub(crate) fn line(out: &Path, done: &Outcome) -> String {
         0 => String::new(),
         n => format!(", {} of invalid UTF-8", human::counted(n, "sequence")),
     };
+    let bad = bad::clause(&totals.bad_records);
     if done.was_there {
-        format!("{what}{invalid}; was there already, left as it is")
+        format!("{what}{invalid}{bad}; was there already, left as it is")
     } else {
         format!(
-            "{what}{invalid} in {}",
+            "{what}{invalid}{bad} in {}",
             pace(totals.source_bytes - done.taken_over.bytes, done.time)
         )
     }

@@ -141,6 +141,12 @@ impl Corpus {
         Ok(())
     }
 
+    /// Where source `index` lies: its argument and its name there; `None` where there is no such
+    /// source.
+    pub fn source_path(&self, index: usize) -> Option<PathBuf> {
+        self.sources.get(index).map(|source| self.path(source))
+    }
+
     pub(crate) fn sources(&self) -> &[Source] {
         &self.sources
     }

@@ -4,12 +4,16 @@
 //! files and does not know tokens.
 
 pub(crate) mod jsonl;
+mod lenient;
+mod record;
 pub(crate) mod text;
 mod utf8;
 
 use std::ffi::OsStr;
 use std::path::Path;
 
+pub(crate) use record::Bad;
+pub use record::{BadKind, BadRecords};
 pub use utf8::InvalidUtf8;
 pub(crate) use utf8::decode;
 

@@ -31,6 +31,8 @@ pub(crate) struct Piece {
     pub(crate) ends_source: bool,
     /// Lines of the source before the piece, where the source cannot be read again.
     pub(crate) lines_before: Option<u64>,
+    /// Lines in the piece, once its records have been read.
+    pub(crate) lines: u32,
 }
 
 /// The bytes of a piece.
@@ -118,6 +120,7 @@ impl UnitCursor {
                 contents,
                 ends_source: false,
                 lines_before: None,
+                lines: 0,
             };
             bytes += piece.len_bytes();
             let end = piece.byte + piece.len_bytes();

@@ -8,8 +8,11 @@ use crate::corpus::Corpus;
 use crate::hash::{BlockHasher, Hash128};
 use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::Place;
-use crate::pipeline::worker::{DocumentPiece, Encoded};
-use crate::shard::{DocRecord, DoneUnit, RangeInfo, ShardInfo, ShardWriter, Totals, Unit};
+use crate::pipeline::line_marks::COUNTED_BYTES;
+use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
+use crate::shard::{
+    BadRecord, DocRecord, DoneUnit, RangeInfo, ShardInfo, ShardWriter, Totals, Unit,
+};
 
 /// One unit on its way to being a shard; shared by the threads that work on its chunks.
 #[derive(Debug)]
@@ -101,7 +104,9 @@ impl UnitCommit {
             let at = state.next;
             if let Some(encoded) = state.ready.remove(&at) {
                 drop(state);
-                shard.push(&encoded, corpus).map_err(|error| (at, error))?;
+                shard
+                    .push(&encoded, corpus, place)
+                    .map_err(|error| (at, error))?;
                 state = lock(&self.state);
                 state.next = at + 1;
             } else if let Some((chunks, unit)) = state.end
@@ -143,22 +148,91 @@ struct OpenDocument {
 #[derive(Debug)]
 struct OpenRange {
     source: u32,
+    /// Where it begins in the source.
+    start: u64,
     bytes: u64,
     hasher: BlockHasher,
+    /// Lines of the range so far, and those of the source before the range, once asked for.
+    lines: u64,
+    lines_before: Option<u64>,
+}
+
+impl OpenRange {
+    /// Lines of the source before `piece`, where the range has come to; `None` where it begins
+    /// too far into the source to count them.
+    fn lines_before(
+        &mut self,
+        piece: &Piece,
+        corpus: &Corpus,
+        place: &Place<'_>,
+    ) -> Result<Option<u64>> {
+        if self.start > COUNTED_BYTES {
+            return Ok(None);
+        }
+        if piece.lines_before.is_some() {
+            return Ok(piece.lines_before);
+        }
+        let before = match self.lines_before {
+            Some(before) => before,
+            None => place.line_marks.before(corpus, self.source, self.start)?,
+        };
+        self.lines_before = Some(before);
+        Ok(Some(before + self.lines))
+    }
 }
 
 impl OpenShard {
-    fn push(&mut self, encoded: &Encoded, corpus: &Corpus) -> Result<()> {
+    fn push(&mut self, encoded: &Encoded, corpus: &Corpus, place: &Place<'_>) -> Result<()> {
         let before = self.writer.tokens();
         for document in &encoded.documents {
             self.push_document(document, before)?;
         }
         self.writer.push_tokens(&encoded.ids)?;
         self.totals.invalid_sequences += encoded.invalid_sequences;
-        encoded
-            .pieces
-            .iter()
-            .try_for_each(|piece| self.hash(piece, corpus))
+        let mut bad_lines = &encoded.bad_lines[..];
+        for (index, piece) in (0..).zip(&encoded.pieces) {
+            self.hash(piece, corpus)?;
+            let end = bad_lines.partition_point(|line| line.piece <= index);
+            let (of_piece, rest) = bad_lines.split_at(end);
+            self.push_bad_lines(of_piece, piece, corpus, place)?;
+            bad_lines = rest;
+        }
+        Ok(())
+    }
+
+    /// Lists the records of `piece`, the last that was hashed, that are left out.
+    fn push_bad_lines(
+        &mut self,
+        lines: &[BadLine],
+        piece: &Piece,
+        corpus: &Corpus,
+        place: &Place<'_>,
+    ) -> Result<()> {
+        let Some(range) = &mut self.range else {
+            return Ok(());
+        };
+        if !lines.is_empty() {
+            let before = range.lines_before(piece, corpus, place)?;
+            let mut record = BadRecord {
+                source: piece.source,
+                name: corpus.sources()[piece.source as usize].name(),
+                byte_start: 0,
+                byte_len: 0,
+                line: None,
+                kind: lines[0].bad.kind(),
+                message: String::new(),
+            };
+            for line in lines {
+                record.byte_start = line.byte_start;
+                record.byte_len = line.byte_len;
+                record.line = before.map(|before| before + u64::from(line.index) + 1);
+                record.kind = line.bad.kind();
+                record.message = line.bad.message(&place.config.text_field);
+                self.writer.push_bad_record(&record)?;
+            }
+        }
+        range.lines += u64::from(piece.lines);
+        Ok(())
     }
 
     fn push_document(&mut self, piece: &DocumentPiece, before: u64) -> Result<()> {
@@ -213,8 +287,11 @@ impl OpenShard {
         }
         let range = self.range.get_or_insert_with(|| OpenRange {
             source: piece.source,
+            start: piece.byte,
             bytes: 0,
             hasher: BlockHasher::new(),
+            lines: 0,
+            lines_before: None,
         });
         range.hasher.update(piece.bytes());
         range.bytes += piece.len_bytes();
@@ -257,6 +334,7 @@ impl OpenShard {
                 blocks: finished.blocks,
                 docs_bytes: finished.docs_bytes,
                 docs_blocks: finished.docs_blocks,
+                bad_records: finished.bad_records,
             },
             empty_documents: self.totals.empty_documents,
             invalid_sequences: self.totals.invalid_sequences,

@@ -13,6 +13,7 @@ use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::{Feed, Place, Todo};
 use crate::pipeline::found::{Found, find_same, look};
 use crate::pipeline::join::manifest;
+use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::sound_units;
 use crate::pipeline::worker::Worker;
@@ -197,11 +198,14 @@ pub(super) fn make_units(
     todo: Option<Todo>,
     stats: &Stats,
 ) -> Result<Vec<(usize, DoneUnit)>> {
+    let line_marks = LineMarks::default();
     let place = Place {
         directory: staging.new_output(),
         partial: staging.partial(),
         dtype: worker.config.token_dtype,
         durability: staging.durability(),
+        config: worker.config,
+        line_marks: &line_marks,
         job_id,
     };
     let feed = Feed::new(worker.corpus, place, todo, worker.config);

@@ -12,6 +12,7 @@ use crate::hash::Hash128;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
 use crate::pipeline::commit::UnitCommit;
+use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::resume::seen_sources;
 use crate::pipeline::stream::StreamCursor;
 use crate::shard::{DoneUnit, Durability, Receipt, TokenDtype, Unit};
@@ -33,6 +34,8 @@ pub(crate) struct Place<'a> {
     pub(crate) partial: &'a Path,
     pub(crate) dtype: TokenDtype,
     pub(crate) durability: Durability,
+    pub(crate) config: &'a TokenizeConfig,
+    pub(crate) line_marks: &'a LineMarks,
     /// `None` where units get no receipts: a stream cannot be read again.
     pub(crate) job_id: Option<Hash128>,
 }

@@ -21,10 +21,14 @@ use crate::shard::staging::{Claim, Staging, Terms, claim, sync_output};
 use crate::shard::state::Stage;
 use crate::shard::temp_file::write_json;
 use crate::shard::{
-    DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, SeenSource, read_manifest, verify,
+    BadCounts, BadRecord, DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, SeenSource,
+    first_bad_records, read_manifest, verify,
 };
 use crate::threads::thread_pool;
 use crate::{Corpus, Error, Result};
+
+/// Bad records of a share that its outcome names.
+const BAD_RECORDS_SHOWN: usize = 10;
 
 /// A part of the units of a plan: those whose index leaves the rest `index` when divided by `of`.
 ///
@@ -62,6 +66,10 @@ pub struct UnitsOutcome {
     pub taken_over: TakenOver,
     /// Bytes of the corpus in the units that were made now.
     pub bytes: u64,
+    /// Records that the units of the share leave out.
+    pub bad_counts: BadCounts,
+    /// The first of them, in corpus order; at most ten.
+    pub bad_records: Vec<BadRecord>,
     /// How far all units are, those of other processes too.
     pub partial: Partial,
 }
@@ -126,10 +134,20 @@ pub fn tokenize_units(
         Some(todo),
         stats,
     )?;
+    let mut shards: Vec<_> = done.iter().chain(&made).collect();
+    shards.sort_by_key(|&&(index, _)| index);
+    let shards = shards.into_iter().map(|(_, unit)| &unit.shard);
     Ok(Some(UnitsOutcome {
         units: wanted.len() as u64,
         taken_over: TakenOver::of(&done),
         bytes: made.iter().map(|(_, unit)| unit.source_bytes()).sum(),
+        bad_counts: done
+            .iter()
+            .chain(&made)
+            .fold(BadCounts::default(), |sum, (_, unit)| {
+                sum.plus(&unit.bad_counts())
+            }),
+        bad_records: first_bad_records(staging.new_output(), shards, BAD_RECORDS_SHOWN)?,
         partial: partial_status(staging.partial(), &plan, Stage::Making)?,
     }))
 }

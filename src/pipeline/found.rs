@@ -12,7 +12,7 @@ use crate::pipeline::join::SourceHashes;
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::pipeline::{Stats, TokenizeConfig};
-use crate::shard::{EncodingInfo, MANIFEST, Manifest, Plan, read_manifest, verify};
+use crate::shard::{EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, Plan, read_manifest, verify};
 use crate::threads::thread_pool;
 use crate::{Error, Result};
 
@@ -83,7 +83,8 @@ pub(super) fn look(
     let Ok(found) = read_manifest(out) else {
         return Ok(Found::Other);
     };
-    let looks_same = found.encoding == EncodingInfo::of(encoding)
+    let looks_same = found.format_version == FORMAT_VERSION
+        && found.encoding == EncodingInfo::of(encoding)
         && found.settings == config.settings()
         && found.sources.len() == corpus.len()
         && found

@@ -23,6 +23,7 @@ mod feed;
 mod finish;
 mod found;
 mod join;
+mod line_marks;
 mod plan;
 mod repair;
 mod resume;
@@ -40,7 +41,7 @@ pub use repair::repair;
 pub use stats::Stats;
 pub use status::{Partial, Status, status};
 
-use crate::document::InvalidUtf8;
+use crate::document::{BadRecords, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
 use crate::shard::{Durability, Eot, Settings, TokenDtype};
 use crate::{Error, Result};
@@ -67,8 +68,10 @@ pub struct TokenizeConfig {
     pub eot: Eot,
     /// What to do with the text of special tokens.
     pub special: Special,
-    /// What to do with bytes that are not UTF-8.
+    /// What to do with bytes that are not UTF-8, and with halves of surrogate pairs in JSON.
     pub invalid_utf8: InvalidUtf8,
+    /// What to do with JSON Lines records that hold no document.
+    pub bad_records: BadRecords,
     /// The integer type of the ids in shard files.
     pub token_dtype: TokenDtype,
     /// Bytes of corpus after which a unit, and so a shard, ends at the next allowed cut.
@@ -88,6 +91,7 @@ impl Default for TokenizeConfig {
             eot: Eot::default(),
             special: Special::default(),
             invalid_utf8: InvalidUtf8::default(),
+            bad_records: BadRecords::default(),
             token_dtype: TokenDtype::default(),
             unit_size_bytes: 256 << 20,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -131,6 +135,7 @@ impl TokenizeConfig {
             eot: self.eot,
             special: self.special,
             invalid_utf8: self.invalid_utf8,
+            bad_records: self.bad_records,
             token_dtype: self.token_dtype,
             unit_size_bytes: self.unit_size_bytes,
         }

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::corpus::Corpus;
-use crate::document::{self, InvalidUtf8};
+use crate::document::{self, Format, InvalidUtf8, jsonl};
 use crate::encoding::Encoding;
-use crate::pipeline::chunk::UnitCursor;
+use crate::pipeline::chunk::{Piece, UnitCursor};
 use crate::pipeline::dataset::{Outcome, build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
 use crate::pipeline::resume::{Ranges, seen_sources};
@@ -123,12 +123,12 @@ fn reuse(
 }
 
 fn take(out: &Path, shard: &ShardInfo, staging: &Staging) -> Result<()> {
-    [&shard.file, &shard.docs_file]
-        .iter()
-        .try_for_each(|name| link_or_copy(out, staging.new_output(), name, staging.durability()))
+    shard.files().try_for_each(|file| {
+        link_or_copy(out, staging.new_output(), file.name, staging.durability())
+    })
 }
 
-/// Invalid UTF-8 sequences in a unit. A manifest has only their sum, which is mostly 0.
+/// Invalid sequences in the documents of a unit. A manifest has only their sum, which is mostly 0.
 fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u64> {
     let policy = found.settings.invalid_utf8;
     if found.totals.invalid_sequences == 0 || policy == InvalidUtf8::Strict {
@@ -139,13 +139,23 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
             piece.read(corpus)?;
-            let decoded = document::decode(piece.bytes(), policy);
-            let (_, invalid) = decoded.map_err(|at| Error::Utf8 {
-                path: corpus.path_of(piece.source as usize),
-                offset: piece.byte + at as u64,
-            })?;
-            count += invalid;
+            count += match piece.format {
+                // None is refused: the policy is not strict.
+                Format::Text => document::decode(piece.bytes(), policy).map_or(0, |(_, n)| n),
+                Format::Jsonl => in_records(piece, found),
+            };
         }
     }
     Ok(count)
+}
+
+/// Invalid sequences in the records of `piece` that are documents of the dataset.
+fn in_records(piece: &Piece, found: &Manifest) -> u64 {
+    let settings = &found.settings;
+    jsonl::lines(piece.bytes(), piece.byte == 0)
+        .filter_map(|line| {
+            jsonl::read(line.bytes, &settings.text_field, settings.invalid_utf8).ok()
+        })
+        .map(|record| record.invalid)
+        .sum()
 }

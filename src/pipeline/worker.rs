@@ -1,10 +1,8 @@
 //! Chunk -> documents -> ids.
 
-use std::borrow::Cow;
-
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
-use crate::document::{self, Format, jsonl};
+use crate::document::{self, Bad, BadKind, BadRecords, Format, jsonl};
 use crate::encoding::{Encoding, SpecialFound, TokenId};
 use crate::pipeline::chunk::{Chunk, Piece};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
@@ -19,6 +17,21 @@ pub(crate) struct Encoded {
     /// The pieces with their bytes, for the hashes.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) invalid_sequences: u64,
+    /// Records that are left out, in order.
+    pub(crate) bad_lines: Vec<BadLine>,
+}
+
+/// A record that is left out. There may be half a million in a chunk, so it is small.
+#[derive(Debug)]
+pub(crate) struct BadLine {
+    /// Index of its piece in the chunk.
+    pub(crate) piece: u32,
+    /// Lines of the piece before it.
+    pub(crate) index: u32,
+    /// Where it lies in the source.
+    pub(crate) byte_start: u64,
+    pub(crate) byte_len: u64,
+    pub(crate) bad: Bad,
 }
 
 /// A document, or a piece of one, in a chunk.
@@ -63,12 +76,13 @@ impl Worker<'_> {
             documents: Vec::new(),
             pieces: Vec::new(),
             invalid_sequences: 0,
+            bad_lines: Vec::new(),
         };
-        for piece in &mut chunk.pieces {
+        for (index, piece) in (0..).zip(&mut chunk.pieces) {
             piece.read(self.corpus)?;
             match piece.format {
                 Format::Text => self.text(encoder, piece, &mut encoded)?,
-                Format::Jsonl => self.jsonl(encoder, piece, &mut encoded)?,
+                Format::Jsonl => piece.lines = self.jsonl(encoder, piece, index, &mut encoded)?,
             }
         }
         encoded.pieces = chunk.pieces;
@@ -83,7 +97,9 @@ impl Worker<'_> {
             begins: piece.byte == 0,
             ends: piece.ends_source,
         };
-        let text = self.decode(piece, piece.bytes(), piece.byte, encoded)?;
+        let (text, invalid) = document::decode(piece.bytes(), self.config.invalid_utf8)
+            .map_err(|at| self.utf8_error(piece, piece.byte + at as u64))?;
+        encoded.invalid_sequences += invalid;
         self.document(encoder, &text, place, encoded)
             .map_err(|refused| Error::Byte {
                 path: self.corpus.path_of(piece.source as usize),
@@ -92,39 +108,56 @@ impl Worker<'_> {
             })
     }
 
-    fn jsonl(&self, encoder: &mut Encoder, piece: &Piece, encoded: &mut Encoded) -> Result<()> {
-        for line in jsonl::lines(piece.bytes()) {
-            let byte_start = piece.byte + line.start as u64;
-            let text = self.decode(piece, line.bytes, byte_start, encoded)?;
-            let refuse = |what: String| self.line_error(piece, line.index, what);
-            let text = jsonl::text_of(&text, &self.config.text_field).map_err(refuse)?;
+    /// Encodes the records of `piece`, the `index`-th of its chunk; gives the number of its lines.
+    fn jsonl(
+        &self,
+        encoder: &mut Encoder,
+        piece: &Piece,
+        index: u32,
+        encoded: &mut Encoded,
+    ) -> Result<u32> {
+        let config = self.config;
+        let mut lines = jsonl::lines(piece.bytes(), piece.byte == 0);
+        for line in &mut lines {
             let place = Place {
                 source: piece.source,
-                byte_start,
+                byte_start: piece.byte + line.start as u64,
                 byte_len: line.bytes.len() as u64,
                 begins: true,
                 ends: true,
             };
-            self.document(encoder, &text, place, encoded)
-                .map_err(|refused| refuse(refused.message()))?;
+            match jsonl::read(line.bytes, &config.text_field, config.invalid_utf8) {
+                Ok(record) => {
+                    encoded.invalid_sequences += record.invalid;
+                    self.document(encoder, &record.text, place, encoded)
+                        .map_err(|found| self.line_error(piece, line.index, found.message()))?;
+                }
+                Err(bad) if config.bad_records == BadRecords::Skip => {
+                    encoded.bad_lines.push(BadLine {
+                        piece: index,
+                        index: line.index,
+                        byte_start: place.byte_start,
+                        byte_len: place.byte_len,
+                        bad,
+                    });
+                }
+                Err(bad) if bad.kind() == BadKind::InvalidUtf8 => {
+                    return Err(self.utf8_error(piece, place.byte_start + bad.at() as u64));
+                }
+                Err(bad) => {
+                    let what = bad.message(&config.text_field);
+                    return Err(self.line_error(piece, line.index, what));
+                }
+            }
         }
-        Ok(())
+        Ok(lines.passed())
     }
 
-    fn decode<'b>(
-        &self,
-        piece: &Piece,
-        bytes: &'b [u8],
-        start: u64,
-        encoded: &mut Encoded,
-    ) -> Result<Cow<'b, str>> {
-        let (text, invalid) =
-            document::decode(bytes, self.config.invalid_utf8).map_err(|at| Error::Utf8 {
-                path: self.corpus.path_of(piece.source as usize),
-                offset: start + at as u64,
-            })?;
-        encoded.invalid_sequences += invalid;
-        Ok(text)
+    fn utf8_error(&self, piece: &Piece, offset: u64) -> Error {
+        Error::Utf8 {
+            path: self.corpus.path_of(piece.source as usize),
+            offset,
+        }
     }
 
     /// Adds the ids of a document, with its end-of-text token where that belongs.
@@ -157,7 +190,7 @@ impl Worker<'_> {
     }
 
     /// An error on line `index` of `piece`, counted in the whole source.
-    fn line_error(&self, piece: &Piece, index: u64, what: String) -> Error {
+    fn line_error(&self, piece: &Piece, index: u32, what: String) -> Error {
         let path = self.corpus.path_of(piece.source as usize);
         let before = piece.lines_before.or_else(|| {
             let source = &self.corpus.sources()[piece.source as usize];
@@ -168,14 +201,14 @@ impl Worker<'_> {
         match before {
             Some(before) => Error::Json {
                 path,
-                line: before + index + 1,
+                line: before + u64::from(index) + 1,
                 what,
             },
             // The file went away meanwhile; the piece's own start still helps.
             None => Error::Byte {
                 path,
                 offset: piece.byte,
-                what: format!("line {} from here: {what}", index + 1),
+                what: format!("line {} from here: {what}", u64::from(index) + 1),
             },
         }
     }

@@ -100,7 +100,7 @@ impl Staging {
         let files: HashSet<&str> = manifest
             .shards
             .iter()
-            .flat_map(|shard| [&*shard.file, &*shard.docs_file])
+            .flat_map(|shard| shard.files().map(|file| file.name))
             .chain([MANIFEST, RUN, EMBEDDINGS])
             .collect();
         clear_but(self.new_output(), Room::Output, |name| files.contains(name))

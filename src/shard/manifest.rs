@@ -4,14 +4,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Format, InvalidUtf8};
+use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
 use crate::hash::{Hash128, Hasher128};
-use crate::shard::{Eot, TokenDtype};
+use crate::shard::{BadCounts, BadFile, Eot, TokenDtype};
 use crate::{Error, Result};
 
 /// Raised whenever a byte of a dataset could change for the same inputs and settings.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest version that is still read.
+const OLDEST_VERSION: u32 = 1;
 
 /// Everything a reader needs to trust the files of a dataset.
 ///
@@ -77,6 +80,9 @@ pub struct Settings {
     pub special: Special,
     /// What was done with bytes that are not UTF-8.
     pub invalid_utf8: InvalidUtf8,
+    /// What was done with records that hold no document; written only where they were skipped.
+    #[serde(default, skip_serializing_if = "BadRecords::is_error")]
+    pub bad_records: BadRecords,
     /// The integer type of the ids.
     pub token_dtype: TokenDtype,
     /// Bytes of corpus after which a unit, and so a shard, ends at the next allowed cut.
@@ -107,7 +113,7 @@ pub struct Position {
     pub byte: u64,
 }
 
-/// One shard: its unit of the corpus and its two files.
+/// One shard: its unit of the corpus and its files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardInfo {
@@ -133,6 +139,35 @@ pub struct ShardInfo {
     pub docs_bytes: u64,
     /// Hashes of its 16 MiB blocks.
     pub docs_blocks: Vec<Hash128>,
+    /// The file that lists the records that were left out; written only where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_records: Option<BadFile>,
+}
+
+/// What is to be known of a shard's file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShardFile<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) bytes: u64,
+    pub(crate) blocks: &'a [Hash128],
+}
+
+impl ShardInfo {
+    /// Its files: ids, document records and, where there is one, the list of bad records.
+    pub(crate) fn files(&self) -> impl Iterator<Item = ShardFile<'_>> {
+        let file = |name, bytes, blocks| ShardFile {
+            name,
+            bytes,
+            blocks,
+        };
+        let bad = self.bad_records.as_ref();
+        [
+            file(&*self.file, self.bytes, &*self.blocks),
+            file(&*self.docs_file, self.docs_bytes, &*self.docs_blocks),
+        ]
+        .into_iter()
+        .chain(bad.map(move |bad| file(&*bad.file, bad.bytes, &*bad.blocks)))
+    }
 }
 
 /// Sums over a dataset.
@@ -149,8 +184,11 @@ pub struct Totals {
     pub source_bytes: u64,
     /// Bytes of text that the ids stand for, end-of-text tokens apart.
     pub text_bytes: u64,
-    /// Invalid UTF-8 sequences that were replaced or left out.
+    /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or left out.
     pub invalid_sequences: u64,
+    /// Records that were left out; written only where there are some.
+    #[serde(default, skip_serializing_if = "BadCounts::is_empty")]
+    pub bad_records: BadCounts,
 }
 
 impl Totals {
@@ -165,6 +203,7 @@ impl Totals {
             invalid_sequences: self
                 .invalid_sequences
                 .saturating_add(other.invalid_sequences),
+            bad_records: self.bad_records.plus(&other.bad_records),
         }
     }
 }
@@ -183,10 +222,8 @@ struct Body<'a> {
 impl Manifest {
     /// Bytes of all files of shards.
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.shards.iter().fold(0, |sum, shard| {
-            sum.saturating_add(shard.bytes)
-                .saturating_add(shard.docs_bytes)
-        })
+        let files = self.shards.iter().flat_map(ShardInfo::files);
+        files.fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
     /// The id that the rest of the manifest gives.
@@ -227,10 +264,10 @@ impl Manifest {
         };
         let not_json = |error: serde_json::Error| damaged(format!("is not a manifest: {error}"));
         let version: Version = serde_json::from_slice(bytes).map_err(not_json)?;
-        if version.format_version != FORMAT_VERSION {
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version.format_version) {
             return Err(damaged(format!(
-                "has format version {}, this program reads {FORMAT_VERSION}; use the release that \
-                 wrote it or make the dataset again",
+                "has format version {}, this program reads {OLDEST_VERSION} to {FORMAT_VERSION}; use \
+                 the release that wrote it or make the dataset again",
                 version.format_version
             )));
         }

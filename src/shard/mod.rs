@@ -4,6 +4,7 @@
 //! DIR/
 //!   shard-00000.u32    token ids, little-endian u32 (or .u16), nothing else
 //!   shard-00000.docs   32-byte records, one per document or piece of one in the shard
+//!   shard-00000.bad.jsonl   the records that the shard leaves out; only where there are some
 //!   ...
 //!   manifest.json      sources, shards, settings, hashes: all a reader needs to trust the rest
 //!   run.json           how it was made; no part of any hash
@@ -15,6 +16,7 @@
 //! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
 
 mod adopt;
+mod bad;
 mod docs;
 pub(crate) mod lock;
 mod manifest;
@@ -33,6 +35,8 @@ mod verify;
 mod write_back;
 mod writer;
 
+pub use bad::{BadCounts, BadFile, BadRecord, bad_records};
+pub(crate) use bad::{bad_file_name, first_bad_records};
 pub use docs::DocRecord;
 pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,

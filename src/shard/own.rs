@@ -215,6 +215,7 @@ mod tests {
         for name in [
             "shard-00000.u32",
             "shard-123456.docs",
+            "shard-00001.bad.jsonl",
             "manifest.json",
             "embed.json",
             "embeddings.npy",
@@ -239,6 +240,8 @@ mod tests {
             "stream-0",
             "shard-.docs",
             "shard-0.docs",
+            "shard-1.bad.jsonl",
+            "mine.bad.jsonl",
             "shard-00000.txt",
             "shard-00000.u32.bak",
             ".stream-.tmp-7-0123456789abcdef",

@@ -246,7 +246,7 @@ impl Plan {
 /// What shapes the bytes, as its command line option is spelled, and how to show it.
 type Field = (&'static str, fn(&Plan) -> String);
 
-const FIELDS: [Field; 8] = [
+const FIELDS: [Field; 9] = [
     ("--encoding", |plan| plan.encoding.name.clone()),
     ("the vocabulary", |plan| {
         let EncodingInfo {
@@ -265,6 +265,9 @@ const FIELDS: [Field; 8] = [
     ("--special", |plan| plan.settings.special.name().to_owned()),
     ("--invalid-utf8", |plan| {
         plan.settings.invalid_utf8.name().to_owned()
+    }),
+    ("--bad-records", |plan| {
+        plan.settings.bad_records.name().to_owned()
     }),
     ("--token-dtype", |plan| {
         plan.settings.token_dtype.name().to_owned()

@@ -9,7 +9,9 @@ use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use crate::encoding::TokenId;
 use crate::map::Map;
-use crate::shard::{DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, file_names};
+use crate::shard::{
+    DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
+};
 use crate::{Error, Result};
 
 /// A dataset, mapped: every token by its offset over all shards.
@@ -115,6 +117,32 @@ pub(super) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map
     Map::from_file(&file, &path)
 }
 
+/// Names from a file are untrusted: they may lead out of the directory, or to one shard a million
+/// times.
+fn check_names(path: &Path, index: usize, info: &ShardInfo, dtype: TokenDtype) -> Result<()> {
+    let wrong = |what: String| {
+        Err(Error::Shard {
+            path: path.join(MANIFEST),
+            what,
+        })
+    };
+    let names = file_names(index, dtype);
+    if (&info.file, &info.docs_file) != (&names.0, &names.1) {
+        return wrong(format!(
+            "does not call shard {index} {} and {}",
+            names.0, names.1
+        ));
+    }
+    let bad = info.bad_records.as_ref();
+    let name = bad_file_name(index);
+    if bad.is_some_and(|bad| bad.file != name) {
+        return wrong(format!(
+            "does not call the list of bad records of shard {index} {name}"
+        ));
+    }
+    Ok(())
+}
+
 impl Shard {
     fn open(directory: &OwnedFd, path: &Path, info: &ShardInfo, dtype: TokenDtype) -> Result<Self> {
         let map = |name: &str, expected_bytes: u64| {
@@ -217,15 +245,7 @@ impl TokenStore {
         let mut starts = vec![0];
         let mut total = 0_u64;
         for (index, info) in manifest.shards.iter().enumerate() {
-            // Names from a file are untrusted: they may lead out of the directory, or to one shard
-            // a million times.
-            let names = file_names(index, dtype);
-            if (&info.file, &info.docs_file) != (&names.0, &names.1) {
-                return Err(Error::Shard {
-                    path: path.join(MANIFEST),
-                    what: format!("does not call shard {index} {} and {}", names.0, names.1),
-                });
-            }
+            check_names(path, index, info, dtype)?;
             shards.push(Shard::open(directory, path, info, dtype)?);
             // Each shard is a mapped file, so the sum is far below 2^64.
             total += info.tokens;

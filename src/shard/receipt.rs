@@ -17,10 +17,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::{BLOCK_BYTES, Hash128, Hasher128};
 use crate::map::Map;
+use crate::shard::manifest::ShardFile;
 use crate::shard::state::NEW;
 use crate::shard::temp_file::{Durability, sync_directory, write_json};
 use crate::shard::untrusted::{open_regular, read_json};
-use crate::shard::{DocRecord, Plan, ShardInfo, TokenDtype, Totals, check_blocks, file_names};
+use crate::shard::{
+    BadCounts, DocRecord, Plan, ShardInfo, TokenDtype, Totals, bad_file_name, check_blocks,
+    file_names,
+};
 use crate::{Error, Result, Stats};
 
 /// Larger receipts are not read; a source's range takes some 100 bytes.
@@ -33,7 +37,7 @@ pub(crate) struct DoneUnit {
     pub(crate) shard: ShardInfo,
     /// Documents without text.
     pub(crate) empty_documents: u64,
-    /// Invalid UTF-8 sequences that were replaced or left out.
+    /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or left out.
     pub(crate) invalid_sequences: u64,
     /// The sources' ranges in the unit, in order.
     pub(crate) ranges: Vec<RangeInfo>,
@@ -92,11 +96,12 @@ pub(crate) fn receipt_unit(name: &str) -> Option<usize> {
 pub(super) fn shard_file_unit(name: &str) -> Option<usize> {
     let (number, _) = name.strip_prefix("shard-")?.split_once('.')?;
     let index = number.parse().ok()?;
-    TokenDtype::ALL
+    let is_bad_list = name == bad_file_name(index);
+    let is_other = TokenDtype::ALL
         .into_iter()
         .map(|dtype| file_names(index, dtype))
-        .any(|(tokens, docs)| [tokens, docs].iter().any(|file| file == name))
-        .then_some(index)
+        .any(|(tokens, docs)| [tokens, docs].iter().any(|file| file == name));
+    (is_bad_list || is_other).then_some(index)
 }
 
 impl DoneUnit {
@@ -109,7 +114,14 @@ impl DoneUnit {
             source_bytes: self.source_bytes(),
             text_bytes: self.shard.text_bytes,
             invalid_sequences: self.invalid_sequences,
+            bad_records: self.bad_counts(),
         }
+    }
+
+    /// Records that were left out.
+    pub(crate) fn bad_counts(&self) -> BadCounts {
+        let bad = self.shard.bad_records.as_ref();
+        bad.map(|bad| bad.counts).unwrap_or_default()
     }
 
     /// Bytes of the corpus that the unit was made from.
@@ -127,7 +139,9 @@ impl DoneUnit {
             return Err(format!("the plan has {} units", plan.units.len()));
         };
         let names = file_names(index, dtype);
-        if (&shard.file, &shard.docs_file) != (&names.0, &names.1) {
+        let bad = shard.bad_records.as_ref();
+        let has_bad_name = bad.is_none_or(|bad| bad.file == bad_file_name(index));
+        if (&shard.file, &shard.docs_file) != (&names.0, &names.1) || !has_bad_name {
             return Err("names other files".to_owned());
         }
         if (shard.start, shard.end) != (unit.start, unit.end) {
@@ -135,8 +149,9 @@ impl DoneUnit {
         }
         let is_sized = shard.tokens.checked_mul(dtype.size_bytes()) == Some(shard.bytes)
             && shard.docs_bytes.is_multiple_of(DocRecord::BYTES)
-            && shard.blocks.len() as u64 == shard.bytes.div_ceil(BLOCK_BYTES as u64)
-            && shard.docs_blocks.len() as u64 == shard.docs_bytes.div_ceil(BLOCK_BYTES as u64);
+            && shard
+                .files()
+                .all(|file| file.blocks.len() as u64 == file.bytes.div_ceil(BLOCK_BYTES as u64));
         if !is_sized {
             return Err("gives sizes that contradict each other".to_owned());
         }
@@ -163,11 +178,12 @@ impl DoneUnit {
     /// # Errors
     /// [`Error::Shard`] names the file.
     pub(crate) fn check_files(&self, directory: &Path, durability: Durability) -> Result<()> {
-        let shard = &self.shard;
-        for (name, bytes, blocks) in [
-            (&shard.file, shard.bytes, &shard.blocks),
-            (&shard.docs_file, shard.docs_bytes, &shard.docs_blocks),
-        ] {
+        for ShardFile {
+            name,
+            bytes,
+            blocks,
+        } in self.shard.files()
+        {
             let path = directory.join(name);
             let damaged = |what: String| Error::Shard {
                 path: path.clone(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
+use crate::shard::bad::check_bad_records;
 use crate::shard::reader::{map_in, read_directory};
 use crate::shard::{
     DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals, is_text_of,
@@ -32,14 +33,16 @@ pub struct Verified {
 /// [`Error::Shard`] names the first file, block or record that is wrong, in the order of the
 /// manifest.
 pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
-    let store = read_directory(path, |directory| {
+    let (store, directory) = read_directory(path, |directory| {
         let file = map_in(directory, path, MANIFEST)?;
         let manifest = Manifest::parse(&file, file.path())?;
         if !is_text_of(&file, &manifest) {
             let what = "was changed after it was written: its text is not that of its values";
             return Err(damaged(file.path(), what.to_owned()));
         }
-        TokenStore::open_shards(directory, path, manifest)
+        let store = TokenStore::open_shards(directory, path, manifest)?;
+        let directory = directory.try_clone();
+        Ok((store, directory.map_err(Error::io(path, "cannot open"))?))
     })?;
     let manifest = store.manifest();
     stats.begin(manifest.file_bytes());
@@ -61,6 +64,17 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
         }
         check_ids(shard, manifest.encoding.n_vocab)?;
         documents.check_shard(info, shard)?;
+        if let Some(bad) = &info.bad_records {
+            let map = map_in(&directory, path, &bad.file)?;
+            if map.len() as u64 != bad.bytes {
+                let what = format!("has {} bytes, the manifest says {}", map.len(), bad.bytes);
+                return Err(damaged(map.path(), what));
+            }
+            check_blocks(&map, &bad.blocks, stats)?;
+            check_bad_records(&map, info, manifest)?;
+            documents.counted.bad_records = documents.counted.bad_records.plus(&bad.counts);
+            bytes += map.len() as u64;
+        }
     }
     documents.check_totals(path)?;
     Ok(Verified {

@@ -1,18 +1,28 @@
-//! Writes the two files of one shard.
+//! Writes the files of one shard.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::encoding::TokenId;
 use crate::hash::{BlockHasher, Hash128};
 use crate::shard::temp_file::{Durability, TempFile};
-use crate::shard::{DocRecord, TokenDtype, file_names};
+use crate::shard::{
+    BadCounts, BadFile, BadRecord, DocRecord, TokenDtype, bad_file_name, file_names,
+};
 
 /// A shard that is being written, its tokens and its documents in step.
 #[derive(Debug)]
 pub(crate) struct ShardWriter {
     tokens_file: HashedFile,
     docs_file: HashedFile,
+    /// The list of records that are left out; none before the first of them.
+    bad_file: Option<HashedFile>,
+    bad_counts: BadCounts,
+    /// A line of that list, while it is written.
+    bad_line: Vec<u8>,
+    directory: PathBuf,
+    index: usize,
+    durability: Durability,
     dtype: TokenDtype,
     tokens: u64,
     names: (String, String),
@@ -27,6 +37,7 @@ pub(crate) struct Finished {
     pub(crate) blocks: Vec<Hash128>,
     pub(crate) docs_bytes: u64,
     pub(crate) docs_blocks: Vec<Hash128>,
+    pub(crate) bad_records: Option<BadFile>,
 }
 
 impl ShardWriter {
@@ -41,6 +52,12 @@ impl ShardWriter {
         Ok(Self {
             tokens_file: HashedFile::create(directory, &names.0, durability)?,
             docs_file: HashedFile::create(directory, &names.1, durability)?,
+            bad_file: None,
+            bad_counts: BadCounts::default(),
+            bad_line: Vec::new(),
+            directory: directory.to_owned(),
+            index,
+            durability,
             dtype,
             tokens: 0,
             names,
@@ -77,10 +94,41 @@ impl ShardWriter {
         self.docs_file.write(bytemuck::bytes_of(&record))
     }
 
-    /// Completes both files and gives them their names.
+    /// Lists a record that is left out.
+    pub(crate) fn push_bad_record(&mut self, record: &BadRecord) -> Result<()> {
+        let file = match &mut self.bad_file {
+            Some(file) => file,
+            none => none.insert(HashedFile::create(
+                &self.directory,
+                &bad_file_name(self.index),
+                self.durability,
+            )?),
+        };
+        self.bad_line.clear();
+        // Plain data always serializes, and memory takes it.
+        let _ = serde_json::to_writer(&mut self.bad_line, record);
+        self.bad_line.push(b'\n');
+        file.write(&self.bad_line)?;
+        self.bad_counts.add(record.kind, 1);
+        Ok(())
+    }
+
+    /// Completes all files and gives them their names.
     pub(crate) fn finish(self) -> Result<Finished> {
         let (bytes, blocks) = self.tokens_file.finish()?;
         let (docs_bytes, docs_blocks) = self.docs_file.finish()?;
+        let bad_records = self
+            .bad_file
+            .map(|file| {
+                let (bytes, blocks) = file.finish()?;
+                Ok(BadFile {
+                    file: bad_file_name(self.index),
+                    counts: self.bad_counts,
+                    bytes,
+                    blocks,
+                })
+            })
+            .transpose()?;
         Ok(Finished {
             file: self.names.0,
             docs_file: self.names.1,
@@ -88,6 +136,7 @@ impl ShardWriter {
             blocks,
             docs_bytes,
             docs_blocks,
+            bad_records,
         })
     }
 }

@@ -1,0 +1,66 @@
+//! Records that were left out, for people.
+
+use std::path::Path;
+
+use shardmill::{BadCounts, BadKind, BadRecord, Corpus, Outcome, bad_records};
+
+use crate::cli::human;
+use crate::cli::output::summary;
+
+/// Records that are named; the rest is only counted.
+const NAMED: usize = 5;
+
+/// `, 3 bad records left out (2 broken JSON, 1 missing field)`; nothing where there are none.
+pub(crate) fn clause(bad: &BadCounts) -> String {
+    if bad.total() == 0 {
+        return String::new();
+    }
+    format!(", {} left out", counts(bad))
+}
+
+/// `3 bad records (2 broken JSON, 1 missing field)`.
+pub(crate) fn counts(bad: &BadCounts) -> String {
+    let kinds = BadKind::ALL.map(|kind| (bad.get(kind), kind.words()));
+    let kinds: Vec<_> = kinds
+        .iter()
+        .filter(|&&(count, _)| count > 0)
+        .map(|&(count, words)| format!("{} {words}", human::count(count)))
+        .collect();
+    format!(
+        "{} ({})",
+        human::counted(bad.total(), "bad record"),
+        kinds.join(", ")
+    )
+}
+
+/// Names the first records that a dataset leaves out, and says where all are listed.
+pub(crate) fn name_first(done: &Outcome, out: &Path, corpus: Option<&Corpus>) {
+    let bad = &done.manifest.totals.bad_records;
+    if bad.total() == 0 {
+        return;
+    }
+    // The dataset is done; what lies in its place by now may be another's.
+    let records = bad_records(out, NAMED).unwrap_or_default();
+    name(&records, corpus);
+    let more = bad.total().saturating_sub(records.len() as u64);
+    if more > 0 {
+        summary(&format!(
+            "left out: {} more; all are in {}",
+            human::count(more),
+            out.join("shard-*.bad.jsonl").display()
+        ));
+    }
+}
+
+/// Names the first of the records that are left out.
+pub(crate) fn name(records: &[BadRecord], corpus: Option<&Corpus>) {
+    for record in records.iter().take(NAMED) {
+        let path = corpus.and_then(|corpus| corpus.source_path(record.source as usize));
+        let path = path.map_or_else(|| record.name.clone(), |path| path.display().to_string());
+        let place = match record.line {
+            Some(line) => format!("line {line}"),
+            None => format!("byte {}", record.byte_start),
+        };
+        summary(&format!("left out: {path}: {place}: {}", record.message));
+    }
+}

@@ -1,0 +1,454 @@
+//! JSON as Python's `json.loads` reads it: for records that a strict reader refuses, and for what
+//! is wrong with the rest.
+//!
+//! Takes NaN, Infinity and -Infinity as numbers and numbers of any size; escapes may be halves of
+//! surrogate pairs. Containers may be nested to any depth: each takes a byte, and nothing on the
+//! stack. All else is RFC 8259. Half as fast as the strict reader, or less.
+
+use std::ops::Range;
+
+use crate::document::InvalidUtf8;
+
+/// Fields that are named where the wanted one is missing.
+const FIELDS_SHOWN: usize = 10;
+
+/// Characters of a field's name that are shown.
+const NAME_SHOWN: usize = 40;
+
+/// What an object holds.
+#[derive(Debug, Default)]
+pub(super) struct Object {
+    /// The last value of the wanted field.
+    pub(super) value: Option<Value>,
+    /// The names of other fields, as they stand in the line, up to [`FIELDS_SHOWN`].
+    fields: Vec<Range<usize>>,
+    /// Fields after those.
+    more: u64,
+}
+
+/// The type of a value, and a string's place in the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Text(Range<usize>),
+    Other(Type),
+}
+
+/// The types of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    Null,
+    Boolean,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+impl Type {
+    /// For messages, with its article.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Number => "a number",
+            Self::String => "a string",
+            Self::Array => "an array",
+            Self::Object => "an object",
+        }
+    }
+}
+
+/// What is wrong with JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    ByteOrderMark,
+    Value,
+    Key,
+    Colon,
+    CommaOrBracket,
+    CommaOrBrace,
+    Control,
+    Escape,
+    Hex,
+    CutString,
+    CutArray,
+    CutObject,
+    Cut,
+    Trailing,
+}
+
+impl Syntax {
+    /// For messages.
+    pub(super) const fn what(self) -> &'static str {
+        match self {
+            Self::ByteOrderMark => "a byte order mark after the start of the file",
+            Self::Value => "expected a value",
+            Self::Key => "expected a string as the key",
+            Self::Colon => "expected ':'",
+            Self::CommaOrBracket => "expected ',' or ']'",
+            Self::CommaOrBrace => "expected ',' or '}'",
+            Self::Control => "a control character in a string is not escaped",
+            Self::Escape => "an unknown escape",
+            Self::Hex => "an escape \\u without four hex digits",
+            Self::CutString => "the line ends inside a string",
+            Self::CutArray => "the line ends inside an array",
+            Self::CutObject => "the line ends inside an object",
+            Self::Cut => "the line ends before the value",
+            Self::Trailing => "something follows the object",
+        }
+    }
+}
+
+/// Why a line is no object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is no JSON, from this byte on.
+    Broken(usize, Syntax),
+    /// It is JSON of another type.
+    NotObject(Type),
+}
+
+/// Reads the object in `line`, looking for `field`.
+pub(super) fn read(line: &str, field: &str) -> Result<Object, Refused> {
+    let broken = |(at, what)| Refused::Broken(at, what);
+    let mut scan = Scan { line, at: 0 };
+    scan.space();
+    let found = if scan.peek() == Some(b'{') {
+        Ok(scan.object(field).map_err(broken)?)
+    } else {
+        Err(scan.value().map_err(broken)?)
+    };
+    scan.space();
+    if scan.peek().is_some() {
+        return Err(Refused::Broken(scan.at, Syntax::Trailing));
+    }
+    found.map_err(Refused::NotObject)
+}
+
+/// The string that stands at `range` in `line`, without its quotes, and how many halves of
+/// surrogate pairs were replaced or left out.
+///
+/// # Errors
+/// Under [`InvalidUtf8::Strict`], where in the line the first of them is.
+pub(super) fn text(
+    line: &str,
+    range: Range<usize>,
+    policy: InvalidUtf8,
+) -> Result<(String, u64), usize> {
+    let mut text = String::with_capacity(range.len());
+    let mut lone = 0;
+    let mut at = range.start;
+    while let Some(length) = memchr::memchr(b'\\', &line.as_bytes()[at..range.end]) {
+        text.push_str(&line[at..at + length]);
+        let escape = at + length;
+        let (character, end) = unescape(line.as_bytes(), escape);
+        at = end;
+        match (character, policy) {
+            (Some(character), _) => text.push(character),
+            (None, InvalidUtf8::Strict) => return Err(escape),
+            (None, InvalidUtf8::Replace) => text.push(char::REPLACEMENT_CHARACTER),
+            (None, InvalidUtf8::Ignore) => {}
+        }
+        lone += u64::from(character.is_none());
+    }
+    text.push_str(&line[at..range.end]);
+    Ok((text, lone))
+}
+
+/// What the escape at `at`, which has been checked, stands for, and where it ends; `None` for half
+/// of a surrogate pair.
+fn unescape(bytes: &[u8], at: usize) -> (Option<char>, usize) {
+    let simple = match bytes[at + 1] {
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let first = hex(bytes, at + 2).unwrap_or(0);
+            let second = || {
+                let is_escape = bytes.get(at + 6..at + 8) == Some(b"\\u");
+                hex(bytes, at + 8).filter(|_| is_escape)
+            };
+            if let 0xd800..0xdc00 = first
+                && let Some(second @ 0xdc00..0xe000) = second()
+            {
+                let both = 0x10000 + ((first - 0xd800) << 10 | (second - 0xdc00));
+                return (char::from_u32(both), at + 12);
+            }
+            return (char::from_u32(first), at + 6);
+        }
+        // A quote, a slash or a backslash.
+        other => char::from(other),
+    };
+    (Some(simple), at + 2)
+}
+
+/// The four hex digits at `at`.
+fn hex(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.iter().try_fold(0, |value, &byte| {
+        Some(value << 4 | char::from(byte).to_digit(16)?)
+    })
+}
+
+impl Object {
+    /// Which fields there are, for messages; fit for a terminal whatever they are called.
+    pub(super) fn fields(&self, line: &str) -> String {
+        let names: Vec<_> = self
+            .fields
+            .iter()
+            .map(|range| {
+                // Replacing cannot fail.
+                let (name, _) = text(line, range.clone(), InvalidUtf8::Replace).unwrap_or_default();
+                shown(&name)
+            })
+            .collect();
+        match (names.join(", "), self.more) {
+            (names, 0) => names,
+            (names, more) => format!("{names} and {more} more"),
+        }
+    }
+}
+
+/// A name in quotes, cut short, with escapes for all that does more to a terminal than to show.
+pub(super) fn shown(name: &str) -> String {
+    match name.char_indices().nth(NAME_SHOWN) {
+        Some((end, _)) => format!("{:?}...", &name[..end]),
+        None => format!("{name:?}"),
+    }
+}
+
+type Broken = (usize, Syntax);
+
+struct Scan<'a> {
+    line: &'a str,
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.line.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn broken(&self, what: Syntax) -> Broken {
+        (self.at, what)
+    }
+
+    /// Passes the object that begins here.
+    fn object(&mut self, field: &str) -> Result<Object, Broken> {
+        let mut object = Object::default();
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(object);
+        }
+        loop {
+            let key = self.key()?;
+            self.space();
+            let start = self.at;
+            let kind = self.value()?;
+            if self.is_name(key.clone(), field) {
+                object.value = Some(match kind {
+                    Type::String => Value::Text(start + 1..self.at - 1),
+                    other => Value::Other(other),
+                });
+            } else if object.fields.len() < FIELDS_SHOWN {
+                object.fields.push(key);
+            } else {
+                object.more += 1;
+            }
+            if self.closes(b'}')? {
+                return Ok(object);
+            }
+        }
+    }
+
+    /// Whether the key at `key` is `name`.
+    fn is_name(&self, key: Range<usize>, name: &str) -> bool {
+        let raw = &self.line[key.clone()];
+        if raw.contains('\\') {
+            text(self.line, key, InvalidUtf8::Strict).is_ok_and(|(key, _)| key == name)
+        } else {
+            raw == name
+        }
+    }
+
+    /// Passes what follows a member of an object or an array: its end, of which it is told, or a
+    /// comma.
+    fn closes(&mut self, closer: u8) -> Result<bool, Broken> {
+        self.space();
+        let is_object = closer == b'}';
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(false)
+            }
+            Some(byte) if byte == closer => {
+                self.at += 1;
+                Ok(true)
+            }
+            None if is_object => Err(self.broken(Syntax::CutObject)),
+            None => Err(self.broken(Syntax::CutArray)),
+            Some(_) if is_object => Err(self.broken(Syntax::CommaOrBrace)),
+            Some(_) => Err(self.broken(Syntax::CommaOrBracket)),
+        }
+    }
+
+    /// Passes a key and its colon; gives the key's place without its quotes.
+    fn key(&mut self) -> Result<Range<usize>, Broken> {
+        self.space();
+        match self.peek() {
+            Some(b'"') => {}
+            None => return Err(self.broken(Syntax::CutObject)),
+            Some(_) => return Err(self.broken(Syntax::Key)),
+        }
+        let start = self.at + 1;
+        self.string()?;
+        let key = start..self.at - 1;
+        self.space();
+        match self.peek() {
+            Some(b':') => {
+                self.at += 1;
+                Ok(key)
+            }
+            None => Err(self.broken(Syntax::CutObject)),
+            Some(_) => Err(self.broken(Syntax::Colon)),
+        }
+    }
+
+    /// Passes a value of any depth.
+    fn value(&mut self) -> Result<Type, Broken> {
+        let mut outermost = None;
+        // What closes each container that is open.
+        let mut open = Vec::new();
+        loop {
+            self.space();
+            let (kind, closer) = match self.peek() {
+                Some(b'{') => (Type::Object, Some(b'}')),
+                Some(b'[') => (Type::Array, Some(b']')),
+                Some(b'"') => {
+                    self.string()?;
+                    (Type::String, None)
+                }
+                _ => (self.word()?, None),
+            };
+            let outermost = *outermost.get_or_insert(kind);
+            if let Some(closer) = closer {
+                self.at += 1;
+                self.space();
+                if self.peek() == Some(closer) {
+                    self.at += 1;
+                } else {
+                    open.push(closer);
+                    if closer == b'}' {
+                        self.key()?;
+                    }
+                    continue;
+                }
+            }
+            loop {
+                let Some(&closer) = open.last() else {
+                    return Ok(outermost);
+                };
+                if !self.closes(closer)? {
+                    if closer == b'}' {
+                        self.key()?;
+                    }
+                    break;
+                }
+                open.pop();
+            }
+        }
+    }
+
+    /// Passes the string that begins here.
+    fn string(&mut self) -> Result<(), Broken> {
+        let bytes = self.line.as_bytes();
+        self.at += 1;
+        loop {
+            let rest = &bytes[self.at..];
+            let is_end = |&byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+            let Some(length) = rest.iter().position(is_end) else {
+                self.at = bytes.len();
+                return Err(self.broken(Syntax::CutString));
+            };
+            self.at += length;
+            match (bytes[self.at], bytes.get(self.at + 1)) {
+                (b'"', _) => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                (b'\\', Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => {
+                    self.at += 2;
+                }
+                (b'\\', Some(b'u')) if hex(bytes, self.at + 2).is_some() => self.at += 6,
+                (b'\\', Some(b'u')) => return Err(self.broken(Syntax::Hex)),
+                (b'\\', Some(_)) => return Err(self.broken(Syntax::Escape)),
+                (b'\\', None) => {
+                    self.at += 1;
+                    return Err(self.broken(Syntax::CutString));
+                }
+                _ => return Err(self.broken(Syntax::Control)),
+            }
+        }
+    }
+
+    /// Passes a number or a word.
+    fn word(&mut self) -> Result<Type, Broken> {
+        const WORDS: [(&str, Type); 6] = [
+            ("null", Type::Null),
+            ("true", Type::Boolean),
+            ("false", Type::Boolean),
+            ("NaN", Type::Number),
+            ("Infinity", Type::Number),
+            ("-Infinity", Type::Number),
+        ];
+        let rest = &self.line[self.at..];
+        if let Some((word, kind)) = WORDS.iter().find(|(word, _)| rest.starts_with(word)) {
+            self.at += word.len();
+            return Ok(*kind);
+        }
+        match number(rest.as_bytes()) {
+            Some(length) => {
+                self.at += length;
+                Ok(Type::Number)
+            }
+            None if rest.is_empty() => Err(self.broken(Syntax::Cut)),
+            None if rest.starts_with('\u{feff}') => Err(self.broken(Syntax::ByteOrderMark)),
+            None => Err(self.broken(Syntax::Value)),
+        }
+    }
+}
+
+/// The length of the number that `bytes` begin with.
+fn number(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    at += match bytes.get(at)? {
+        // Nothing may follow a zero; what does is taken as the next thing, and refused there.
+        b'0' => 1,
+        b'1'..=b'9' => digits(at),
+        _ => return None,
+    };
+    if bytes.get(at) == Some(&b'.') && digits(at + 1) > 0 {
+        at += 1 + digits(at + 1);
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let length = digits(at + 1 + sign);
+        if length > 0 {
+            at += 1 + sign + length;
+        }
+    }
+    Some(at)
+}

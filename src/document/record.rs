@@ -1,0 +1,188 @@
+//! Records that cannot be read: what to do with them, and what is wrong with each.
+
+use crate::document::lenient::{Syntax, Type, shown};
+
+/// What to do with a JSON Lines record that holds no document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BadRecords {
+    /// End the run and say where.
+    #[default]
+    Error,
+    /// Leave the record out, count it, and list it beside the shard.
+    Skip,
+}
+
+impl BadRecords {
+    /// Both choices, in the order in which help lists them.
+    pub const ALL: [Self; 2] = [Self::Error, Self::Skip];
+
+    /// The choice as it is spelled on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Skip => "skip",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    pub(crate) fn is_error(&self) -> bool {
+        *self == Self::Error
+    }
+}
+
+/// Why a JSON Lines record holds no document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BadKind {
+    /// It is not JSON, or ends too early.
+    BrokenJson,
+    /// It is JSON, and not an object.
+    NotAnObject,
+    /// The object does not have the field.
+    MissingField,
+    /// The field is null.
+    NullField,
+    /// The field is something else that is not a string.
+    NotAString,
+    /// The line is not UTF-8, and [`InvalidUtf8::Strict`](crate::InvalidUtf8::Strict) asks for that.
+    InvalidUtf8,
+    /// An escape in the text is half of a surrogate pair, which no UTF-8 can hold; likewise.
+    LoneSurrogate,
+}
+
+impl BadKind {
+    /// Every kind, in the order in which they are counted.
+    pub const ALL: [Self; 7] = [
+        Self::BrokenJson,
+        Self::NotAnObject,
+        Self::MissingField,
+        Self::NullField,
+        Self::NotAString,
+        Self::InvalidUtf8,
+        Self::LoneSurrogate,
+    ];
+
+    /// The kind in a few words, as it follows a number.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::BrokenJson => "broken JSON",
+            Self::NotAnObject => "not an object",
+            Self::MissingField => "missing field",
+            Self::NullField => "null field",
+            Self::NotAString => "not a string",
+            Self::InvalidUtf8 => "invalid UTF-8",
+            Self::LoneSurrogate => "lone surrogate",
+        }
+    }
+}
+
+/// What is wrong with a record. There may be half a million in a chunk, so it is small.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bad {
+    /// Where in the line, for what has a place there.
+    at: usize,
+    why: Why,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    Broken(Syntax),
+    NotObject(Type),
+    /// With the fields that there are.
+    Missing(Box<str>),
+    NotString(Type),
+    Utf8,
+    Surrogate,
+}
+
+impl Bad {
+    pub(super) fn broken(at: usize, what: Syntax) -> Self {
+        Self {
+            at,
+            why: Why::Broken(what),
+        }
+    }
+
+    pub(super) fn not_object(found: Type) -> Self {
+        Self {
+            at: 0,
+            why: Why::NotObject(found),
+        }
+    }
+
+    pub(super) fn missing(fields: String) -> Self {
+        Self {
+            at: 0,
+            why: Why::Missing(fields.into()),
+        }
+    }
+
+    pub(super) fn not_string(found: Type) -> Self {
+        Self {
+            at: 0,
+            why: Why::NotString(found),
+        }
+    }
+
+    pub(super) fn utf8(at: usize) -> Self {
+        Self { at, why: Why::Utf8 }
+    }
+
+    pub(super) fn surrogate(at: usize) -> Self {
+        Self {
+            at,
+            why: Why::Surrogate,
+        }
+    }
+
+    /// Where in the line it is.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn kind(&self) -> BadKind {
+        match self.why {
+            Why::Broken(_) => BadKind::BrokenJson,
+            Why::NotObject(_) => BadKind::NotAnObject,
+            Why::Missing(_) => BadKind::MissingField,
+            Why::NotString(Type::Null) => BadKind::NullField,
+            Why::NotString(_) => BadKind::NotAString,
+            Why::Utf8 => BadKind::InvalidUtf8,
+            Why::Surrogate => BadKind::LoneSurrogate,
+        }
+    }
+
+    /// What to say of it, where `field` was looked for; fit for a terminal.
+    pub(crate) fn message(&self, field: &str) -> String {
+        let column = self.at + 1;
+        let field = shown(field);
+        match &self.why {
+            Why::Broken(syntax) => format!("column {column}: {}", syntax.what()),
+            Why::NotObject(found) => format!("is {}, not an object", found.name()),
+            Why::Missing(fields) if fields.is_empty() => {
+                format!("no field {field}: the object is empty")
+            }
+            Why::Missing(fields) => {
+                format!("no field {field}; there are {fields}; choose one with --text-field")
+            }
+            Why::NotString(found) => format!("field {field} is {}, not a string", found.name()),
+            Why::Utf8 => format!("column {column}: invalid UTF-8"),
+            Why::Surrogate => format!(
+                "column {column}: an escape \\u is half of a surrogate pair; use --invalid-utf8 \
+                 replace or ignore to accept it"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_takes_little_memory() {
+        assert!(size_of::<Bad>() <= 32, "{}", size_of::<Bad>());
+    }
+}
