@@ -272,6 +272,10 @@ fn tokenize_says_what_it_made_and_leaves_it_the_second_time() {
                 "documents": 4, "empty_documents": 1, "invalid_sequences": 0,
                 "source_bytes": 71, "text_bytes": 34, "tokens": 14,
             },
+            "bad_records": {
+                "broken_json": 0, "not_an_object": 0, "missing_field": 0, "null_field": 0,
+                "not_a_string": 0, "invalid_utf8": 0, "lone_surrogate": 0,
+            },
         })
     );
     assert_eq!(output_bytes(&place.path("d")), files);

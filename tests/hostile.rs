@@ -220,15 +220,22 @@ fn invalid_utf8_in_a_record_is_replaced_or_left_out_and_counted() {
     }
 }
 
+/// What is said of half of a surrogate pair.
+const LONE: &str = "an escape \\u is half of a surrogate pair; use --invalid-utf8 replace or ignore \
+                    to accept it";
+
 /// What is said of each bad line of a fixture, by its number.
 const BAD_LINES: [(&str, &[(usize, &str)]); 6] = [
     (
         "broken.jsonl",
-        &[(3, "column 15: EOF while parsing an object")],
+        &[(3, "column 16: the line ends inside an object")],
     ),
     (
         "missing_field.jsonl",
-        &[(4, "no field \"text\"; choose one with --text-field")],
+        &[(
+            4,
+            "no field \"text\"; there are \"Text\", \"meta\", \"texts\"; choose one with --text-field",
+        )],
     ),
     (
         "null_field.jsonl",
@@ -246,21 +253,18 @@ const BAD_LINES: [(&str, &[(usize, &str)]); 6] = [
     (
         "not_object.jsonl",
         &[
-            (2, "invalid type: sequence, expected an object"),
-            (
-                3,
-                "column 6: invalid type: string \"text\", expected an object",
-            ),
+            (2, "is an array, not an object"),
+            (3, "is a string, not an object"),
         ],
     ),
     (
         "lone_surrogate.jsonl",
         &[
-            (2, "column 28: an escape \\u is half of a surrogate pair"),
-            (3, "column 26: an escape \\u is half of a surrogate pair"),
-            (4, "column 32: an escape \\u is half of a surrogate pair"),
-            (5, "column 27: an escape \\u is half of a surrogate pair"),
-            (6, "column 43: an escape \\u is half of a surrogate pair"),
+            (2, "column 22: LONE"),
+            (3, "column 21: LONE"),
+            (4, "column 26: LONE"),
+            (5, "column 22: LONE"),
+            (6, "column 36: LONE"),
         ],
     ),
 ];
@@ -283,7 +287,7 @@ fn bad_records_are_named_by_their_line() {
                 &place,
                 &[name],
                 1,
-                &format!("{name}: line {number}: {what}"),
+                &format!("{name}: line {number}: {}", what.replace("LONE", LONE)),
             );
         }
     }
@@ -323,7 +327,7 @@ fn long_jsonl() -> String {
 fn lines_count_from_the_start_of_a_long_input() {
     let place = Place::new();
     place.write("long.jsonl", long_jsonl());
-    let line = |name: &str| format!("{name}: line 20001: column 12: EOF while parsing a string");
+    let line = |name: &str| format!("{name}: line 20001: column 13: the line ends inside a string");
     for (threads, unit_size) in [("1", "256MiB"), ("2", "300KiB"), ("7", "256MiB")] {
         let args = ["long.jsonl", "--threads", threads, "--unit-size", unit_size];
         refused_midway(&place, &args, 1, &line("long.jsonl"));

@@ -295,10 +295,10 @@ fn an_edited_manifest_is_not_believed() {
     edit("\"shard-00000.u32\"", "\"../secret.u32\"", edited);
     edit("\"tokens\": ", "\"tokens\": 1", edited);
     edit(
-        "\"format_version\": 1",
         "\"format_version\": 2",
-        "d/manifest.json: has format version 2, this program reads 1; use the release that wrote \
-         it or make the dataset again",
+        "\"format_version\": 3",
+        "d/manifest.json: has format version 3, this program reads 1 to 2; use the release that \
+         wrote it or make the dataset again",
     );
 }
 

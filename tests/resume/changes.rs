@@ -147,7 +147,7 @@ fn a_damaged_plan_is_refused_until_it_may_be_discarded() {
         ),
         (
             "has format version 7",
-            text.replacen("version\": 1", "version\": 7", 1).into(),
+            text.replacen("version\": 2", "version\": 7", 1).into(),
         ),
         (
             "does not follow the one before",
