@@ -104,10 +104,11 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         encoding.end_of_text
     );
     let settings = format!(
-        "end of text {}, special tokens as {}, invalid UTF-8 {}, {} ids, units of {} bytes",
+        "end of text {}, special tokens as {}, invalid UTF-8 {}, bad records {}, {} ids, units of {} bytes",
         settings.eot.name(),
         settings.special.name(),
         settings.invalid_utf8.name(),
+        settings.bad_records.name(),
         settings.token_dtype.name(),
         human::count(settings.unit_size_bytes)
     );

@@ -329,6 +329,15 @@ mod tests {
     }
 
     #[test]
+    fn a_field_may_be_as_deep() {
+        let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+        let what = text(&format!(r#"{{"text":{deep}}}"#)).unwrap_err();
+        assert_eq!(what, "field \"text\" is an array, not a string");
+        let what = text(&format!(r#"{{"text":{}"#, &deep[..200_000])).unwrap_err();
+        assert_eq!(what, "column 200009: the line ends before the value");
+    }
+
+    #[test]
     fn halves_of_surrogate_pairs_are_refused_replaced_or_left_out() {
         let line = br#"{"text":"\ud83d\ud83d\ude00\ude00\u00e9\n\uD800"}"#;
         let read = |policy| read(line, "text", policy);

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// What to do with bytes that are not UTF-8: the error handlers of Python's `bytes.decode`.
+/// What to do with bytes that are not UTF-8: the error handlers of Python's `bytes.decode`. In the
+/// text of JSON Lines, likewise with escapes that are half of a surrogate pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InvalidUtf8 {

@@ -147,7 +147,9 @@ pub fn tokenize_units(
             .fold(BadCounts::default(), |sum, (_, unit)| {
                 sum.plus(&unit.bad_counts())
             }),
-        bad_records: first_bad_records(staging.new_output(), shards, BAD_RECORDS_SHOWN)?,
+        // The work is done, whether they can be named or not.
+        bad_records: first_bad_records(staging.new_output(), shards, BAD_RECORDS_SHOWN)
+            .unwrap_or_default(),
         partial: partial_status(staging.partial(), &plan, Stage::Making)?,
     }))
 }

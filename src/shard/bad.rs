@@ -148,11 +148,21 @@ pub(crate) fn first_bad_records<'a>(
         let path = directory.join(&bad.file);
         let file = open_regular(&path)?.ok_or_else(|| damaged(&path, "is missing".to_owned()))?;
         let map = Map::from_file(&file, &path)?;
+        check_length(&map, bad)?;
         for record in records(&map).take(limit - found.len()) {
             found.push(record?);
         }
     }
     Ok(found)
+}
+
+/// Checks that the file `map` is as long as its manifest says.
+pub(super) fn check_length(map: &Map, bad: &BadFile) -> Result<()> {
+    if map.len() as u64 == bad.bytes {
+        return Ok(());
+    }
+    let what = format!("has {} bytes, the manifest says {}", map.len(), bad.bytes);
+    Err(damaged(map.path(), what))
 }
 
 fn damaged(path: &Path, what: String) -> Error {

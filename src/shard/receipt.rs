@@ -1,8 +1,8 @@
 //! Receipts: which unit of which plan a shard in DIR.partial is, and from which bytes it was made.
 //!
 //! ```text
-//! new/shard-00007.u32, .docs   written, synced, renamed
-//! new                          synced: both names are on the disk
+//! new/shard-00007.u32, .docs   written, synced, renamed; .bad.jsonl likewise
+//! new                          synced: all names are on the disk
 //! shard-00007.json             the receipt: written, synced, renamed
 //! DIR.partial                  synced
 //! ```

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
-use crate::shard::bad::check_bad_records;
+use crate::shard::bad::{check_bad_records, check_length};
 use crate::shard::reader::{map_in, read_directory};
 use crate::shard::{
     DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals, is_text_of,
@@ -66,10 +66,7 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
         documents.check_shard(info, shard)?;
         if let Some(bad) = &info.bad_records {
             let map = map_in(&directory, path, &bad.file)?;
-            if map.len() as u64 != bad.bytes {
-                let what = format!("has {} bytes, the manifest says {}", map.len(), bad.bytes);
-                return Err(damaged(map.path(), what));
-            }
+            check_length(&map, bad)?;
             check_blocks(&map, &bad.blocks, stats)?;
             check_bad_records(&map, info, manifest)?;
             documents.counted.bad_records = documents.counted.bad_records.plus(&bad.counts);

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 use shardmill::{
-    Corpus, Durability, EmbedConfig, Gatherer, Loader, LoaderConfig, Stats, Table, TokenStore,
-    TokenizeConfig, UnitShare, run, tokenize_units,
+    BadRecords, Corpus, Durability, EmbedConfig, Gatherer, Loader, LoaderConfig, Stats, Table,
+    TokenStore, TokenizeConfig, UnitShare, run, tokenize_units,
 };
 
 use super::edits::{Entry, Files, write};
@@ -37,7 +37,10 @@ pub(super) fn base() -> &'static Base {
         let inputs = Files::from(
             [
                 ("in/a.txt", "Hello world, a story of one."),
-                ("in/b.jsonl", "{\"text\":\"one\"}\n{\"text\":\"\"}\n"),
+                (
+                    "in/b.jsonl",
+                    "{\"text\":\"one\"}\n{\"text\":\"\"}\n{\"text\":7}\n",
+                ),
             ]
             .map(|(name, text)| (name.to_owned(), Entry::Bytes(text.into()))),
         );
@@ -64,6 +67,7 @@ pub(super) fn config() -> TokenizeConfig {
     config.threads = 1;
     config.durability = Durability::None;
     config.unit_size_bytes = 20;
+    config.bad_records = BadRecords::Skip;
     config
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shardmill::{DocumentWindows, Encoding, Gatherer, Loader, LoaderConfig, LoaderState};
-use shardmill::{Tail, TokenStore};
+use shardmill::{Tail, TokenStore, bad_records};
 
 /// Reads all of the dataset in `directory`: an error, or something that may be wrong, but never
 /// beyond what is there.
@@ -14,6 +14,7 @@ pub fn read_all(directory: &Path, encoding: &Encoding) -> Option<Arc<TokenStore>
     store.read(0, &mut ids).unwrap();
     assert!(store.read(1, &mut ids).is_err() || ids.is_empty());
     let _ = encoding.decode_bytes(&ids);
+    let _ = bad_records(directory, 9);
     for offset in 0..=store.n_tokens() {
         let record = store.document_of(offset);
         assert!(record.is_none() || offset < store.n_tokens());

@@ -71,10 +71,15 @@ fn forge_blocks(files: &mut Files) -> Option<()> {
     };
     let mut manifest: Manifest = serde_json::from_slice(text).ok()?;
     for shard in &mut manifest.shards {
-        for (file, blocks) in [
+        let bad = shard.bad_records.as_mut();
+        let both = [
             (&shard.file, &mut shard.blocks),
             (&shard.docs_file, &mut shard.docs_blocks),
-        ] {
+        ];
+        for (file, blocks) in both
+            .into_iter()
+            .chain(bad.map(|bad| (&bad.file, &mut bad.blocks)))
+        {
             if let Some(Entry::Bytes(bytes)) = files.get(&format!("d/{file}")) {
                 // All of them are shorter than a block.
                 let hash = Some(Hash128::of(bytes)).filter(|_| !bytes.is_empty());

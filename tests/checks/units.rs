@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use shardmill::{Corpus, Error, Stats, TokenStore, tokenize, verify};
+use shardmill::{BadRecords, Corpus, Error, Stats, TokenStore, tokenize, verify};
 
 use super::base::config;
 use super::{encoding, place};
@@ -43,6 +43,7 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
     fs::write(&path, source).unwrap();
     let out = place.path().join("d");
     let mut config = config();
+    config.bad_records = BadRecords::Error;
     config.unit_size_bytes = unit;
     config.threads = threads;
     let describe = |error: Error| {
