@@ -1,14 +1,11 @@
 //! JSON Lines: a document per line, in one field of the line's object.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use memchr::memchr;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::document::lenient::{self, Refused};
 use crate::document::record::Bad;
-use crate::document::{InvalidUtf8, decode};
+use crate::document::{InvalidUtf8, decode, strict};
+use memchr::memchr;
 
 /// The first line start at or after `from`, the start of the bytes apart.
 pub(crate) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
@@ -117,12 +114,8 @@ fn text_of<'a>(
     field: &str,
     policy: InvalidUtf8,
 ) -> Result<(Cow<'a, str>, u64), Bad> {
-    let mut deserializer = serde_json::Deserializer::from_str(line);
-    let found = Object { field }
-        .deserialize(&mut deserializer)
-        .and_then(|found| deserializer.end().map(|()| found));
-    match found {
-        Ok(Some(Value::Text(text))) => Ok((text, 0)),
+    match strict::read(line, field) {
+        Ok(Some(strict::Value::Text(text))) => Ok((text, 0)),
         // A strict reader has no words for what Python writes, nor for what is wrong.
         _ => text_of_rest(line, field, policy).map(|(text, lone)| (Cow::Owned(text), lone)),
     }
@@ -141,130 +134,6 @@ fn text_of_rest(line: &str, field: &str, policy: InvalidUtf8) -> Result<(String,
         }
         Some(lenient::Value::Other(found)) => Err(Bad::not_string(found)),
         None => Err(Bad::missing(object.fields(line))),
-    }
-}
-
-/// What stands in the field.
-enum Value<'a> {
-    Text(Cow<'a, str>),
-    /// Something else.
-    Other,
-}
-
-/// Reads an object, keeping only one field.
-struct Object<'f> {
-    field: &'f str,
-}
-
-impl<'de> DeserializeSeed<'de> for Object<'_> {
-    type Value = Option<Value<'de>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Object<'_> {
-    type Value = Option<Value<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(is_field) = map.next_key_seed(KeyIs(self.field))? {
-            if is_field {
-                found = Some(map.next_value_seed(FieldValue)?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Reads a key and says whether it is this one.
-struct KeyIs<'f>(&'f str);
-
-impl<'de> DeserializeSeed<'de> for KeyIs<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeyIs<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
-    }
-}
-
-/// Reads the value of the field, whatever it is.
-struct FieldValue;
-
-impl<'de> DeserializeSeed<'de> for FieldValue {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldValue {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text)))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
     }
 }
 
@@ -479,14 +348,10 @@ mod tests {
                 "\\", "é", "\t", "[1,{}],", "\"x\":[",
             ]), 0..14)) {
             let line = parts.concat();
-            let mut deserializer = serde_json::Deserializer::from_str(&line);
-            let strict = Object { field: "text" }
-                .deserialize(&mut deserializer)
-                .and_then(|found| deserializer.end().map(|()| found));
             let lenient = text_of_rest(&line, "text", InvalidUtf8::Strict);
-            match strict {
-                Ok(Some(Value::Text(text))) => prop_assert_eq!(lenient.unwrap().0, text),
-                Ok(Some(Value::Other)) => prop_assert!(matches!(
+            match strict::read(&line, "text") {
+                Ok(Some(strict::Value::Text(text))) => prop_assert_eq!(lenient.unwrap().0, text),
+                Ok(Some(strict::Value::Other)) => prop_assert!(matches!(
                     lenient.unwrap_err().kind(),
                     BadKind::NotAString | BadKind::NullField
                 )),

@@ -6,6 +6,7 @@
 pub(crate) mod jsonl;
 mod lenient;
 mod record;
+mod strict;
 pub(crate) mod text;
 mod utf8;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
 use shardmill::{Stats, bad_records, verify};
@@ -66,6 +67,34 @@ fn a_stream_gives_the_list_of_the_file() {
             "-".clone_into(&mut record.name);
         }
         assert_eq!(stream, file);
+    }
+}
+
+#[test]
+#[ignore = "reads 4 GiB, most of them holes"]
+fn lines_are_counted_for_units_in_the_first_4_gib_of_a_source() {
+    let place = Place::new();
+    let path = place.write("a.jsonl", "bad\n");
+    // A line of NULs, and where the unit after it begins.
+    for (end, is_counted) in [
+        ((4 << 30) - 99, true),
+        (4 << 30, true),
+        ((4 << 30) + 1, false),
+    ] {
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(end - 1).unwrap();
+        file.write_all_at(b"\nbad\nbad\n", end - 1).unwrap();
+        for threads in ["1", "2"] {
+            let more = ["--unit-size", "1GiB", "--threads", threads, "--overwrite"];
+            let done = place.run(tokenize("a.jsonl", "d", &more));
+            assert_eq!(done.code, Some(0), "{done:?}");
+            let found = bad_records(&place.path("d"), 9).unwrap();
+            let lines: Vec<_> = found.iter().map(|bad| bad.line).collect();
+            let [third, fourth] = [3, 4].map(|line| Some(line).filter(|_| is_counted));
+            assert_eq!(lines, [Some(1), Some(2), third, fourth], "{end}");
+            assert_eq!(found[2].byte_start, end);
+        }
+        file.set_len(4).unwrap();
     }
 }
 
