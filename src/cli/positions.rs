@@ -24,10 +24,16 @@ Kinds, and what FILE.npy holds:
   rope        cosine and sine of each angle: f32 [position, dim / 2, 2]
   sinusoidal  sines and cosines in turn: f32 [position, dim]
 
+Angles, sines and cosines are computed in double precision and rounded once. PyTorch code that
+computes them in f32 is less exact: for rope with dim 128 and 2048 positions its values differ by up
+to 1.2e-4.
+
 Examples:
   shardmill positions --kind t5 --seq-len 512 --bidirectional --out t5.npy
   shardmill positions --kind alibi --heads 8 --seq-len 512 --out alibi.npy
-  shardmill positions --kind shaw --query-len 1 --key-len 512 --clip-distance 16 --out shaw.npy
+  shardmill positions --kind shaw --seq-len 512 --clip-distance 16 --out shaw.npy
+  # the 512th token alone, while decoding with a cache
+  shardmill positions --kind alibi --heads 8 --query-len 1 --key-len 512 --out step.npy
   shardmill positions --kind rope --seq-len 2048 --dim 128 --base 500000 --out rope.npy";
 
 /// Which positions. What a kind does not take is refused, so everything but the kind is optional
@@ -49,6 +55,10 @@ pub(crate) struct PositionsArgs {
     /// Positions of keys, if not seq-len [t5, alibi, shaw]
     #[arg(long, value_name = "N")]
     key_len: Option<u64>,
+    /// Position of the first query, counted from the first key; by default the last query is at
+    /// the last key, as when decoding with a cache [t5, alibi, shaw]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    query_start: Option<i32>,
     /// Attention heads [alibi]
     #[arg(long, value_name = "N")]
     heads: Option<u32>,
@@ -108,6 +118,7 @@ fn scheme(args: &PositionsArgs) -> Result<PositionScheme, Error> {
     Ok(match args.kind {
         "t5" => PositionScheme::T5 {
             query_len: query_len()?,
+            query_start: args.query_start,
             key_len: key_len()?,
             num_buckets: args.num_buckets.unwrap_or(32),
             max_distance: args.max_distance.unwrap_or(128),
@@ -115,12 +126,14 @@ fn scheme(args: &PositionsArgs) -> Result<PositionScheme, Error> {
         },
         "alibi" => PositionScheme::Alibi {
             query_len: query_len()?,
+            query_start: args.query_start,
             key_len: key_len()?,
             heads: needed(args, "--heads", args.heads)?,
             bidirectional: args.bidirectional,
         },
         "shaw" => PositionScheme::Shaw {
             query_len: query_len()?,
+            query_start: args.query_start,
             key_len: key_len()?,
             clip_distance: needed(args, "--clip-distance", args.clip_distance)?,
         },
@@ -157,6 +170,7 @@ fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<(), Error> {
     let options = [
         ("--query-len", args.query_len.is_some(), RELATIVE),
         ("--key-len", args.key_len.is_some(), RELATIVE),
+        ("--query-start", args.query_start.is_some(), RELATIVE),
         ("--heads", args.heads.is_some(), &["alibi"]),
         ("--num-buckets", args.num_buckets.is_some(), &["t5"]),
         ("--max-distance", args.max_distance.is_some(), &["t5"]),

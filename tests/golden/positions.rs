@@ -40,6 +40,7 @@ fn t5_buckets() {
     let golden = &golden("positional")["t5_relative_buckets"];
     let t5 = |query_len, key_len, bidirectional| PositionScheme::T5 {
         query_len,
+        query_start: Some(0),
         key_len,
         num_buckets: u32::try_from(uint(&golden["num_buckets"])).unwrap(),
         max_distance: u32::try_from(uint(&golden["max_distance"])).unwrap(),
@@ -85,6 +86,7 @@ fn alibi_biases() {
     let golden = &golden("positional")["alibi"]["bias_L8_first_4_of_8_heads"];
     let alibi = |bidirectional| PositionScheme::Alibi {
         query_len: 8,
+        query_start: None,
         key_len: 8,
         heads: 8,
         bidirectional,
@@ -114,6 +116,7 @@ fn shaw_indices() {
     let golden = &golden("positional")["shaw_clipped_L8_k3"]["index"];
     let shaw = PositionScheme::Shaw {
         query_len: 8,
+        query_start: None,
         key_len: 8,
         clip_distance: 3,
     };
@@ -189,5 +192,99 @@ fn rows_turned_by_rotary_positions() {
     for (torch, exact) in torch.into_iter().zip(exact) {
         let distance = f64::from(f32::from_bits(torch)) - exact.as_f64().unwrap();
         assert!(distance.abs() < 4e-7);
+    }
+}
+
+/// T5's bucket as the usual code has it, with a logarithm, for a key `distance` after its query.
+fn t5_bucket(distance: i32, num_buckets: i32, max_distance: i32, bidirectional: bool) -> i32 {
+    let (count, first, magnitude) = if bidirectional {
+        let half = num_buckets / 2;
+        (half, if distance > 0 { half } else { 0 }, distance.abs())
+    } else {
+        (num_buckets, 0, (-distance).max(0))
+    };
+    let exact = count / 2;
+    if magnitude < exact {
+        return first + magnitude;
+    }
+    let log = |of: i32| (f64::from(of) / f64::from(exact)).ln();
+    // A tie belongs to the range that begins there.
+    let range = log(magnitude) / log(max_distance) * f64::from(count - exact) + 1e-9;
+    let ranges = (1..count - exact).filter(|k| f64::from(*k) <= range);
+    first + exact + i32::try_from(ranges.count()).unwrap()
+}
+
+#[test]
+fn the_last_query_is_at_the_last_key_unless_a_start_is_given() {
+    for (queries, keys) in [(1, 5), (1, 1), (3, 70), (6, 6), (5, 2), (4_u8, 100_u8)] {
+        for query_start in [None, Some(0), Some(2), Some(60), Some(-3)] {
+            let first = query_start.unwrap_or(i32::from(keys) - i32::from(queries));
+            let row = |query| (0..i32::from(keys)).map(move |key| key - (first + query));
+            let distances: Vec<_> = (0..i32::from(queries)).flat_map(row).collect();
+            let (query_len, key_len) = (queries.into(), keys.into());
+            let case = format!("{queries} {query_start:?} {keys}");
+            for bidirectional in [false, true] {
+                let t5 = PositionScheme::T5 {
+                    query_len,
+                    query_start,
+                    key_len,
+                    num_buckets: 16,
+                    max_distance: 40,
+                    bidirectional,
+                };
+                let bucket = |d: &i32| t5_bucket(*d, 16, 40, bidirectional);
+                let expected: Vec<_> = distances.iter().map(bucket).collect();
+                assert_eq!(elements(&t5, i32::from_le_bytes), expected, "t5 {case}");
+
+                let alibi = PositionScheme::Alibi {
+                    query_len,
+                    query_start,
+                    key_len,
+                    heads: 2,
+                    bidirectional,
+                };
+                let mut expected = Vec::new();
+                // The slopes of two heads are 2^-4 and 2^-8.
+                for slope in [0.0625_f32, 0.003_906_25] {
+                    for &distance in &distances {
+                        expected.push(if distance > 0 && !bidirectional {
+                            f32::NEG_INFINITY
+                        } else {
+                            -slope * f32::from(i16::try_from(distance.abs()).unwrap())
+                        });
+                    }
+                }
+                assert_eq!(
+                    elements(&alibi, f32::from_le_bytes),
+                    expected,
+                    "alibi {case}"
+                );
+            }
+            let shaw = PositionScheme::Shaw {
+                query_len,
+                query_start,
+                key_len,
+                clip_distance: 5,
+            };
+            let expected: Vec<_> = distances.iter().map(|d| (*d).clamp(-5, 5) + 5).collect();
+            assert_eq!(elements(&shaw, i32::from_le_bytes), expected, "shaw {case}");
+        }
+    }
+}
+
+#[test]
+fn a_step_of_decoding_is_the_last_row_of_the_whole() {
+    let alibi = |query_len, key_len| PositionScheme::Alibi {
+        query_len,
+        query_start: None,
+        key_len,
+        heads: 1,
+        bidirectional: false,
+    };
+    for key_len in 1..40 {
+        let whole = elements(&alibi(key_len, key_len), f32::from_le_bytes);
+        let step = elements(&alibi(1, key_len), f32::from_le_bytes);
+        let last = usize::try_from(key_len * (key_len - 1)).unwrap();
+        assert_eq!(step, whole[last..], "{key_len}");
     }
 }

@@ -10,6 +10,10 @@
 //!
 //! All of it is integer arithmetic, or double precision by the `libm` crate with one rounding in
 //! the end, so no host library shapes a bit. Arrays are written row by row and never held whole.
+//!
+//! PyTorch code computes rotary angles and sinusoids in f32, which is less exact: with 128 columns
+//! and base 10,000 its values differ from these by up to 1.2e-4 in 2,048 positions, and by up to
+//! 7.7e-3 in 131,072.
 
 mod relative;
 mod rope;
@@ -21,7 +25,7 @@ use super::npy;
 use crate::{Error, Result};
 
 pub use relative::alibi_slopes;
-use relative::{T5Buckets, alibi_bias, shaw_index, write_by_distance};
+use relative::{Span, T5Buckets, alibi_bias, shaw_index};
 pub use rope::{Rope, RopeStyle};
 
 /// The base of the wavelengths in "Attention Is All You Need" (Vaswani et al., 2017), 3.5, and in
@@ -33,12 +37,14 @@ pub const ROTARY_BASE: f64 = 10_000.0;
 /// ```
 /// use shardmill::PositionScheme;
 ///
-/// let shaw = PositionScheme::Shaw { query_len: 2, key_len: 3, clip_distance: 1 };
-/// assert_eq!(shaw.shape(), [2, 3]);
+/// // One query, at the position of the last of three keys: decoding with a cache.
+/// let (query_len, query_start, key_len) = (1, None, 3);
+/// let shaw = PositionScheme::Shaw { query_len, query_start, key_len, clip_distance: 1 };
+/// assert_eq!(shaw.shape(), [1, 3]);
 /// let mut npy = Vec::new();
 /// shaw.write_npy(&mut npy)?;
 /// let indices: Vec<i32> = npy[128..].as_chunks().0.iter().map(|i| i32::from_le_bytes(*i)).collect();
-/// assert_eq!(indices, [1, 2, 2, 0, 1, 2]);
+/// assert_eq!(indices, [0, 0, 1]);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,7 +73,9 @@ pub enum PositionScheme {
     T5 {
         /// Query positions.
         query_len: u64,
-        /// Key positions.
+        /// The first query's position; by default the last query is at the last key's.
+        query_start: Option<i32>,
+        /// Key positions, from 0.
         key_len: u64,
         /// Buckets, for both directions together.
         num_buckets: u32,
@@ -80,7 +88,9 @@ pub enum PositionScheme {
     Alibi {
         /// Query positions.
         query_len: u64,
-        /// Key positions.
+        /// The first query's position; by default the last query is at the last key's.
+        query_start: Option<i32>,
+        /// Key positions, from 0.
         key_len: u64,
         /// Attention heads.
         heads: u32,
@@ -92,7 +102,9 @@ pub enum PositionScheme {
     Shaw {
         /// Query positions.
         query_len: u64,
-        /// Key positions.
+        /// The first query's position; by default the last query is at the last key's.
+        query_start: Option<i32>,
+        /// Key positions, from 0.
         key_len: u64,
         /// The largest distance that is told apart.
         clip_distance: u32,
@@ -170,6 +182,7 @@ impl PositionScheme {
                 num_buckets,
                 max_distance,
                 bidirectional,
+                ..
             } => {
                 check_lengths(query_len, key_len)?;
                 T5Buckets::check(num_buckets, max_distance, bidirectional)?;
@@ -187,6 +200,7 @@ impl PositionScheme {
                 query_len,
                 key_len,
                 clip_distance,
+                ..
             } => {
                 check_lengths(query_len, key_len)?;
                 // The largest index is twice as large and an i32.
@@ -242,33 +256,39 @@ impl PositionScheme {
             Self::Rope { seq_len, dim, base } => rope::write_rows(&mut out, seq_len, dim, base),
             Self::T5 {
                 query_len,
+                query_start,
                 key_len,
                 num_buckets,
                 max_distance,
                 bidirectional,
             } => {
+                let span = Span::new(query_len, query_start, key_len)?;
                 let buckets = T5Buckets::new(num_buckets, max_distance, bidirectional);
-                write_by_distance(&mut out, query_len, key_len, |distance| {
-                    buckets.bucket(distance)
-                })
+                span.write(&mut out, |distance| buckets.bucket(distance))
             }
             Self::Alibi {
                 query_len,
+                query_start,
                 key_len,
                 heads,
                 bidirectional,
-            } => alibi_slopes(heads).into_iter().try_for_each(|slope| {
-                write_by_distance(&mut out, query_len, key_len, |distance| {
-                    alibi_bias(slope, distance, bidirectional)
+            } => {
+                let span = Span::new(query_len, query_start, key_len)?;
+                alibi_slopes(heads).into_iter().try_for_each(|slope| {
+                    span.write(&mut out, |distance| {
+                        alibi_bias(slope, distance, bidirectional)
+                    })
                 })
-            }),
+            }
             Self::Shaw {
                 query_len,
+                query_start,
                 key_len,
                 clip_distance,
-            } => write_by_distance(&mut out, query_len, key_len, |distance| {
-                shaw_index(distance, clip_distance)
-            }),
+            } => {
+                let span = Span::new(query_len, query_start, key_len)?;
+                span.write(&mut out, |distance| shaw_index(distance, clip_distance))
+            }
         }
     }
 }
@@ -355,6 +375,7 @@ mod tests {
         };
         let t5 = |num_buckets, max_distance, bidirectional| PositionScheme::T5 {
             query_len: 4,
+            query_start: None,
             key_len: 4,
             num_buckets,
             max_distance,
@@ -362,6 +383,7 @@ mod tests {
         };
         let shaw = |query_len, key_len, clip_distance| PositionScheme::Shaw {
             query_len,
+            query_start: None,
             key_len,
             clip_distance,
         };
@@ -405,6 +427,7 @@ mod tests {
             },
             PositionScheme::Alibi {
                 query_len: 2,
+                query_start: Some(-7),
                 key_len: 5,
                 heads: 3,
                 bidirectional: true,

@@ -8,22 +8,45 @@ use std::io;
 use super::{in_memory, refuse, reserved};
 use crate::Result;
 
-/// Writes `value(key - query)` row by row, `[query_len, key_len]`.
-pub(super) fn write_by_distance<T: bytemuck::Pod>(
-    out: &mut impl io::Write,
-    query_len: u64,
-    key_len: u64,
-    value: impl Fn(i64) -> T,
-) -> io::Result<()> {
-    let (queries, keys) = (in_memory(query_len)?, in_memory(key_len)?);
-    let distances = queries.saturating_add(keys - 1);
-    let mut values = reserved(distances)?;
-    let first = 1 - queries.cast_signed() as i64;
-    values.extend((first..).take(distances).map(value));
-    for query in (0..queries).rev() {
-        out.write_all(bytemuck::cast_slice(&values[query..][..keys]))?;
+/// Which queries and keys: `queries` rows, of positions that follow each other, and `keys` columns,
+/// of positions from 0.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    queries: usize,
+    keys: usize,
+    /// The distance from the last query to the first key, the least there is.
+    least_distance: i64,
+}
+
+impl Span {
+    /// The first query is at `query_start`; else the last one is at the last key's position.
+    pub(super) fn new(query_len: u64, query_start: Option<i32>, key_len: u64) -> io::Result<Self> {
+        let (queries, keys) = (in_memory(query_len)?, in_memory(key_len)?);
+        let last_query = match query_start {
+            Some(start) => i64::from(start) + (queries.cast_signed() as i64 - 1),
+            None => keys.cast_signed() as i64 - 1,
+        };
+        Ok(Self {
+            queries,
+            keys,
+            least_distance: -last_query,
+        })
     }
-    Ok(())
+
+    /// Writes `value(key - query)` row by row, `[queries, keys]`.
+    pub(super) fn write<T: bytemuck::Pod>(
+        self,
+        out: &mut impl io::Write,
+        value: impl Fn(i64) -> T,
+    ) -> io::Result<()> {
+        let distances = self.queries.saturating_add(self.keys - 1);
+        let mut values = reserved(distances)?;
+        values.extend((self.least_distance..).take(distances).map(value));
+        for query in (0..self.queries).rev() {
+            out.write_all(bytemuck::cast_slice(&values[query..][..self.keys]))?;
+        }
+        Ok(())
+    }
 }
 
 /// T5's buckets: a distance each up to half of them, then ranges that grow by a constant factor
@@ -247,11 +270,20 @@ mod tests {
 
     #[test]
     fn rows_are_slices_by_distance() {
-        let mut out = Vec::new();
-        write_by_distance(&mut out, 2, 4, |distance| distance).unwrap();
-        let values = out.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b));
-        assert_eq!(values.collect::<Vec<_>>(), [0, 1, 2, 3, -1, 0, 1, 2]);
-        assert!(write_by_distance(&mut out, u64::MAX, 1, |distance| distance).is_err());
+        let distances = |query_len, query_start, key_len| -> Vec<i64> {
+            let mut out = Vec::new();
+            let span = Span::new(query_len, query_start, key_len).unwrap();
+            span.write(&mut out, |distance| distance).unwrap();
+            let values = out.as_chunks().0.iter();
+            values.map(|b| i64::from_le_bytes(*b)).collect()
+        };
+        assert_eq!(distances(2, Some(0), 4), [0, 1, 2, 3, -1, 0, 1, 2]);
+        assert_eq!(distances(1, Some(-3), 2), [3, 4]);
+        // The last query is the last key.
+        assert_eq!(distances(2, None, 4), [-2, -1, 0, 1, -3, -2, -1, 0]);
+        assert_eq!(distances(2, None, 1), [1, 0]);
+        let span = Span::new(i64::MAX.cast_unsigned(), Some(i32::MIN), 1).unwrap();
+        assert!(span.write(&mut Vec::new(), |distance| distance).is_err());
     }
 
     #[test]
