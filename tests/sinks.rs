@@ -16,7 +16,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use shardmill::EmbedRecord;
 use sign::sign;
-use support::{Done, Place, spawn};
+use support::{Done, Place, skipped, spawn};
 
 /// Each format, and the extension of its files.
 const FORMATS: [(&str, &str); 3] = [
@@ -210,4 +210,31 @@ fn a_signal_leaves_nothing_of_embeddings() {
         "{:?}",
         place.tree()
     );
+}
+
+#[test]
+fn a_kill_leaves_nothing_of_positions() {
+    let place = Place::new();
+    let is_nameless = rustix::fs::openat(
+        rustix::fs::CWD,
+        place.path(""),
+        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::TMPFILE,
+        rustix::fs::Mode::RWXU,
+    );
+    if let Err(errno) = is_nameless {
+        skipped("a kill of positions", &format!("O_TMPFILE: {errno}"));
+        return;
+    }
+    // The bytes are written, the file has no name yet.
+    let mut strace = Command::new("strace");
+    strace.args(
+        "-f -qq -o /dev/null -e trace=fsync -e inject=fsync:signal=SIGKILL:when=1".split(' '),
+    );
+    strace.arg(env!("CARGO_BIN_EXE_shardmill"));
+    strace.args("positions --kind t5 --seq-len 1000 --out t5.npy".split(' '));
+    match strace.current_dir(place.path("")).status() {
+        Ok(status) => assert!(!status.success()),
+        Err(error) => return skipped("a kill of positions", &format!("strace: {error}")),
+    }
+    assert_eq!(place.tree(), [""; 0]);
 }

@@ -208,7 +208,7 @@ pub(super) fn make_units(
         line_marks: &line_marks,
         job_id,
     };
-    let feed = Feed::new(worker.corpus, place, todo, worker.config);
+    let feed = Feed::new(worker.corpus, place, todo, worker.config, stats);
     let encoders = (0..pool.current_num_threads())
         .map(|_| worker.encoding.try_encoder().map(Mutex::new))
         .collect::<Result<Vec<_>>>()?;

@@ -9,12 +9,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
 use crate::hash::Hash128;
-use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
 use crate::pipeline::commit::UnitCommit;
 use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::resume::seen_sources;
 use crate::pipeline::stream::StreamCursor;
+use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::{DoneUnit, Durability, Receipt, TokenDtype, Unit};
 use crate::{Error, Result};
 
@@ -110,6 +110,7 @@ impl<'a> Feed<'a> {
         place: Place<'a>,
         todo: Option<Todo>,
         config: &TokenizeConfig,
+        stats: &Stats,
     ) -> Self {
         let walk = match todo {
             Some(todo) => Walk::Planned(todo.into_iter()),
@@ -118,6 +119,7 @@ impl<'a> Feed<'a> {
                     corpus,
                     config.unit_size_bytes,
                     place.directory,
+                    stats.stop_flag(),
                 )),
                 units: 0,
             },

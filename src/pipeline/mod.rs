@@ -24,6 +24,7 @@ mod finish;
 mod found;
 mod join;
 mod line_marks;
+mod patient;
 mod plan;
 mod repair;
 mod resume;

@@ -1,5 +1,6 @@
-//! How far a run is, for whoever shows it.
+//! How far a run is, for a display.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Counters that a run updates and a display reads, from any thread.
@@ -12,7 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct Stats {
     total: AtomicU64,
     done: AtomicU64,
-    is_stopped: AtomicBool,
+    taken_over: AtomicU64,
+    step: AtomicU64,
+    is_stopped: Arc<AtomicBool>,
 }
 
 impl Stats {
@@ -27,6 +30,16 @@ impl Stats {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// What of [`done`](Self::done) an earlier run had done: its time is not this run's.
+    pub fn taken_over(&self) -> u64 {
+        self.taken_over.load(Ordering::Relaxed)
+    }
+
+    /// Which step of the run this is. Each has counters of its own, which begin at 0.
+    pub fn step(&self) -> u64 {
+        self.step.load(Ordering::Relaxed)
+    }
+
     /// Makes the run end soon, with [`Error::Stopped`](crate::Error::Stopped); what is finished
     /// of it stays for the next run.
     pub fn stop(&self) {
@@ -37,12 +50,25 @@ impl Stats {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
+    /// What [`stop`](Self::stop) sets, for readers that wait.
+    pub(crate) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_stopped)
+    }
+
     pub(crate) fn begin(&self, total: u64) {
+        self.step.fetch_add(1, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
+        self.taken_over.store(0, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
     }
 
     pub(crate) fn advance(&self, by: u64) {
         self.done.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Counts what an earlier run had done.
+    pub(crate) fn take_over(&self, by: u64) {
+        self.taken_over.fetch_add(by, Ordering::Relaxed);
+        self.advance(by);
     }
 }

@@ -3,11 +3,14 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::corpus::{Corpus, Kind, Source, refuse_foreign};
 use crate::document::Format;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::chunk::{Chunk, Piece, next_cut, read_bytes};
+use crate::pipeline::patient::{PatientReader, is_of_stop};
 use crate::pipeline::plan::{UnitCutter, end_of};
 use crate::shard::temp_file::temporary_name;
 use crate::shard::{Position, Unit};
@@ -26,6 +29,8 @@ pub(crate) struct StreamCursor {
     is_over: bool,
     /// Where a stream is kept whose size must be known before it is cut.
     spool_directory: PathBuf,
+    /// Whether the run was stopped.
+    is_stopped: Arc<AtomicBool>,
 }
 
 /// A step of the walk.
@@ -64,7 +69,12 @@ impl std::fmt::Debug for OpenSource {
 }
 
 impl StreamCursor {
-    pub(crate) fn new(corpus: &Corpus, unit_bytes: u64, spool_directory: &Path) -> Self {
+    pub(crate) fn new(
+        corpus: &Corpus,
+        unit_bytes: u64,
+        spool_directory: &Path,
+        is_stopped: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             cutter: UnitCutter::new(unit_bytes),
             source: 0,
@@ -76,6 +86,7 @@ impl StreamCursor {
             },
             is_over: false,
             spool_directory: spool_directory.to_owned(),
+            is_stopped,
         }
     }
 
@@ -98,7 +109,13 @@ impl StreamCursor {
             };
             return Ok(Some(first.chunk));
         }
-        match self.read(corpus)? {
+        let read = self.read(corpus).map_err(|error| match error {
+            Error::Io { source, .. } | Error::Read { source, .. } if is_of_stop(&source) => {
+                Error::Stopped
+            }
+            other => other,
+        })?;
+        match read {
             None => {
                 self.is_over = true;
                 Ok(None)
@@ -151,8 +168,15 @@ impl StreamCursor {
         let path = corpus.path(source);
         let mut expected_bytes = source.bytes();
         let mut reader: Box<dyn Read + Send> = match source.kind() {
-            Kind::Stdin => Box::new(io::stdin()),
-            Kind::File { .. } | Kind::Stream => {
+            Kind::Stdin => {
+                let stdin = PatientReader::stdin(Arc::clone(&self.is_stopped));
+                Box::new(stdin.map_err(Error::io(&path, "cannot open"))?)
+            }
+            Kind::Stream => {
+                let stream = PatientReader::open(&path, Arc::clone(&self.is_stopped));
+                Box::new(stream.map_err(Error::io(&path, "cannot open"))?)
+            }
+            Kind::File { .. } => {
                 Box::new(File::open(&path).map_err(Error::io(&path, "cannot open"))?)
             }
         };

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
 use super::output::Output;
 use super::rename::rename_new;
@@ -55,6 +58,8 @@ pub(crate) struct TempFile {
     temporary: PathBuf,
     path: PathBuf,
     durability: Durability,
+    /// Whether it has not even the temporary name.
+    is_nameless: bool,
     is_finished: bool,
 }
 
@@ -73,8 +78,33 @@ impl TempFile {
             temporary,
             path: directory.join(name),
             durability,
+            is_nameless: false,
             is_finished: false,
         })
+    }
+
+    /// As [`Self::create`], but without even a temporary name if the file system has such files: they
+    /// go with the process, whatever ends it.
+    pub(crate) fn create_nameless(
+        directory: &Path,
+        name: &str,
+        durability: Durability,
+    ) -> Result<Self> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o666);
+        if let Ok(file) = openat(CWD, directory, flags, mode).map(File::from)
+            && by_descriptor(&file).exists()
+        {
+            return Ok(Self {
+                output: Output::new(file, durability),
+                temporary: directory.join(temporary_name(name)),
+                path: directory.join(name),
+                durability,
+                is_nameless: true,
+                is_finished: false,
+            });
+        }
+        Self::create(directory, name, durability)
     }
 
     /// Appends `bytes`.
@@ -87,6 +117,12 @@ impl TempFile {
     /// Gives the file its name, after a check that it holds `expected_bytes`.
     pub(crate) fn finish(mut self, expected_bytes: u64) -> Result<()> {
         self.sync(expected_bytes)?;
+        if self.is_nameless {
+            // No call gives a name that is taken to a file without one.
+            let from = by_descriptor(self.output.file());
+            linkat(CWD, from, CWD, &self.temporary, AtFlags::SYMLINK_FOLLOW)
+                .map_err(|errno| Error::io(&self.path, "cannot link to")(errno.into()))?;
+        }
         fs::rename(&self.temporary, &self.path)
             .map_err(Error::io(&self.path, "cannot rename to"))?;
         self.is_finished = true;
@@ -135,6 +171,11 @@ impl Drop for TempFile {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// An open file by the name that the kernel has for it.
+fn by_descriptor(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 /// Gives the file `from/name` a second place in the directory `to`: as a link where the file system

@@ -58,7 +58,7 @@ pub fn write_positions(
     fs::create_dir_all(directory).map_err(Error::io(directory, "cannot create"))?;
     check_room(out, bytes)?;
     stats.begin(bytes);
-    let mut file = TempFile::create(directory, name, durability)?;
+    let mut file = TempFile::create_nameless(directory, name, durability)?;
     let output = Output {
         file: &mut file,
         stats,

@@ -1,7 +1,7 @@
 //! Runs that end with an error or at a signal.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{Done, Place, spawn, tree};
@@ -102,4 +102,27 @@ fn a_stream_leaves_nothing_when_it_fails() {
         "{done:?}"
     );
     assert_eq!(place.tree(), [""; 0]);
+}
+
+#[test]
+fn a_run_that_waits_for_a_pipe_ends_at_a_signal_and_leaves_nothing() {
+    for (input, signal, number) in [("-", "TERM", 143), ("fifo", "INT", 130)] {
+        let place = Place::new();
+        place.fifo("fifo");
+        let args = ["tokenize", input, "--out", "d"];
+        let mut run = spawn(place.command(args).stdin(Stdio::piped()));
+        // It stays open, and nothing comes.
+        let _stdin = run.stdin.take();
+        while !place.path("d.partial").exists() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let kill = Command::new("kill")
+            .args([&format!("-{signal}"), &run.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let done = Done::new(run.wait_with_output().unwrap());
+        let line = format!("shardmill: error: stopped by SIG{signal}\n");
+        assert_eq!((done.code, done.stderr), (Some(number), line));
+        assert_eq!(place.tree(), ["fifo"]);
+    }
 }
