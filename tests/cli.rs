@@ -116,9 +116,18 @@ const USAGE_ERRORS: &[(&[&str], &str)] = &[
              --help",
     ),
     (
-        &["tokenize", "a.txt", "--out", "x", "--unit-size", "1.5GB"],
-        "invalid value '1.5GB' for '--unit-size <SIZE>': a size is a whole number with a unit \
-             such as KiB, MiB or GB; see --help",
+        &["tokenize", "a.txt", "--out", "x", "--unit-size", "1.5GX"],
+        "invalid value '1.5GX' for '--unit-size <SIZE>': a size is a number with a unit such as \
+             kB, MiB or GB, or bytes; see --help",
+    ),
+    (
+        &["tokenize", "a.txt", "--out", "x", "--unit-size", "1.5B"],
+        "invalid value '1.5B' for '--unit-size <SIZE>': is not a whole number of bytes; see --help",
+    ),
+    (
+        &["embed", "d", "--out", "x", "--init-seed", "1.5"],
+        "invalid value '1.5' for '--init-seed <SEED>': a seed is a whole number from -2^63 to \
+             2^64 - 1, as PyTorch takes it; see --help",
     ),
     (
         &["tokenize", "a.txt", "--out", "x", "--threads", "-1"],

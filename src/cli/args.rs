@@ -11,8 +11,8 @@ use shardmill::{
     RopeStyle, ShuffleOrder, Special, Tail, TokenDtype, UnitShare, WindowKind,
 };
 
-use crate::cli::human::parse_size;
-use crate::cli::{bench, positions};
+use crate::cli::human::{parse_seed, parse_size};
+use crate::cli::{bench, embed, positions};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -234,8 +234,8 @@ pub(crate) struct EmbedOptions {
     /// Leave out a last batch that is not full
     #[arg(long)]
     pub(crate) drop_last: bool,
-    /// Shuffle windows, with this seed
-    #[arg(long, value_name = "SEED")]
+    /// Shuffle windows with this seed, which may be negative as in PyTorch
+    #[arg(long, value_name = "SEED", value_parser = parse_seed, allow_negative_numbers = true)]
     pub(crate) shuffle: Option<u64>,
     /// Which pass over the shuffled windows, from 0
     #[arg(long, value_name = "E", default_value_t = 0, requires = "shuffle")]
@@ -260,8 +260,8 @@ pub(crate) struct EmbedOptions {
     /// Take integer tables of 16 bits as bf16, for which .npy has no type
     #[arg(long, value_parser = choice([Dtype::BF16], Dtype::name))]
     pub(crate) table_dtype: Option<Dtype>,
-    /// Draw tables that are not given as PyTorch does after torch.manual_seed(SEED)
-    #[arg(long, value_name = "SEED")]
+    /// Draw tables that are not given, as PyTorch does after torch.manual_seed(SEED)
+    #[arg(long, value_name = "SEED", value_parser = parse_seed, allow_negative_numbers = true)]
     pub(crate) init_seed: Option<u64>,
     /// Columns of tables that are drawn
     #[arg(long, value_name = "N", requires = "init_seed")]

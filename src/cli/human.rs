@@ -64,7 +64,7 @@ pub(crate) fn per_second(n: u64, time: Duration) -> u64 {
     rate
 }
 
-/// A size as people type it: `4096`, `256MiB`, `1.5GB`.
+/// A size as people type it: `4096`, `256MiB`, `1.5 GB`; in any case of letters.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -81,20 +81,44 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         ("GiB", 1 << 30),
         ("TiB", 1 << 40),
     ];
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let refused = || "a size is a number with a unit such as kB, MiB or GB, or bytes".to_owned();
+    let is_of_number = |c: char| c.is_ascii_digit() || c == '.';
+    let end = text.find(|c| !is_of_number(c)).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let factor = UNITS
+    let (_, factor) = UNITS
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))
-        .map(|&(_, factor)| factor);
-    number
-        .parse::<u64>()
-        .ok()
-        .zip(factor)
-        .and_then(|(number, factor)| number.checked_mul(factor))
-        .ok_or_else(|| "a size is a whole number with a unit such as KiB, MiB or GB".to_owned())
+        .ok_or_else(refused)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if [whole, fraction]
+        .iter()
+        .any(|digits| digits.is_empty() || digits.contains('.'))
+    {
+        return Err(refused());
+    }
+    // In units of the last digit, so that nothing is rounded.
+    let fraction = fraction.trim_end_matches('0');
+    let scale = u32::try_from(fraction.len()).ok();
+    let scale = scale.and_then(|digits| 10_u128.checked_pow(digits));
+    let bytes = format!("{whole}{fraction}").parse::<u128>().ok();
+    let scaled = bytes.and_then(|number| number.checked_mul((*factor).into()));
+    let (scale, scaled) = scale.zip(scaled).ok_or("has too many digits")?;
+    if !scaled.is_multiple_of(scale) {
+        return Err("is not a whole number of bytes".to_owned());
+    }
+    u64::try_from(scaled / scale).map_err(|_| "is beyond 2^64 bytes".to_owned())
+}
+
+/// A seed as `torch.manual_seed` takes it: from -2^63 to 2^64 - 1. A negative one stands for the
+/// number of 64 bits that looks the same.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_seed(text: &str) -> Result<u64, String> {
+    let negative = || text.parse::<i64>().map(i64::cast_unsigned);
+    text.parse::<u64>().or_else(|_| negative()).map_err(|_| {
+        "a seed is a whole number from -2^63 to 2^64 - 1, as PyTorch takes it".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -118,11 +142,82 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_typed() {
-        assert_eq!(parse_size("4096"), Ok(4096));
-        assert_eq!(parse_size("256MiB"), Ok(256 << 20));
-        assert_eq!(parse_size("1 gb"), Ok(1_000_000_000));
-        for bad in ["", "MiB", "-1", "1.5GB", "1XB", "99999999999TiB"] {
+        for (typed, bytes) in [
+            ("4096", 4096),
+            ("0", 0),
+            ("256MiB", 256 << 20),
+            ("256mib", 256 << 20),
+            ("1 gb", 1_000_000_000),
+            ("1.5MB", 1_500_000),
+            ("1.5 MiB", 3 << 19),
+            ("0.5KB", 500),
+            ("1.0", 1),
+            ("2.50 kib", 2560),
+            ("0.000000000001TB", 1),
+            ("16777215.5TiB", u64::MAX - (1 << 39) + 1),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(parse_size(typed), Ok(bytes), "{typed}");
+        }
+        for bad in [
+            "",
+            "MiB",
+            "-1",
+            "+1",
+            "1XB",
+            "1.MB",
+            ".5MB",
+            "1.2.3MB",
+            "1,5MB",
+            "1e3",
+            "0.3B",
+            "1.0001kB",
+            "0.1KiB",
+            "99999999999TiB",
+            "18446744073709551616",
+            "1 M B",
+            "1.5",
+            "0.00000000000000000000000000000000000000000001TB",
+        ] {
             assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_with_a_fraction_are_exact_or_refused() {
+        for n in 0..5000_u64 {
+            let (whole, thousandths) = (n / 1000, n % 1000);
+            let size = parse_size(&format!("{whole}.{thousandths:03}kB"));
+            assert_eq!(size, Ok(n));
+            let size = parse_size(&format!("{whole}.{thousandths:03}KiB"));
+            assert_eq!(
+                size.ok(),
+                (n * 1024 % 1000 == 0).then_some(n * 1024 / 1000),
+                "{n}"
+            );
+        }
+    }
+
+    #[test]
+    fn seeds_are_those_that_pytorch_takes() {
+        for (typed, seed) in [
+            ("0", 0),
+            ("123", 123),
+            ("-1", u64::MAX),
+            ("-9223372036854775808", 1 << 63),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(parse_seed(typed), Ok(seed), "{typed}");
+        }
+        for bad in [
+            "",
+            "-",
+            "1.0",
+            "0x1",
+            "-9223372036854775809",
+            "18446744073709551616",
+        ] {
+            assert!(parse_seed(bad).is_err(), "{bad}");
         }
     }
 }
