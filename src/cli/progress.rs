@@ -1,13 +1,14 @@
 //! A progress bar on standard error, where that is a terminal.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use shardmill::Stats;
+
+use crate::cli::human;
 
 /// How often the display follows the work.
 const TICK: Duration = Duration::from_millis(100);
@@ -19,19 +20,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show `stats`, which count bytes, behind the word `what`.
+    /// Begins to show `stats`, which count bytes, after the word `what`.
     pub(crate) fn show(what: &'static str, stats: &Arc<Stats>) -> Self {
-        Self::show_as(what, stats, style)
+        Self::show_as(what, stats, style, Pace::of_bytes)
     }
 
-    /// Begins to show `stats`, which count steps, behind the word `what`.
+    /// Begins to show `stats`, which count steps, after the word `what`.
     pub(crate) fn count(what: &'static str, stats: &Arc<Stats>) -> Self {
-        Self::show_as(what, stats, |_| {
-            styled("{msg} [{wide_bar}] {pos}/{len}{left}")
-        })
+        let style = |_| styled("{msg} [{wide_bar}] {pos}/{len}{prefix}");
+        Self::show_as(what, stats, style, Pace::of_steps)
     }
 
-    fn show_as(what: &'static str, stats: &Arc<Stats>, style: fn(u64) -> ProgressStyle) -> Self {
+    fn show_as(
+        what: &'static str,
+        stats: &Arc<Stats>,
+        style: fn(u64) -> ProgressStyle,
+        describe: fn(&Pace, Instant) -> String,
+    ) -> Self {
         let bar = ProgressBar::new(0).with_message(what);
         if bar.is_hidden() {
             return Self {
@@ -42,18 +47,25 @@ impl Progress {
         let (stop, stopped) = channel();
         let stats = Arc::clone(stats);
         let follow = move || {
-            let mut total = None;
+            let mut pace = None;
             while stopped
                 .recv_timeout(TICK)
                 .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
             {
-                if total != Some(stats.total()) {
-                    total = Some(stats.total());
-                    bar.set_style(style(stats.total()));
-                    bar.set_length(stats.total());
+                let now = Instant::now();
+                let seen = Seen::of(&stats);
+                let is_new = pace
+                    .as_ref()
+                    .is_none_or(|pace: &Pace| pace.seen.step != seen.step);
+                if is_new {
+                    bar.set_style(style(seen.total));
+                    bar.set_length(seen.total);
                     bar.reset();
                 }
-                bar.set_position(stats.done());
+                let pace = pace.get_or_insert_with(|| Pace::new(now, seen));
+                pace.follow(now, seen);
+                bar.set_position(seen.done);
+                bar.set_prefix(describe(pace, now));
             }
             bar.finish_and_clear();
         };
@@ -66,28 +78,90 @@ impl Progress {
 }
 
 fn style(total: u64) -> ProgressStyle {
-    let template = if total == 0 {
-        "{msg} {spinner} {decimal_bytes} {decimal_bytes_per_sec}"
+    styled(if total == 0 {
+        "{msg} {spinner} {decimal_bytes}{prefix}"
     } else {
-        "{msg} [{wide_bar}] {percent}% {decimal_bytes}/{decimal_total_bytes} \
-         {decimal_bytes_per_sec}{left}"
-    };
-    styled(template)
+        "{msg} [{wide_bar}] {percent}% {decimal_bytes}/{decimal_total_bytes}{prefix}"
+    })
 }
 
 fn styled(template: &str) -> ProgressStyle {
     // The templates are constants that a terminal test shows.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("left", time_left)
         .progress_chars("=> ")
 }
 
-/// `, 6s left`; nothing as long as there is no rate to tell it from.
-fn time_left(state: &ProgressState, out: &mut dyn Write) {
-    if state.pos() > 0 {
-        // The display takes everything.
-        let _ = write!(out, ", {:#} left", HumanDuration(state.eta()));
+/// What [`Stats`] say at a moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    step: u64,
+    total: u64,
+    done: u64,
+    taken_over: u64,
+}
+
+impl Seen {
+    fn of(stats: &Stats) -> Self {
+        Self {
+            step: stats.step(),
+            total: stats.total(),
+            done: stats.done(),
+            taken_over: stats.taken_over(),
+        }
+    }
+}
+
+/// How fast this run is. What it takes over from an earlier run is no work of its own.
+#[derive(Debug)]
+struct Pace {
+    /// When it began to work: after it had taken over the last of an earlier run.
+    since: Instant,
+    seen: Seen,
+}
+
+impl Pace {
+    fn new(now: Instant, seen: Seen) -> Self {
+        Self { since: now, seen }
+    }
+
+    fn follow(&mut self, now: Instant, seen: Seen) {
+        if (seen.step, seen.taken_over) != (self.seen.step, self.seen.taken_over) {
+            self.since = now;
+        }
+        self.seen = seen;
+    }
+
+    /// What was made since the work began, and in which time; `None` while that is nothing.
+    fn made(&self, now: Instant) -> Option<(u64, Duration)> {
+        let made = self.seen.done.saturating_sub(self.seen.taken_over);
+        let time = now.saturating_duration_since(self.since);
+        (made > 0 && !time.is_zero()).then_some((made, time))
+    }
+
+    /// The time left at this rate.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let (made, time) = self.made(now)?;
+        let left = self.seen.total.checked_sub(self.seen.done)?;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = time.as_secs_f64() * left as f64 / made as f64;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    /// ` 85.0 MB/s, 6s left`; nothing as long as there is no rate to tell.
+    fn of_bytes(&self, now: Instant) -> String {
+        let Some((made, time)) = self.made(now) else {
+            return String::new();
+        };
+        let rate = human::bytes(human::per_second(made, time));
+        format!(" {rate}/s{}", self.of_steps(now))
+    }
+
+    /// `, 6s left`, or nothing.
+    fn of_steps(&self, now: Instant) -> String {
+        self.left(now).map_or(String::new(), |left| {
+            format!(", {:#} left", HumanDuration(left))
+        })
     }
 }
 
@@ -98,5 +172,59 @@ impl Drop for Progress {
             // The display never panics; if it did, the work is done all the same.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_run_did_is_no_speed_of_this_one() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let seen = |done, taken_over| Seen {
+            step: 1,
+            total: 1_000_000_000,
+            done,
+            taken_over,
+        };
+        let mut pace = Pace::new(at(0), seen(0, 0));
+        // Most of it is there: read again and taken over within ten seconds.
+        for (second, done) in [(5, 400_000_000), (10, 900_000_000)] {
+            pace.follow(at(second), seen(done, done));
+            assert_eq!(pace.of_bytes(at(second)), "");
+        }
+        pace.follow(at(20), seen(950_000_000, 900_000_000));
+        assert_eq!(pace.of_bytes(at(20)), " 5.0 MB/s, 10s left");
+        assert_eq!(pace.of_steps(at(20)), ", 10s left");
+    }
+
+    #[test]
+    fn each_step_of_a_run_has_a_pace_of_its_own() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let seen = |step, done| Seen {
+            step,
+            total: 1000,
+            done,
+            taken_over: 0,
+        };
+        let mut pace = Pace::new(at(0), seen(1, 0));
+        pace.follow(at(1), seen(1, 1000));
+        pace.follow(at(2), seen(2, 0));
+        pace.follow(at(12), seen(2, 500));
+        assert_eq!(pace.of_steps(at(12)), ", 10s left");
+        // A stream says no total.
+        let mut pace = Pace::new(at(0), Seen::default());
+        let done = 3000;
+        pace.follow(
+            at(3),
+            Seen {
+                done,
+                ..Seen::default()
+            },
+        );
+        assert_eq!(pace.of_bytes(at(3)), " 1.0 kB/s");
     }
 }

@@ -48,11 +48,13 @@ pub fn run(
     };
     let started = Instant::now();
     let built = build_dataset(corpus, encoding, tokenize_config, &mut staging, stats)?;
+    let time = started.elapsed();
     let tokens = Outcome {
         manifest: built.manifest,
         was_there: false,
         taken_over: built.taken_over,
-        time: started.elapsed(),
+        time,
+        making_time: time.saturating_sub(built.taking_time),
     };
     if staging.is_complete() {
         // A run was killed before it published; it may have been to make other embeddings.

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub taken_over: TakenOver,
     /// How long it took.
     pub time: Duration,
+    /// How long it took to make what was not taken over.
+    pub making_time: Duration,
 }
 
 /// Finished units of an earlier run that were used as they are.
@@ -98,11 +100,13 @@ pub fn tokenize(
         staging.complete(run)?;
     }
     staging.publish()?;
+    let time = started.elapsed();
     Ok(Outcome {
         manifest: built.manifest,
         was_there: false,
         taken_over: built.taken_over,
-        time: started.elapsed(),
+        time,
+        making_time: time.saturating_sub(built.taking_time),
     })
 }
 
@@ -111,6 +115,8 @@ pub fn tokenize(
 pub(crate) struct Built {
     pub(crate) manifest: Manifest,
     pub(crate) taken_over: TakenOver,
+    /// How long that took.
+    pub(crate) taking_time: Duration,
 }
 
 /// Fills `staging` with the dataset; units that are there already and hold are left as they are, and
@@ -132,12 +138,14 @@ pub(crate) fn build(
                         bytes: manifest.totals.source_bytes,
                     },
                     manifest,
+                    taking_time: Duration::ZERO,
                 });
             }
             Found::Damaged(_) => staging.reopen()?,
             Found::Other => staging.discard()?,
         }
     }
+    let started = Instant::now();
     let pool = thread_pool(config.threads)?;
     let (done, todo, job_id) = if corpus.has_stream() {
         stats.begin(0);
@@ -153,7 +161,7 @@ pub(crate) fn build(
         let todo = todo(&plan, &wanted, &done);
         (done, Some(todo), Some(plan.job_id()))
     };
-    let taken_over = TakenOver::of(&done);
+    let (taken_over, taking_time) = (TakenOver::of(&done), started.elapsed());
     let worker = Worker {
         corpus,
         encoding,
@@ -177,6 +185,7 @@ pub(crate) fn build(
     Ok(Built {
         manifest,
         taken_over,
+        taking_time,
     })
 }
 

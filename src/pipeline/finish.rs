@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -70,6 +70,8 @@ pub struct UnitsOutcome {
     pub bad_counts: BadCounts,
     /// The first of them, in corpus order; at most ten.
     pub bad_records: Vec<BadRecord>,
+    /// How long these took.
+    pub making_time: Duration,
     /// How far all units are, those of other processes too.
     pub partial: Partial,
 }
@@ -126,6 +128,7 @@ pub fn tokenize_units(
         encoding,
         config,
     };
+    let started = Instant::now();
     let made = make_units(
         &pool,
         &worker,
@@ -151,6 +154,7 @@ pub fn tokenize_units(
         bad_records: first_bad_records(staging.new_output(), shards, BAD_RECORDS_SHOWN)
             .unwrap_or_default(),
         partial: partial_status(staging.partial(), &plan, Stage::Making)?,
+        making_time: started.elapsed(),
     }))
 }
 
@@ -202,6 +206,7 @@ fn outcome(manifest: Manifest, was_there: bool, started: Instant) -> Outcome {
         was_there,
         taken_over: TakenOver::default(),
         time: started.elapsed(),
+        making_time: Duration::ZERO,
     }
 }
 

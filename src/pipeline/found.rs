@@ -1,7 +1,7 @@
 //! What lies in the place of an output: nothing of use, what is asked for, or that with damage.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::corpus::Corpus;
 use crate::document::Format;
@@ -55,6 +55,7 @@ pub(crate) fn find_same(
             was_there: true,
             taken_over: TakenOver::default(),
             time: started.elapsed(),
+            making_time: Duration::ZERO,
         })),
         Found::Damaged(damaged) if !config.overwrite => Err(Error::Shard {
             path: out.to_owned(),

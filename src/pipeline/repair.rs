@@ -75,11 +75,13 @@ pub fn repair(
     staging.keep_dataset(&built.manifest)?;
     staging.complete(run)?;
     staging.publish()?;
+    let time = started.elapsed();
     Ok(Outcome {
         manifest,
         was_there: false,
         taken_over: built.taken_over,
-        time: started.elapsed(),
+        time,
+        making_time: time.saturating_sub(built.taking_time),
     })
 }
 

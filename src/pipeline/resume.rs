@@ -34,7 +34,7 @@ pub(crate) fn sound_units(
             }
             let done = sound_unit(corpus, plan, job_id, index, staging)?;
             if let Some(done) = &done {
-                stats.advance(done.source_bytes());
+                stats.take_over(done.source_bytes());
             }
             Ok(done.map(|done| (index, done)))
         })

@@ -1,0 +1,128 @@
+//! What messages are made of: names that are safe to show, and counts with their word.
+//!
+//! A file may have any name. Shown as it is, one could color a terminal, turn the order of a line
+//! around, or add a line that looks like the program's own.
+
+use std::ffi::OsStr;
+use std::fmt::{self, Display, Write};
+
+/// Shows text from outside, such as a file name, on one line and without control characters.
+///
+/// Control characters, line separators and the characters that change the direction of text are
+/// written as escapes; bytes that are not UTF-8 become U+FFFD. All other text stays as it is, so
+/// what was shown once may be shown again.
+///
+/// ```
+/// use shardmill::show::name;
+///
+/// assert_eq!(name("gr\u{fc}n.txt").to_string(), "gr\u{fc}n.txt");
+/// assert_eq!(name("a\nb \u{1b}[31m\u{202e}").to_string(), r"a\nb \u{1b}[31m\u{202e}");
+/// ```
+pub fn name<T: AsRef<OsStr> + ?Sized>(text: &T) -> Name<'_> {
+    Name(text.as_ref().as_encoded_bytes())
+}
+
+/// See [`name`].
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a>(&'a [u8]);
+
+/// Takes no memory, so that it can be used where there is none.
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some(at) = rest.find(is_control) {
+                let (before, after) = rest.split_at(at);
+                f.write_str(before)?;
+                let mut chars = after.chars();
+                match chars.next() {
+                    Some(c @ ('\t' | '\n' | '\r')) => write!(f, "{}", c.escape_default())?,
+                    Some(c) => write!(f, "{}", c.escape_unicode())?,
+                    None => {}
+                }
+                rest = chars.as_str();
+            }
+            f.write_str(rest)?;
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a terminal, or a reader's eye, takes `c` for something other than text: control
+/// characters, line and paragraph separators, and what changes the direction of text.
+pub fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A number with commas between thousands.
+///
+/// ```
+/// assert_eq!(shardmill::show::count(1_234_567), "1,234,567");
+/// ```
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How many there are of something, in the singular or plural of its word.
+///
+/// ```
+/// use shardmill::show::counted;
+///
+/// assert_eq!(counted(1, "token"), "1 token");
+/// assert_eq!(counted(1200, "token"), "1,200 tokens");
+/// assert_eq!(counted(0, "entry"), "0 entries");
+/// assert_eq!(counted(2, "batch"), "2 batches");
+/// ```
+pub fn counted(n: u64, word: &str) -> String {
+    let n_shown = count(n);
+    if n == 1 {
+        return format!("{n_shown} {word}");
+    }
+    match word.strip_suffix('y') {
+        Some(stem) => format!("{n_shown} {stem}ies"),
+        None if word.ends_with("ch") => format!("{n_shown} {word}es"),
+        None => format!("{n_shown} {word}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_controls_a_terminal_or_ends_a_line() {
+        for code in 0..=0x2_ffff {
+            let Some(c) = char::from_u32(code) else {
+                continue;
+            };
+            let shown = name(&format!("a{c}b")).to_string();
+            let stays = !c.is_control()
+                && ![0x61c, 0x200e, 0x200f].contains(&code)
+                && !(0x2028..=0x202e).contains(&code)
+                && !(0x2066..=0x2069).contains(&code);
+            assert_eq!(shown == format!("a{c}b"), stays, "U+{code:04X}");
+            assert!(!shown.contains(is_control), "U+{code:04X}");
+            assert_eq!(name(&shown).to_string(), shown, "U+{code:04X}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_replaced() {
+        let text = OsStr::from_bytes(b"\xff\x1ba\xe9");
+        assert_eq!(name(text).to_string(), "\u{fffd}\\u{1b}a\u{fffd}");
+    }
+}
