@@ -53,7 +53,7 @@ fn dataset(directory: &Path, file: &str, text: &str) -> Arc<TokenStore> {
 fn config() -> LoaderConfig {
     let mut config = LoaderConfig::default();
     config.seq_len = SEQ_LEN as u64;
-    config.stride = STRIDE;
+    config.stride = Some(STRIDE);
     config.batch_size = BATCH_SIZE as u64;
     config.drop_last = true;
     config

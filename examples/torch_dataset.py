@@ -2,7 +2,7 @@
 """Reads a shardmill dataset as training windows, with numpy alone.
 
 `ShardDataset` has the two methods that `torch.utils.data.Dataset` asks for, so a `DataLoader` takes
-it as it is: `DataLoader(ShardDataset("out", 256, 128), batch_size=4)`.
+it as it is: `DataLoader(ShardDataset("out", 256), batch_size=4)`.
 """
 
 import argparse
@@ -25,9 +25,13 @@ DOCUMENT = np.dtype(
 
 
 class ShardDataset:
-    """Windows of `seq_len` ids over all shards as one stream, with the ids one later as targets."""
+    """Windows of `seq_len` ids over all shards as one stream, with the ids one later as targets.
 
-    def __init__(self, directory: str | Path, seq_len: int, stride: int) -> None:
+    A window starts every `stride` ids, by default where the one before it ends.
+    """
+
+    def __init__(self, directory: str | Path, seq_len: int, stride: int | None = None) -> None:
+        stride = seq_len if stride is None else stride
         if seq_len < 1 or stride < 1:
             raise ValueError("seq_len and stride must be at least 1")
         self.directory = Path(directory)
@@ -82,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print the first batch of a shardmill dataset.")
     parser.add_argument("dataset", type=Path, help="directory with manifest.json")
     parser.add_argument("--seq-len", type=int, default=256)
-    parser.add_argument("--stride", type=int, default=128)
+    parser.add_argument("--stride", type=int, help="default: seq-len")
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--embeddings", type=Path, help="directory with embeddings.npy")
     args = parser.parse_args()

@@ -1,10 +1,15 @@
 //! The library's one error type.
 //!
-//! A variant per cause that a caller would treat differently. Every message is one line and says
-//! where (path, then line or byte) and, where that is known, what to do.
+//! A variant per cause that a caller would treat differently. Every message is one line, without
+//! control characters whatever the names in it hold, and says where (path, then line or byte) and,
+//! where that is known, what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::show::{self, count, counted, name};
 
 /// What every fallible function of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -14,7 +19,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused a call.
-    #[error("{}: {what}: {source}", path.display())]
+    #[error("{}: {what}: {source}", name(path))]
     Io {
         /// The file or directory concerned.
         path: PathBuf,
@@ -24,7 +29,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The operating system could not read an input to its end.
-    #[error("{}: byte {offset}: cannot read: {source}", path.display())]
+    #[error("{}: byte {offset}: cannot read: {source}", name(path))]
     Read {
         /// The input.
         path: PathBuf,
@@ -34,7 +39,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An input cannot be used as it is.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", name(path), name(what))]
     Input {
         /// The input.
         path: PathBuf,
@@ -44,7 +49,7 @@ pub enum Error {
     /// An input is not valid UTF-8.
     #[error(
         "{}: byte {offset}: invalid UTF-8; use --invalid-utf8 replace or ignore to accept it",
-        path.display()
+        name(path)
     )]
     Utf8 {
         /// The input.
@@ -53,7 +58,7 @@ pub enum Error {
         offset: u64,
     },
     /// A byte position of an input is not acceptable.
-    #[error("{}: byte {offset}: {what}", path.display())]
+    #[error("{}: byte {offset}: {}", name(path), name(what))]
     Byte {
         /// The input.
         path: PathBuf,
@@ -63,7 +68,7 @@ pub enum Error {
         what: String,
     },
     /// A line of a JSON Lines input is not acceptable.
-    #[error("{}: line {line}: {what}", path.display())]
+    #[error("{}: line {line}: {}", name(path), name(what))]
     Json {
         /// The input.
         path: PathBuf,
@@ -73,7 +78,7 @@ pub enum Error {
         what: String,
     },
     /// A dataset is damaged or is not one.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", name(path), name(what))]
     Shard {
         /// The file or directory.
         path: PathBuf,
@@ -81,7 +86,7 @@ pub enum Error {
         what: String,
     },
     /// A table file is not one that can be used.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", name(path), name(what))]
     Table {
         /// The table's file, with `#key` where it has several.
         path: PathBuf,
@@ -89,13 +94,13 @@ pub enum Error {
         what: String,
     },
     /// Sizes that do not fit together.
-    #[error("{what}")]
+    #[error("{}", name(what))]
     Shape {
         /// What does not fit what.
         what: String,
     },
     /// There is no encoding of that name.
-    #[error("unknown encoding '{name}'; known are {known}")]
+    #[error("unknown encoding '{}'; known are {known}", show::name(name))]
     UnknownEncoding {
         /// The name asked for.
         name: String,
@@ -103,7 +108,7 @@ pub enum Error {
         known: String,
     },
     /// A setting is out of range or contradicts another.
-    #[error("{field}: {what}")]
+    #[error("{field}: {}", name(what))]
     Config {
         /// The setting, as its command line option is spelled.
         field: &'static str,
@@ -111,7 +116,7 @@ pub enum Error {
         what: String,
     },
     /// The output is there already, or cannot be where it was asked to be.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", name(path), name(what))]
     Output {
         /// The output.
         path: PathBuf,
@@ -122,13 +127,21 @@ pub enum Error {
     #[error("stopped before the end")]
     Stopped,
     /// Another run is writing the same output.
-    #[error("{}: another run is writing here; wait for it to end or choose another --out", path.display())]
+    #[error(
+        "{}: another run is writing here; wait for it to end or choose another --out",
+        name(path)
+    )]
     Locked {
         /// The directory that the other run holds.
         path: PathBuf,
     },
     /// There is not enough room for the output.
-    #[error("{}: needs {needed_bytes} bytes and the disk has {free_bytes} free; make room or lower the size", path.display())]
+    #[error(
+        "{}: needs {} and the disk has {} free; make room or lower the size",
+        name(path),
+        counted(*needed_bytes, "byte"),
+        count(*free_bytes)
+    )]
     NoRoom {
         /// Where the output would have gone.
         path: PathBuf,
@@ -138,7 +151,7 @@ pub enum Error {
         free_bytes: u64,
     },
     /// The system starts no more threads.
-    #[error("cannot start {threads} threads: {what}; use fewer --threads")]
+    #[error("cannot start {}: {what}; use fewer --threads", counted(*threads as u64, "thread"))]
     Threads {
         /// How many there were to be.
         threads: usize,
@@ -146,7 +159,10 @@ pub enum Error {
         what: String,
     },
     /// There is not enough memory.
-    #[error("there is no memory for {needed_bytes} bytes; free some or lower the sizes")]
+    #[error(
+        "out of memory: cannot allocate {}; use smaller sizes or fewer threads",
+        counted(*needed_bytes, "byte")
+    )]
     Memory {
         /// What was asked for.
         needed_bytes: u64,
@@ -154,6 +170,37 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same call may go well another time, with the same inputs and settings: the system
+    /// refused what it may grant later, another run was at work here, or this one was stopped.
+    ///
+    /// ```
+    /// use shardmill::TokenStore;
+    ///
+    /// let error = TokenStore::open("no/such/dataset".as_ref()).unwrap_err();
+    /// assert!(!error.is_retryable());
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            // A path that is wrong is still so at the next try.
+            Self::Io { source, .. } | Self::Read { source, .. } => !is_of_path(source),
+            Self::NoRoom { .. }
+            | Self::Memory { .. }
+            | Self::Threads { .. }
+            | Self::Stopped
+            | Self::Locked { .. } => true,
+            Self::Input { .. }
+            | Self::Utf8 { .. }
+            | Self::Byte { .. }
+            | Self::Json { .. }
+            | Self::Shard { .. }
+            | Self::Table { .. }
+            | Self::Shape { .. }
+            | Self::UnknownEncoding { .. }
+            | Self::Config { .. }
+            | Self::Output { .. } => false,
+        }
+    }
+
     /// Wraps a system error; made for `map_err`.
     pub(crate) fn io(path: impl AsRef<Path>, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
@@ -162,4 +209,60 @@ impl Error {
             source,
         }
     }
+
+    /// The file or directory concerned, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::Read { path, .. }
+            | Self::Input { path, .. }
+            | Self::Utf8 { path, .. }
+            | Self::Byte { path, .. }
+            | Self::Json { path, .. }
+            | Self::Shard { path, .. }
+            | Self::Table { path, .. }
+            | Self::Output { path, .. }
+            | Self::Locked { path }
+            | Self::NoRoom { path, .. } => Some(path),
+            Self::Shape { .. }
+            | Self::UnknownEncoding { .. }
+            | Self::Config { .. }
+            | Self::Stopped
+            | Self::Threads { .. }
+            | Self::Memory { .. } => None,
+        }
+    }
+
+    /// The byte offset in the input, where one is known.
+    pub fn byte(&self) -> Option<u64> {
+        match self {
+            Self::Read { offset, .. } | Self::Utf8 { offset, .. } | Self::Byte { offset, .. } => {
+                Some(*offset)
+            }
+            _ => None,
+        }
+    }
+
+    /// The line of the input, counted from 1, where one is known.
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Json { line, .. } => Some(*line),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the path itself is wrong: it is not there, is no name, or is another kind of thing.
+fn is_of_path(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    // A circle of links, and a socket or device that nothing stands behind, have no kind.
+    matches!(errno, Some(Errno::LOOP | Errno::NXIO))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::NotFound
+                | io::ErrorKind::AlreadyExists
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::InvalidFilename
+        )
 }

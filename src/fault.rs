@@ -16,13 +16,16 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::OsStr;
 use std::fmt::{self, Write};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use shardmill::show;
 use signal_hook::consts::{SIGBUS, SIGXFSZ};
 
 /// Answers the faults of this room from now on.
@@ -112,7 +115,7 @@ fn unreadable(address: usize) {
     // Without /proc the line names no file.
     let offset = scan.run().ok().flatten();
     if let Some(offset) = offset {
-        line.push(scan.path());
+        let _ = write!(line, "{}", show::name(OsStr::from_bytes(scan.path())));
         let _ = write!(line, ": byte {offset}: ");
     }
     line.push(

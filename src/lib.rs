@@ -65,6 +65,7 @@ mod map;
 mod pipeline;
 mod pretoken;
 mod shard;
+pub mod show;
 mod simd;
 mod sink;
 mod table;

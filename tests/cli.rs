@@ -329,7 +329,7 @@ fn other_settings_are_refused_until_overwrite_is_given() {
 fn run_makes_a_dataset_and_its_embeddings() {
     let place = corpus();
     let args = with(&["run", "a.txt", "b.jsonl"], &EMBED[2..]);
-    let embeddings = "e/embeddings: embeddings of 6 windows, 2 x 4 f32, 672 B";
+    let embeddings = "e/embeddings: embeddings of 6 windows (1 token in none), 2 x 4 f32, 672 B";
     let done = place.run(with(&args, &["--json"])).said(&[
         "e: 14 tokens, 1 shard, 4 documents from 71 B in TIME (RATE)",
         &format!("{embeddings} in TIME (RATE)"),
@@ -357,7 +357,7 @@ fn run_makes_a_dataset_and_its_embeddings() {
     );
     place.run(with(&other, &["--overwrite"])).said(&[
         dataset,
-        "e/embeddings: embeddings of 6 windows, 2 x 4 f16, 576 B in TIME (RATE)",
+        "e/embeddings: embeddings of 6 windows (1 token in none), 2 x 4 f16, 576 B in TIME (RATE)",
     ]);
     let left: Vec<_> = output_bytes(&place.path("e")).into_keys().collect();
     assert_eq!(
@@ -377,7 +377,7 @@ fn run_makes_a_dataset_and_its_embeddings() {
 #[test]
 fn embed_says_what_it_made_and_refuses_to_replace_it() {
     let place = dataset();
-    let made = "e: embeddings of 6 windows, 2 x 4 f32, 672 B";
+    let made = "e: embeddings of 6 windows (1 token in none), 2 x 4 f32, 672 B";
     let done = place
         .run(with(&EMBED, &["--json"]))
         .said(&[&format!("{made} in TIME (RATE)")]);
@@ -405,6 +405,103 @@ fn embed_says_what_it_made_and_refuses_to_replace_it() {
     let whole = "e: whole: embeddings of 6 windows checked in TIME (RATE)";
     let done = place.run(["verify", "e", "--json"]).said(&[whole]);
     assert_eq!(done.json()["embeddings"]["windows"], 6);
+}
+
+#[test]
+fn windows_lie_end_to_end_unless_a_stride_is_given() {
+    let place = dataset();
+    // 14 tokens: windows at 0, 4 and 8, and the target at 12.
+    let tables = ["--seq-len", "4", "--init-seed", "1", "--dim", "2", "--json"];
+    let embed =
+        |out, more: &[&str]| place.run([&["embed", "d", "--out", out], &tables[..], more].concat());
+    let line = "e: embeddings of 3 windows (1 token in none), 4 x 2 f32, 576 B in TIME (RATE)";
+    let said = embed("e", &[]).said(&[line]).json();
+    assert_eq!(said["record"]["stride"], 4);
+    assert_eq!(
+        (
+            &said["tokens_in_no_window"],
+            &said["tokens_in_several_windows"]
+        ),
+        (&json!(1), &json!(0))
+    );
+    let line = line.replace(" in TIME (RATE)", "; was there already, left as it is");
+    embed("e", &["--stride", "4"]).said(&[&line]);
+
+    for (stride, what, none, several) in [
+        // Windows at 0, 2, 4, 6 and 8: all tokens from 2 to 9 are in two of them.
+        (
+            "2",
+            "5 windows (1 token in none, 8 tokens in several)",
+            1,
+            8,
+        ),
+        ("3", "4 windows (3 tokens in several)", 0, 3),
+        ("6", "2 windows (4 tokens in none)", 4, 0),
+    ] {
+        let line = format!("{stride}: embeddings of {what}, 4 x 2 f32, ");
+        let done = embed(stride, &["--stride", stride]);
+        assert!(
+            done.stderr.starts_with(&format!("shardmill: {line}")),
+            "{done:?}"
+        );
+        let said = done.json();
+        assert_eq!(
+            (
+                &said["tokens_in_no_window"],
+                &said["tokens_in_several_windows"]
+            ),
+            (&json!(none), &json!(several))
+        );
+        let info = place.run(["info", "d", "--seq-len", "4", "--stride", stride, "--json"]);
+        let said = info.json()["embeddings"].take();
+        assert_eq!(
+            (
+                &said["tokens_in_no_window"],
+                &said["tokens_in_several_windows"]
+            ),
+            (&json!(none), &json!(several))
+        );
+    }
+    let info = place.run(["info", "d", "--seq-len", "4"]);
+    assert!(
+        info.text()
+            .contains("3 windows of 4 tokens (1 token in none), every 4, ")
+    );
+    // The library has the same default.
+    let mut config = shardmill::EmbedConfig::default();
+    config.seq_len = 77;
+    assert_eq!(config.stride(), 77);
+    let mut config = shardmill::LoaderConfig::default();
+    config.seq_len = 77;
+    assert_eq!(config.stride(), 77);
+}
+
+#[test]
+fn seeds_below_zero_are_those_of_pytorch() {
+    let place = dataset();
+    let tables = |seed, out| {
+        [
+            "embed",
+            "d",
+            "--out",
+            out,
+            "--seq-len",
+            "2",
+            "--dim",
+            "4",
+            "--init-seed",
+            seed,
+            "--shuffle",
+            seed,
+        ]
+    };
+    assert_eq!(place.run(tables("-1", "e")).code, Some(0));
+    // What torch.initial_seed() says after torch.manual_seed(-1).
+    let there = place.run(tables("18446744073709551615", "e"));
+    assert!(
+        there.stderr.ends_with("was there already, left as it is\n"),
+        "{there:?}"
+    );
 }
 
 #[test]
@@ -464,8 +561,8 @@ fn padded_windows_keep_the_ends_of_documents() {
     let options = "--window documents --tail pad --drop-last --batch-size 5";
     let args = with(&EMBED, &options.split(' ').collect::<Vec<_>>());
     let said = place.run(with(&args, &["--json"])).said(&[
-        "e: embeddings of 5 windows within documents (1 document and 1 token in none), 2 x 4 f32, \
-         624 B in TIME (RATE)",
+        "e: embeddings of 5 windows within documents (1 document and 1 token in none, 1 window \
+         dropped), 2 x 4 f32, 624 B in TIME (RATE)",
     ]);
     let record = said.json()["record"].take();
     assert_eq!(
@@ -539,7 +636,8 @@ fn embed_to_standard_output_writes_the_rows_alone() {
             ])
         };
         assert_eq!(embed(dtype).code, Some(0));
-        let line = format!("standard output: 6 windows of 2 x 3 {dtype} in TIME (RATE)");
+        let line =
+            format!("standard output: 6 windows (1 token in none) of 2 x 3 {dtype} in TIME (RATE)");
         let streamed = embed("-").said(&[&line]).stdout;
         let size = if dtype == "f32" { 4 } else { 2 };
         assert_eq!(streamed.len(), 6 * 2 * 3 * size);
@@ -566,6 +664,7 @@ fn info_gives_the_numbers() {
         json!({
             "windows": 4, "shape": [4, 4, 5], "stride": 3, "dtype": "bf16", "bytes": 160,
             "window": "stream", "tail": null, "left_out": null,
+            "tokens_in_no_window": 0, "tokens_in_several_windows": 3,
         })
     );
     let manifest: serde_json::Value =

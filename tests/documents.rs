@@ -89,7 +89,7 @@ fn paths(directory: &TempDir, sources: &[(Format, Vec<u8>)]) -> Vec<std::path::P
 /// Settings under which tables cost nothing.
 fn embed_config(seq_len: usize, stride: usize, tail: Tail) -> EmbedConfig {
     let mut config = EmbedConfig::default();
-    (config.seq_len, config.stride) = (seq_len as u64, stride as u64);
+    (config.seq_len, config.stride) = (seq_len as u64, Some(stride as u64));
     (config.window, config.tail) = (WindowKind::Documents, tail);
     (config.init_seed, config.dim) = (Some(1), Some(1));
     config.position_table = Some("none".into());
@@ -175,7 +175,8 @@ fn many_documents_are_found_by_the_index_and_embedded_as_they_are() {
             check(&dataset.store, &documents, (8, 5), tail).unwrap();
             let mut sink = MemorySink::default();
             let config = embed_config(8, 5, tail);
-            let record = embed_to(&dataset.store, &config, &mut sink, &Stats::default()).unwrap();
+            let done = embed_to(&dataset.store, &config, &mut sink, &Stats::default()).unwrap();
+            let record = done.record;
             let (expected, left_out) = specification(&documents, (8, 5), tail, gpt2.end_of_text());
             assert_eq!(record.shape(), [expected.len() as u64, 8, 1]);
             assert_eq!(record.left_out(), Some(left_out));

@@ -28,7 +28,7 @@ fn refused_midway(place: &Place, args: &[&str], code: i32, line: &str) {
     let args = [&["tokenize", "--out", "out"], args].concat();
     let mut done = place.run(args);
     if let Some((error, note)) = done.stderr.trim_end().split_once('\n') {
-        let next = "units are done; run the same command again to go on";
+        let next = "units done; run the same command again to go on";
         assert!(note.ends_with(next) && !note.contains('\n'), "{done:?}");
         done.stderr = format!("{error}\n");
         fs::remove_dir_all(place.path("out.partial")).unwrap();
@@ -474,10 +474,10 @@ fn an_empty_input_is_one_empty_document() {
     place.write("empty.txt", "");
     place
         .run(["tokenize", "empty.txt", "--out", "d"])
-        .said(&["d: 1 token, 1 shard, 1 document from 0 B in TIME (RATE)"]);
+        .said(&["d: 1 token, 1 shard, 1 document from 0 B in TIME"]);
     place
         .run_with(["tokenize", "-", "--out", "s"], b"")
-        .said(&["s: 1 token, 1 shard, 1 document from 0 B in TIME (RATE)"]);
+        .said(&["s: 1 token, 1 shard, 1 document from 0 B in TIME"]);
     for out in ["d", "s"] {
         assert_eq!(place.run(["verify", out]).code, Some(0));
         assert_eq!(place.run(["decode", out]).said(&[]).text(), "");

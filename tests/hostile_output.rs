@@ -151,7 +151,7 @@ fn no_room_for_embeddings_is_said_before_any_work() {
     ];
     let done = place.run(embed);
     assert_eq!(done.code, Some(3), "{done:?}");
-    let start = "shardmill: error: e: needs 29479486608384 bytes and the disk has ";
+    let start = "shardmill: error: e: needs 29,479,486,608,384 bytes and the disk has ";
     assert!(done.stderr.starts_with(start), "{done:?}");
     assert!(
         done.stderr
@@ -224,7 +224,7 @@ fn a_disk_that_runs_full_is_an_error_worth_a_retry_and_leaves_only_what_is_done(
         // Two directories, the state and the plan, and each finished unit with its two files.
         assert_eq!(left.lines().count(), 2 + 2 + 3 * units, "{left}");
         assert!(!left.contains(".tmp-"), "{left}");
-        let next = "units are done; run the same command again to go on";
+        let next = "units done; run the same command again to go on";
         assert_eq!(note, format!("shardmill: {units} of 6 {next}\n"));
     }
 }
@@ -277,7 +277,7 @@ fn embeddings_that_do_not_fit_are_refused_before_any_work() {
         return;
     };
     assert_eq!(done.code, Some(3), "{done:?}");
-    let end = " bytes and the disk has 1048576 free; make room or lower the size\n";
+    let end = " bytes and the disk has 1,048,576 free; make room or lower the size\n";
     assert!(
         done.stderr.starts_with("shardmill: error: disk/e: needs "),
         "{done:?}"

@@ -50,7 +50,7 @@ fn good_tables_are_accepted() {
     let place = place();
     place
         .run(embed("wte.npy", "wpe.npy"))
-        .said(&["e: embeddings of 1 window, 4 x 2 f32, 448 B in TIME (RATE)"]);
+        .said(&["e: embeddings of 1 window (3 tokens in none), 4 x 2 f32, 448 B in TIME (RATE)"]);
 }
 
 #[test]

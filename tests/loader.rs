@@ -82,7 +82,7 @@ type Row = (Vec<u32>, Vec<u32>, Vec<u64>);
 
 /// Every window of the documents, in the order of the dataset.
 fn rows(documents: &[Document], config: &LoaderConfig, end_of_text: u32) -> Vec<Row> {
-    let [seq_len, stride] = [config.seq_len, config.stride].map(|n| usize::try_from(n).unwrap());
+    let [seq_len, stride] = [config.seq_len, config.stride()].map(|n| usize::try_from(n).unwrap());
     let numbered = |(number, document): (u64, &Document)| {
         let ids = document.ids.iter();
         ids.map(|id| (number, *id)).collect::<Vec<_>>()
@@ -196,7 +196,7 @@ fn any_config() -> impl Strategy<Value = LoaderConfig> {
     let how = (any::<bool>(), 0..3_usize, 1..5_usize, 1..5_usize);
     (windows, order, batches, how).prop_map(|(windows, order, batches, how)| {
         let mut config = LoaderConfig::default();
-        (config.seq_len, config.stride) = (windows.0, windows.1);
+        (config.seq_len, config.stride) = (windows.0, Some(windows.1));
         (config.window, config.tail) = match windows.2 {
             0 => (WindowKind::Stream, Tail::Drop),
             1 => (WindowKind::Documents, Tail::Drop),
@@ -316,14 +316,14 @@ fn embeddings_are_those_of_embed() {
             (WindowKind::Documents, Tail::Pad),
         ] {
             let mut embed = EmbedConfig::default();
-            (embed.seq_len, embed.stride, embed.dtype) = (100, 70, dtype);
+            (embed.seq_len, embed.stride, embed.dtype) = (100, Some(70), dtype);
             (embed.window, embed.tail, embed.shuffle) = (window, tail, Some((7, 2)));
             (embed.init_seed, embed.dim) = (Some(123), Some(5));
             let mut sink = MemorySink::default();
             embed_to(&dataset.store, &embed, &mut sink, &Stats::default()).unwrap();
 
             let mut config = LoaderConfig::default();
-            (config.seq_len, config.stride, config.dtype) = (100, 70, dtype);
+            (config.seq_len, config.stride, config.dtype) = (100, Some(70), dtype);
             (config.window, config.tail, config.batch_size) = (window, tail, 6);
             (config.shuffle, config.epoch, config.threads) = (Some(7), 2, 2);
             let initial = InitialTables::new(123, 50257, 5, 100);
@@ -354,7 +354,7 @@ fn a_run_goes_on_with_other_processes_and_misses_nothing() {
     let dataset = stories();
     let store = open(&dataset);
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.stride, config.batch_size) = (16, 16, 4);
+    (config.seq_len, config.batch_size) = (16, 4);
     (config.shuffle, config.shuffle_order) = (Some(1), ShuffleOrder::Keyed);
     let mut seen: Vec<u64> = Vec::new();
     let mut state = None;
@@ -392,7 +392,7 @@ fn a_state_of_something_else_is_refused_by_name() {
     let dataset = stories();
     let store = open(&dataset);
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.stride) = (16, 8);
+    (config.seq_len, config.stride) = (16, Some(8));
     (config.shuffle, config.window) = (Some(5), WindowKind::Documents);
     let state = Loader::new(&store, &config, None).unwrap().state();
     let refused = |config: &LoaderConfig, state: &LoaderState, what: &str| {
@@ -405,7 +405,7 @@ fn a_state_of_something_else_is_refused_by_name() {
     };
     let changes: [(Change, &str); 7] = [
         (|c| c.seq_len = 32, "--seq-len 16, the loader has 32"),
-        (|c| c.stride = 16, "--stride 8, the loader has 16"),
+        (|c| c.stride = None, "--stride 8, the loader has 16"),
         (
             |c| c.window = WindowKind::Stream,
             "--window documents, the loader has stream",
@@ -460,7 +460,7 @@ fn an_id_beyond_the_vocabulary_is_an_error_of_its_batch() {
     let store = open(&dataset);
     for threads in [1, 2, 4] {
         let mut config = LoaderConfig::default();
-        (config.seq_len, config.stride, config.batch_size) = (10, 10, 4);
+        (config.seq_len, config.batch_size) = (10, 4);
         (config.threads, config.depth) = (threads, 4);
         let mut loader = Loader::new(&store, &config, None).unwrap();
         for _ in 0..37 / 4 {
@@ -491,7 +491,7 @@ fn damaged_records_are_an_error_of_their_batch() {
     }
     std::fs::write(&path, bytes).unwrap();
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.stride, config.batch_size) = (10, 10, 1);
+    (config.seq_len, config.batch_size) = (10, 1);
     let good = dataset.store.shard_start(1) / 10;
     let found: Vec<_> = Loader::new(&open(&dataset), &config, None)
         .unwrap()
@@ -521,7 +521,10 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
     };
     for (text, what) in [
         (error(|c| c.seq_len = 0), "--seq-len: must be at least 1"),
-        (error(|c| c.stride = 0), "--stride: must be at least 1"),
+        (
+            error(|c| c.stride = Some(0)),
+            "--stride: must be at least 1",
+        ),
         (
             error(|c| c.batch_size = 0),
             "--batch-size: must be at least 1",
@@ -538,7 +541,7 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
         ),
         (
             error(|c| c.batch_size = 1 << 40),
-            "--batch-size: 1099511627776 windows of 256 are",
+            "--batch-size: 1,099,511,627,776 windows of 256 are",
         ),
         (
             error(|c| c.seq_len = 10_000_000),
@@ -546,7 +549,7 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
         ),
         (
             error(|c| (c.drop_last, c.batch_size, c.world_size) = (true, 4096, 1000)),
-            "--drop-last: leaves nothing: ",
+            "--drop-last: would drop everything: ",
         ),
     ] {
         assert!(text.contains(what), "{text}");
@@ -584,7 +587,8 @@ fn a_loader_that_is_dropped_or_kept_from_going_on_ends() {
     let store = open(&dataset);
     for (threads, depth) in [(1, 1), (2, 4), (8, 2)] {
         let mut config = LoaderConfig::default();
-        (config.seq_len, config.stride, config.threads, config.depth) = (16, 1, threads, depth);
+        (config.seq_len, config.stride, config.threads, config.depth) =
+            (16, Some(1), threads, depth);
         let mut loader = Loader::new(&store, &config, None).unwrap();
         let kept: Vec<_> = loader.by_ref().take(20).map(Result::unwrap).collect();
         let expected = (0..20).flat_map(|batch| batch * 4..batch * 4 + 4);

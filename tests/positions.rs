@@ -140,7 +140,7 @@ fn what_is_missing_or_of_no_use_is_said() {
         (
             "--kind t5 --seq-len 8 --query-len 2 --key-len 3 --out a.npy",
             2,
-            "--seq-len: changes nothing beside --query-len and --key-len; leave it out",
+            "--seq-len: has no effect with both --query-len and --key-len; leave it out",
         ),
         (
             "--kind t5 --seq-len 0 --out a.npy",
@@ -168,7 +168,8 @@ fn what_is_missing_or_of_no_use_is_said() {
     let done = place.run(positions("--kind t5 --seq-len 1000000000 --out a.npy"));
     assert_eq!(done.code, Some(3), "{done:?}");
     assert!(
-        done.stderr.contains("needs 4000000000000000128 bytes"),
+        done.stderr
+            .contains("needs 4,000,000,000,000,000,128 bytes"),
         "{done:?}"
     );
     assert!(place.tree().is_empty());

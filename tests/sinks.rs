@@ -100,7 +100,9 @@ fn a_stream_is_what_the_file_would_be() {
         assert_eq!(place.run(embed(format, &options)).code, Some(0));
         let file = place.read(format!("{format}/embeddings.{extension}"));
         let done = place.run(embed("-", &options));
-        done.said(&["standard output: 5 windows of 2 x 4 f32 in TIME (RATE)"]);
+        done.said(&[
+            "standard output: 5 windows (4 tokens in several) of 2 x 4 f32 in TIME (RATE)",
+        ]);
         assert_eq!(place.run(embed("-", &options)).stdout, file, "{format}");
         if format == "raw" {
             assert_eq!(place.run(embed("-", &[])).stdout, file, "the default");
@@ -118,7 +120,7 @@ fn a_fifo_takes_the_rows() {
         File::open(fifo).unwrap().read_to_end(&mut found).unwrap();
         found
     });
-    let line = "fifo: 5 windows of 2 x 4 f32 in TIME (RATE)";
+    let line = "fifo: 5 windows (4 tokens in several) of 2 x 4 f32 in TIME (RATE)";
     let said = place.run(embed("fifo", &["--json"])).said(&[line]).json();
     assert_eq!(
         (&said["out"], &said["shape"], &said["bytes"]),

@@ -44,7 +44,7 @@ fn runs_start_no_threads_beside_those_that_they_may_have() {
     let store = TokenStore::open(&out).unwrap();
     let mut config = EmbedConfig::default();
     config.threads = 1;
-    (config.seq_len, config.stride) = (8, 8);
+    config.seq_len = 8;
     config.window = WindowKind::Documents;
     config.token_table = Some(path("t.npy").into());
     config.position_table = Some("none".into());
@@ -54,7 +54,7 @@ fn runs_start_no_threads_beside_those_that_they_may_have() {
     }
 
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.stride, config.window) = (8, 8, WindowKind::Documents);
+    (config.seq_len, config.window) = (8, WindowKind::Documents);
     let batches = Loader::new(&Arc::new(store), &config, None).unwrap();
     assert!(batches.count() > 0);
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -79,15 +79,35 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
 }
 
+impl Command {
+    /// Whether standard output is for one JSON object.
+    pub(crate) fn prints_json(&self) -> bool {
+        match self {
+            Self::Run(args) => args.output.json,
+            Self::Tokenize(args) => args.output.json,
+            // Both on standard output is refused, and the reader there waits for embeddings.
+            Self::Embed(args) => args.output.json && args.output.out != Path::new(embed::DASH),
+            Self::Plan(args) => args.json,
+            Self::Status(args) => args.json,
+            Self::Finish(args) => args.json,
+            Self::Info(args) => args.json,
+            Self::Verify(args) => args.json,
+            Self::Decode(args) => args.json,
+            Self::Positions(args) => args.json,
+            Self::Bench(args) => args.json,
+        }
+    }
+}
+
 const RUN_HELP: &str = "\
 The dataset is left in DIR and the embeddings in DIR/embeddings.
 
 Examples:
   # weights as torch.manual_seed(123) and two torch.nn.Embedding would draw them
-  shardmill run story.txt --out out --seq-len 256 --stride 128 --init-seed 123 --dim 256
+  shardmill run story.txt --out out --seq-len 256 --init-seed 123 --dim 256
   # a checkpoint's tables, in half precision
   shardmill run books/ --out out --token-table gpt2.safetensors#wte.weight \\
-      --position-table gpt2.safetensors#wpe.weight --seq-len 1024 --stride 1024 --dtype f16";
+      --position-table gpt2.safetensors#wpe.weight --seq-len 1024 --dtype f16";
 
 const TOKENIZE_HELP: &str = "\
 INPUT is a file, a directory (all files in it, at any depth), a glob in quotes, a FIFO, or - for
@@ -207,10 +227,10 @@ pub(crate) struct WindowArgs {
     /// Tokens in a window
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) seq_len: u64,
-    /// Tokens from the start of a window to that of the next
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    pub(crate) stride: u64,
-    /// Whether windows run over the ends of documents, or keep to one each
+    /// Tokens from the start of one window to the start of the next [default: seq-len]
+    #[arg(long, value_name = "N")]
+    pub(crate) stride: Option<u64>,
+    /// Whether windows may cross the ends of documents, or stay within one
     #[arg(long, value_name = "KIND", default_value = "stream", value_parser = choice(WindowKind::ALL, WindowKind::name))]
     pub(crate) window: WindowKind,
     /// What becomes of a document's end where no whole window is left: left out and counted, or

@@ -11,13 +11,13 @@ use shardmill::{BenchConfig, BenchReport, Ceiling, Level, Sample, Stats, bench};
 
 use crate::cli::args::level;
 use crate::cli::human;
-use crate::cli::output::{print, print_json, summary};
+use crate::cli::output::{print_json, print_lines, summary};
 use crate::cli::progress::Progress;
 
 pub(crate) const HELP: &str = "\
 Each rate is the median of 5 or more repetitions after a warm-up, with the slowest and the fastest
-beside it. Tokenizing starts without memory of the text; gathering fills a buffer that is used
-again. Figures are worth having from an idle machine alone.
+beside it. Tokenizing starts with empty caches; gathering refills one buffer. Run it on an idle
+machine.
 
 Examples:
   shardmill bench
@@ -32,24 +32,24 @@ pub(crate) struct BenchArgs {
     /// Encoding, by its tiktoken name
     #[arg(long, value_name = "NAME", default_value = "gpt2")]
     encoding: String,
-    /// Directory whose disk is measured; nothing stays there
+    /// Directory whose disk to measure; nothing is left there
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// Columns of the embeddings
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [256, 768, 4096])]
     dims: Vec<usize>,
-    /// Bytes of memory to fill; should be more than caches hold
+    /// Bytes of memory to fill; should exceed the caches
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = human::parse_size)]
     size: u64,
-    /// Threads to measure beside one [default: all cores]
+    /// Number of threads to measure, besides one [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Vector instructions to use [default: the best there are]
+    /// Vector instructions to use [default: the best available]
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     simd: Option<Level>,
     /// Print one JSON object on standard output
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         value["seconds"] = json!(started.elapsed().as_secs_f64());
         print_json(&value)?;
     } else {
-        print(&table(&report))?;
+        print_lines(table(&report))?;
     }
     let time = human::seconds(started.elapsed());
     summary(&format!("{} rates in {time}", stats.total()));
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 }
 
 /// The report for people.
-fn table(report: &BenchReport) -> String {
+fn table(report: &BenchReport) -> Vec<String> {
     let mut lines = vec![format!(
         "{} instructions; GB/s, median (slowest to fastest)",
         report.level
@@ -129,8 +129,7 @@ fn table(report: &BenchReport) -> String {
         });
         lines.push(row(&label, cells));
     }
-    lines.push(String::new());
-    lines.join("\n")
+    lines
 }
 
 fn row(label: &str, cells: impl Iterator<Item = String>) -> String {

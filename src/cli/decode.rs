@@ -8,7 +8,7 @@ use serde_json::json;
 use shardmill::{Encoding, Eot, Error, TokenId, TokenStore};
 
 use crate::cli::args::DecodeArgs;
-use crate::cli::output::print_json;
+use crate::cli::output::{STDOUT, print_json};
 
 /// Ids decoded at a time.
 const STEP: u64 = 1 << 16;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     }
     let mut stdout = BufWriter::new(io::stdout().lock());
     decode(&store, &encoding, tokens, args.keep_special, &mut stdout)?;
-    stdout.flush().context("standard output")
+    stdout.flush().context(STDOUT)
 }
 
 /// The tokens asked for.
@@ -128,7 +128,7 @@ fn decode_all(
         let text = encoding
             .decode_bytes(&ids)
             .map_err(|_| damaged(store, encoding, start, &ids))?;
-        out.write_all(&text).context("standard output")?;
+        out.write_all(&text).context(STDOUT)?;
         start += take;
     }
     Ok(())

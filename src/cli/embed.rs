@@ -10,14 +10,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use shardmill::show;
 use shardmill::{
-    ArrayFormat, EmbedConfig, EmbedOutcome, Error, LeftOut, Stats, StreamSink, TokenStore, embed,
-    embed_to,
+    ArrayFormat, EmbedConfig, EmbedOutcome, Error, Stats, StreamSink, TokenStore, embed, embed_to,
 };
 
 use crate::cli::args::EmbedArgs;
 use crate::cli::config::embed_config;
-use crate::cli::output::{pace, print_json, run_info, summary};
+use crate::cli::coverage::Coverage;
+use crate::cli::output::{STDOUT, pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
 
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     config.validate()?;
     let out = &args.output.out;
     let is_stream = is_stream(out);
-    if is_stream && args.output.json && out == Path::new(STDOUT) {
+    if is_stream && args.output.json && out == Path::new(DASH) {
         return Err(Error::Config {
             field: "--json",
             what: "and --out - both write to standard output; leave one out".to_owned(),
@@ -52,11 +53,11 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
 }
 
 /// `--out` that stands for standard output.
-const STDOUT: &str = "-";
+pub(crate) const DASH: &str = "-";
 
 /// Whether `out` takes bytes as they come: a pipe or a device, not a directory to be made.
 fn is_stream(out: &Path) -> bool {
-    out == Path::new(STDOUT)
+    out == Path::new(DASH)
         || fs::metadata(out).is_ok_and(|there| {
             let kind = there.file_type();
             kind.is_fifo() || kind.is_char_device()
@@ -65,14 +66,18 @@ fn is_stream(out: &Path) -> bool {
 
 /// The stream that `out` names, and what it is called in messages. A FIFO waits for its reader.
 fn open_stream(out: &Path) -> Result<(File, &Path)> {
-    if out == Path::new(STDOUT) {
+    if out == Path::new(DASH) {
         // Not the standard library's own handle, which looks for line ends in what it is given.
         let stdout = stdout().as_fd().try_clone_to_owned();
-        let stdout = stdout.context("standard output")?;
-        return Ok((stdout.into(), Path::new("standard output")));
+        let stdout = stdout.context(STDOUT)?;
+        return Ok((stdout.into(), Path::new(STDOUT)));
     }
     let opened = OpenOptions::new().write(true).open(out);
-    let file = opened.with_context(|| format!("{}: cannot open", out.display()))?;
+    let file = opened.map_err(|source| Error::Io {
+        path: out.to_owned(),
+        what: "cannot open",
+        source,
+    })?;
     Ok((file, out))
 }
 
@@ -95,10 +100,15 @@ fn stream(
     }
     let progress = Progress::show("embed", stats);
     let mut sink = StreamSink::to_file(file, name).with_format(format);
-    let record = embed_to(store, &config, &mut sink, stats);
+    let done = embed_to(store, &config, &mut sink, stats);
     drop(progress);
-    let record = record?;
+    let done = done?;
     let time = started.elapsed();
+    let EmbedOutcome {
+        record,
+        repeated_tokens,
+        ..
+    } = &done;
     if args.output.json {
         print_json(&json!({
             "out": name.to_string_lossy(),
@@ -106,17 +116,19 @@ fn stream(
             "shape": record.shape(),
             "dtype": record.dtype().name(),
             "bytes": stats.done(),
+            "tokens_in_no_window": record.n_left_out_tokens(),
+            "tokens_in_several_windows": repeated_tokens,
             "seconds": time.as_secs_f64(),
         }))?;
     }
     let [windows, seq_len, dim] = record.shape();
     summary(&format!(
         "{}: {}{} of {seq_len} x {dim} {} in {}",
-        name.display(),
+        show::name(name),
         human::counted(windows, "window"),
-        record.left_out().map_or(String::new(), within_documents),
+        Coverage::of(&done),
         config.dtype.name(),
-        pace(stats.done(), time)
+        pace(time, stats.done(), time)
     ));
     Ok(())
 }
@@ -128,17 +140,10 @@ pub(crate) fn describe(out: &Path, done: &EmbedOutcome) -> Value {
         "was_there": done.was_there,
         "record": done.record,
         "bytes": done.record.bytes(),
+        "tokens_in_no_window": done.record.n_left_out_tokens(),
+        "tokens_in_several_windows": done.repeated_tokens,
         "seconds": done.time.as_secs_f64(),
     })
-}
-
-/// What windows within documents leave out, for people.
-pub(crate) fn within_documents(left_out: LeftOut) -> String {
-    format!(
-        " within documents ({} and {} in none)",
-        human::counted(left_out.documents, "document"),
-        human::counted(left_out.tokens, "token"),
-    )
 }
 
 /// What was made, for people.
@@ -146,17 +151,18 @@ pub(crate) fn line(out: &Path, done: &EmbedOutcome) -> String {
     let [windows, seq_len, dim] = done.record.shape();
     let what = format!(
         "{}: embeddings of {}{}, {seq_len} x {dim} {}, {}",
-        out.display(),
+        show::name(out),
         human::counted(windows, "window"),
-        done.record
-            .left_out()
-            .map_or(String::new(), within_documents),
+        Coverage::of(done),
         done.record.dtype().name(),
         human::bytes(done.record.bytes()),
     );
     if done.was_there {
         format!("{what}; was there already, left as it is")
     } else {
-        format!("{what} in {}", pace(done.record.bytes(), done.time))
+        format!(
+            "{what} in {}",
+            pace(done.time, done.record.bytes(), done.time)
+        )
     }
 }

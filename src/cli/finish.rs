@@ -6,10 +6,10 @@ use anyhow::Result;
 use shardmill::{Stats, TokenizeConfig, finish};
 
 use crate::cli::args::FinishArgs;
-use crate::cli::output::{print_json, run_info, summary};
+use crate::cli::output::{pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
-use crate::cli::tokenize::{describe, line};
-use crate::cli::{bad, interrupt};
+use crate::cli::tokenize::{contents, describe, line};
+use crate::cli::{bad, human, interrupt};
 
 pub(crate) fn run(args: &FinishArgs) -> Result<()> {
     let out = &args.dataset;
@@ -30,6 +30,17 @@ pub(crate) fn run(args: &FinishArgs) -> Result<()> {
         print_json(&describe(out, &done))?;
     }
     bad::name_first(&done, out, None);
-    summary(&line(out, &done));
+    let shards = done.manifest.shards.iter();
+    let bytes: u64 = shards.map(|shard| shard.bytes + shard.docs_bytes).sum();
+    summary(&if done.was_there {
+        line(out, &done)
+    } else {
+        let pace = pace(done.time, bytes, done.time);
+        format!(
+            "{}; {} checked in {pace}",
+            contents(out, &done),
+            human::bytes(bytes)
+        )
+    });
     Ok(())
 }

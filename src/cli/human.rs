@@ -2,24 +2,7 @@
 
 use std::time::Duration;
 
-/// `1,234,567`.
-pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 shard`, `2 shards`.
-pub(crate) fn counted(n: u64, what: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", count(n))
-}
+pub(crate) use shardmill::show::{count, counted};
 
 /// `20.5 kB`: decimal units, three digits.
 pub(crate) fn bytes(n: u64) -> String {
@@ -127,10 +110,6 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(counted(1, "shard"), "1 shard");
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(20_480), "20.5 kB");
         assert_eq!(bytes(999_960), "1.0 MB");

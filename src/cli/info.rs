@@ -5,8 +5,8 @@ use serde_json::json;
 use shardmill::{DocumentWindows, LeftOut, Manifest, TokenStore, WindowKind, Windows};
 
 use crate::cli::args::{InfoArgs, WindowArgs};
-use crate::cli::embed::within_documents;
-use crate::cli::output::{print, print_json};
+use crate::cli::coverage::Coverage;
+use crate::cli::output::{print_json, print_lines};
 use crate::cli::{bad, human, start_threads};
 
 /// Sources and shards listed before the rest is only counted.
@@ -20,7 +20,12 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
         window,
         ..
     } = args.windows;
-    let (windows, left_out) = count(&store, &args.windows)?;
+    let stride = stride.unwrap_or(seq_len);
+    let Count {
+        windows,
+        left_out,
+        coverage,
+    } = count(&store, &args.windows, stride)?;
     let embeddings_bytes = windows
         .checked_mul(seq_len)
         .and_then(|ids| ids.checked_mul(args.dim))
@@ -36,6 +41,8 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
                 "window": window,
                 "tail": left_out.map(|_| args.windows.tail),
                 "left_out": left_out,
+                "tokens_in_no_window": coverage.left_out_tokens,
+                "tokens_in_several_windows": coverage.repeated_tokens,
                 "dtype": args.dtype,
                 "bytes": embeddings_bytes,
             },
@@ -45,41 +52,65 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     lines.push((
         "embeddings",
         format!(
-            "{} of {} tokens{}, every {}, dim {}, {}: {}",
+            "{} of {}{coverage}, every {}, dim {}, {}: {}",
             human::counted(windows, "window"),
-            seq_len,
-            left_out.map_or(String::new(), within_documents),
-            stride,
+            human::counted(seq_len, "token"),
+            human::count(stride),
             args.dim,
             args.dtype.name(),
             embeddings_bytes.map_or("more than 18 EB".to_owned(), human::bytes)
         ),
     ));
-    let lines: Vec<_> = lines
-        .iter()
-        .map(|(name, value)| format!("{name:<12}{value}\n"))
-        .collect();
-    print(&lines.concat())
+    print_lines(
+        lines
+            .iter()
+            .map(|(name, value)| format!("{name:<12}{value}")),
+    )
 }
 
-/// How many windows there are, and what is in none, where they know documents.
-fn count(store: &TokenStore, args: &WindowArgs) -> Result<(u64, Option<LeftOut>)> {
+/// How many windows there are, and what they cover.
+struct Count {
+    windows: u64,
+    /// What is in none, where windows know documents.
+    left_out: Option<LeftOut>,
+    coverage: Coverage,
+}
+
+fn count(store: &TokenStore, args: &WindowArgs, stride: u64) -> Result<Count> {
     let &WindowArgs {
         seq_len,
-        stride,
         window,
         tail,
+        ..
     } = args;
     window.check_tail(tail)?;
     match window {
         WindowKind::Stream => {
             let windows = Windows::new(store.n_tokens(), seq_len, stride)?;
-            Ok((windows.len(), None))
+            Ok(Count {
+                windows: windows.len(),
+                left_out: None,
+                coverage: Coverage {
+                    left_out_tokens: windows.n_left_out(),
+                    repeated_tokens: windows.n_repeated(),
+                    ..Coverage::default()
+                },
+            })
         }
         WindowKind::Documents => {
             start_threads()?;
             let windows = DocumentWindows::new(store, seq_len, stride, tail)?;
-            Ok((windows.len(), Some(windows.left_out())))
+            let left_out = windows.left_out();
+            Ok(Count {
+                windows: windows.len(),
+                left_out: Some(left_out),
+                coverage: Coverage {
+                    left_out_documents: Some(left_out.documents),
+                    left_out_tokens: left_out.tokens,
+                    repeated_tokens: windows.n_repeated(),
+                    dropped_windows: 0,
+                },
+            })
         }
     }
 }
@@ -96,21 +127,21 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let shards = manifest
         .shards
         .iter()
-        .map(|shard| format!("{} ({} tokens)", shard.file, human::count(shard.tokens)));
+        .map(|shard| format!("{} ({})", shard.file, human::counted(shard.tokens, "token")));
     let encoding = format!(
-        "{}, {} ids, end of text is {}",
+        "{}, {}, end of text is {}",
         encoding.name,
-        human::count(encoding.n_vocab.into()),
+        human::counted(encoding.n_vocab.into(), "id"),
         encoding.end_of_text
     );
     let settings = format!(
-        "end of text {}, special tokens as {}, invalid UTF-8 {}, bad records {}, {} ids, units of {} bytes",
+        "end of text {}, special tokens as {}, invalid UTF-8 {}, bad records {}, {} ids, units of {}",
         settings.eot.name(),
         settings.special.name(),
         settings.invalid_utf8.name(),
         settings.bad_records.name(),
         settings.token_dtype.name(),
-        human::count(settings.unit_size_bytes)
+        human::counted(settings.unit_size_bytes, "byte")
     );
     let tokens = format!(
         "{} from {} of text, {:.3} bytes a token",
@@ -131,8 +162,8 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         ("documents", documents),
     ];
     if totals.invalid_sequences > 0 {
-        let count = human::count(totals.invalid_sequences);
-        lines.push(("invalid", format!("{count} sequences of invalid UTF-8")));
+        let count = human::counted(totals.invalid_sequences, "sequence");
+        lines.push(("invalid", format!("{count} of invalid UTF-8")));
     }
     if totals.bad_records.total() > 0 {
         lines.push(("left out", bad::counts(&totals.bad_records)));

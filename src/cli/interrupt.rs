@@ -10,6 +10,7 @@ use shardmill::{Stats, status};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::cli::exit::Failure;
 use crate::cli::human;
 use crate::cli::output::summary;
 
@@ -29,7 +30,7 @@ pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
             stats.stop();
             std::thread::sleep(GRACE);
             // What is on the disk is as after any kill: the next run can tell.
-            super::exit::say(&line(signal));
+            let _ = outcome().tell();
             say_what_is_left(&out);
             std::process::exit(128 + signal);
         }
@@ -40,15 +41,12 @@ pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The error line and the exit code of a run that was stopped.
-pub(crate) fn outcome() -> (String, u8) {
+/// What a run that was stopped has to tell.
+pub(crate) fn outcome() -> Failure {
     let signal = CAME.load(Ordering::Relaxed);
-    (line(signal), u8::try_from(128 + signal).unwrap_or(3))
-}
-
-fn line(signal: i32) -> String {
     let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-    format!("stopped by {name}")
+    let code = u8::try_from(128 + signal).unwrap_or(3);
+    Failure::new(format!("stopped by {name}"), code)
 }
 
 /// Says how to go on with a run to `out` that did not come to its end, if it left anything.
@@ -59,7 +57,7 @@ pub(crate) fn say_what_is_left(out: &Path) {
     let done = left.done.len() as u64;
     if done > 0 {
         summary(&format!(
-            "{} of {} are done; run the same command again to go on",
+            "{} of {} done; run the same command again to go on",
             human::count(done),
             human::counted(left.units, "unit"),
         ));

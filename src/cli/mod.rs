@@ -7,6 +7,7 @@ mod args;
 mod bad;
 mod bench;
 mod config;
+mod coverage;
 mod decode;
 mod embed;
 mod exit;
@@ -36,6 +37,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
+    if cli.command.prints_json() {
+        exit::tell_as_json();
+    }
     if let Err(error) = crate::fault::watch().context("cannot watch for signals") {
         return exit::code(Err(error));
     }

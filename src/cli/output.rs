@@ -1,48 +1,69 @@
 //! Standard output and the last line on standard error.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use shardmill::show::{is_control, name};
 
 use crate::cli::human;
 
+/// What standard output is called in messages.
+pub(crate) const STDOUT: &str = "standard output";
+
+/// Writes lines for people to standard output, whatever the names in them hold.
+pub(crate) fn print_lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Result<()> {
+    let lines = lines.into_iter();
+    let lines: Vec<_> = lines
+        .map(|line| format!("{}\n", name(line.as_ref())))
+        .collect();
+    print(&lines.concat())
+}
+
 /// Writes to standard output; a full disk or a closed pipe is an error, not a panic.
-pub(crate) fn print(text: &str) -> Result<()> {
+fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
-        .context("standard output")
+        .context(STDOUT)
 }
 
-/// Writes one JSON object to standard output.
+/// Writes one JSON object to standard output. JSON itself asks for escapes of some control
+/// characters alone; here all have them, and a reader gets every string as it was.
 pub(crate) fn print_json(value: &Value) -> Result<()> {
-    print(&format!("{value:#}\n"))
+    let mut text = String::new();
+    for c in format!("{value:#}\n").chars() {
+        if c != '\n' && is_control(c) {
+            // All are of 16 bits. Writing to a String cannot fail.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    print(&text)
 }
 
 /// The last line of a command: what was made, how much and how fast.
 pub(crate) fn summary(line: &str) {
     // In one piece, or the lines of two processes mix. Work that is done stays done where nobody
     // listens.
-    let line = format!("shardmill: {}\n", one_line(line));
+    let line = format!("shardmill: {}\n", name(line));
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// `text` on one line, whatever the paths in it hold.
-pub(crate) fn one_line(text: &str) -> String {
-    text.replace('\n', "\\n").replace('\r', "\\r")
-}
-
-/// `, 1.2 s (85.0 MB/s)` for `bytes` in `time`.
-pub(crate) fn pace(bytes: u64, time: Duration) -> String {
-    format!(
-        "{} ({}/s)",
-        human::seconds(time),
-        human::bytes(human::per_second(bytes, time))
-    )
+/// `1.2 s (85.0 MB/s)` for a job that took `time`, in which `bytes` took `making_time`. Without
+/// bytes there is no rate.
+pub(crate) fn pace(time: Duration, bytes: u64, making_time: Duration) -> String {
+    let time = human::seconds(time);
+    if bytes == 0 {
+        return time;
+    }
+    let rate = human::bytes(human::per_second(bytes, making_time));
+    format!("{time} ({rate}/s)")
 }
 
 /// What `run.json` says: how the output was made, by whom and when. It is part of no hash.

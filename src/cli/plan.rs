@@ -1,7 +1,5 @@
 //! `shardmill plan`.
 
-use std::fmt::Write;
-
 use anyhow::Result;
 use serde_json::json;
 use shardmill::{Corpus, Encoding, Plan, Unit, plan};
@@ -9,7 +7,7 @@ use shardmill::{Corpus, Encoding, Plan, Unit, plan};
 use crate::cli::args::PlanArgs;
 use crate::cli::config::tokenize_config;
 use crate::cli::human;
-use crate::cli::output::{print, print_json};
+use crate::cli::output::{print_json, print_lines};
 
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
     let encoding = Encoding::by_name(&args.tokenize.encoding)?;
@@ -28,17 +26,15 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
             "units": units.collect::<Vec<_>>(),
         }));
     }
-    let mut text = format!(
-        "{} from {} in {}\n",
+    let mut lines = vec![format!(
+        "{} from {} in {}",
         human::counted(plan.units.len() as u64, "unit"),
         human::bytes(plan.total_bytes()),
         human::counted(plan.sources.len() as u64, "source")
-    );
-    for (index, unit) in plan.units.iter().enumerate() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{index:>5}  {}", describe(&plan, unit));
-    }
-    print(&text)
+    )];
+    let units = plan.units.iter().enumerate();
+    lines.extend(units.map(|(index, unit)| format!("{index:>5}  {}", describe(&plan, unit))));
+    print_lines(lines)
 }
 
 /// Bytes of a unit, and where it begins.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
+use shardmill::show;
 use shardmill::{
     Durability, Error, PositionScheme, PositionsOutcome, ROTARY_BASE, Stats, alibi_slopes,
     write_positions,
@@ -43,16 +44,16 @@ pub(crate) struct PositionsArgs {
     /// Position scheme
     #[arg(long, value_parser = choice(PositionScheme::NAMES, |name| name))]
     kind: &'static str,
-    /// File to make; its name ends in .npy
+    /// File to create; its name ends in .npy
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
-    /// Positions; for t5, alibi and shaw of queries and of keys
+    /// Number of positions; for t5, alibi and shaw the number of queries and of keys
     #[arg(long, value_name = "N")]
     seq_len: Option<u64>,
-    /// Positions of queries, if not seq-len [t5, alibi, shaw]
+    /// Number of queries, if not seq-len [t5, alibi, shaw]
     #[arg(long, value_name = "N")]
     query_len: Option<u64>,
-    /// Positions of keys, if not seq-len [t5, alibi, shaw]
+    /// Number of keys, if not seq-len [t5, alibi, shaw]
     #[arg(long, value_name = "N")]
     key_len: Option<u64>,
     /// Position of the first query, counted from the first key; by default the last query is at
@@ -65,30 +66,30 @@ pub(crate) struct PositionsArgs {
     /// Buckets, for both directions together [t5; default: 32]
     #[arg(long, value_name = "N")]
     num_buckets: Option<u32>,
-    /// From this distance on all share the last bucket [t5; default: 128]
+    /// Distances from here on share the last bucket [t5; default: 128]
     #[arg(long, value_name = "N")]
     max_distance: Option<u32>,
-    /// Tell keys after the query apart as well [t5, alibi]
+    /// Distinguish keys after the query, too [t5, alibi]
     #[arg(long)]
     bidirectional: bool,
-    /// The largest distance that is told apart [shaw]
+    /// Largest distance to distinguish [shaw]
     #[arg(long, value_name = "N")]
     clip_distance: Option<u32>,
-    /// Columns; of what is rotated, for rope [rope, sinusoidal]
+    /// Number of columns; for rope, of the rows to rotate [rope, sinusoidal]
     #[arg(long, value_name = "N")]
     dim: Option<u64>,
     /// Ratio of the longest wavelength to the shortest [rope, sinusoidal; default: 10000]
     #[arg(long, value_name = "X")]
     base: Option<f64>,
-    /// Replace a file made earlier
+    /// Replace an existing file
     #[arg(long)]
     overwrite: bool,
-    /// Whether output is forced to the disk before it appears
+    /// Sync output to disk before it becomes visible
     #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
     durability: Durability,
     /// Print one JSON object on standard output
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
@@ -188,7 +189,7 @@ fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<(), Error> {
     if let (Some(_), Some(_), Some(_)) = (args.seq_len, args.query_len, args.key_len) {
         return Err(Error::Config {
             field: "--seq-len",
-            what: "changes nothing beside --query-len and --key-len; leave it out".to_owned(),
+            what: "has no effect with both --query-len and --key-len; leave it out".to_owned(),
         });
     }
     Ok(())
@@ -216,7 +217,7 @@ fn line(args: &PositionsArgs, scheme: &PositionScheme, done: &PositionsOutcome) 
     let sizes: Vec<_> = scheme.shape().iter().map(u64::to_string).collect();
     let what = format!(
         "{}: {} positions, {} {}, {}",
-        args.out.display(),
+        show::name(&args.out),
         scheme.name(),
         sizes.join(" x "),
         scheme.element_type(),
@@ -225,6 +226,6 @@ fn line(args: &PositionsArgs, scheme: &PositionScheme, done: &PositionsOutcome) 
     if done.was_there {
         format!("{what}; was there already, left as it is")
     } else {
-        format!("{what} in {}", pace(done.bytes, done.time))
+        format!("{what} in {}", pace(done.time, done.bytes, done.time))
     }
 }

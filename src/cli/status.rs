@@ -1,35 +1,33 @@
 //! `shardmill status`.
 
-use std::fmt::Write;
-
 use anyhow::Result;
 use serde_json::json;
+use shardmill::show::name;
 use shardmill::{Partial, status};
 
 use crate::cli::args::StatusArgs;
 use crate::cli::human;
-use crate::cli::output::{print, print_json};
+use crate::cli::output::{print_json, print_lines};
 
 pub(crate) fn run(args: &StatusArgs) -> Result<()> {
     let found = status(&args.dataset)?;
     if args.json {
         return print_json(&json!(found));
     }
-    let out = args.dataset.display();
-    let mut text = String::new();
-    // Writing to a String cannot fail.
+    let out = name(&args.dataset);
+    let mut lines = Vec::new();
     if let Some(id) = found.dataset_id {
-        let _ = writeln!(text, "{out}: published, dataset {id}");
+        lines.push(format!("{out}: published, dataset {id}"));
     }
     if let Some(partial) = &found.partial {
-        let _ = writeln!(text, "{out}: {}", describe(partial));
+        lines.push(format!("{out}: {}", describe(partial)));
         for (what, units) in [("running", &partial.running), ("missing", &partial.missing)] {
             if !units.is_empty() {
-                let _ = writeln!(text, "{what}  {}", ranges(units));
+                lines.push(format!("{what}  {}", ranges(units)));
             }
         }
     }
-    print(&text)
+    print_lines(lines)
 }
 
 fn describe(partial: &Partial) -> String {

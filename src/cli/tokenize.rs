@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use shardmill::show;
 use shardmill::{Outcome, Stats, UnitShare, repair, tokenize, tokenize_units};
 
 use crate::cli::args::TokenizeArgs;
@@ -69,7 +70,7 @@ fn run_units(
         }
         summary(&format!(
             "{}: was there already, left as it is",
-            out.display()
+            show::name(out)
         ));
         return Ok(());
     };
@@ -89,20 +90,17 @@ fn run_units(
     bad::name(&done.bad_records, Some(&job.corpus));
     let all = done.partial.units;
     let next = match all - done.partial.done.len() as u64 {
-        0 => format!(
-            "all {} are done, shardmill finish publishes them",
-            human::count(all)
-        ),
-        left => format!("{} of {} are left", human::count(left), human::count(all)),
+        0 => "none left, run `shardmill finish` to publish".to_owned(),
+        left => format!("{} of {} left", human::count(left), human::count(all)),
     };
     summary(&format!(
         "{}: {} ({} done before){}; {next}; {} in {}",
-        out.display(),
+        show::name(out),
         human::counted(done.units, "unit"),
         human::count(done.taken_over.units),
         bad::clause(&done.bad_counts),
         human::bytes(done.bytes),
-        pace(done.bytes, time)
+        pace(time, done.bytes, done.making_time)
     ));
     Ok(())
 }
@@ -128,31 +126,34 @@ pub(crate) fn describe(out: &Path, done: &Outcome) -> Value {
 
 /// What was made, for people.
 pub(crate) fn line(out: &Path, done: &Outcome) -> String {
+    let what = contents(out, done);
+    if done.was_there {
+        return format!("{what}; was there already, left as it is");
+    }
+    let totals = &done.manifest.totals;
+    let made = totals.source_bytes.saturating_sub(done.taken_over.bytes);
+    format!("{what} in {}", pace(done.time, made, done.making_time))
+}
+
+/// What is in a dataset, for people.
+pub(crate) fn contents(out: &Path, done: &Outcome) -> String {
     let manifest = &done.manifest;
     let totals = &manifest.totals;
-    let what = format!(
-        "{}: {}, {}{}, {} from {}",
-        out.display(),
-        human::counted(totals.tokens, "token"),
-        human::counted(manifest.shards.len() as u64, "shard"),
-        match done.taken_over.units {
-            0 => String::new(),
-            n => format!(" ({} done before)", human::count(n)),
-        },
-        human::counted(totals.documents, "document"),
-        human::bytes(totals.source_bytes),
-    );
+    let before = match done.taken_over.units {
+        0 => String::new(),
+        n => format!(" ({} done before)", human::count(n)),
+    };
     let invalid = match totals.invalid_sequences {
         0 => String::new(),
         n => format!(", {} of invalid UTF-8", human::counted(n, "sequence")),
     };
-    let bad = bad::clause(&totals.bad_records);
-    if done.was_there {
-        format!("{what}{invalid}{bad}; was there already, left as it is")
-    } else {
-        format!(
-            "{what}{invalid}{bad} in {}",
-            pace(totals.source_bytes - done.taken_over.bytes, done.time)
-        )
-    }
+    format!(
+        "{}: {}, {}{before}, {} from {}{invalid}{}",
+        show::name(out),
+        human::counted(totals.tokens, "token"),
+        human::counted(manifest.shards.len() as u64, "shard"),
+        human::counted(totals.documents, "document"),
+        human::bytes(totals.source_bytes),
+        bad::clause(&totals.bad_records),
+    )
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::json;
+use shardmill::show;
 use shardmill::{EMBEDDINGS, Error, Stats, verify, verify_embeddings};
 
 use crate::cli::args::VerifyArgs;
@@ -18,33 +19,38 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();
     start_threads()?;
     let dir = &args.dataset;
+    let failed = |error| CheckFailed {
+        error,
+        dir: dir.clone(),
+    };
     let is_embeddings = dir.join("embed.json").is_file();
     let stats = Arc::new(Stats::default());
     let progress = Progress::show("verify", &stats);
     let dataset = if is_embeddings {
         None
     } else {
-        Some(verify(dir, &stats).map_err(CheckFailed)?)
+        Some(verify(dir, &stats).map_err(failed)?)
     };
     let embeddings = if is_embeddings {
         Some(dir.clone())
     } else {
-        Some(dir.join(EMBEDDINGS)).filter(|inside| inside.exists())
+        // A link that leads nowhere is damage too.
+        Some(dir.join(EMBEDDINGS)).filter(|inside| inside.symlink_metadata().is_ok())
     };
     let embeddings = embeddings
-        .map(|dir| verify_embeddings(&dir, &stats).map_err(CheckFailed))
+        .map(|dir| verify_embeddings(&dir, &stats).map_err(failed))
         .transpose()?;
     if let (Some(dataset), Some(embeddings)) = (&dataset, &embeddings)
         && dataset.dataset_id != embeddings.dataset_id
     {
-        return Err(CheckFailed(Error::Shard {
+        let other = Error::Shard {
             path: dir.join(EMBEDDINGS).join("embed.json"),
             what: format!(
                 "is of dataset {}, and this is {}; make the embeddings again",
                 embeddings.dataset_id, dataset.dataset_id
             ),
-        })
-        .into());
+        };
+        return Err(failed(other).into());
     }
     drop(progress);
     let time = started.elapsed();
@@ -76,9 +82,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     }
     summary(&format!(
         "{}: whole: {} checked in {}",
-        dir.display(),
+        show::name(dir),
         parts.join(" and "),
-        pace(bytes, time)
+        pace(time, bytes, time)
     ));
     Ok(())
 }

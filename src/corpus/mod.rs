@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::document::Format;
+use crate::show::name;
 use crate::{Error, Result};
 
 pub(crate) use source::{Kind, MAP_FROM_BYTES, Opened, Source, refuse_foreign};
@@ -107,7 +108,7 @@ impl Corpus {
                 path: out.to_owned(),
                 what: format!(
                     "{relation} the input {}; choose an output outside of it",
-                    input.display()
+                    name(input)
                 ),
             })
         };

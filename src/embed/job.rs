@@ -16,6 +16,7 @@ use crate::shard::place::parent_of;
 use crate::shard::staging::{Claim, Terms, claim};
 use crate::shard::temp_file::write_json;
 use crate::shard::{Durability, EMBEDDINGS, MANIFEST, read_manifest};
+use crate::show::{self, counted};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
 use crate::window::WindowSet;
 use crate::{
@@ -32,6 +33,8 @@ pub struct EmbedOutcome {
     pub record: EmbedRecord,
     /// Whether the output was there already, just as asked for, and was left as it is.
     pub was_there: bool,
+    /// Tokens of the dataset that are an input of more than one window.
+    pub repeated_tokens: u64,
     /// How long it took.
     pub time: Duration,
 }
@@ -93,6 +96,7 @@ pub(super) fn embed_with(
     let outcome = |record, was_there| EmbedOutcome {
         record,
         was_there,
+        repeated_tokens: job.repeated_tokens(),
         time: started.elapsed(),
     };
     let _dataset = hold_dataset(job.windows.store(), out)?;
@@ -140,14 +144,14 @@ fn hold_dataset(store: &TokenStore, out: &Path) -> Result<Option<File>> {
             path: out.to_owned(),
             what: format!(
                 "lies in a dataset other than {}, or in one that replaced it; choose another --out",
-                store.path().display()
+                show::name(store.path())
             ),
         });
     }
     Ok(lock)
 }
 
-/// Embeds the windows of `store` into `sink`; gives what a record would say, without files.
+/// Embeds the windows of `store` into `sink`; the record that is returned has no files.
 ///
 /// # Errors
 /// As [`embed`], and whatever the sink refuses.
@@ -156,11 +160,17 @@ pub fn embed_to(
     config: &EmbedConfig,
     sink: &mut impl Sink,
     stats: &Stats,
-) -> Result<EmbedRecord> {
+) -> Result<EmbedOutcome> {
+    let started = Instant::now();
     let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
     let job = Job::new(windows(store, config)?, config, &tables)?;
     job.feed(sink, stats)?;
-    Ok(job.record)
+    Ok(EmbedOutcome {
+        was_there: false,
+        repeated_tokens: job.repeated_tokens(),
+        record: job.record,
+        time: started.elapsed(),
+    })
 }
 
 /// Fills `directory` with the arrays and their record.
@@ -205,6 +215,11 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// Tokens that are an input of more than one window.
+    pub(super) fn repeated_tokens(&self) -> u64 {
+        self.windows.n_repeated()
+    }
+
     /// Refuses an output that does not fit on its disk.
     pub(super) fn check_room(&self, out: &Path) -> Result<()> {
         check_room(out, self.record.layout())
@@ -225,9 +240,9 @@ impl<'a> Job<'a> {
         let row_elements = self.seq_len.checked_mul(self.gatherer.dim());
         let row_elements = row_elements.ok_or_else(|| Error::Shape {
             what: format!(
-                "a window of {} rows with {} columns has too many elements",
-                self.seq_len,
-                self.gatherer.dim()
+                "a window of {} with {} has too many elements",
+                counted(self.seq_len as u64, "row"),
+                counted(self.gatherer.dim() as u64, "column")
             ),
         })?;
         let row_bytes = row_elements.saturating_mul(size_of::<E>());
@@ -296,7 +311,10 @@ fn check_output(store: &TokenStore, config: &EmbedConfig, out: &Path) -> Result<
         {
             return Err(Error::Output {
                 path: out.to_owned(),
-                what: format!("holds the input {}; choose another --out", input.display()),
+                what: format!(
+                    "holds the input {}; choose another --out",
+                    show::name(&input)
+                ),
             });
         }
     }

@@ -44,8 +44,9 @@ const ROPE: &str = "rope";
 pub struct EmbedConfig {
     /// Tokens in a window.
     pub seq_len: u64,
-    /// Tokens from the start of a window to that of the next.
-    pub stride: u64,
+    /// Tokens from the start of a window to that of the next; `seq_len` if not given, so that
+    /// windows neither overlap nor leave gaps.
+    pub stride: Option<u64>,
     /// Whether windows keep to documents.
     pub window: WindowKind,
     /// What becomes of the ends of documents, where windows keep to them.
@@ -95,7 +96,7 @@ impl Default for EmbedConfig {
     fn default() -> Self {
         Self {
             seq_len: 256,
-            stride: 128,
+            stride: None,
             window: WindowKind::default(),
             tail: Tail::default(),
             batch_size: 4,
@@ -122,6 +123,11 @@ impl Default for EmbedConfig {
 }
 
 impl EmbedConfig {
+    /// Tokens from the start of a window to that of the next.
+    pub fn stride(&self) -> u64 {
+        self.stride.unwrap_or(self.seq_len)
+    }
+
     /// Checks that the settings are in range and do not contradict each other.
     ///
     /// # Errors
@@ -136,7 +142,7 @@ impl EmbedConfig {
         if self.seq_len == 0 {
             return refuse("--seq-len", "must be at least 1");
         }
-        if self.stride == 0 {
+        if self.stride() == 0 {
             return refuse("--stride", "must be at least 1");
         }
         self.window.check_tail(self.tail)?;

@@ -104,7 +104,7 @@ impl EmbedRecord {
             dtype: config.dtype,
             format: config.array_format,
             pytorch: arrays.pytorch(),
-            stride: config.stride,
+            stride: config.stride(),
             window: config.window,
             tail: knows_documents.then_some(config.tail),
             padding: (config.tail == Tail::Pad).then_some(Padding {
@@ -146,6 +146,16 @@ impl EmbedRecord {
             documents, tokens, ..
         } = self.left_out;
         documents.map(|documents| LeftOut { documents, tokens })
+    }
+
+    /// Tokens of the dataset that no window has.
+    pub fn n_left_out_tokens(&self) -> u64 {
+        self.left_out.tokens
+    }
+
+    /// Windows of a last batch that was not full and is left out.
+    pub fn n_dropped_windows(&self) -> u64 {
+        self.left_out.windows
     }
 
     /// Bytes of the three arrays.

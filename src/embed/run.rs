@@ -77,6 +77,7 @@ pub fn run(
     let embeddings = EmbedOutcome {
         record,
         was_there: false,
+        repeated_tokens: job.repeated_tokens(),
         time: started.elapsed(),
     };
     Ok((tokens, embeddings))

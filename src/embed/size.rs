@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::embed::EmbedConfig;
+use crate::show::counted;
 use crate::sink::{self, ArrayLayout};
 use crate::window::{Batches, WindowSet};
 use crate::{Error, Result, TokenStore};
@@ -12,7 +13,7 @@ pub(super) fn windows<'a>(
     store: &'a TokenStore,
     config: &EmbedConfig,
 ) -> Result<WindowSet<&'a TokenStore>> {
-    let sizes = (config.seq_len, config.stride);
+    let sizes = (config.seq_len, config.stride());
     WindowSet::new(store, sizes, config.window, config.tail, config.threads)
 }
 
@@ -28,8 +29,8 @@ pub(super) fn shape(
         return Err(Error::Config {
             field: "--drop-last",
             what: format!(
-                "leaves nothing: {} windows are no batch of {}",
-                windows.len(),
+                "would drop everything: {} cannot fill a batch of {}",
+                counted(windows.len(), "window"),
                 config.batch_size
             ),
         });

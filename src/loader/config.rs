@@ -1,5 +1,6 @@
 //! How a loader goes through a dataset.
 
+use crate::show::counted;
 use crate::window::at_least_1;
 use crate::{Dtype, Error, Order, Rank, Result, ShuffleOrder, Tail, WindowKind};
 
@@ -11,7 +12,6 @@ const MAX_DEPTH: usize = 1024;
 /// ```
 /// let mut config = shardmill::LoaderConfig::default();
 /// config.seq_len = 1024;
-/// config.stride = 1024;
 /// config.batch_size = 8;
 /// config.shuffle = Some(123);
 /// config.shuffle_order = shardmill::ShuffleOrder::Keyed;
@@ -21,8 +21,9 @@ const MAX_DEPTH: usize = 1024;
 pub struct LoaderConfig {
     /// Tokens in a window.
     pub seq_len: u64,
-    /// Tokens from the start of a window to that of the next.
-    pub stride: u64,
+    /// Tokens from the start of a window to that of the next; `seq_len` if not given, so that
+    /// windows neither overlap nor leave gaps.
+    pub stride: Option<u64>,
     /// Whether windows keep to documents.
     pub window: WindowKind,
     /// What becomes of the ends of documents, where windows keep to them.
@@ -60,7 +61,7 @@ impl Default for LoaderConfig {
     fn default() -> Self {
         Self {
             seq_len: 256,
-            stride: 128,
+            stride: None,
             window: WindowKind::default(),
             tail: Tail::default(),
             batch_size: 4,
@@ -79,6 +80,11 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
+    /// Tokens from the start of a window to that of the next.
+    pub fn stride(&self) -> u64 {
+        self.stride.unwrap_or(self.seq_len)
+    }
+
     /// The order of `n` windows in the pass `epoch`.
     pub(super) fn order(&self, n: u64, epoch: u32) -> Result<Order> {
         match self.shuffle {
@@ -93,7 +99,7 @@ impl LoaderConfig {
     /// [`Error::Config`] names the setting.
     pub fn validate(&self) -> Result<()> {
         at_least_1("--seq-len", self.seq_len)?;
-        at_least_1("--stride", self.stride)?;
+        at_least_1("--stride", self.stride())?;
         at_least_1("--batch-size", self.batch_size)?;
         self.window.check_tail(self.tail)?;
         Rank::new(self.rank, self.world_size)?;
@@ -111,8 +117,9 @@ impl LoaderConfig {
             return Err(Error::Config {
                 field: "--batch-size",
                 what: format!(
-                    "{} windows of {} are more than 2147483647 tokens",
-                    self.batch_size, self.seq_len
+                    "{} of {} are more than 2,147,483,647 tokens",
+                    counted(self.batch_size, "window"),
+                    self.seq_len
                 ),
             });
         }

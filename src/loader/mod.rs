@@ -26,6 +26,7 @@ pub use batch::{LoadedBatch, NO_DOCUMENT};
 pub use config::LoaderConfig;
 pub use state::LoaderState;
 
+use crate::show::counted;
 use crate::window::{Batches, WindowSet};
 use crate::{Error, Gatherer, Rank, Result, TokenStore};
 use batch::{Buffers, Shape};
@@ -141,7 +142,7 @@ impl Loader {
         if let Some(gatherer) = &gatherer {
             gatherer.check_tables(store.manifest().encoding.n_vocab, seq_len)?;
         }
-        let sizes = (config.seq_len, config.stride);
+        let sizes = (config.seq_len, config.stride());
         let windows = WindowSet::new(
             Arc::clone(store),
             sizes,
@@ -212,6 +213,11 @@ impl Loader {
         self.filler.windows.left_out().1
     }
 
+    /// Tokens of the dataset that are an input of more than one window.
+    pub fn n_repeated_tokens(&self) -> u64 {
+        self.filler.windows.n_repeated()
+    }
+
     /// The state from which a loader goes on after the batches that were given out.
     pub fn state(&self) -> LoaderState {
         let next = match self.done.checked_sub(1) {
@@ -255,7 +261,10 @@ fn places(
     if first == 0 && batches.is_empty() {
         return Err(Error::Config {
             field: "--drop-last",
-            what: format!("leaves nothing: {n_windows} windows are no step of {step}"),
+            what: format!(
+                "would drop everything: {} cannot fill a step of {step}",
+                counted(n_windows, "window")
+            ),
         });
     }
     Ok(first..first + batches.n_rows())

@@ -49,7 +49,7 @@ impl LoaderState {
             format_version: FORMAT_VERSION,
             dataset_id: store.manifest().dataset_id,
             seq_len: config.seq_len,
-            stride: config.stride,
+            stride: config.stride(),
             window: config.window,
             tail: config.tail,
             shuffle: config.shuffle,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use crate::shard::{
     BadCounts, BadRecord, DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, SeenSource,
     first_bad_records, read_manifest, verify,
 };
+use crate::show::{count, counted};
 use crate::threads::thread_pool;
 use crate::{Corpus, Error, Result};
 
@@ -174,10 +176,13 @@ pub fn finish(
     let started = Instant::now();
     let nothing = || Error::Shard {
         path: out.to_owned(),
-        what: "nothing to finish: no units found; run tokenize --units first".to_owned(),
+        what: "nothing to finish: no units found; run `tokenize --units` first".to_owned(),
     };
     let Some(mut staging) = Staging::open_existing(out, overwrite, durability)? else {
-        let manifest = read_manifest(out).map_err(|_| nothing())?;
+        let manifest = read_manifest(out).map_err(|error| match error {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => nothing(),
+            other => other,
+        })?;
         sync_output(out, durability)?;
         return Ok(outcome(manifest, true, started));
     };
@@ -271,10 +276,10 @@ fn receipts(directory: &Path, plan: &Plan) -> Result<Vec<DoneUnit>> {
     Err(Error::Output {
         path: directory.to_owned(),
         what: format!(
-            "{} of {} units are not done: {}; run tokenize --units for them, or without --units for \
-             all that is left",
-            missing.len(),
-            plan.units.len(),
+            "{} of {} not done: {}; run `tokenize --units` for them, or `tokenize` alone for all \
+             that is left",
+            count(missing.len() as u64),
+            counted(plan.units.len() as u64, "unit"),
             listed(&missing)
         ),
     })

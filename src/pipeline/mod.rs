@@ -47,7 +47,7 @@ use crate::encoding::{Encoding, Special};
 use crate::shard::{Durability, Eot, Settings, TokenDtype};
 use crate::{Error, Result};
 
-/// More threads than any machine here has CPUs are a slip of the hand.
+/// No machine has this many CPUs; a larger number is a typo.
 pub(crate) const MAX_THREADS: usize = 1024;
 
 /// Bytes of text that are one parallel step.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::shard::lock::is_locked;
@@ -51,7 +52,13 @@ pub struct Partial {
 /// [`Error::Shard`] where nothing is there, or a manifest or plan is damaged.
 pub fn status(out: &Path) -> Result<Status> {
     let (out, partial) = places(out)?;
-    let dataset_id = if out.join(MANIFEST).exists() {
+    let manifest = out.join(MANIFEST);
+    let is_there = match manifest.try_exists() {
+        // A file of that name is no dataset.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => false,
+        found => found.map_err(Error::io(&manifest, "cannot open"))?,
+    };
+    let dataset_id = if is_there {
         Some(TokenStore::open(&out)?.manifest().dataset_id)
     } else {
         None

@@ -1,6 +1,7 @@
 //! The place of an output: its names, and whether what is there may be replaced.
 
 use std::fs::{self, DirBuilder, File, Metadata};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -114,6 +115,17 @@ pub(super) fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
     let Ok(found) = fs::symlink_metadata(out) else {
         return Ok(());
     };
+    if found.is_dir() {
+        // What cannot be looked at may well be ours.
+        for mark in MARKS {
+            match fs::symlink_metadata(out.join(mark)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io(out, "cannot look into it")(error));
+                }
+                _ => {}
+            }
+        }
+    }
     let is_ours = || MARKS.iter().any(|mark| is_record(&out.join(mark)));
     let what = if found.is_symlink() {
         if overwrite {

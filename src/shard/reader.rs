@@ -112,6 +112,10 @@ pub(super) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map
             return Err(damaged("is missing: this is not a dataset".to_owned()));
         }
         Err(rustix::io::Errno::NOENT) => return Err(damaged("is missing".to_owned())),
+        // A link, or a socket.
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => {
+            return Err(damaged("is not a regular file".to_owned()));
+        }
         Err(errno) => return Err(Error::io(&path, "cannot open")(errno.into())),
     };
     Map::from_file(&file, &path)

@@ -22,7 +22,7 @@ pub(super) fn open_regular(path: &Path) -> Result<Option<File>> {
     let file = match openat(CWD, path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(rustix::io::Errno::LOOP) => return Err(irregular()),
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Err(irregular()),
         Err(errno) => return Err(Error::io(path, "cannot open")(errno.into())),
     };
     let metadata = file.metadata().map_err(Error::io(path, "cannot open"))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Extent, Table, npy, safetensors};
 use crate::dtype::Dtype;
 use crate::map::Map;
-use crate::{Error, Result};
+use crate::{Error, Result, show};
 
 /// The name of a table: `FILE`, or `FILE#key` for one tensor of a file that holds several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,16 @@ impl TableSpec {
         &self.path
     }
 
+    /// The whole spec as the path of an error.
+    fn whole_name(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        if let Some(key) = &self.key {
+            name.push("#");
+            name.push(key);
+        }
+        name.into()
+    }
+
     /// The tensor's name in the file, where one is given.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
@@ -55,8 +65,9 @@ impl TableSpec {
 
 impl fmt::Display for TableSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        self.key.iter().try_for_each(|key| write!(f, "#{key}"))
+        write!(f, "{}", show::name(&self.path))?;
+        let mut key = self.key.iter();
+        key.try_for_each(|key| write!(f, "#{}", show::name(key)))
     }
 }
 
@@ -148,7 +159,7 @@ impl Table {
         match found {
             Ok(extent) => Ok(Self::from_map(map, extent)),
             Err(what) => Err(Error::Table {
-                path: spec.to_string().into(),
+                path: spec.whole_name(),
                 what,
             }),
         }
@@ -185,15 +196,10 @@ fn enough_rows(extent: Extent, min_rows: usize) -> std::result::Result<Extent, S
 /// A name from a file, safe to print and of bounded length.
 pub(super) fn printable(name: &str) -> String {
     const MAX_CHARS: usize = 80;
-    let mut text: String = name
-        .chars()
-        .take(MAX_CHARS)
-        .flat_map(char::escape_debug)
-        .collect();
-    if name.chars().nth(MAX_CHARS).is_some() {
-        text.push_str("...");
+    match name.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}...", show::name(&name[..end])),
+        None => show::name(name).to_string(),
     }
-    text
 }
 
 #[cfg(test)]

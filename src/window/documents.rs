@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::shard::{DocRecord, Shard};
-use crate::window::{at_least_1, covered};
+use crate::window::{at_least_1, covered, repeated};
 use crate::{Error, Result, TokenStore};
 
 /// Records between two numbers of the index.
@@ -119,6 +119,7 @@ struct Scan {
     blocks: Vec<u64>,
     windows: u64,
     left_out: LeftOut,
+    repeated: u64,
     documents: u64,
 }
 
@@ -145,6 +146,7 @@ pub struct DocumentWindows<S> {
     shards: Vec<ShardIndex>,
     len: u64,
     left_out: LeftOut,
+    repeated: u64,
 }
 
 impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
@@ -172,6 +174,7 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
             cut,
             len: 0,
             left_out: LeftOut::default(),
+            repeated: 0,
         };
         let mut documents = 0;
         for (scan, later_tokens) in scans.into_iter().zip(later) {
@@ -186,6 +189,7 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
             windows.len += scan.windows;
             windows.left_out.documents += scan.left_out.documents;
             windows.left_out.tokens += scan.left_out.tokens;
+            windows.repeated += scan.repeated;
             documents += scan.documents;
         }
         Ok(windows)
@@ -204,6 +208,11 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
     /// What is in none of the windows.
     pub fn left_out(&self) -> LeftOut {
         self.left_out
+    }
+
+    /// Tokens that are an input of more than one window.
+    pub fn n_repeated(&self) -> u64 {
+        self.repeated
     }
 
     /// What becomes of the ends of documents.
@@ -324,6 +333,7 @@ fn scan(shard: &Shard, later_tokens: u64, cut: Cut) -> Result<Scan> {
         blocks: Vec::with_capacity(records.len().div_ceil(BLOCK_RECORDS)),
         windows: 0,
         left_out: LeftOut::default(),
+        repeated: 0,
         documents: 0,
     };
     let mut end = 0;
@@ -353,6 +363,7 @@ fn scan(shard: &Shard, later_tokens: u64, cut: Cut) -> Result<Scan> {
         found.documents += 1;
         found.left_out.documents += u64::from(count == 0);
         found.left_out.tokens += n_tokens - cut.covered(count, n_tokens);
+        found.repeated += repeated(count, cut.seq_len, cut.stride);
     }
     if end != shard.tokens().len() as u64 {
         let what = format!(
@@ -395,6 +406,12 @@ mod tests {
                 let windows = model(n_tokens, cut);
                 let count = windows.len() as u64;
                 prop_assert_eq!(cut.count(n_tokens), count);
+                let inputs = |window: &Range<u64>| window.start..window.end.min(window.start + seq_len);
+                let is_repeated = |token: &u64| {
+                    windows.iter().filter(|window| inputs(window).contains(token)).count() > 1
+                };
+                let n_repeated = (0..n_tokens).filter(is_repeated).count() as u64;
+                prop_assert_eq!(repeated(count, seq_len, stride), n_repeated);
                 let tokens: std::collections::BTreeSet<_> = windows.into_iter().flatten().collect();
                 prop_assert_eq!(cut.covered(count, n_tokens), tokens.len() as u64);
             }
@@ -408,7 +425,9 @@ mod tests {
         fn nothing_overflows(n_tokens in 0_u64..1 << 62, seq_len in 1_u64.., stride in 1_u64..) {
             for tail in Tail::ALL {
                 let cut = Cut { seq_len, stride, tail };
-                prop_assert!(cut.covered(cut.count(n_tokens), n_tokens) <= n_tokens);
+                let count = cut.count(n_tokens);
+                prop_assert!(cut.covered(count, n_tokens) <= n_tokens);
+                prop_assert!(repeated(count, seq_len, stride) <= n_tokens);
             }
         }
     }

@@ -100,6 +100,11 @@ impl Windows {
         self.n_tokens - covered(self.len(), self.n_tokens, self.seq_len, self.stride)
     }
 
+    /// Tokens of the stream that are an input of more than one window.
+    pub fn n_repeated(&self) -> u64 {
+        repeated(self.len(), self.seq_len, self.stride)
+    }
+
     /// The first token of window `i`.
     ///
     /// # Panics
@@ -204,6 +209,17 @@ fn covered(count: u64, n_tokens: u64, seq_len: u64, stride: u64) -> u64 {
     earlier * stride.min(size) + last
 }
 
+/// How many tokens are an input of more than one of `count` windows.
+fn repeated(count: u64, seq_len: u64, stride: u64) -> u64 {
+    let overlap = seq_len.saturating_sub(stride);
+    match count.checked_sub(2) {
+        // Each window but the last overlaps with the next, by more than a stride where a token is
+        // in three.
+        Some(more) => more * overlap.min(stride) + overlap,
+        None => 0,
+    }
+}
+
 pub(crate) fn at_least_1(field: &'static str, value: u64) -> Result<()> {
     if value == 0 {
         return Err(Error::Config {
@@ -242,6 +258,10 @@ mod tests {
             let windows = Windows::new(n, seq_len, stride).unwrap();
             let all: Vec<_> = (0..windows.len()).map(|i| windows.start(i)).collect();
             prop_assert_eq!(all, starts);
+            let is_repeated = |token: &u64| {
+                (0..windows.len()).filter(|i| windows.inputs(*i).contains(token)).count() > 1
+            };
+            prop_assert_eq!(windows.n_repeated(), (0..n).filter(is_repeated).count() as u64);
         }
 
         #[test]
@@ -266,6 +286,7 @@ mod tests {
         ) {
             for (n, seq_len, stride) in [(n, seq_len, stride), (u64::MAX, 1 + seq_len % 9, 1 + stride % 9)] {
                 let windows = Windows::new(n, seq_len, stride).unwrap();
+                prop_assert!(windows.n_repeated() <= n);
                 if let Some(last) = windows.len().checked_sub(1) {
                     let start = u128::from(windows.start(last));
                     let end = u128::from(n - seq_len);

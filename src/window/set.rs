@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::show::counted;
 use crate::threads::thread_pool;
 use crate::window::{DocumentWindows, LeftOut, Tail, Windows};
 use crate::{Error, Result, TokenId, TokenStore};
@@ -117,16 +118,16 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         if self.len() > 0 {
             return Ok(());
         }
-        let n_tokens = self.store.n_tokens();
+        let tokens = counted(self.store.n_tokens(), "token");
         let seq_len = self.seq_len;
         let what = match &self.kind {
-            Kind::Stream(_) => format!(
-                "has {n_tokens} tokens, no window of {seq_len} and its target; lower --seq-len"
-            ),
+            Kind::Stream(_) => {
+                format!("has {tokens}, no window of {seq_len} and its target; lower --seq-len")
+            }
             Kind::Documents(windows) => format!(
-                "has {n_tokens} tokens in {} documents, none of them with a window of {seq_len} \
-                 and its target; lower --seq-len{}",
-                windows.left_out().documents,
+                "has {tokens} in {}, none of them with a window of {seq_len} and its target; lower \
+                 --seq-len{}",
+                counted(windows.left_out().documents, "document"),
                 match windows.tail() {
                     Tail::Drop => " or use --tail pad",
                     Tail::Pad => "",
@@ -155,6 +156,14 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
                 let LeftOut { documents, tokens } = windows.left_out();
                 (Some(documents), tokens)
             }
+        }
+    }
+
+    /// Tokens that are an input of more than one window.
+    pub(crate) fn n_repeated(&self) -> u64 {
+        match &self.kind {
+            Kind::Stream(windows) => windows.n_repeated(),
+            Kind::Documents(windows) => windows.n_repeated(),
         }
     }
 

@@ -74,7 +74,7 @@ pub(super) fn config() -> TokenizeConfig {
 pub(super) fn loader_config() -> LoaderConfig {
     let mut config = LoaderConfig::default();
     config.seq_len = 2;
-    config.stride = 1;
+    config.stride = Some(1);
     config.batch_size = 2;
     config
 }
@@ -84,7 +84,7 @@ fn published(inputs: &Files, gatherer: &Gatherer) -> Files {
     write(inputs, place.path());
     let mut embed = EmbedConfig::default();
     embed.seq_len = 4;
-    embed.stride = 4;
+    embed.stride = Some(4);
     embed.init_seed = Some(1);
     embed.dim = Some(1);
     embed.threads = 1;

@@ -25,9 +25,8 @@ fn an_error_keeps_finished_units_and_says_how_to_go_on() {
     );
     let left = receipts(&place, "d.partial");
     assert!(left >= 5, "{:?}", place.tree());
-    let next = format!(
-        "shardmill: {left} of {SHARDS} units are done; run the same command again to go on"
-    );
+    let next =
+        format!("shardmill: {left} of {SHARDS} units done; run the same command again to go on");
     assert_eq!(lines[1], next);
     // Finished units, their plan and a state, and nothing else.
     assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 3);
@@ -56,7 +55,7 @@ fn embeddings_that_fail_leave_the_dataset_without_them() {
     let embed = ["--init-seed", "1", "--dim", "4", "--seq-len", "1000000"];
     let done = place.run([&["run"], &args("d", &embed)[1..]].concat());
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stderr.contains("8 of 8 units are done"), "{done:?}");
+    assert!(done.stderr.contains("8 of 8 units done"), "{done:?}");
     assert_eq!(receipts(&place, "d.partial"), SHARDS);
     // Neither a manifest nor embeddings.
     assert_eq!(tree(&place.path("d.partial")).len(), 3 * SHARDS + 3);

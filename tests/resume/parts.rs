@@ -36,7 +36,7 @@ fn processes_that_share_the_units_give_the_bytes_of_one() {
     }
     assert!(!place.path("d").exists(), "a part does not publish");
     let done = part(&place, "2/3");
-    let end = "all 8 are done, shardmill finish publishes them; ";
+    let end = "none left, run `shardmill finish` to publish; ";
     assert!(done.stderr.contains(end), "{done:?}");
     // The inputs are not needed any more.
     fs::remove_dir_all(place.path("in")).unwrap();
@@ -53,12 +53,12 @@ fn processes_that_share_the_units_give_the_bytes_of_one() {
 fn finish_names_missing_and_damaged_units_and_changes_nothing() {
     let place = corpus();
     let expected = expected(&place);
-    let none = "d: nothing to finish: no units found; run tokenize --units first";
+    let none = "d: nothing to finish: no units found; run `tokenize --units` first";
     place.run(["finish", "d"]).failed(1, none);
     part(&place, "0/3");
     let before = place.tree();
-    let missing = "d.partial: 5 of 8 units are not done: 1, 2, 4, 5, 7; run tokenize --units for \
-                   them, or without --units for all that is left";
+    let missing = "d.partial: 5 of 8 units not done: 1, 2, 4, 5, 7; run `tokenize --units` for \
+                   them, or `tokenize` alone for all that is left";
     place.run(["finish", "d"]).failed(1, missing);
     assert_eq!(place.tree(), before);
     part(&place, "1/3");
