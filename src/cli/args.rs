@@ -50,14 +50,14 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   shardmill plan books/ --unit-size 64MiB")]
     Plan(PlanArgs),
-    /// Say how far a dataset is: published, or which units are done
+    /// Show how far a dataset is: published, or which units are done
     #[command(after_help = "Example:
   shardmill status out --json")]
     Status(StatusArgs),
     /// Check the units that several processes made, and publish the dataset
     #[command(after_help = FINISH_HELP)]
     Finish(FinishArgs),
-    /// Say what is in a dataset, and how large its embeddings would be
+    /// Show what is in a dataset, and how large its embeddings would be
     #[command(after_help = "Example:
   shardmill info out --seq-len 1024 --dim 768 --dtype bf16")]
     Info(InfoArgs),
@@ -100,7 +100,7 @@ impl Command {
 }
 
 const RUN_HELP: &str = "\
-The dataset is left in DIR and the embeddings in DIR/embeddings.
+Writes the dataset to DIR and the embeddings to DIR/embeddings.
 
 Examples:
   # weights as torch.manual_seed(123) and two torch.nn.Embedding would draw them
@@ -118,10 +118,10 @@ Examples:
   shardmill tokenize 'crawl/*.jsonl' --text-field body --encoding o200k_base --out out
   zcat corpus.txt.gz | shardmill tokenize - --out out
 
-A run that was interrupted goes on where it stopped when the same command is run again.";
+Run the same command again to resume a run that was interrupted.";
 
 const FINISH_HELP: &str = "\
-Reads what is in DIR.partial, not the inputs. Where units are missing it names them.
+Reads DIR.partial, not the inputs, and names any units that are missing.
 
 Example, with any number of processes or machines that see the same files:
   shardmill tokenize books/ --out out --units 0/2
@@ -131,7 +131,7 @@ Example, with any number of processes or machines that see the same files:
 const EMBED_HELP: &str = "\
 Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json.
 With --out - or a FIFO, the embeddings alone go there, without a header unless --format is given.
-The reader of a pipe is left a core unless --threads is given.
+When writing to a pipe, one core is left for its reader unless --threads is given.
 
 Examples:
   shardmill embed out --out emb --init-seed 123 --dim 256
@@ -143,16 +143,16 @@ Examples:
 /// `--json`, and where output goes.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Directory to make
+    /// Directory to create
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Replace an output made earlier
+    /// Replace existing output
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Whether output is forced to the disk before it appears
+    /// Sync output to disk before it becomes visible
     #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
     pub(crate) durability: Durability,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Print one JSON object on standard output
@@ -181,13 +181,13 @@ pub(crate) struct TokenizeOptions {
     /// Encoding, by its tiktoken name
     #[arg(long, value_name = "NAME", default_value = "gpt2")]
     pub(crate) encoding: String,
-    /// Field of a JSON Lines record that is the document
+    /// Field of a JSON Lines record that holds the document
     #[arg(long, value_name = "FIELD", default_value = "text")]
     pub(crate) text_field: String,
     /// Where each document's end-of-text token goes
     #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]
     pub(crate) eot: Eot,
-    /// What the text of a special token becomes: text, its own id, or an error
+    /// How to encode the text of a special token: as text, as its own id, or not (an error)
     #[arg(long, default_value = "text", value_parser = choice(Special::ALL, Special::name))]
     pub(crate) special: Special,
     /// What to do with bytes that are not UTF-8, as in Python, and with lone surrogates in JSON
@@ -200,7 +200,7 @@ pub(crate) struct TokenizeOptions {
     /// Integer type of the ids; u16 only for vocabularies up to 65536
     #[arg(long, default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
     pub(crate) token_dtype: TokenDtype,
-    /// Bytes of corpus for each shard
+    /// Bytes of input per shard, such as 1.5GB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) unit_size: u64,
 }
@@ -211,10 +211,10 @@ pub(crate) struct TokenizeArgs {
     pub(crate) corpus: CorpusArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Make only the units whose index leaves the rest I when divided by N; `finish` publishes
+    /// Make only units whose index modulo N is I; run `finish` to publish
     #[arg(long, value_name = "I/N", value_parser = share)]
     pub(crate) units: Option<UnitShare>,
-    /// Make damaged shards of DIR again and keep the others
+    /// Rebuild damaged shards of DIR and keep the others
     #[arg(long, conflicts_with = "units")]
     pub(crate) repair: bool,
     #[command(flatten)]
@@ -233,8 +233,8 @@ pub(crate) struct WindowArgs {
     /// Whether windows may cross the ends of documents, or stay within one
     #[arg(long, value_name = "KIND", default_value = "stream", value_parser = choice(WindowKind::ALL, WindowKind::name))]
     pub(crate) window: WindowKind,
-    /// What becomes of a document's end where no whole window is left: left out and counted, or
-    /// padded with end-of-text, whose targets are -100; with --window documents
+    /// How to handle a document's last, incomplete window: drop (and count) it, or pad it with
+    /// end-of-text, whose targets are -100; needs --window documents
     #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = choice(Tail::ALL, Tail::name))]
     pub(crate) tail: Tail,
 }
@@ -251,42 +251,42 @@ pub(crate) struct EmbedOptions {
     /// Windows in a batch
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) batch_size: u64,
-    /// Leave out a last batch that is not full
+    /// Drop the last batch if it is not full
     #[arg(long)]
     pub(crate) drop_last: bool,
     /// Shuffle windows with this seed, which may be negative as in PyTorch
     #[arg(long, value_name = "SEED", value_parser = parse_seed, allow_negative_numbers = true)]
     pub(crate) shuffle: Option<u64>,
-    /// Which pass over the shuffled windows, from 0
+    /// Pass over the shuffled windows, counted from 0
     #[arg(long, value_name = "E", default_value_t = 0, requires = "shuffle")]
     pub(crate) epoch: u32,
-    /// How windows are shuffled: as PyTorch's DataLoader(shuffle=True) after
-    /// torch.manual_seed(SEED), or by a permutation that takes no memory
+    /// How to shuffle windows: like PyTorch's DataLoader(shuffle=True) after
+    /// torch.manual_seed(SEED), or by a permutation that needs no memory
     #[arg(long, value_name = "HOW", default_value = "torch", value_parser = choice(ShuffleOrder::ALL, ShuffleOrder::name), requires = "shuffle")]
     pub(crate) shuffle_order: ShuffleOrder,
-    /// Token table: .npy, or .safetensors with #KEY where it holds several
+    /// Token table: .npy, or .safetensors, with #KEY if it holds several
     #[arg(long, value_name = "FILE[#KEY]")]
     pub(crate) token_table: Option<OsString>,
-    /// Position table: a file like the token table's, sinusoidal, rope, or none
+    /// Position table: a file like the token table, sinusoidal, rope, or none
     #[arg(long, value_name = "FILE[#KEY]|sinusoidal|rope|none")]
     pub(crate) position_table: Option<OsString>,
-    /// Which columns rope turns together: neighbours (RoFormer, GPT-J), or those half a row apart
+    /// Which columns rope rotates together: neighbors (RoFormer, GPT-J), or those half a row apart
     /// (GPT-NeoX, Llama) [default: interleaved]
     #[arg(long, value_parser = choice(RopeStyle::ALL, RopeStyle::name))]
     pub(crate) rope_style: Option<RopeStyle>,
     /// Ratio of rope's longest wavelength to its shortest [default: 10000]
     #[arg(long, value_name = "X")]
     pub(crate) rope_base: Option<f64>,
-    /// Take integer tables of 16 bits as bf16, for which .npy has no type
+    /// Read 16-bit integer tables as bf16, for which .npy has no type
     #[arg(long, value_parser = choice([Dtype::BF16], Dtype::name))]
     pub(crate) table_dtype: Option<Dtype>,
     /// Draw tables that are not given, as PyTorch does after torch.manual_seed(SEED)
     #[arg(long, value_name = "SEED", value_parser = parse_seed, allow_negative_numbers = true)]
     pub(crate) init_seed: Option<u64>,
-    /// Columns of tables that are drawn
+    /// Columns of drawn tables
     #[arg(long, value_name = "N", requires = "init_seed")]
     pub(crate) dim: Option<usize>,
-    /// Rows of the position table that is drawn [default: seq-len]
+    /// Rows of the drawn position table [default: seq-len]
     #[arg(long, value_name = "N", requires = "init_seed")]
     pub(crate) context_length: Option<usize>,
     /// Take the N-th position table drawn
@@ -295,10 +295,10 @@ pub(crate) struct EmbedOptions {
     /// Element type of the embeddings
     #[arg(long, default_value = "f32", value_parser = choice(Dtype::ALL, Dtype::name))]
     pub(crate) dtype: Dtype,
-    /// How arrays are laid out; raw is the elements alone [default: npy]
+    /// File format of the arrays; raw is the elements alone [default: npy]
     #[arg(long, value_parser = choice(ArrayFormat::ALL, ArrayFormat::name))]
     pub(crate) format: Option<ArrayFormat>,
-    /// Vector instructions to use [default: the best there are]; the output is the same
+    /// Vector instructions to use [default: the best available]; the output is the same
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     pub(crate) simd: Option<Level>,
 }
@@ -370,13 +370,13 @@ pub(crate) struct FinishArgs {
     /// Directory of the dataset, as given to --out
     #[arg(value_name = "DIR")]
     pub(crate) dataset: PathBuf,
-    /// Replace an output made earlier
+    /// Replace existing output
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Whether output is forced to the disk before it appears
+    /// Sync output to disk before it becomes visible
     #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
     pub(crate) durability: Durability,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Print one JSON object on standard output
@@ -408,7 +408,7 @@ pub(crate) struct DecodeArgs {
     /// Only these tokens, counted from 0 over all shards; the end is exclusive
     #[arg(long, value_name = "FIRST..END", value_parser = range)]
     pub(crate) tokens: Option<Range<u64>>,
-    /// Show documents' end-of-text tokens, by name
+    /// Include the documents' end-of-text tokens, by name
     #[arg(long)]
     pub(crate) keep_special: bool,
     /// Print one JSON object on standard output
