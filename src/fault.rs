@@ -16,17 +16,17 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::ffi::OsStr;
+use std::cell::UnsafeCell;
+use std::ffi::{OsStr, c_int, c_void};
 use std::fmt::{self, Write};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use shardmill::show;
-use signal_hook::consts::{SIGBUS, SIGXFSZ};
 
 /// Answers the faults of this room from now on.
 pub(crate) fn watch() -> io::Result<()> {
@@ -42,24 +42,35 @@ pub(crate) fn watch() -> io::Result<()> {
         }
         hook(panic);
     }));
-    // Whatever a handler does, a write beyond the limit then fails with EFBIG.
-    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-    // SAFETY: the handler takes no lock and no memory: it reads one file into its own stack, writes
-    // one line and ends the program.
-    unsafe {
-        signal_hook_registry::register_sigaction(SIGBUS, |info| unreadable(address(info)))?;
-    }
-    Ok(())
+    // A write beyond the limit then fails with EFBIG.
+    // SAFETY: no handler is installed.
+    unsafe { set_action(libc::SIGXFSZ, libc::SIG_IGN)? };
+    let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = unreadable;
+    // SAFETY: `unreadable` takes no lock and no memory, and has the arguments of such a handler.
+    unsafe { set_action(libc::SIGBUS, handler as libc::sighandler_t) }
 }
 
 /// Bytes of the stack for a signal, at the least.
 const SIGNAL_STACK_BYTES: usize = 8 << 10;
 
-/// Which address could not be read.
-fn address(info: &libc::siginfo_t) -> usize {
-    // SAFETY: the kernel fills this field in for SIGBUS.
-    let address = unsafe { info.si_addr() };
-    address.addr()
+/// Makes `action` the whole answer to `signal`. What was there before is not called: Rust's own
+/// handler, which tells an overflow of a stack by another signal on Linux, would take all answers
+/// away again, and the next thread that faults would end the program without a word.
+///
+/// # Safety
+/// `action` is `SIG_DFL`, `SIG_IGN`, or a handler that does nothing but what a handler may.
+unsafe fn set_action(signal: c_int, action: libc::sighandler_t) -> io::Result<()> {
+    // SAFETY: plain numbers, of which zeros are valid: no flags, no signals.
+    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
+    new.sa_sigaction = action;
+    new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: it fills in the set that it is given.
+    unsafe { libc::sigfillset(&raw mut new.sa_mask) };
+    // SAFETY: the caller's promise; the new action is valid, and nobody asks for the old one.
+    match unsafe { libc::sigaction(signal, &raw const new, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The system's allocator; where that has nothing, the program ends with a line.
@@ -105,35 +116,55 @@ fn out_of_memory(bytes: usize) -> ! {
         line,
         "shardmill: error: no memory for {bytes} more bytes; allow more, or use fewer --threads"
     );
+    if IS_ENDING.swap(true, Ordering::Acquire) {
+        wait();
+    }
     end(&line)
 }
 
-fn unreadable(address: usize) {
-    let mut line = Line::new();
-    line.push(b"shardmill: error: ");
-    let mut scan = MapsScan::new(address);
+/// Whether a thread is saying the last line.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// The answer to SIGBUS, on the thread that met it and its stack for signals, which is small.
+extern "C" fn unreadable(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
+    if IS_ENDING.swap(true, Ordering::Acquire) {
+        wait();
+    }
+    // SAFETY: the kernel gives a handler with SA_SIGINFO a valid one.
+    let code = unsafe { (*info).si_code };
+    // SAFETY: as above; where the signal is none of a fault, the code says so.
+    let address = unsafe { (*info).si_addr() };
+    // SAFETY: of all threads the first alone comes here, once.
+    let scan = unsafe { &mut *SCAN.0.get() };
+    let found = scan.run(address.addr());
+    // Others may send the signal too, and a fault elsewhere is none of a file that changed.
+    let is_fault = code > 0;
+    if !is_fault || matches!(found, Ok(None)) {
+        // SAFETY: no handler is installed.
+        let _ = unsafe { set_action(signal, libc::SIG_DFL) };
+        if !is_fault {
+            // SAFETY: allowed in handlers. The signal comes when this one is done.
+            unsafe { libc::raise(signal) };
+        }
+        // A fault happens again, at its own place, and ends the program with a core dump.
+        return;
+    }
     // Without /proc the line names no file.
-    let offset = scan.run().ok().flatten();
-    if let Some(offset) = offset {
-        let _ = write!(line, "{}", show::name(OsStr::from_bytes(scan.path())));
-        let _ = write!(line, ": byte {offset}: ");
-    }
-    line.push(
-        b"cannot be read: the file became shorter, or its disk fails; run again when it is whole\n",
-    );
-    end(&line)
+    end(scan.say(found.ok().flatten()))
 }
 
-/// Says the line and ends the program; of several threads that come here, the first does.
+/// Says the line and ends the program.
 fn end(line: &Line) -> ! {
-    static ENDING: AtomicBool = AtomicBool::new(false);
-    if !ENDING.swap(true, Ordering::Relaxed) {
-        // If stderr is gone there is nobody left to tell.
-        let _ = rustix::io::write(io::stderr().as_fd(), line.get());
-        signal_hook::low_level::exit(3);
-    }
+    // If stderr is gone there is nobody left to tell.
+    let _ = rustix::io::write(io::stderr().as_fd(), line.get());
+    signal_hook::low_level::exit(3)
+}
+
+/// Waits for the thread that ends the program.
+fn wait() -> ! {
     loop {
-        std::thread::yield_now();
+        // SAFETY: takes nothing and may be called in a handler.
+        unsafe { libc::pause() };
     }
 }
 
@@ -170,55 +201,87 @@ impl Write for Line {
     }
 }
 
+/// What a handler works with, as its stack has no room for it.
+static SCAN: Scratch = Scratch(UnsafeCell::new(MapsScan::new()));
+
+struct Scratch(UnsafeCell<MapsScan>);
+
+// SAFETY: only the thread that set `IS_ENDING` uses it, and nobody sets that back.
+unsafe impl Sync for Scratch {}
+
 /// Looks in the kernel's list of maps for the file at an address. A line of it:
 ///
 /// ```text
 /// 7f0e03401000-7f0e09401000 r--s 00000000 00:1b 42                         /data/a.txt
 /// ```
 struct MapsScan {
-    address: usize,
+    /// The line of the list that is looked at.
+    map: Line,
+    /// The line for people.
     line: Line,
 }
 
 impl MapsScan {
-    fn new(address: usize) -> Self {
+    const fn new() -> Self {
         Self {
-            address,
+            map: Line::new(),
             line: Line::new(),
         }
     }
 
-    /// The offset in the file, whose name is then in [`Self::path`].
-    fn run(&mut self) -> io::Result<Option<usize>> {
-        let mut maps = File::open("/proc/self/maps")?;
-        let mut chunk = [0; 1024];
+    /// The offset in the file that this program has mapped at `address`, whose line is then kept.
+    /// `None` where there is no such map.
+    fn run(&mut self, address: usize) -> rustix::io::Result<Option<usize>> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let maps = openat(CWD, c"/proc/self/maps", flags, Mode::empty())?;
+        let mut chunk = [0; 512];
+        self.map.len = 0;
         loop {
-            let read = maps.read(&mut chunk)?;
+            let read = match rustix::io::read(&maps, &mut chunk) {
+                Err(rustix::io::Errno::INTR) => continue,
+                read => read?,
+            };
             if read == 0 {
                 return Ok(None);
             }
             for &byte in &chunk[..read] {
                 if byte != b'\n' {
-                    self.line.push(&[byte]);
+                    self.map.push(&[byte]);
                     continue;
                 }
-                if let Some(offset) = offset_in(self.line.get(), self.address) {
+                if let Some(offset) = offset_in(self.map.get(), address) {
                     return Ok(Some(offset));
                 }
-                self.line.len = 0;
+                self.map.len = 0;
             }
         }
     }
 
-    /// The path in the line that was found.
-    fn path(&self) -> &[u8] {
-        let line = self.line.get();
-        let start = line.iter().position(|&byte| byte == b'/');
-        start.map_or(b"a mapped file", |start| &line[start..])
+    /// The line for people, of a byte that cannot be read: at `offset` of the file that was found.
+    fn say(&mut self, offset: Option<usize>) -> &Line {
+        let line = &mut self.line;
+        line.push(b"shardmill: error: ");
+        if let Some(offset) = offset {
+            let path = show::name(OsStr::from_bytes(path_in(self.map.get())));
+            // What does not fit is left out.
+            let _ = write!(line, "{path}: byte {offset}: ");
+        }
+        line.push(
+            b"cannot be read: the file became shorter, or its disk fails; run again when it is \
+              whole\n",
+        );
+        line
     }
 }
 
-/// Where in its file `address` is, if this line of the list of maps has it.
+/// The path in a line of the list of maps.
+fn path_in(line: &[u8]) -> &[u8] {
+    let start = line.iter().position(|&byte| byte == b'/');
+    start.map_or(b"a mapped file", |start| &line[start..])
+}
+
+/// Where in its file `address` is, if this line of the list of maps has it and is one of this
+/// program's: those are shared, while programs and libraries are mapped as copies.
 fn offset_in(line: &[u8], address: usize) -> Option<usize> {
     let line =
         std::str::from_utf8(line.get(..line.iter().position(|&byte| byte == b'/')?)?).ok()?;
@@ -226,14 +289,16 @@ fn offset_in(line: &[u8], address: usize) -> Option<usize> {
     let (start, end) = fields.next()?.split_once('-')?;
     let hex = |text| usize::from_str_radix(text, 16).ok();
     let (start, end) = (hex(start)?, hex(end)?);
-    let offset = hex(fields.nth(1)?)?;
-    (start..end)
-        .contains(&address)
-        .then(|| address - start + offset)
+    let is_shared = fields.next()?.ends_with('s');
+    let offset = hex(fields.next()?)?;
+    (is_shared && (start..end).contains(&address)).then(|| address - start + offset)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -243,14 +308,30 @@ mod tests {
         assert_eq!(offset_in(line, 0x8f00), None);
         assert_eq!(offset_in(line, 0x7eff), None);
         assert_eq!(offset_in(b"7f00-8f00 rw-p 00000000 00:00 0 ", 0x7f10), None);
+        let program = b"7f00-8f00 r--p 00001000 00:1b 42                         /bin/program";
+        assert_eq!(offset_in(program, 0x7f10), None);
     }
 
     #[test]
-    fn this_program_is_found_in_its_own_list_of_maps() {
-        let mut scan = MapsScan::new(Line::push as fn(&mut Line, &[u8]) as usize);
-        assert!(scan.run().unwrap().is_some());
-        let this = std::env::current_exe().unwrap();
-        assert_eq!(scan.path(), this.as_os_str().as_encoded_bytes());
+    fn a_map_of_a_file_is_found_and_a_map_of_the_program_is_not() {
+        let mut scan = MapsScan::new();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        // SAFETY: the bytes are not looked at.
+        let map = unsafe { memmap2::Mmap::map(&File::open(&path).unwrap()) }.unwrap();
+        assert_eq!(scan.run(map.as_ptr().addr() + 7), Ok(Some(7)));
+        assert_eq!(path_in(scan.map.get()), path.as_os_str().as_encoded_bytes());
+        let line = String::from_utf8(scan.say(Some(7)).get().to_vec()).unwrap();
+        let start = format!(
+            "shardmill: error: {}: byte 7: cannot be read",
+            path.display()
+        );
+        assert!(
+            line.starts_with(&start) && line.ends_with("whole\n"),
+            "{line}"
+        );
+        let program = Line::push as fn(&mut Line, &[u8]);
+        assert_eq!(scan.run(program as usize), Ok(None));
+        assert_eq!(scan.run((&raw const scan).addr()), Ok(None));
     }
 
     #[test]

@@ -6,12 +6,16 @@
 mod sign;
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sign::sign;
-use support::{Done, Place, fixture, npy, output_bytes, spawn};
+use support::{Done, Place, fixture, npy, npy_table, output_bytes, spawn};
 
 /// Runs the program under a limit of the shell's `ulimit`.
 fn run_limited(place: &Place, limit: &str, args: &[&str]) -> Done {
@@ -176,17 +180,8 @@ fn a_text_that_shrinks_while_it_is_read_is_an_error() {
     let path = place.write("a.txt", text.repeat(100));
     let args = ["tokenize", "a.txt", "--out", "out", "--threads", "1"];
     let child = spawn(&mut place.command(args));
-    let started = Instant::now();
-    let begun = || place.tree().iter().any(|name| name.contains("shard-"));
-    while !begun() && started.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_len(1000)
-        .unwrap();
+    wait_for_a_shard(&place);
+    shrink(&path, 1000);
     let done = Done::new(child.wait_with_output().unwrap());
     assert!(matches!(done.code, Some(1 | 3)), "{done:?}");
     let path = path.to_str().unwrap();
@@ -200,6 +195,149 @@ fn a_text_that_shrinks_while_it_is_read_is_an_error() {
     let again = place.run(args);
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(place.run(["verify", "out"]).code == Some(0));
+}
+
+/// Waits until the program has begun a shard in `place`.
+fn wait_for_a_shard(place: &Place) {
+    let started = Instant::now();
+    let begun = || place.tree().iter().any(|name| name.contains("shard-"));
+    while !begun() && started.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn shrink(path: &Path, bytes: u64) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(bytes).unwrap();
+}
+
+#[test]
+fn threads_that_meet_a_text_which_shrank_at_once_end_with_one_line() {
+    let place = Place::new();
+    let text = fs::read(fixture("text/tinyshakespeare.txt")).unwrap();
+    let text = text.repeat(100);
+    // Not in every round does a second thread read on before the first has ended the program.
+    for _ in 0..5 {
+        let path = place.write("a.txt", &text);
+        many_threads_meet_the_end(&place, &path);
+        let _ = fs::remove_dir_all(place.path("out.partial"));
+    }
+}
+
+/// The first thread that meets the end has to wait for standard error, which is full; so others meet
+/// it too before the program ends.
+fn many_threads_meet_the_end(place: &Place, path: &Path) {
+    let (mut reader, writer) = io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    let mut filling = 0;
+    while let Ok(bytes) = (&writer).write(&[b'.'; 4096]) {
+        filling += bytes;
+    }
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    let mut command = place.command(["tokenize", "a.txt", "--out", "out", "--threads", "8"]);
+    let mut child = command.stderr(writer).spawn().unwrap();
+    // It has the other end of the pipe too.
+    drop(command);
+    wait_for_a_shard(place);
+    shrink(path, 0);
+    let shrunk = Instant::now();
+    while child.try_wait().unwrap().is_none() && shrunk.elapsed() < Duration::from_millis(200) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut stderr = Vec::new();
+    reader.read_to_end(&mut stderr).unwrap();
+    let stderr = String::from_utf8(stderr.split_off(filling)).unwrap();
+    let status = child.wait().unwrap();
+    // Met by a read, or by the check behind the last one.
+    assert!(matches!(status.code(), Some(1 | 3)), "{status}: {stderr}");
+    assert!(stderr.starts_with("shardmill: error: "), "{stderr}");
+    assert!(stderr.contains("a.txt: byte "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+/// A signal that somebody sends is no file that shrank.
+#[test]
+fn a_bus_error_that_was_sent_ends_the_program_as_ever() {
+    let place = Place::new();
+    let fifo = place.fifo("a.txt");
+    let child = spawn(&mut place.command(["tokenize", "a.txt", "--out", "out"]));
+    // It waits for more.
+    let _writer = OpenOptions::new().write(true).open(fifo).unwrap();
+    let kill = Command::new("kill")
+        .args(["-BUS", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(7), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// `FAULT_CUTS`, or 2000.
+fn cuts() -> usize {
+    let wanted = std::env::var("FAULT_CUTS").ok();
+    wanted.map_or(2000, |cuts| cuts.parse().unwrap())
+}
+
+/// What is read, and by which command; each file is whole again before the next run.
+const READERS: [(&str, &str); 5] = [
+    ("a.txt", "tokenize a.txt --out out --durability none"),
+    ("b.jsonl", "tokenize b.jsonl --out out --durability none"),
+    (
+        "d/shard-00000.u32",
+        "embed d --out out --durability none --seq-len 64 --stride 64 --init-seed 1 --dim 64",
+    ),
+    (
+        "t.npy",
+        "embed d --out out --durability none --seq-len 64 --token-table t.npy --position-table none",
+    ),
+    ("d/shard-00000.u32", "verify d"),
+];
+
+#[test]
+#[ignore = "takes minutes: cargo test --test limits -- --ignored"]
+fn files_cut_short_at_any_moment_end_a_run_with_a_line() {
+    let place = Place::new();
+    let text = fs::read_to_string(fixture("text/tinyshakespeare.txt")).unwrap();
+    place.write("a.txt", text.repeat(4));
+    let record = serde_json::json!({"text": &text[..100_000]}).to_string() + "\n";
+    place.write("b.jsonl", record.repeat(40));
+    place.write("t.npy", npy_table(50257, 64));
+    assert_eq!(place.run(["tokenize", "a.txt", "--out", "d"]).code, Some(0));
+    let mut ends = BTreeMap::new();
+    for cut in 0..cuts() {
+        let (file, line) = READERS[cut % READERS.len()];
+        let threads = [1, 2, 8][cut / READERS.len() % 3];
+        let mut args: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        if !line.starts_with("verify") {
+            args.extend(["--threads".to_owned(), threads.to_string()]);
+        }
+        let whole = place.read(file);
+        let started = Instant::now();
+        assert_eq!(place.run(&args).code, Some(0));
+        let time = started.elapsed();
+        let _ = fs::remove_dir_all(place.path("out"));
+        let child = spawn(&mut place.command(&args));
+        // Moments all over a run, in no order.
+        std::thread::sleep(time * u32::try_from(cut * 37 % 101).unwrap() / 100);
+        let bytes = [0, 1000, whole.len() as u64 / 2, whole.len() as u64 - 1][cut % 4];
+        shrink(&place.path(file), bytes);
+        let done = Done::new(child.wait_with_output().unwrap());
+        let what = format!("cut {cut}: {line}, {threads} threads: {done:?}");
+        let errors = done.stderr.lines().filter(|line| line.contains(" error: "));
+        match done.code {
+            Some(0) => assert_eq!(errors.count(), 0, "{what}"),
+            Some(1 | 3) => assert_eq!(errors.count(), 1, "{what}"),
+            Some(5) if line.starts_with("verify") => assert_eq!(errors.count(), 1, "{what}"),
+            _ => panic!("{what}"),
+        }
+        *ends
+            .entry((line.split(' ').next(), threads, done.code))
+            .or_insert(0) += 1;
+        place.write(file, whole);
+        let _ = fs::remove_dir_all(place.path("out"));
+        let _ = fs::remove_dir_all(place.path("out.partial"));
+    }
+    eprintln!("{ends:?}");
 }
 
 /// As where a user or a container may have no more of them.
