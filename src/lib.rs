@@ -94,7 +94,7 @@ pub use pipeline::{
 };
 pub use shard::{
     BadCounts, BadFile, BadRecord, DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot,
-    FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo,
+    FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo, ShardRef,
     SourceInfo, TokenDtype, TokenStore, Tokens, Totals, Unit, Verified, bad_records, verify,
 };
 pub use simd::Level;

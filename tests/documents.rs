@@ -169,7 +169,7 @@ fn many_documents_are_found_by_the_index_and_embedded_as_they_are() {
     let mut files = Vec::new();
     for unit in [1 << 30, 10_000, 3_000] {
         let dataset = Dataset::make(&paths, gpt2, &config(unit));
-        let n_shards = dataset.store.shards().len();
+        let n_shards = dataset.store.n_shards();
         assert_eq!(n_shards > 1, unit < 1 << 30, "{unit}");
         for tail in Tail::ALL {
             check(&dataset.store, &documents, (8, 5), tail).unwrap();
@@ -216,7 +216,7 @@ fn damaged_records_are_named() {
     let directory = TempDir::new().unwrap();
     let paths = paths(&directory, &many_documents());
     let dataset = Dataset::make(&paths, encoding("gpt2"), &config(10_000));
-    let shards = dataset.store.shards();
+    let shards: Vec<_> = dataset.store.shards().map(Result::unwrap).collect();
     let goes_on = shards
         .iter()
         .position(|shard| shard.documents().last().is_some_and(DocRecord::goes_on))

@@ -50,7 +50,8 @@ fn check(
         starts,
         expected.iter().map(|shard| shard.start).collect::<Vec<_>>()
     );
-    for (shard, model) in dataset.store.shards().iter().zip(&expected) {
+    for (shard, model) in dataset.store.shards().zip(&expected) {
+        let shard = shard.unwrap();
         prop_assert_eq!(&widen(shard.tokens()), &model.ids);
         prop_assert_eq!(shard.documents(), &model.records);
     }

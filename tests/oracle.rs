@@ -77,7 +77,7 @@ fn fixtures_have_the_ids_of_tiktoken_in_every_encoding() {
         let mut config = config(unit);
         config.eot = Eot::None;
         let dataset = Dataset::make(&fixtures(), encoding(name), &config);
-        let shards = dataset.store.shards().len();
+        let shards = dataset.store.n_shards();
         assert!(shards == 1 || (unit == many && shards > 40), "{shards}");
         let expected = fixture_ids(ordinary_oracle(name));
         let found = dataset.documents();
@@ -312,7 +312,7 @@ fn special_tokens_of_the_fixture_are_taken_as_asked_for() {
         config.eot = Eot::None;
         config.special = Special::Encode;
         let dataset = Dataset::make(&[&path], encoding(name), &config);
-        assert!(dataset.store.shards().len() > 3);
+        assert!(dataset.store.n_shards() > 3);
         assert_same_ids(&dataset.ids(), &encode_special(name, &text), name);
         config.special = Special::Error;
         match Dataset::try_make(&[&path], encoding(name), &config) {

@@ -3,12 +3,12 @@
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
-use shardmill::{Encoding, Eot, Error, TokenId, TokenStore};
+use shardmill::{Document, Encoding, Eot, Error, TokenId, TokenStore};
 
 use crate::cli::args::DecodeArgs;
-use crate::cli::output::{STDOUT, print_json};
+use crate::cli::output::{StandardOutput, print_json};
 
 /// Ids decoded at a time.
 const STEP: u64 = 1 << 16;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     }
     let mut stdout = BufWriter::new(io::stdout().lock());
     decode(&store, &encoding, tokens, args.keep_special, &mut stdout)?;
-    stdout.flush().context(STDOUT)
+    stdout.flush().map_err(|error| StandardOutput(error).into())
 }
 
 /// The tokens asked for.
@@ -69,12 +69,14 @@ fn tokens(args: &DecodeArgs, store: &TokenStore) -> Result<Range<u64>> {
         .documents()
         .skip(skip)
         .take(take)
-        .map(|document| document.tokens);
-    let Some(begin) = range.next() else {
+        .map(|document| document.map(|document| document.tokens));
+    let Some(mut found) = range.next().transpose()? else {
         return Ok(0..0);
     };
-    let end = range.last().map_or(begin.end, |last| last.end);
-    Ok(begin.start..end)
+    for tokens in range {
+        found.end = tokens?.end;
+    }
+    Ok(found)
 }
 
 fn beyond(field: &'static str, end: u64, there: u64, what: &str) -> anyhow::Error {
@@ -99,9 +101,16 @@ fn decode(
     let eot = store.manifest().settings.eot;
     let documents = store
         .documents()
-        .skip_while(|document| document.tokens.end <= tokens.start)
-        .take_while(|document| document.tokens.start < tokens.end);
+        .skip_while(|document| {
+            let tokens_before = |document: &Document| document.tokens.end <= tokens.start;
+            document.as_ref().is_ok_and(tokens_before)
+        })
+        .take_while(|document| {
+            let begins = |document: &Document| document.tokens.start < tokens.end;
+            document.as_ref().map_or(true, begins)
+        });
     for document in documents {
+        let document = document?;
         let text = match eot {
             Eot::Before => document.tokens.start + 1..document.tokens.end,
             _ => document.tokens.start..document.tokens.end.saturating_sub(1),
@@ -128,7 +137,7 @@ fn decode_all(
         let text = encoding
             .decode_bytes(&ids)
             .map_err(|_| damaged(store, encoding, start, &ids))?;
-        out.write_all(&text).context(STDOUT)?;
+        out.write_all(&text).map_err(StandardOutput)?;
         start += take;
     }
     Ok(())

@@ -67,9 +67,8 @@ impl Segments {
             found,
         };
         let first = shard_of(store, tokens.start);
-        for number in first..store.shards().len() {
-            let start = store.shard_start(number);
-            let end = start + store.shards()[number].tokens().len() as u64;
+        for number in first..store.n_shards() {
+            let Range { start, end } = store.shard_tokens(number);
             if start >= tokens.end {
                 break;
             }
@@ -88,7 +87,10 @@ impl Segments {
         tokens: Range<u64>,
         join: &mut Join<F>,
     ) -> Result<()> {
-        let shard = &store.shards()[number];
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let shard = store.shard(number)?;
         let records = shard.documents();
         let starts_inside = u64::from(records.first().is_some_and(DocRecord::began_earlier));
         let mut at = tokens.start;
@@ -118,7 +120,7 @@ impl Segments {
 
 /// The last shard that begins at token `offset` or before it.
 fn shard_of(store: &TokenStore, offset: u64) -> usize {
-    let (mut low, mut high) = (0, store.shards().len());
+    let (mut low, mut high) = (0, store.n_shards());
     while low < high {
         let middle = usize::midpoint(low, high);
         if store.shard_start(middle) <= offset {

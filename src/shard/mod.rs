@@ -17,9 +17,11 @@
 
 mod adopt;
 mod bad;
+mod directory;
 mod docs;
 pub(crate) mod lock;
 mod manifest;
+mod mapped;
 mod output;
 pub(crate) mod own;
 pub(crate) mod place;
@@ -37,13 +39,15 @@ mod writer;
 
 pub use bad::{BadCounts, BadFile, BadRecord, bad_records};
 pub(crate) use bad::{bad_file_name, first_bad_records};
+pub(crate) use directory::read_directory;
 pub use docs::DocRecord;
 pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };
+pub use mapped::{Shard, ShardRef, Tokens};
 pub use plan::{Plan, PlannedSource, Unit};
-pub use reader::{Document, Shard, TokenStore, Tokens};
-pub(crate) use reader::{read_directory, read_manifest};
+pub(crate) use reader::read_manifest;
+pub use reader::{Document, TokenStore};
 pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, SeenSource, empty_documents, receipt_unit};
 pub use temp_file::Durability;
 pub(crate) use temp_file::sync_directory;

@@ -1,20 +1,16 @@
 //! Reads a dataset: all shards as one sequence, with documents and their sources.
 
-use std::fs::File;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
-
 use crate::encoding::TokenId;
-use crate::map::Map;
-use crate::shard::{
-    DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
-};
+use crate::shard::directory::{map_in, read_directory};
+use crate::shard::mapped::{ShardRef, Shards};
+use crate::shard::{DocRecord, MANIFEST, Manifest};
 use crate::{Error, Result};
 
-/// A dataset, mapped: every token by its offset over all shards.
+/// A dataset: every token by its offset over all shards, which are mapped.
 ///
 /// ```no_run
 /// use shardmill::TokenStore;
@@ -22,7 +18,7 @@ use crate::{Error, Result};
 /// let store = TokenStore::open("out".as_ref())?;
 /// let mut window = vec![0; 256];
 /// store.read(1000, &mut window)?;
-/// let document = store.document_of(1000).expect("offset 1000 is in the dataset");
+/// let document = store.document_of(1000)?.expect("offset 1000 is in the dataset");
 /// println!("from {}", store.manifest().sources[document.source as usize].name);
 /// # Ok::<(), shardmill::Error>(())
 /// ```
@@ -30,26 +26,9 @@ use crate::{Error, Result};
 pub struct TokenStore {
     path: PathBuf,
     manifest: Manifest,
-    shards: Vec<Shard>,
+    shards: Shards,
     /// Tokens before shard i; one more entry than shards.
     starts: Vec<u64>,
-}
-
-/// One shard's files, mapped.
-#[derive(Debug)]
-pub struct Shard {
-    tokens: Map,
-    docs: Map,
-    dtype: TokenDtype,
-}
-
-/// The ids of a shard, as they are stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Tokens<'a> {
-    /// Two bytes an id.
-    U16(&'a [u16]),
-    /// Four bytes an id.
-    U32(&'a [u32]),
 }
 
 /// A document, its pieces joined over shards.
@@ -63,166 +42,12 @@ pub struct Document {
     pub bytes: Range<u64>,
 }
 
-/// Opens the directory `path` so that its files belong together even if it is replaced meanwhile.
-fn open_directory(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty())
-        .map_err(|errno| Error::io(path, "cannot open the dataset")(errno.into()))
-}
-
-/// Lets `read` work with the directory `path`, and once more where that fails as another took its
-/// place: what was replaced is removed, file by file.
-pub(crate) fn read_directory<T>(path: &Path, read: impl Fn(&OwnedFd) -> Result<T>) -> Result<T> {
-    loop {
-        let directory = open_directory(path)?;
-        match read(&directory) {
-            Err(_) if is_replaced(&directory, path) => {}
-            outcome => return outcome,
-        }
-    }
-}
-
-/// Whether another directory lies at `path` by now.
-fn is_replaced(directory: &OwnedFd, path: &Path) -> bool {
-    let now = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let [now, opened] = [now.and_then(fstat), fstat(directory)];
-    matches!((now, opened), (Ok(now), Ok(opened))
-        if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino))
-}
-
 /// The manifest of the dataset in the directory `path`, whatever became of its shards.
 pub(crate) fn read_manifest(path: &Path) -> Result<Manifest> {
     read_directory(path, |directory| {
         let file = map_in(directory, path, MANIFEST)?;
         Manifest::parse(&file, file.path())
     })
-}
-
-pub(super) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
-    let path = path.join(name);
-    let damaged = |what: String| Error::Shard {
-        path: path.clone(),
-        what,
-    };
-    // A FIFO of this name must not make the reader wait.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match openat(directory, name, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::NOENT) if name == MANIFEST => {
-            return Err(damaged("is missing: this is not a dataset".to_owned()));
-        }
-        Err(rustix::io::Errno::NOENT) => return Err(damaged("is missing".to_owned())),
-        // A link, or a socket.
-        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => {
-            return Err(damaged("is not a regular file".to_owned()));
-        }
-        Err(errno) => return Err(Error::io(&path, "cannot open")(errno.into())),
-    };
-    Map::from_file(&file, &path)
-}
-
-/// Names from a file are untrusted: they may lead out of the directory, or to one shard a million
-/// times.
-fn check_names(path: &Path, index: usize, info: &ShardInfo, dtype: TokenDtype) -> Result<()> {
-    let wrong = |what: String| {
-        Err(Error::Shard {
-            path: path.join(MANIFEST),
-            what,
-        })
-    };
-    let names = file_names(index, dtype);
-    if (&info.file, &info.docs_file) != (&names.0, &names.1) {
-        return wrong(format!(
-            "does not call shard {index} {} and {}",
-            names.0, names.1
-        ));
-    }
-    let bad = info.bad_records.as_ref();
-    let name = bad_file_name(index);
-    if bad.is_some_and(|bad| bad.file != name) {
-        return wrong(format!(
-            "does not call the list of bad records of shard {index} {name}"
-        ));
-    }
-    Ok(())
-}
-
-impl Shard {
-    fn open(directory: &OwnedFd, path: &Path, info: &ShardInfo, dtype: TokenDtype) -> Result<Self> {
-        let map = |name: &str, expected_bytes: u64| {
-            let map = map_in(directory, path, name)?;
-            if map.len() as u64 == expected_bytes {
-                Ok(map)
-            } else {
-                Err(Error::Shard {
-                    path: path.join(name),
-                    what: format!(
-                        "has {} bytes, the manifest says {expected_bytes}",
-                        map.len()
-                    ),
-                })
-            }
-        };
-        let sizes_agree = info.tokens.checked_mul(dtype.size_bytes()) == Some(info.bytes)
-            && info.docs_bytes.is_multiple_of(DocRecord::BYTES);
-        if !sizes_agree {
-            return Err(Error::Shard {
-                path: path.join(MANIFEST),
-                what: format!("gives sizes of {} that contradict each other", info.file),
-            });
-        }
-        Ok(Self {
-            tokens: map(&info.file, info.bytes)?,
-            docs: map(&info.docs_file, info.docs_bytes)?,
-            dtype,
-        })
-    }
-
-    /// Its ids.
-    pub fn tokens(&self) -> Tokens<'_> {
-        // A map begins on a page and its length was checked, so the casts cannot fail.
-        match self.dtype {
-            TokenDtype::U16 => Tokens::U16(bytemuck::cast_slice(&self.tokens)),
-            TokenDtype::U32 => Tokens::U32(bytemuck::cast_slice(&self.tokens)),
-        }
-    }
-
-    /// The records of its documents.
-    pub fn documents(&self) -> &[DocRecord] {
-        bytemuck::cast_slice(&self.docs)
-    }
-
-    /// The files as they lie on disk: ids, then document records.
-    pub(crate) fn files(&self) -> [&Map; 2] {
-        [&self.tokens, &self.docs]
-    }
-}
-
-impl Tokens<'_> {
-    /// How many ids there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::U16(ids) => ids.len(),
-            Self::U32(ids) => ids.len(),
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Copies ids from `start` on.
-    fn copy_to(&self, start: usize, to: &mut [TokenId]) {
-        match self {
-            Self::U16(ids) => {
-                for (to, &id) in to.iter_mut().zip(&ids[start..]) {
-                    *to = u32::from(id);
-                }
-            }
-            Self::U32(ids) => to.copy_from_slice(&ids[start..start + to.len()]),
-        }
-    }
 }
 
 impl TokenStore {
@@ -244,15 +69,12 @@ impl TokenStore {
         path: &Path,
         manifest: Manifest,
     ) -> Result<Self> {
-        let dtype = manifest.settings.token_dtype;
-        let mut shards = Vec::with_capacity(manifest.shards.len());
-        let mut starts = vec![0];
+        let shards = Shards::open(directory, path, &manifest)?;
+        let mut starts = Vec::with_capacity(manifest.shards.len() + 1);
+        starts.push(0);
         let mut total = 0_u64;
-        for (index, info) in manifest.shards.iter().enumerate() {
-            check_names(path, index, info, dtype)?;
-            shards.push(Shard::open(directory, path, info, dtype)?);
-            // Each shard is a mapped file, so the sum is far below 2^64.
-            total += info.tokens;
+        for info in &manifest.shards {
+            total = total.saturating_add(info.tokens);
             starts.push(total);
         }
         if total != manifest.totals.tokens {
@@ -282,9 +104,28 @@ impl TokenStore {
         &self.manifest
     }
 
-    /// Its shards, in order.
-    pub fn shards(&self) -> &[Shard] {
-        &self.shards
+    /// How many shards it has.
+    pub fn n_shards(&self) -> usize {
+        self.manifest.shards.len()
+    }
+
+    /// Shard `index`. A dataset of more than 4,096 shards maps them as they are used, and keeps no
+    /// more than that many mapped, besides those that are held.
+    ///
+    /// # Errors
+    /// Only where it is mapped now: [`Error::Shard`] where its files changed since the dataset was
+    /// opened, [`Error::Io`] where the system refuses, or another dataset took the place of this.
+    ///
+    /// # Panics
+    /// Where there is no such shard.
+    #[inline]
+    pub fn shard(&self, index: usize) -> Result<ShardRef<'_>> {
+        self.shards.get(index, &self.path, &self.manifest)
+    }
+
+    /// Its shards, in order; each as from [`shard`](Self::shard).
+    pub fn shards(&self) -> impl ExactSizeIterator<Item = Result<ShardRef<'_>>> {
+        (0..self.n_shards()).map(|index| self.shard(index))
     }
 
     /// How many ids there are over all shards.
@@ -300,10 +141,20 @@ impl TokenStore {
         self.starts[index]
     }
 
+    /// The tokens of shard `index`, by their offsets in the dataset.
+    pub(crate) fn shard_tokens(&self, index: usize) -> Range<u64> {
+        self.starts[index]..self.starts[index + 1]
+    }
+
+    /// The shard that has token `offset`, of those that there are.
+    fn shard_of(&self, offset: u64) -> usize {
+        self.starts.partition_point(|&start| start <= offset) - 1
+    }
+
     /// Fills `to` with the ids from offset `start` on, over shard borders.
     ///
     /// # Errors
-    /// [`Error::Shape`] where they reach beyond the last token.
+    /// [`Error::Shape`] where they reach beyond the last token, and as of [`shard`](Self::shard).
     pub fn read(&self, start: u64, to: &mut [TokenId]) -> Result<()> {
         let end = start.checked_add(to.len() as u64);
         if end.is_none_or(|end| end > self.n_tokens()) {
@@ -317,63 +168,116 @@ impl TokenStore {
         }
         let mut at = start;
         let mut rest = to;
-        let mut shard = self.starts.partition_point(|&other| other <= start).max(1) - 1;
         while !rest.is_empty() {
-            let tokens = self.shards[shard].tokens();
+            let index = self.shard_of(at);
+            let shard = self.shard(index)?;
+            let tokens = shard.tokens();
             // Below the shard's length, which fits usize as the shard is mapped.
-            let offset = usize::try_from(at - self.starts[shard]).unwrap_or(usize::MAX);
+            let offset = usize::try_from(at - self.starts[index]).unwrap_or(usize::MAX);
             let take = rest.len().min(tokens.len() - offset);
             let (now, later) = rest.split_at_mut(take);
             tokens.copy_to(offset, now);
             at += take as u64;
             rest = later;
-            shard += 1;
         }
         Ok(())
     }
 
     /// Every document in order, its pieces joined.
-    pub fn documents(&self) -> impl Iterator<Item = Document> {
-        let mut records = self
-            .shards
-            .iter()
-            .zip(&self.starts)
-            .flat_map(|(shard, &start)| {
-                let mut begin = start;
-                shard.documents().iter().map(move |record| {
-                    let tokens = begin..start.saturating_add(record.end_tokens);
-                    begin = tokens.end;
-                    (tokens, record)
-                })
-            });
-        std::iter::from_fn(move || {
-            let (tokens, first) = records.next()?;
-            let mut document = Document {
-                tokens,
-                source: first.source,
-                bytes: first.byte_start..first.byte_start.saturating_add(first.byte_len),
-            };
-            let mut goes_on = first.goes_on();
-            while goes_on {
-                let Some((tokens, piece)) = records.next() else {
-                    break;
-                };
-                document.tokens.end = tokens.end;
-                document.bytes.end = piece.byte_start.saturating_add(piece.byte_len);
-                goes_on = piece.goes_on();
-            }
-            Some(document)
-        })
+    ///
+    /// # Errors
+    /// As of [`shard`](Self::shard), in the place of the document.
+    pub fn documents(&self) -> impl Iterator<Item = Result<Document>> {
+        let mut records = Records {
+            store: self,
+            shard: None,
+            next_shard: 0,
+        };
+        std::iter::from_fn(move || records.next_document().transpose())
     }
 
     /// The record that token `offset` belongs to, in its shard; `None` beyond the last token.
-    pub fn document_of(&self, offset: u64) -> Option<&DocRecord> {
+    ///
+    /// # Errors
+    /// As of [`shard`](Self::shard).
+    pub fn document_of(&self, offset: u64) -> Result<Option<DocRecord>> {
         if offset >= self.n_tokens() {
-            return None;
+            return Ok(None);
         }
-        let shard = self.starts.partition_point(|&start| start <= offset) - 1;
-        let within = offset - self.starts[shard];
-        let records = self.shards[shard].documents();
-        records.get(records.partition_point(|record| record.end_tokens <= within))
+        let index = self.shard_of(offset);
+        let within = offset - self.starts[index];
+        let shard = self.shard(index)?;
+        let records = shard.documents();
+        let record = records.partition_point(|record| record.end_tokens <= within);
+        Ok(records.get(record).copied())
+    }
+}
+
+/// Walks the document records of all shards.
+struct Records<'a> {
+    store: &'a TokenStore,
+    shard: Option<OpenShard<'a>>,
+    next_shard: usize,
+}
+
+/// The shard that a walk is in.
+struct OpenShard<'a> {
+    shard: ShardRef<'a>,
+    /// The next record, and the offset in the dataset where it begins.
+    record: usize,
+    begin: u64,
+    /// Offset in the dataset of the shard.
+    start: u64,
+}
+
+impl Records<'_> {
+    /// The next record, with its tokens by their offsets in the dataset.
+    fn next(&mut self) -> Result<Option<(Range<u64>, DocRecord)>> {
+        loop {
+            if let Some(open) = &mut self.shard
+                && let Some(&record) = open.shard.documents().get(open.record)
+            {
+                let tokens = open.begin..open.start.saturating_add(record.end_tokens);
+                open.begin = tokens.end;
+                open.record += 1;
+                return Ok(Some((tokens, record)));
+            }
+            self.shard = None;
+            if self.next_shard == self.store.n_shards() {
+                return Ok(None);
+            }
+            let index = self.next_shard;
+            // After an error nothing follows.
+            self.next_shard = self.store.n_shards();
+            let start = self.store.shard_start(index);
+            self.shard = Some(OpenShard {
+                shard: self.store.shard(index)?,
+                record: 0,
+                begin: start,
+                start,
+            });
+            self.next_shard = index + 1;
+        }
+    }
+
+    fn next_document(&mut self) -> Result<Option<Document>> {
+        let Some((tokens, first)) = self.next()? else {
+            return Ok(None);
+        };
+        let mut document = Document {
+            tokens,
+            source: first.source,
+            bytes: first.byte_start..first.byte_start.saturating_add(first.byte_len),
+        };
+        let mut goes_on = first.goes_on();
+        while goes_on {
+            let Some((tokens, piece)) = self.next()? else {
+                break;
+            };
+            document.tokens.end = tokens.end;
+            document.bytes.end = piece.byte_start.saturating_add(piece.byte_len);
+            goes_on = piece.goes_on();
+        }
+        Ok(Some(document))
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
 use crate::shard::bad::{check_bad_records, check_length};
-use crate::shard::reader::{map_in, read_directory};
+use crate::shard::directory::{map_in, read_directory};
 use crate::shard::{
     DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals, is_text_of,
 };
@@ -54,6 +54,7 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
     };
     let mut bytes = 0;
     for (info, shard) in manifest.shards.iter().zip(store.shards()) {
+        let shard = shard?;
         for (map, hashes) in shard
             .files()
             .into_iter()
@@ -62,8 +63,8 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
             check_blocks(map, hashes, stats)?;
             bytes += map.len() as u64;
         }
-        check_ids(shard, manifest.encoding.n_vocab)?;
-        documents.check_shard(info, shard)?;
+        check_ids(&shard, manifest.encoding.n_vocab)?;
+        documents.check_shard(info, &shard)?;
         if let Some(bad) = &info.bad_records {
             let map = map_in(&directory, path, &bad.file)?;
             check_length(&map, bad)?;

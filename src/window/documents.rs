@@ -163,10 +163,12 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
             stride,
             tail,
         };
-        let later = later_tokens(store.shards())?;
-        let shards = store.shards().par_iter().zip(&later);
-        let scans: Vec<_> = shards
-            .map(|(shard, &later)| scan(shard, later, cut))
+        let later = later_tokens(&store)?;
+        let store_ref = &*store;
+        let scans: Vec<_> = later
+            .par_iter()
+            .enumerate()
+            .map(|(index, &later)| scan(&*store_ref.shard(index)?, later, cut))
             .collect();
         let mut windows = Self {
             shards: Vec::with_capacity(scans.len()),
@@ -234,11 +236,11 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
             .partition_point(|shard| shard.windows_before <= i)
             - 1;
         let index = &self.shards[number];
-        let shard = &self.store.shards()[number];
+        let shard = self.store.shard(number)?;
         let rest = i - index.windows_before;
         let block = index.blocks.partition_point(|&before| before <= rest) - 1;
         let mut rest = rest - index.blocks[block];
-        for (record, within) in ranges(shard, block * BLOCK_RECORDS).take(BLOCK_RECORDS) {
+        for (record, within) in ranges(&shard, block * BLOCK_RECORDS).take(BLOCK_RECORDS) {
             let n_tokens = document_tokens(shard.documents(), record, &within, index.later_tokens);
             let count = self.cut.count(n_tokens);
             if rest < count {
@@ -255,7 +257,7 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
             }
             rest -= count;
         }
-        Err(damaged(shard, "changed while it was read".to_owned()))
+        Err(damaged(&shard, "changed while it was read".to_owned()))
     }
 }
 
@@ -267,11 +269,12 @@ fn damaged(shard: &Shard, what: String) -> Error {
 }
 
 /// For each shard, the tokens of its last document that lie in later shards.
-fn later_tokens(shards: &[Shard]) -> Result<Vec<u64>> {
-    let mut later = vec![0; shards.len()];
+fn later_tokens(store: &TokenStore) -> Result<Vec<u64>> {
+    let mut later = vec![0; store.n_shards()];
     // Tokens from the start of the next shard that go on with a document, if one is to go on.
     let mut going_on: Option<u64> = None;
-    for (later, shard) in later.iter_mut().zip(shards).rev() {
+    for (index, later) in later.iter_mut().enumerate().rev() {
+        let shard = store.shard(index)?;
         let records = shard.documents();
         let (Some(first), Some(last)) = (records.first(), records.last()) else {
             continue;
@@ -279,7 +282,7 @@ fn later_tokens(shards: &[Shard]) -> Result<Vec<u64>> {
         if last.goes_on() != going_on.is_some() {
             let what = "is the piece of a document whose other pieces are not there";
             return Err(damaged(
-                shard,
+                &shard,
                 format!("record {}: {what}", records.len() - 1),
             ));
         }
@@ -289,13 +292,13 @@ fn later_tokens(shards: &[Shard]) -> Result<Vec<u64>> {
         let first_tokens = first.end_tokens.min(shard.tokens().len() as u64);
         going_on = first.began_earlier().then_some(first_tokens + rest);
     }
-    match (going_on, shards.first()) {
-        (Some(_), Some(shard)) => Err(damaged(
-            shard,
+    if going_on.is_some() {
+        return Err(damaged(
+            &*store.shard(0)?,
             "record 0: goes on with a document that did not begin".to_owned(),
-        )),
-        _ => Ok(later),
+        ));
     }
+    Ok(later)
 }
 
 /// The records from `first` on with their tokens in the shard, which never overlap nor reach

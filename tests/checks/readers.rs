@@ -16,11 +16,11 @@ pub fn read_all(directory: &Path, encoding: &Encoding) -> Option<Arc<TokenStore>
     let _ = encoding.decode_bytes(&ids);
     let _ = bad_records(directory, 9);
     for offset in 0..=store.n_tokens() {
-        let record = store.document_of(offset);
+        let record = store.document_of(offset).unwrap();
         assert!(record.is_none() || offset < store.n_tokens());
     }
     // At the most a document for each record.
-    let records = store.shards().iter().map(|shard| shard.documents().len());
+    let records = store.shards().map(|shard| shard.unwrap().documents().len());
     assert!(store.documents().count() <= records.sum());
     for tail in Tail::ALL {
         let Ok(windows) = DocumentWindows::new(&*store, 2, 1, tail) else {

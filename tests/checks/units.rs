@@ -63,6 +63,7 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
     };
     Ok(store
         .documents()
+        .map(Result::unwrap)
         .map(|document| (document.bytes, text(document.tokens)))
         .collect())
 }

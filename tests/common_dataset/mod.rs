@@ -139,7 +139,7 @@ impl Dataset {
 
     /// Ids over all shards, taken from the mapped files.
     pub(crate) fn ids(&self) -> Vec<TokenId> {
-        let shards = self.store.shards().iter();
+        let shards = self.store.shards().map(Result::unwrap);
         shards.flat_map(|shard| widen(shard.tokens())).collect()
     }
 
@@ -161,6 +161,7 @@ impl Dataset {
         let at = |offset: u64| usize::try_from(offset).unwrap();
         self.store
             .documents()
+            .map(Result::unwrap)
             .map(|document| model::Document {
                 source: document.source,
                 bytes: document.bytes,

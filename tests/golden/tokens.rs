@@ -104,7 +104,7 @@ fn the_shard_of_a_dataset_holds_tiktokens_ids() {
         let (store, shard) = dataset(&verdict_path(), &out, Eot::None, dtype);
         assert_eq!(sha256(&shard), golden("tokens")[hash]);
         check(&ids(&store));
-        let is_wide = matches!(store.shards()[0].tokens(), Tokens::U32(_));
+        let is_wide = matches!(store.shard(0).unwrap().tokens(), Tokens::U32(_));
         assert_eq!(is_wide, dtype == TokenDtype::U32);
     }
 }

@@ -1,0 +1,278 @@
+//! The shards of a dataset, mapped.
+//!
+//! A process may have some 65,000 maps, and a shard takes two. So where a dataset has few shards, all
+//! of them are mapped as it is opened; where it has many, a shard is mapped when it is used, and the
+//! last ones used stay mapped.
+
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, statat};
+use rustix::io::Errno;
+
+use crate::encoding::TokenId;
+use crate::map::Map;
+use crate::shard::directory::{is_replaced, map_in, not_opened};
+use crate::shard::{
+    DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
+};
+use crate::{Error, Result};
+
+/// Shards that are mapped at once: an eighth of the maps that a process may have, and a TB of text
+/// in units of the usual size.
+const MAPPED_SHARDS: usize = 4096;
+
+/// One shard's files, mapped.
+#[derive(Debug)]
+pub struct Shard {
+    tokens: Map,
+    docs: Map,
+    dtype: TokenDtype,
+}
+
+/// A [`Shard`] in use, which stays mapped as long as this is held.
+#[derive(Debug)]
+pub struct ShardRef<'a>(Held<'a>);
+
+#[derive(Debug)]
+enum Held<'a> {
+    Borrowed(&'a Shard),
+    Shared(Arc<Shard>),
+}
+
+impl Deref for ShardRef<'_> {
+    type Target = Shard;
+
+    #[inline]
+    fn deref(&self) -> &Shard {
+        match &self.0 {
+            Held::Borrowed(shard) => shard,
+            Held::Shared(shard) => shard,
+        }
+    }
+}
+
+/// The ids of a shard, as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Tokens<'a> {
+    /// Two bytes an id.
+    U16(&'a [u16]),
+    /// Four bytes an id.
+    U32(&'a [u32]),
+}
+
+impl Shard {
+    fn open(directory: &OwnedFd, path: &Path, info: &ShardInfo, dtype: TokenDtype) -> Result<Self> {
+        let map = |name: &str, expected_bytes: u64| {
+            let map = map_in(directory, path, name)?;
+            check_size(&path.join(name), map.len() as u64, expected_bytes)?;
+            Ok(map)
+        };
+        Ok(Self {
+            tokens: map(&info.file, info.bytes)?,
+            docs: map(&info.docs_file, info.docs_bytes)?,
+            dtype,
+        })
+    }
+
+    /// Its ids.
+    pub fn tokens(&self) -> Tokens<'_> {
+        // A map begins on a page and its length was checked, so the casts cannot fail.
+        match self.dtype {
+            TokenDtype::U16 => Tokens::U16(bytemuck::cast_slice(&self.tokens)),
+            TokenDtype::U32 => Tokens::U32(bytemuck::cast_slice(&self.tokens)),
+        }
+    }
+
+    /// The records of its documents.
+    pub fn documents(&self) -> &[DocRecord] {
+        bytemuck::cast_slice(&self.docs)
+    }
+
+    /// The files as they lie on disk: ids, then document records.
+    pub(crate) fn files(&self) -> [&Map; 2] {
+        [&self.tokens, &self.docs]
+    }
+}
+
+impl Tokens<'_> {
+    /// How many ids there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U16(ids) => ids.len(),
+            Self::U32(ids) => ids.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies ids from `start` on.
+    pub(super) fn copy_to(&self, start: usize, to: &mut [TokenId]) {
+        match self {
+            Self::U16(ids) => {
+                for (to, &id) in to.iter_mut().zip(&ids[start..]) {
+                    *to = u32::from(id);
+                }
+            }
+            Self::U32(ids) => to.copy_from_slice(&ids[start..start + to.len()]),
+        }
+    }
+}
+
+/// All shards of a dataset.
+#[derive(Debug)]
+pub(super) enum Shards {
+    /// Few, all of them mapped.
+    Mapped(Vec<Shard>),
+    /// Many, mapped on use.
+    OnUse(OnUse),
+}
+
+/// Maps shards as they are used. Shard `i` has its slot at `i` modulo their number, so those in a row
+/// never drive each other out.
+#[derive(Debug)]
+pub(super) struct OnUse {
+    directory: OwnedFd,
+    slots: Vec<Mutex<Option<(usize, Arc<Shard>)>>>,
+}
+
+impl Shards {
+    /// The shards of `manifest` in `directory`, whose files have the sizes that it says.
+    pub(super) fn open(directory: &OwnedFd, path: &Path, manifest: &Manifest) -> Result<Self> {
+        Self::open_with(directory, path, manifest, MAPPED_SHARDS)
+    }
+
+    /// As [`Self::open`], with so many shards mapped at most.
+    fn open_with(
+        directory: &OwnedFd,
+        path: &Path,
+        manifest: &Manifest,
+        most: usize,
+    ) -> Result<Self> {
+        let dtype = manifest.settings.token_dtype;
+        for (index, info) in manifest.shards.iter().enumerate() {
+            check_info(path, index, info, dtype)?;
+        }
+        let shards = manifest.shards.iter();
+        if shards.len() <= most {
+            let shards = shards.map(|info| Shard::open(directory, path, info, dtype));
+            return Ok(Self::Mapped(shards.collect::<Result<_>>()?));
+        }
+        for info in shards {
+            check_file(directory, path, &info.file, info.bytes)?;
+            check_file(directory, path, &info.docs_file, info.docs_bytes)?;
+        }
+        Ok(Self::OnUse(OnUse {
+            directory: (directory.try_clone())
+                .map_err(Error::io(path, "cannot keep the dataset open"))?,
+            slots: std::iter::repeat_with(Mutex::default).take(most).collect(),
+        }))
+    }
+
+    /// Shard `index` of `manifest`, whose directory is called `path`.
+    #[inline]
+    pub(super) fn get(
+        &self,
+        index: usize,
+        path: &Path,
+        manifest: &Manifest,
+    ) -> Result<ShardRef<'_>> {
+        match self {
+            Self::Mapped(shards) => Ok(ShardRef(Held::Borrowed(&shards[index]))),
+            Self::OnUse(on_use) => {
+                let shard = on_use.get(index, path, manifest)?;
+                Ok(ShardRef(Held::Shared(shard)))
+            }
+        }
+    }
+}
+
+impl OnUse {
+    fn get(&self, index: usize, path: &Path, manifest: &Manifest) -> Result<Arc<Shard>> {
+        // What a thread that panicked has put in is whole.
+        let slot = self.slots[index % self.slots.len()].lock();
+        let mut slot = slot.unwrap_or_else(PoisonError::into_inner);
+        if let Some((there, shard)) = &*slot
+            && *there == index
+        {
+            return Ok(Arc::clone(shard));
+        }
+        // First, so that the one before is gone if nobody uses it.
+        *slot = None;
+        let (info, dtype) = (&manifest.shards[index], manifest.settings.token_dtype);
+        let shard = Shard::open(&self.directory, path, info, dtype).map_err(|error| {
+            if is_replaced(&self.directory, path) {
+                Error::io(path, "was replaced while it was read")(Errno::STALE.into())
+            } else {
+                error
+            }
+        })?;
+        let shard = Arc::new(shard);
+        *slot = Some((index, Arc::clone(&shard)));
+        Ok(shard)
+    }
+}
+
+/// Checks what the manifest says of shard `index`. Names from a file are untrusted: they may lead out
+/// of the directory, or to one shard a million times.
+fn check_info(path: &Path, index: usize, info: &ShardInfo, dtype: TokenDtype) -> Result<()> {
+    let wrong = |what: String| {
+        Err(Error::Shard {
+            path: path.join(MANIFEST),
+            what,
+        })
+    };
+    let names = file_names(index, dtype);
+    if (&info.file, &info.docs_file) != (&names.0, &names.1) {
+        let (tokens, docs) = names;
+        return wrong(format!("does not call shard {index} {tokens} and {docs}"));
+    }
+    let bad = info.bad_records.as_ref();
+    let name = bad_file_name(index);
+    if bad.is_some_and(|bad| bad.file != name) {
+        return wrong(format!(
+            "does not call the list of bad records of shard {index} {name}"
+        ));
+    }
+    let sizes_agree = info.tokens.checked_mul(dtype.size_bytes()) == Some(info.bytes)
+        && info.docs_bytes.is_multiple_of(DocRecord::BYTES);
+    if !sizes_agree {
+        let file = &info.file;
+        return wrong(format!("gives sizes of {file} that contradict each other"));
+    }
+    Ok(())
+}
+
+fn check_size(path: &Path, bytes: u64, expected: u64) -> Result<()> {
+    if bytes == expected {
+        return Ok(());
+    }
+    Err(Error::Shard {
+        path: path.to_owned(),
+        what: format!("has {bytes} bytes, the manifest says {expected}"),
+    })
+}
+
+/// Checks the size of a file that is not opened.
+fn check_file(directory: &OwnedFd, path: &Path, name: &str, expected_bytes: u64) -> Result<()> {
+    let path = path.join(name);
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| not_opened(&path, name, errno))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Error::Input {
+            path,
+            what: "is not a regular file".to_owned(),
+        });
+    }
+    // A size is not negative.
+    check_size(
+        &path,
+        u64::try_from(stat.st_size).unwrap_or(0),
+        expected_bytes,
+    )
+}
