@@ -4,7 +4,9 @@
 
 mod support;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::thread;
 
 use support::{Done, Place, run_to_full_disk};
 
@@ -86,6 +88,23 @@ fn a_reader_that_is_gone_is_no_error_of_any_command() {
         assert!(!done.stderr.contains("error"), "{line}: {done:?}");
         assert!(out.is_none_or(|out| place.path(out).exists()), "{line}");
     }
+}
+
+#[test]
+fn a_reader_of_another_pipe_that_is_gone_is_an_error() {
+    let place = Place::new();
+    place.write("a.txt", "some words and more ".repeat(300));
+    assert_eq!(place.run(["tokenize", "a.txt", "--out", "d"]).code, Some(0));
+    let fifo = place.fifo("fifo");
+    let reader = thread::spawn(move || {
+        let mut begin = [0; 10];
+        File::open(fifo).unwrap().read_exact(&mut begin).unwrap();
+    });
+    // 19 MB.
+    let line = "embed d --out fifo --seq-len 4 --stride 4 --init-seed 1 --dim 4096";
+    let done = place.run(line.split(' '));
+    reader.join().unwrap();
+    done.failed(3, "fifo: cannot write: Broken pipe (os error 32)");
 }
 
 #[test]

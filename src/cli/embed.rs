@@ -1,24 +1,25 @@
 //! `shardmill embed`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::stdout;
+use std::io::{ErrorKind, stdout};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use shardmill::show;
 use shardmill::{
-    ArrayFormat, EmbedConfig, EmbedOutcome, Error, Stats, StreamSink, TokenStore, embed, embed_to,
+    ArrayFormat, Batch, Dtype, Element, EmbedConfig, EmbedOutcome, Error, Sink, Stats, StreamSink,
+    TokenStore, embed, embed_to,
 };
 
 use crate::cli::args::EmbedArgs;
 use crate::cli::config::embed_config;
 use crate::cli::coverage::Coverage;
-use crate::cli::output::{STDOUT, pace, print_json, run_info, summary};
+use crate::cli::output::{STDOUT, StandardOutput, pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
 
@@ -69,7 +70,7 @@ fn open_stream(out: &Path) -> Result<(File, &Path)> {
     if out == Path::new(DASH) {
         // Not the standard library's own handle, which looks for line ends in what it is given.
         let stdout = stdout().as_fd().try_clone_to_owned();
-        let stdout = stdout.context(STDOUT)?;
+        let stdout = stdout.map_err(StandardOutput)?;
         return Ok((stdout.into(), Path::new(STDOUT)));
     }
     let opened = OpenOptions::new().write(true).open(out);
@@ -79,6 +80,34 @@ fn open_stream(out: &Path) -> Result<(File, &Path)> {
         source,
     })?;
     Ok((file, out))
+}
+
+/// Rows on their way to a stream.
+struct Rows {
+    sink: StreamSink<File>,
+    /// Whether the reader of a pipe is gone.
+    is_unread: bool,
+}
+
+impl Rows {
+    fn note(&mut self, taken: shardmill::Result<()>) -> shardmill::Result<()> {
+        if let Err(Error::Io { source, .. }) = &taken {
+            self.is_unread = source.kind() == ErrorKind::BrokenPipe;
+        }
+        taken
+    }
+}
+
+impl Sink for Rows {
+    fn begin(&mut self, shape: [u64; 3], dtype: Dtype) -> shardmill::Result<()> {
+        let taken = self.sink.begin(shape, dtype);
+        self.note(taken)
+    }
+
+    fn write<E: Element>(&mut self, batch: &Batch<'_, E>) -> shardmill::Result<()> {
+        let taken = self.sink.write(batch);
+        self.note(taken)
+    }
 }
 
 /// Writes the embeddings alone, as they come.
@@ -99,9 +128,15 @@ fn stream(
         config.threads = config.threads.saturating_sub(1).max(1);
     }
     let progress = Progress::show("embed", stats);
-    let mut sink = StreamSink::to_file(file, name).with_format(format);
-    let done = embed_to(store, &config, &mut sink, stats);
+    let mut rows = Rows {
+        sink: StreamSink::to_file(file, name).with_format(format),
+        is_unread: false,
+    };
+    let done = embed_to(store, &config, &mut rows, stats);
     drop(progress);
+    if rows.is_unread && args.output.out == Path::new(DASH) {
+        return Err(StandardOutput(ErrorKind::BrokenPipe.into()).into());
+    }
     let done = done?;
     let time = started.elapsed();
     let EmbedOutcome {

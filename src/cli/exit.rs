@@ -9,13 +9,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
 use clap::error::ErrorKind;
 use serde_json::{Value, json};
 use shardmill::{Error, show};
 
 use crate::cli::interrupt;
-use crate::cli::output::{STDOUT, print_json};
+use crate::cli::output::{StandardOutput, print_json};
 
 /// Marks an error of `verify`, whatever it is, as a check of `dir` that failed.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +58,7 @@ pub(crate) fn tell_as_json() {
 /// Prints clap's help, or its complaint on one line.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        return code(error.print().context(STDOUT));
+        return code(error.print().map_err(|error| StandardOutput(error).into()));
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Nothing was asked for: the whole help says more than a line. If stderr is gone there is
@@ -88,18 +87,14 @@ pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
     };
-    let is_broken_pipe = error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-    });
-    if is_broken_pipe {
+    if (error.downcast_ref()).is_some_and(StandardOutput::is_unread) {
         return ExitCode::SUCCESS;
     }
     let code = Failure::of(&error).tell();
     if let Some(Unfinished { out, error }) = error.downcast_ref()
+        && error.is_retryable()
         // What is there belongs to another run.
-        && !matches!(error, Error::Output { .. } | Error::Locked { .. })
+        && !matches!(error, Error::Locked { .. })
     {
         interrupt::say_what_is_left(out);
     }
