@@ -147,14 +147,16 @@ impl BlockHasher {
 /// The block hashes of bytes that are all there; `stats` follows.
 pub(crate) fn block_hashes(bytes: &[u8], stats: &Stats) -> Vec<Hash128> {
     use rayon::prelude::*;
-    bytes
-        .par_chunks(BLOCK_BYTES)
-        .map(|block| {
-            let hash = Hash128::of(block);
-            stats.advance(block.len() as u64);
-            hash
-        })
-        .collect()
+    let hash_of = |block: &[u8]| {
+        let hash = Hash128::of(block);
+        stats.advance(block.len() as u64);
+        hash
+    };
+    if bytes.len() <= BLOCK_BYTES {
+        // To wake another thread would take longer than most of the files that are so small.
+        return bytes.chunks(BLOCK_BYTES).map(hash_of).collect();
+    }
+    bytes.par_chunks(BLOCK_BYTES).map(hash_of).collect()
 }
 
 #[cfg(test)]

@@ -6,26 +6,50 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use shardmill::TokenStore;
-use support::{Done, Place, fixture, output_bytes, skipped, spawn};
+use support::{Done, Place, fixture, output_bytes, skipped};
 use tempfile::TempDir;
 
 /// Runs the program; gives also the most memory of its own that it had, in bytes, by looks at it
 /// every few milliseconds.
 fn measured(place: &Place, line: &str) -> (Done, u64) {
-    let mut child = spawn(&mut place.command(line.split(' ')));
+    measured_with(place, line, "true")
+}
+
+/// As [`measured`], after a command of the shell.
+fn measured_with(place: &Place, line: &str, before: &str) -> (Done, u64) {
+    let program = place.command(line.split(' '));
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{before} && exec \"$0\" \"$@\"")])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(place.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env_remove("RUST_BACKTRACE");
+    // A pipe holds less than some commands say.
+    let mut child = shell.spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let said = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        stdout.read_to_end(&mut said).map(|_| said)
+    });
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
         most = most.max(own_bytes(&child).unwrap_or(0));
         std::thread::sleep(Duration::from_millis(5));
     }
-    (Done::new(child.wait_with_output().unwrap()), most)
+    let mut output = child.wait_with_output().unwrap();
+    output.stdout = said.join().unwrap().unwrap();
+    (Done::new(output), most)
 }
 
 /// What a process has for itself; pages of mapped files do not count.
@@ -403,4 +427,59 @@ fn a_million_files_are_planned_in_a_minute_and_300_mb() {
     assert!(time < Duration::from_mins(1), "{time:?}");
     assert!((1..300_000_000).contains(&own_bytes), "{own_bytes}");
     eprintln!("{time:?}, {own_bytes} bytes");
+}
+
+/// Makes, checks, reads and makes again what has more shards than a process may have maps and open
+/// files.
+#[test]
+#[ignore = "makes 100,000 shards: cargo test --test load -- --ignored"]
+fn a_hundred_thousand_shards_are_made_and_read_within_maps_files_and_memory() {
+    const SHARDS: usize = 100_000;
+    let memory = Path::new("/dev/shm");
+    let files = if memory.is_dir() {
+        TempDir::new_in(memory).unwrap()
+    } else {
+        TempDir::new().unwrap()
+    };
+    let place = Place::new();
+    let words: Vec<_> = (0..=SHARDS).map(|i| ["a", "b", "c"][i % 7 % 3]).collect();
+    place.write("a.txt", words.join(" "));
+    let out = files.path().display();
+    let tokenize = format!("tokenize a.txt --unit-size 2B --threads 2 --out {out}/d");
+    let shards = "100,002 tokens, 100,000 shards, 1 document";
+    for (line, said) in [
+        (tokenize.clone(), format!("{shards} from 200.0 kB in ")),
+        (
+            tokenize.clone(),
+            format!("{shards} from 200.0 kB; was there already"),
+        ),
+        (
+            format!("verify {out}/d"),
+            format!("whole: {shards} checked"),
+        ),
+        (format!("decode {out}/d"), String::new()),
+        (format!("info {out}/d --window documents"), String::new()),
+        (
+            format!("embed {out}/d --out {out}/e --seq-len 64 --stride 64 --init-seed 1 --dim 8"),
+            "1,562 windows".to_owned(),
+        ),
+        (
+            tokenize.replace(&format!("{out}/d"), &format!("{out}/u")) + " --units 0/1",
+            "100,000 units (0 done before)".to_owned(),
+        ),
+        (format!("status {out}/u"), String::new()),
+        (format!("finish {out}/u"), shards.to_owned()),
+    ] {
+        let started = Instant::now();
+        let (done, own_bytes) = measured_with(&place, &line, "ulimit -n 256");
+        assert_eq!(done.code, Some(0), "{line}: {done:?}");
+        assert!(done.stderr.contains(&said), "{line}: {done:?}");
+        assert!((1..MAX_OWN_BYTES).contains(&own_bytes), "{own_bytes}");
+        if line.starts_with("decode") {
+            assert!(done.stdout == place.read("a.txt"));
+        }
+        eprintln!("{line}: {:?}, {own_bytes} bytes", started.elapsed());
+    }
+    let made = fs::read(files.path().join("d/manifest.json")).unwrap();
+    assert!(made == fs::read(files.path().join("u/manifest.json")).unwrap());
 }
