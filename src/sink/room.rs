@@ -2,17 +2,28 @@
 
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::{Error, Result};
 
-/// Refuses an output of `needed_bytes` at `out` that does not fit on its disk.
+/// Refuses an output of `needed_bytes` at `out` that does not fit on its disk, where the free space
+/// is known.
 pub(crate) fn check_room(out: &Path, needed_bytes: u64) -> Result<()> {
     let absolute = std::path::absolute(out).map_err(Error::io(out, "cannot find"))?;
     let there = absolute
         .ancestors()
         .find(|path| path.exists())
         .unwrap_or(&absolute);
-    let stat = rustix::fs::statvfs(there)
-        .map_err(|errno| Error::io(there, "cannot ask for free space")(errno.into()))?;
+    let stat = match rustix::fs::statvfs(there) {
+        Ok(stat) => stat,
+        // What is not known is no reason to refuse.
+        Err(Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(()),
+        Err(errno) => return Err(Error::io(there, "cannot ask for free space")(errno.into())),
+    };
+    // Some file systems in user space, and tmpfs without a limit, give no size at all.
+    if stat.f_blocks == 0 {
+        return Ok(());
+    }
     let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free_bytes < needed_bytes {
         return Err(Error::NoRoom {
