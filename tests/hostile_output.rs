@@ -162,6 +162,99 @@ fn no_room_for_embeddings_is_said_before_any_work() {
     assert!(!place.path("e").exists() && !place.path("e.partial").exists());
 }
 
+/// Embeddings of 135 TB, whose tables would take 20 GB.
+#[test]
+fn no_room_for_embeddings_is_said_before_tables_are_drawn() {
+    let place = Place::new();
+    place.write(
+        "a.txt",
+        fs::read(fixture("text/tinyshakespeare.txt")).unwrap(),
+    );
+    let sizes = "--init-seed 1 --dim 100000 --seq-len 1000 --stride 1 --threads 2";
+    let limited = |line: &str| {
+        let program = place.command(format!("{line} {sizes}").split(' '));
+        let mut shell = Command::new("sh");
+        shell
+            // Kilobytes.
+            .args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\""])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(place.path(""));
+        Done::new(shell.output().unwrap())
+    };
+    for line in [
+        "run a.txt --out d",
+        "run a.txt --out d --position-table sinusoidal",
+        "run a.txt --out d --position-table rope",
+    ] {
+        let done = limited(line);
+        assert_eq!(done.code, Some(3), "{done:?}");
+        let (error, note) = done.stderr.split_once('\n').unwrap();
+        assert!(
+            error.starts_with("shardmill: error: d: needs 13"),
+            "{done:?}"
+        );
+        // Room may be made.
+        assert!(
+            note.ends_with("run the same command again to go on\n"),
+            "{done:?}"
+        );
+    }
+    assert_eq!(place.run("tokenize a.txt --out d".split(' ')).code, Some(0));
+    for line in [
+        "run a.txt --out d",
+        "embed d --out e",
+        "embed d --out e --position-table none",
+    ] {
+        let done = limited(line);
+        assert_eq!(done.code, Some(3), "{done:?}");
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+        assert!(done.stderr.contains(": needs 13"), "{done:?}");
+    }
+}
+
+#[test]
+fn a_window_longer_than_the_corpus_is_refused_with_one_that_is_not() {
+    let place = Place::new();
+    place.write("a.txt", "one two three four");
+    place.write("b.txt", "one");
+    let run = |seq_len: &str, input: &str| {
+        let line = format!(
+            "run {input} --out {input}.d --eot none --init-seed 1 --dim 2 --seq-len {seq_len}"
+        );
+        place.run(line.split(' '))
+    };
+    run("5", "a.txt").failed(
+        1,
+        "a.txt.d.partial: has 4 tokens, no window of 5 and its target; lower --seq-len to 3 or less",
+    );
+    let done = run("3", "a.txt");
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stderr.contains("1 shard (1 done before)"), "{done:?}");
+    run("5", "b.txt").failed(
+        1,
+        "b.txt.d.partial: has 1 tokens, a window and its target need at least 2; add more text",
+    );
+}
+
+#[test]
+fn to_go_on_is_no_advice_where_that_would_fail_the_same_way() {
+    let place = Place::new();
+    place.write("in/a.txt", "some words to cut ".repeat(100));
+    place.write("in/b.txt", b"\xff");
+    let args = "tokenize in --out d --unit-size 500B --threads 1".split(' ');
+    let done = place.run(args);
+    done.failed(
+        1,
+        "in/b.txt: byte 0: invalid UTF-8; use --invalid-utf8 replace or ignore to accept it",
+    );
+    let left = place.tree();
+    assert!(
+        left.contains(&"d.partial/shard-00000.json".to_owned()),
+        "{left:?}"
+    );
+}
+
 /// Runs the program with a file system of its own on `disk`, mounted with `options`; gives also
 /// what lies on it afterwards. `None`, said aloud, where mounting is not allowed.
 fn on_disk(place: &Place, options: &str, args: &[&str]) -> Option<(Done, String)> {

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 use crate::embed::EmbedConfig;
 use crate::embed::record::{EMBED, EmbedRecord};
 use crate::embed::size::{check_room, shape, windows};
-use crate::embed::tables::{EmbedTables, to_usize};
+use crate::embed::tables::{TablePlan, to_usize};
 use crate::shard::lock::{Sharing, lock_existing};
 use crate::shard::place::parent_of;
 use crate::shard::staging::{Claim, Terms, claim};
@@ -45,7 +45,7 @@ pub(super) struct Job<'a> {
     config: &'a EmbedConfig,
     windows: WindowSet<&'a TokenStore>,
     order: Order,
-    gatherer: Gatherer,
+    tables: &'a TablePlan<'a>,
     record: EmbedRecord,
     seq_len: usize,
 }
@@ -69,31 +69,41 @@ pub fn embed(
     config.validate()?;
     check_output(store, config, out)?;
     let windows = windows(store, config)?;
-    if let (None, Some(dim), false) = (&config.token_table, config.dim, out.exists()) {
-        // Drawing tables takes time and memory; the size of the output is known before.
-        let arrays = ArrayLayout {
-            format: config.array_format,
-            shape: shape(&windows, config, dim as u64)?,
-            dtype: config.dtype,
-        };
-        check_room(out, arrays)?;
+    let tables = TablePlan::open(config, store.manifest().encoding.n_vocab)?;
+    if !out.exists() {
+        // Tables in files are read next; the size of the output is known before.
+        check_room_for(out, &windows, config, &tables)?;
     }
-    let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
-    let started = Instant::now();
     let job = Job::new(windows, config, &tables)?;
-    embed_with(&job, out, run, stats, started)
+    embed_with(&job, out, run, stats)
 }
 
-/// As [`embed`], with windows and tables that are open, for a job begun at `started`.
+/// Refuses an output that does not fit on its disk, or would be empty, before any table is read or
+/// drawn.
+pub(super) fn check_room_for(
+    out: &Path,
+    windows: &WindowSet<&TokenStore>,
+    config: &EmbedConfig,
+    tables: &TablePlan<'_>,
+) -> Result<()> {
+    let arrays = ArrayLayout {
+        format: config.array_format,
+        shape: shape(windows, config, tables.dim() as u64)?,
+        dtype: config.dtype,
+    };
+    check_room(out, arrays)
+}
+
+/// As [`embed`], with windows and tables that are open.
 pub(super) fn embed_with(
     job: &Job<'_>,
     out: &Path,
     run: &serde_json::Value,
     stats: &Stats,
-    started: Instant,
 ) -> Result<EmbedOutcome> {
+    let started = Instant::now();
     let config = job.config;
-    let outcome = |record, was_there| EmbedOutcome {
+    let outcome = |record, was_there, started: Instant| EmbedOutcome {
         record,
         was_there,
         repeated_tokens: job.repeated_tokens(),
@@ -102,28 +112,31 @@ pub(super) fn embed_with(
     let _dataset = hold_dataset(job.windows.store(), out)?;
     let terms = Terms::alone(config.overwrite, config.durability);
     let look = || {
-        let found = job.record.found_in(out, config.threads)?;
+        let found = job.record.found_in(out, config)?;
         if found.is_none() {
-            job.check_room(out)?;
+            check_room(out, job.record.layout())?;
         }
         Ok(found)
     };
     let mut staging = match claim(out, terms, look)? {
-        Claim::There(record) => return Ok(outcome(record, true)),
+        Claim::There(record) => return Ok(outcome(record, true, started)),
         Claim::Mine(staging) => staging,
     };
     if staging.is_complete()
-        && let Some(record) = job.record.found_in(staging.new_output(), config.threads)?
+        && let Some(record) = job.record.found_in(staging.new_output(), config)?
     {
         // A run was killed before it published.
         staging.publish()?;
-        return Ok(outcome(record, false));
+        return Ok(outcome(record, false, started));
     }
     staging.discard()?;
-    let record = build(job, staging.new_output(), config.durability, stats)?;
+    let gatherer = job.gatherer()?;
+    let started = Instant::now();
+    let new = staging.new_output();
+    let record = build(job, &gatherer, new, config.durability, stats)?;
     staging.complete(run)?;
     staging.publish()?;
-    Ok(outcome(record, false))
+    Ok(outcome(record, false, started))
 }
 
 /// Keeps a dataset in its place as long as its embeddings are made for a directory in it: a run that
@@ -162,9 +175,9 @@ pub fn embed_to(
     stats: &Stats,
 ) -> Result<EmbedOutcome> {
     let started = Instant::now();
-    let tables = EmbedTables::open(config, store.manifest().encoding.n_vocab)?;
+    let tables = TablePlan::open(config, store.manifest().encoding.n_vocab)?;
     let job = Job::new(windows(store, config)?, config, &tables)?;
-    job.feed(sink, stats)?;
+    job.feed(&job.gatherer()?, sink, stats)?;
     Ok(EmbedOutcome {
         was_there: false,
         repeated_tokens: job.repeated_tokens(),
@@ -176,13 +189,14 @@ pub fn embed_to(
 /// Fills `directory` with the arrays and their record.
 pub(super) fn build(
     job: &Job<'_>,
+    gatherer: &Gatherer,
     directory: &Path,
     durability: Durability,
     stats: &Stats,
 ) -> Result<EmbedRecord> {
     let record = &job.record;
     let mut sink = ArraySink::create(directory, record.layout(), durability)?;
-    job.feed(&mut sink, stats)?;
+    job.feed(gatherer, &mut sink, stats)?;
     let record = record.clone().with_files(sink.finish()?);
     write_json(directory, EMBED, durability, &record)?;
     Ok(record)
@@ -192,7 +206,7 @@ impl<'a> Job<'a> {
     pub(super) fn new(
         windows: WindowSet<&'a TokenStore>,
         config: &'a EmbedConfig,
-        tables: &EmbedTables,
+        tables: &'a TablePlan<'a>,
     ) -> Result<Self> {
         let shape = shape(&windows, config, tables.dim() as u64)?;
         let order = match config.shuffle {
@@ -201,16 +215,12 @@ impl<'a> Job<'a> {
                 Order::shuffled(windows.len(), config.shuffle_order, seed, epoch)?
             }
         };
-        let gatherer = tables
-            .gatherer()?
-            .with_level(config.level)
-            .with_threads(config.threads);
         Ok(Self {
-            record: EmbedRecord::new(&windows, config, tables, shape),
+            record: EmbedRecord::new(&windows, config, tables.infos()?, shape),
             config,
             windows,
             order,
-            gatherer,
+            tables,
             seq_len: to_usize("--seq-len", config.seq_len)?,
         })
     }
@@ -220,29 +230,37 @@ impl<'a> Job<'a> {
         self.windows.n_repeated()
     }
 
-    /// Refuses an output that does not fit on its disk.
-    pub(super) fn check_room(&self, out: &Path) -> Result<()> {
-        check_room(out, self.record.layout())
+    /// What gathers the rows; its tables are drawn now.
+    pub(super) fn gatherer(&self) -> Result<Gatherer> {
+        let gatherer = self.tables.tables()?.gatherer()?;
+        Ok(gatherer
+            .with_level(self.config.level)
+            .with_threads(self.config.threads))
     }
 
     /// Gives all windows to `sink`, some at a time.
-    fn feed(&self, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
+    fn feed(&self, gatherer: &Gatherer, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
         sink.begin(self.record.shape(), self.config.dtype)?;
         match self.config.dtype {
-            Dtype::F16 => self.feed_as::<f16>(sink, stats),
-            Dtype::BF16 => self.feed_as::<bf16>(sink, stats),
-            Dtype::F32 => self.feed_as::<f32>(sink, stats),
+            Dtype::F16 => self.feed_as::<f16>(gatherer, sink, stats),
+            Dtype::BF16 => self.feed_as::<bf16>(gatherer, sink, stats),
+            Dtype::F32 => self.feed_as::<f32>(gatherer, sink, stats),
         }
     }
 
-    fn feed_as<E: Element>(&self, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
+    fn feed_as<E: Element>(
+        &self,
+        gatherer: &Gatherer,
+        sink: &mut impl Sink,
+        stats: &Stats,
+    ) -> Result<()> {
         let rows = self.record.shape()[0];
-        let row_elements = self.seq_len.checked_mul(self.gatherer.dim());
+        let row_elements = self.seq_len.checked_mul(gatherer.dim());
         let row_elements = row_elements.ok_or_else(|| Error::Shape {
             what: format!(
                 "a window of {} with {} has too many elements",
                 counted(self.seq_len as u64, "row"),
-                counted(self.gatherer.dim() as u64, "column")
+                counted(gatherer.dim() as u64, "column")
             ),
         })?;
         let row_bytes = row_elements.saturating_mul(size_of::<E>());
@@ -262,14 +280,14 @@ impl<'a> Job<'a> {
             let ids = take * self.seq_len;
             self.read(first, &mut inputs[..ids], &mut targets[..ids])?;
             let out = &mut embeddings[..take * row_elements];
-            self.gatherer
+            gatherer
                 .gather_into(&inputs[..ids], self.seq_len, out)
                 .map_err(|error| self.damaged(&error))?;
             sink.write(&Batch {
                 inputs: &inputs[..ids],
                 targets: &targets[..ids],
                 embeddings: &*out,
-                shape: [take, self.seq_len, self.gatherer.dim()],
+                shape: [take, self.seq_len, gatherer.dim()],
             })?;
             stats.advance((take * row_bytes) as u64);
             first += take as u64;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::embed::EmbedConfig;
-use crate::embed::tables::{EmbedTables, TableInfo};
+use crate::embed::tables::TableInfo;
 use crate::hash::{Hash128, Hasher128};
 use crate::map::Map;
 use crate::shard::{check_blocks, is_text_of, read_directory};
@@ -86,7 +86,7 @@ impl EmbedRecord {
     pub(super) fn new(
         windows: &WindowSet<&TokenStore>,
         config: &EmbedConfig,
-        tables: &EmbedTables,
+        (token_table, position_table): (TableInfo, Option<TableInfo>),
         shape: [u64; 3],
     ) -> Self {
         let manifest = windows.store().manifest();
@@ -122,8 +122,8 @@ impl EmbedRecord {
                 seed,
                 epoch,
             }),
-            token_table: tables.token_info.clone(),
-            position_table: tables.position_info.clone(),
+            token_table,
+            position_table,
             files: Vec::new(),
             hash: None,
         }
@@ -200,16 +200,18 @@ impl EmbedRecord {
     /// files, asks for.
     ///
     /// # Errors
-    /// [`Error::Threads`] where the `threads` that read it cannot start.
-    pub(super) fn found_in(&self, directory: &Path, threads: usize) -> Result<Option<Self>> {
-        let found = Self::read(directory).ok();
-        let is_same = |found: &Self| found.clone().with_files(Vec::new()) == *self;
-        let Some(found) = found.filter(is_same) else {
+    /// [`Error::Threads`] where the threads that read it cannot start, and [`Error::Io`] where what
+    /// is there cannot be read and may not be overwritten.
+    pub(super) fn found_in(&self, directory: &Path, config: &EmbedConfig) -> Result<Option<Self>> {
+        let Some(found) = if_whole(Self::read(directory), config)? else {
             return Ok(None);
         };
+        if found.clone().with_files(Vec::new()) != *self {
+            return Ok(None);
+        }
         let verify = || verify_embeddings(directory, &Stats::default());
-        let verified = thread_pool(threads)?.install(verify);
-        Ok(verified.is_ok().then_some(found))
+        let verified = thread_pool(config.threads)?.install(verify);
+        Ok(if_whole(verified, config)?.map(|_| found))
     }
 
     /// Reads the record of a directory of embeddings.
@@ -240,6 +242,16 @@ impl EmbedRecord {
             });
         }
         Ok(record)
+    }
+}
+
+/// What was read, if it is whole. What the system could not read may be, so that is an error unless
+/// it may be overwritten.
+fn if_whole<T>(read: Result<T>, config: &EmbedConfig) -> Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_retryable() && !config.overwrite => Err(error),
+        Err(_) => Ok(None),
     }
 }
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, embed_with};
+use crate::embed::EmbedConfig;
+use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, check_room_for, embed_with};
 use crate::embed::size::windows;
-use crate::embed::{EmbedConfig, EmbedTables};
+use crate::embed::tables::TablePlan;
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::staging::{Claim, Terms, claim};
 use crate::shard::temp_file::write_json;
@@ -32,12 +33,16 @@ pub fn run(
 ) -> Result<(Outcome, EmbedOutcome)> {
     tokenize_config.validate(encoding)?;
     corpus.check_output(out)?;
-    let tables = EmbedTables::open(embed_config, encoding.n_vocab())?;
+    let tables = TablePlan::open(embed_config, encoding.n_vocab())?;
     let embed_there = || {
         let store = TokenStore::open(out)?;
-        let started = Instant::now();
-        let job = Job::new(windows(&store, embed_config)?, embed_config, &tables)?;
-        embed_with(&job, &out.join(EMBEDDINGS), run, stats, started)
+        let inside = out.join(EMBEDDINGS);
+        let windows = windows(&store, embed_config)?;
+        if !inside.exists() {
+            check_room_for(&inside, &windows, embed_config, &tables)?;
+        }
+        let job = Job::new(windows, embed_config, &tables)?;
+        embed_with(&job, &inside, run, stats)
     };
     let durability = tokenize_config.durability;
     let terms = Terms::alone(tokenize_config.overwrite, durability);
@@ -62,13 +67,15 @@ pub fn run(
         return Ok((tokens, embed_there()?));
     }
 
-    let started = Instant::now();
     let store = TokenStore::open(staging.new_output())?;
-    let job = Job::new(windows(&store, embed_config)?, embed_config, &tables)?;
-    job.check_room(out)?;
+    let windows = windows(&store, embed_config)?;
+    check_room_for(out, &windows, embed_config, &tables)?;
+    let job = Job::new(windows, embed_config, &tables)?;
+    let gatherer = job.gatherer()?;
+    let started = Instant::now();
     let inside = staging.new_output().join(EMBEDDINGS);
     fs::create_dir(&inside).map_err(Error::io(&inside, "cannot create"))?;
-    let record = build_embeddings(&job, &inside, durability, stats)?;
+    let record = build_embeddings(&job, &gatherer, &inside, durability, stats)?;
     write_json(&inside, RUN, durability, run)?;
     sync_directory(&inside, durability)?;
     staging.keep_dataset(&tokens.manifest)?;

@@ -18,8 +18,6 @@ use crate::{
 pub struct EmbedTables {
     token: Table,
     position: Option<Position>,
-    pub(super) token_info: TableInfo,
-    pub(super) position_info: Option<TableInfo>,
 }
 
 /// What positions do to token rows.
@@ -27,6 +25,35 @@ pub struct EmbedTables {
 enum Position {
     Add(Table),
     Turn(Rope),
+}
+
+/// The tables of a run before any is drawn, which may take more time and memory than there is: those
+/// in files are open, of the others the sizes are known and right.
+#[derive(Debug)]
+pub(super) struct TablePlan<'a> {
+    config: &'a EmbedConfig,
+    seq_len: usize,
+    /// Sizes and seed of what is drawn.
+    initial: InitialTables,
+    /// Drawn if it is in no file.
+    token: Option<FileTable>,
+    position: PositionPlan,
+}
+
+/// A table in a file.
+#[derive(Debug)]
+struct FileTable {
+    spec: TableSpec,
+    table: Table,
+}
+
+#[derive(Debug)]
+enum PositionPlan {
+    None,
+    File(FileTable),
+    Drawn,
+    Sinusoidal,
+    Rope { style: RopeStyle, base: f64 },
 }
 
 /// What a table is, without where it lay.
@@ -57,75 +84,179 @@ enum Origin {
     Rope { style: RopeStyle, base: f64 },
 }
 
-impl EmbedTables {
-    /// Opens or draws the tables that `config` asks for, for ids below `n_vocab`.
+impl<'a> TablePlan<'a> {
+    /// Opens the files of the tables that `config` asks for, for ids below `n_vocab`.
     ///
     /// # Errors
-    /// [`Error::Config`] where settings are missing or contradict each other; [`Error::Table`]
-    /// where a file is no table or too short; [`Error::Shape`] where the tables' `dim` differs.
-    pub fn open(config: &EmbedConfig, n_vocab: u32) -> Result<Self> {
+    /// As of [`EmbedTables::open`].
+    pub(super) fn open(config: &'a EmbedConfig, n_vocab: u32) -> Result<Self> {
         config.validate()?;
         let n_vocab = n_vocab as usize;
         let seq_len = to_usize("--seq-len", config.seq_len)?;
-        let from_file = config
+        let token = config
             .token_table
             .as_deref()
-            .map(|name| open(name, TableOptions::token(n_vocab), config))
+            .map(|name| FileTable::open(name, TableOptions::token(n_vocab), config))
             .transpose()?;
-        let dim = match (&from_file, config.dim) {
-            (Some((table, _)), Some(dim)) if table.dim() != dim => {
+        let dim = match (&token, config.dim) {
+            (Some(token), Some(dim)) if token.table.dim() != dim => {
                 return Err(Error::Config {
                     field: "--dim",
-                    what: format!("is {dim}, the token table has {} columns", table.dim()),
+                    what: format!(
+                        "is {dim}, the token table has {} columns",
+                        token.table.dim()
+                    ),
                 });
             }
-            (Some((table, _)), _) => table.dim(),
+            (Some(token), _) => token.table.dim(),
             (None, dim) => dim.unwrap_or(0),
         };
         let context_length = config.context_length.unwrap_or(seq_len);
         let mut initial =
             InitialTables::new(config.init_seed.unwrap_or(0), n_vocab, dim, context_length);
         initial.position_draw = config.init_position_draw;
-        let (token, token_info) = match from_file {
-            Some(found) => found,
-            None => drawn(initial.token_table()?, &initial, 1),
+        let position = PositionPlan::open(config, seq_len, dim)?;
+        if matches!(position, PositionPlan::Drawn) {
+            check_context_length(context_length, seq_len)?;
+        }
+        if token.is_none() || matches!(position, PositionPlan::Drawn) {
+            initial.validate()?;
+        }
+        Ok(Self {
+            config,
+            seq_len,
+            initial,
+            token,
+            position,
+        })
+    }
+
+    /// Columns of all tables.
+    pub(super) fn dim(&self) -> usize {
+        self.initial.dim
+    }
+
+    /// What the token table is, and the positions. Files are read.
+    ///
+    /// # Errors
+    /// [`Error::Threads`] where the threads that read them cannot start.
+    pub(super) fn infos(&self) -> Result<(TableInfo, Option<TableInfo>)> {
+        let threads = self.config.threads;
+        let initial = &self.initial;
+        let computed = |origin, rows| TableInfo {
+            origin,
+            rows,
+            dim: self.dim(),
+            dtype: Dtype::F32,
         };
-        let position = match config.position_table.as_deref() {
-            Some(name) if name == "none" => None,
-            Some(name) if name == "sinusoidal" => {
-                let table = Table::sinusoidal(seq_len, dim)?;
-                let info = TableInfo::new(&table, Origin::Sinusoidal);
-                Some((Position::Add(table), info))
-            }
-            Some(name) if name == ROPE => Some(turned(config, seq_len, dim)?),
-            Some(name) => {
-                let (table, info) = open(name, TableOptions::position(seq_len), config)?;
-                Some((Position::Add(table), info))
-            }
-            None => {
-                check_context_length(context_length, seq_len)?;
-                let table = initial.position_table()?;
-                let (table, info) = drawn(table, &initial, initial.position_draw);
-                Some((Position::Add(table), info))
+        let drawn = |draw, rows| {
+            let seed = initial.seed;
+            computed(Origin::Drawn { seed, draw }, rows)
+        };
+        let token = match &self.token {
+            Some(file) => file.info(threads)?,
+            None => drawn(1, initial.n_vocab),
+        };
+        let position = match &self.position {
+            PositionPlan::None => None,
+            PositionPlan::File(file) => Some(file.info(threads)?),
+            PositionPlan::Drawn => Some(drawn(initial.position_draw, initial.context_length)),
+            PositionPlan::Sinusoidal => Some(computed(Origin::Sinusoidal, self.seq_len)),
+            &PositionPlan::Rope { style, base } => {
+                Some(computed(Origin::Rope { style, base }, self.seq_len))
             }
         };
-        if let Some((Position::Add(table), _)) = &position
-            && table.dim() != dim
-        {
+        Ok((token, position))
+    }
+
+    /// Draws what is to be drawn.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where there is no memory for it.
+    pub(super) fn tables(&self) -> Result<EmbedTables> {
+        let token = match &self.token {
+            Some(file) => file.table.clone(),
+            None => self.initial.token_table()?,
+        };
+        let position = match &self.position {
+            PositionPlan::None => None,
+            PositionPlan::File(file) => Some(Position::Add(file.table.clone())),
+            PositionPlan::Drawn => Some(Position::Add(self.initial.position_table()?)),
+            PositionPlan::Sinusoidal => {
+                Some(Position::Add(Table::sinusoidal(self.seq_len, self.dim())?))
+            }
+            &PositionPlan::Rope { style, base } => {
+                let rope = Rope::new(style, self.seq_len, self.dim(), base)?;
+                Some(Position::Turn(rope))
+            }
+        };
+        Ok(EmbedTables { token, position })
+    }
+}
+
+impl PositionPlan {
+    fn open(config: &EmbedConfig, seq_len: usize, dim: usize) -> Result<Self> {
+        let name = match config.position_table.as_deref() {
+            None => return Ok(Self::Drawn),
+            Some(name) if name == "none" => return Ok(Self::None),
+            Some(name) if name == "sinusoidal" => return Ok(Self::Sinusoidal),
+            Some(name) if name == ROPE => {
+                let base = config.rope_base.unwrap_or(ROTARY_BASE);
+                Rope::check(dim, base)?;
+                return Ok(Self::Rope {
+                    style: config.rope_style.unwrap_or_default(),
+                    base,
+                });
+            }
+            Some(name) => name,
+        };
+        let file = FileTable::open(name, TableOptions::position(seq_len), config)?;
+        if file.table.dim() != dim {
             return Err(Error::Shape {
                 what: format!(
                     "the token table has {dim} columns and the position table {}; they must agree",
-                    table.dim()
+                    file.table.dim()
                 ),
             });
         }
-        let (position, position_info) = position.unzip();
-        Ok(Self {
-            token,
-            position,
-            token_info,
-            position_info,
+        Ok(Self::File(file))
+    }
+}
+
+impl FileTable {
+    fn open(name: &OsStr, options: TableOptions, config: &EmbedConfig) -> Result<Self> {
+        let spec = TableSpec::parse(name);
+        let table = Table::open(&spec, &options.with_table_dtype(config.table_dtype))?;
+        Ok(Self { spec, table })
+    }
+
+    fn info(&self, threads: usize) -> Result<TableInfo> {
+        let Self { spec, table } = self;
+        let hashes =
+            thread_pool(threads)?.install(|| block_hashes(table.bytes(), &Stats::default()));
+        let file = spec.path().file_name().map_or(spec.path(), Path::new);
+        Ok(TableInfo {
+            origin: Origin::File {
+                name: file.to_string_lossy().into_owned(),
+                key: spec.key().map(str::to_owned),
+                hash: Hash128::of_hashes(&hashes),
+            },
+            rows: table.rows(),
+            dim: table.dim(),
+            dtype: table.dtype(),
         })
+    }
+}
+
+impl EmbedTables {
+    /// Opens or draws the tables that `config` asks for, for ids below `n_vocab`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where settings are missing or contradict each other; [`Error::Table`]
+    /// where a file is no table or too short; [`Error::Shape`] where the tables' `dim` differs;
+    /// [`Error::Memory`] where there is no memory for what is drawn.
+    pub fn open(config: &EmbedConfig, n_vocab: u32) -> Result<Self> {
+        TablePlan::open(config, n_vocab)?.tables()
     }
 
     /// A gatherer of these tables.
@@ -144,17 +275,6 @@ impl EmbedTables {
     }
 }
 
-impl TableInfo {
-    fn new(table: &Table, origin: Origin) -> Self {
-        Self {
-            origin,
-            rows: table.rows(),
-            dim: table.dim(),
-            dtype: table.dtype(),
-        }
-    }
-}
-
 fn check_context_length(context_length: usize, seq_len: usize) -> Result<()> {
     if context_length < seq_len {
         return Err(Error::Config {
@@ -170,42 +290,4 @@ pub(super) fn to_usize(field: &'static str, value: u64) -> Result<usize> {
         field,
         what: "is beyond what memory can hold".to_owned(),
     })
-}
-
-fn open(name: &OsStr, options: TableOptions, config: &EmbedConfig) -> Result<(Table, TableInfo)> {
-    let spec = TableSpec::parse(name);
-    let table = Table::open(&spec, &options.with_table_dtype(config.table_dtype))?;
-    let pool = thread_pool(config.threads)?;
-    let hashes = pool.install(|| block_hashes(table.bytes(), &Stats::default()));
-    let file = spec.path().file_name().map_or(spec.path(), Path::new);
-    let origin = Origin::File {
-        name: file.to_string_lossy().into_owned(),
-        key: spec.key().map(str::to_owned),
-        hash: Hash128::of_hashes(&hashes),
-    };
-    let info = TableInfo::new(&table, origin);
-    Ok((table, info))
-}
-
-/// Rotary positions for rows of `dim` columns.
-fn turned(config: &EmbedConfig, seq_len: usize, dim: usize) -> Result<(Position, TableInfo)> {
-    let style = config.rope_style.unwrap_or_default();
-    let base = config.rope_base.unwrap_or(ROTARY_BASE);
-    let info = TableInfo {
-        origin: Origin::Rope { style, base },
-        rows: seq_len,
-        dim,
-        dtype: Dtype::F32,
-    };
-    let rope = Rope::new(style, seq_len, dim, base)?;
-    Ok((Position::Turn(rope), info))
-}
-
-fn drawn(table: Table, initial: &InitialTables, draw: u32) -> (Table, TableInfo) {
-    let origin = Origin::Drawn {
-        seed: initial.seed,
-        draw,
-    };
-    let info = TableInfo::new(&table, origin);
-    (table, info)
 }

@@ -81,8 +81,11 @@ pub(super) fn look(
     if corpus.has_stream() || !out.join(MANIFEST).is_file() {
         return Ok(Found::Other);
     }
-    let Ok(found) = read_manifest(out) else {
-        return Ok(Found::Other);
+    let found = match read_manifest(out) {
+        Ok(found) => found,
+        // Nobody knows what is there.
+        Err(error) if error.is_retryable() && !config.overwrite => return Err(error),
+        Err(_) => return Ok(Found::Other),
     };
     let looks_same = found.format_version == FORMAT_VERSION
         && found.encoding == EncodingInfo::of(encoding)
@@ -112,6 +115,8 @@ pub(super) fn look(
     let verified = pool.install(|| verify(out, &Stats::default()));
     Ok(match verified {
         Ok(_) => Found::Same(found),
+        // What could not be read was not found damaged.
+        Err(error) if error.is_retryable() && !config.overwrite => return Err(error),
         Err(error) => Found::Damaged(Box::new(Damaged {
             manifest: found,
             plan,

@@ -17,7 +17,7 @@ pub(crate) type Ranges = Vec<RangeInfo>;
 /// The finished units in `staging` that hold, by their index, in order; of the units `wanted`.
 ///
 /// # Errors
-/// Only what the inputs give: a unit that is damaged is left out.
+/// What the inputs give, and what the system cannot read: a unit that is damaged is left out.
 pub(crate) fn sound_units(
     corpus: &Corpus,
     plan: &Plan,
@@ -49,15 +49,16 @@ fn sound_unit(
     index: usize,
     staging: &Staging,
 ) -> Result<Option<DoneUnit>> {
-    let Ok(Some(receipt)) = Receipt::read(staging.partial(), plan, job_id, index) else {
-        return Ok(None);
+    let receipt = match Receipt::read(staging.partial(), plan, job_id, index) {
+        Ok(Some(receipt)) => receipt,
+        Err(error) if error.is_retryable() => return Err(error),
+        Ok(None) | Err(_) => return Ok(None),
     };
     let Receipt { done, seen, .. } = receipt;
-    if done
-        .check_files(staging.new_output(), staging.durability())
-        .is_err()
-    {
-        return Ok(None);
+    match done.check_files(staging.new_output(), staging.durability()) {
+        Ok(()) => {}
+        Err(error) if error.is_retryable() => return Err(error),
+        Err(_) => return Ok(None),
     }
     let unit = &plan.units[index];
     if range_hashes(corpus, plan, unit, &Stats::default())? != done.ranges {

@@ -50,7 +50,7 @@ pub fn write_positions(
     };
     let (directory, name) = split(out)?;
     if let Ok(found) = fs::metadata(out) {
-        if found.is_file() && found.len() == bytes && holds(out, scheme) {
+        if found.is_file() && found.len() == bytes && holds(out, scheme, overwrite)? {
             return Ok(outcome(true));
         }
         check_replaceable(out, found.is_file(), overwrite)?;
@@ -109,7 +109,10 @@ fn check_replaceable(out: &Path, is_file: bool, overwrite: bool) -> Result<()> {
 }
 
 /// Whether the file holds the array of `scheme`, whose length it has.
-fn holds(path: &Path, scheme: &PositionScheme) -> bool {
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read and may not be overwritten.
+fn holds(path: &Path, scheme: &PositionScheme, overwrite: bool) -> Result<bool> {
     let compared = File::open(path).and_then(|file| {
         let comparison = Comparison {
             file,
@@ -119,7 +122,20 @@ fn holds(path: &Path, scheme: &PositionScheme) -> bool {
         scheme.write_npy(&mut comparison)?;
         comparison.flush()
     });
-    compared.is_ok()
+    match compared {
+        Ok(()) => Ok(true),
+        // Other bytes, or fewer.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(_) if overwrite => Ok(false),
+        Err(error) => Err(Error::io(path, "cannot read")(error)),
+    }
 }
 
 /// Refuses bytes that are not those of a file.

@@ -118,11 +118,16 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         if self.len() > 0 {
             return Ok(());
         }
-        let tokens = counted(self.store.n_tokens(), "token");
+        let n_tokens = self.store.n_tokens();
+        let tokens = counted(n_tokens, "token");
         let seq_len = self.seq_len;
         let what = match &self.kind {
+            Kind::Stream(_) if n_tokens > 1 => format!(
+                "has {tokens}, no window of {seq_len} and its target; lower --seq-len to {} or less",
+                n_tokens - 1
+            ),
             Kind::Stream(_) => {
-                format!("has {tokens}, no window of {seq_len} and its target; lower --seq-len")
+                format!("has {tokens}, a window and its target need at least 2; add more text")
             }
             Kind::Documents(windows) => format!(
                 "has {tokens} in {}, none of them with a window of {seq_len} and its target; lower \

@@ -70,15 +70,7 @@ impl Rope {
     /// [`Error::Shape`] where `dim` is odd or 0 or there is no memory for the angles,
     /// [`Error::Config`] where `base` is not a number of 1 or more.
     pub fn new(style: RopeStyle, rows: usize, dim: usize, base: f64) -> Result<Self> {
-        check_base("--rope-base", base)?;
-        if dim == 0 || !dim.is_multiple_of(2) {
-            return Err(Error::Shape {
-                what: format!(
-                    "rotary positions turn pairs of columns, and rows of {dim} elements are not \
-                     made of pairs; use tables of an even dim"
-                ),
-            });
-        }
+        Self::check(dim, base)?;
         let rates = rates(base, dim).map_err(Error::io("rope", "cannot compute"))?;
         let mut angles = zeroed_f32(rows, dim)?;
         for (position, row) in angles.chunks_exact_mut(dim).enumerate() {
@@ -93,6 +85,20 @@ impl Rope {
             dim,
             angles: Arc::new(angles),
         })
+    }
+
+    /// Checks what [`new`](Self::new) refuses, before any memory is taken.
+    pub(crate) fn check(dim: usize, base: f64) -> Result<()> {
+        check_base("--rope-base", base)?;
+        if dim == 0 || !dim.is_multiple_of(2) {
+            return Err(Error::Shape {
+                what: format!(
+                    "rotary positions turn pairs of columns, and rows of {dim} elements are not \
+                     made of pairs; use tables of an even dim"
+                ),
+            });
+        }
+        Ok(())
     }
 
     /// Which columns make a pair.
