@@ -293,6 +293,7 @@ fn a_byte_order_mark_belongs_to_no_record() {
         let store = TokenStore::open(&place.path("d")).unwrap();
         let found: Vec<_> = store
             .documents()
+            .map(|document| document.unwrap())
             .map(|document| (document.source, document.bytes))
             .collect();
         assert_eq!(found, [(0, 3..17), (0, 19..33), (1, 4..20)]);

@@ -292,6 +292,7 @@ fn records_are_those_of_pythons_json() {
 fn records(dataset: &Path, encoding: &Encoding) -> BTreeMap<u64, Option<String>> {
     let store = TokenStore::open(dataset).unwrap();
     let texts = store.documents().map(|document| {
+        let document = document.unwrap();
         let tokens = document.tokens;
         let mut ids = vec![0; usize::try_from(tokens.end - tokens.start).unwrap()];
         store.read(tokens.start, &mut ids).unwrap();
