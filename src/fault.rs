@@ -131,14 +131,15 @@ extern "C" fn unreadable(signal: c_int, info: *mut libc::siginfo_t, _context: *m
         wait();
     }
     // SAFETY: the kernel gives a handler with SA_SIGINFO a valid one.
-    let code = unsafe { (*info).si_code };
-    // SAFETY: as above; where the signal is none of a fault, the code says so.
-    let address = unsafe { (*info).si_addr() };
+    let info = unsafe { &*info };
+    // Others may send the signal too; a fault has a code above 0.
+    let is_fault = info.si_code > 0;
+    // SAFETY: the kernel fills this field in for a fault. Else it is any number, and not used.
+    let address = unsafe { info.si_addr() };
     // SAFETY: of all threads the first alone comes here, once.
     let scan = unsafe { &mut *SCAN.0.get() };
     let found = scan.run(address.addr());
-    // Others may send the signal too, and a fault elsewhere is none of a file that changed.
-    let is_fault = code > 0;
+    // A fault elsewhere is none of a file that changed.
     if !is_fault || matches!(found, Ok(None)) {
         // SAFETY: no handler is installed.
         let _ = unsafe { set_action(signal, libc::SIG_DFL) };

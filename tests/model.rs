@@ -51,7 +51,7 @@ fn check(
         expected.iter().map(|shard| shard.start).collect::<Vec<_>>()
     );
     for (shard, model) in dataset.store.shards().zip(&expected) {
-        let shard = shard.unwrap();
+        let shard = shard.expect("a shard that is mapped");
         prop_assert_eq!(&widen(shard.tokens()), &model.ids);
         prop_assert_eq!(shard.documents(), &model.records);
     }

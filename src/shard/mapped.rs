@@ -133,12 +133,15 @@ pub(super) enum Shards {
     OnUse(OnUse),
 }
 
+/// The number of a shard, and the shard, if one is mapped.
+type Slot = Mutex<Option<(usize, Arc<Shard>)>>;
+
 /// Maps shards as they are used. Shard `i` has its slot at `i` modulo their number, so those in a row
 /// never drive each other out.
 #[derive(Debug)]
 pub(super) struct OnUse {
     directory: OwnedFd,
-    slots: Vec<Mutex<Option<(usize, Arc<Shard>)>>>,
+    slots: Vec<Slot>,
 }
 
 impl Shards {
