@@ -189,6 +189,14 @@ pub fn finish(
     let pool = thread_pool(threads)?;
     if staging.is_complete() {
         // A run was killed before it published.
+        if !staging.new_output().join(MANIFEST).is_file() {
+            return Err(Error::Output {
+                path: staging.partial().to_owned(),
+                what: "holds whole embeddings, not a dataset; run that command again to put them \
+                       in their place"
+                    .to_owned(),
+            });
+        }
         let manifest = read_manifest(staging.new_output())?;
         pool.install(|| verify(staging.new_output(), stats))?;
         staging.publish()?;

@@ -127,7 +127,7 @@ pub(super) fn look(
 }
 
 /// The hashes of the sources whose ranges, by unit, are `ranges`.
-fn source_hashes(ranges: &[Ranges]) -> Vec<Hash128> {
+pub(super) fn source_hashes(ranges: &[Ranges]) -> Vec<Hash128> {
     let mut hashes = SourceHashes::default();
     for &range in ranges.iter().flatten() {
         hashes.push(|_| (String::new(), Format::Text), range);

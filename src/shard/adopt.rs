@@ -1,7 +1,7 @@
 //! Which finished units in DIR.partial belong to a plan, and what becomes of the others.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 
 use crate::shard::own::{Room, clear_but, each_entry, receipts};
 use crate::shard::plan::PLAN;
@@ -9,6 +9,7 @@ use crate::shard::receipt::shard_file_unit;
 use crate::shard::staging::Staging;
 use crate::shard::state::{NEW, STATE};
 use crate::shard::temp_file::{link_or_copy, sync_directory};
+use crate::shard::untrusted::open_regular;
 use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN, receipt_unit};
 use crate::{Error, Result};
 
@@ -67,7 +68,7 @@ impl Staging {
                 });
             }
             // Of several that begin at once, one writes the plan and all read it.
-            Ok(None) if receipts(self.partial())?.is_empty() => {
+            Ok(None) if !self.is_complete() && receipts(self.partial())?.is_empty() => {
                 plan.write_new(self.partial(), self.durability())?;
                 sync_directory(self.partial(), self.durability())?;
                 return Ok(false);
@@ -116,10 +117,13 @@ impl Staging {
         fs::create_dir_all(&new).map_err(Error::io(&new, "cannot create"))?;
         each_entry(&old, Room::Output, |entry| {
             link_or_copy(&old, &new, entry.name, self.durability())?;
-            // Whoever made it may have synced nothing.
+            // Whoever made it may have synced nothing. A pipe in a file's place makes nobody wait.
             let path = new.join(entry.name);
-            let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
-            self.durability().sync(&file, &path)
+            match open_regular(&path) {
+                Ok(Some(file)) => self.durability().sync(&file, &path),
+                Err(error @ Error::Io { .. }) => Err(error),
+                Ok(None) | Err(_) => Ok(()),
+            }
         })?;
         sync_directory(&new, self.durability())
     }

@@ -182,7 +182,7 @@ impl Plan {
     }
 
     /// The id must be the hash, and the units must cover the sources without gap or overlap.
-    fn check(&self) -> std::result::Result<(), String> {
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
         if self.computed_id() != self.plan_id {
             return Err("was changed after it was written: its plan_id is not its hash".to_owned());
         }

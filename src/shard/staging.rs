@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::shard::RUN;
 use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
 use crate::shard::own::{Room, check_own, clear_but, receipts, remove_directory};
 use crate::shard::place::{
@@ -29,6 +28,7 @@ use crate::shard::place::{
 use crate::shard::rename::exchange;
 use crate::shard::state::{NEW, OLD, RunId, STATE, Stage, State, finished_units, stage};
 use crate::shard::temp_file::{Durability, sync_directory, write_json};
+use crate::shard::{EMBEDDINGS, RUN};
 use crate::{Error, Result};
 
 /// How an output is made.
@@ -91,8 +91,11 @@ pub(crate) fn claim<T>(
     loop {
         let seen = identity(out);
         if let Some(there) = look()? {
-            settle(out, terms)?;
-            return Ok(Claim::There(there));
+            match settle(out, terms) {
+                // It was replaced meanwhile.
+                Err(_) if identity(out) != seen => continue,
+                settled => return settled.map(|()| Claim::There(there)),
+            }
         }
         let opened = Staging::open(out, terms);
         if identity(out) == seen {
@@ -105,6 +108,13 @@ pub(crate) fn claim<T>(
 /// not needed is removed, and the output is on the disk before anybody says so.
 fn settle(out: &Path, terms: Terms) -> Result<()> {
     sync_output(out, terms.durability)?;
+    // A dataset's embeddings are made in it.
+    tidy_beside(&out.join(EMBEDDINGS), terms)?;
+    tidy_beside(out, terms)
+}
+
+/// Removes what an earlier run left beside `out`, if it is not needed or may be discarded.
+fn tidy_beside(out: &Path, terms: Terms) -> Result<()> {
     let (_, partial) = places(out)?;
     let found = lock_existing(&partial, Sharing::Alone);
     // Another run's place is left to it; so is what no run made.

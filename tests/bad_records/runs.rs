@@ -126,12 +126,12 @@ fn processes_that_share_the_units_make_the_lists_of_one() {
     }
     assert_eq!(counted, expected.len() as u64);
     // What is damaged is not published.
-    let list = place.path("d.partial/shard-00001.bad.jsonl");
+    let list = place.path("d.partial/new/shard-00001.bad.jsonl");
     let bytes = fs::read(&list).unwrap();
     let mut damaged = bytes.clone();
     damaged[9] ^= 1;
     fs::write(&list, damaged).unwrap();
-    let line = "d.partial/shard-00001.bad.jsonl: damaged in the 16 MiB block 0, from byte 0";
+    let line = "d.partial/new/shard-00001.bad.jsonl: damaged in the 16 MiB block 0, from byte 0";
     assert!(place.run(["finish", "d"]).stderr.contains(line));
     fs::write(&list, bytes).unwrap();
     let done = place.run(["finish", "d"]);
@@ -210,7 +210,7 @@ fn a_list_is_on_the_disk_before_the_receipt() {
     let named = at("rename(", "/shard-00000.bad.jsonl\"");
     let receipt = at("rename(", "/shard-00000.json\"");
     let directory = calls.lines().enumerate().position(|(at, line)| {
-        at > named && line.contains("fsync(") && line.contains("d.partial>")
+        at > named && line.contains("fsync(") && line.contains("d.partial/new>")
     });
     assert!(synced < named && named < receipt, "{calls}");
     assert!(directory.is_some_and(|at| at < receipt), "{calls}");

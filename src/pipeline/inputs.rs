@@ -1,0 +1,121 @@
+//! Is a dataset made from these inputs? They are read once and compared.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::corpus::Corpus;
+use crate::pipeline::found::source_hashes;
+use crate::pipeline::resume::{Ranges, range_hashes};
+use crate::shard::{MANIFEST, Manifest, Plan, PlannedSource, Unit, read_manifest};
+use crate::show::counted;
+use crate::{Error, Result, Stats};
+
+/// Reads the sources of `corpus` and compares them with those that the dataset in the directory
+/// `path` was made from: their number, names, sizes and hashes. `stats` counts their bytes. The
+/// dataset's own files are not looked at; [`verify`](crate::verify) does that.
+///
+/// # Errors
+/// [`Error::Input`] names the first source that is another one, [`Error::Config`] a stream, which
+/// cannot be read twice.
+///
+/// ```no_run
+/// use shardmill::{Corpus, CorpusOptions, Stats, verify_inputs};
+///
+/// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
+/// verify_inputs("out".as_ref(), &corpus, &Stats::default())?;
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> {
+    if corpus.has_stream() {
+        return Err(Error::Config {
+            field: "--inputs",
+            what: "a stream cannot be read again; name the files that it came from".to_owned(),
+        });
+    }
+    let manifest = read_manifest(path)?;
+    compare_lists(path, &manifest, corpus)?;
+    stats.begin(corpus.total_bytes());
+    let hashes = manifest.sources.iter().map(|info| info.hash);
+    let hashes: Vec<_> = hashes.collect();
+    let plan = plan_of(manifest);
+    // A manifest may say anything of its units.
+    plan.check().map_err(|what| Error::Shard {
+        path: path.join(MANIFEST),
+        what,
+    })?;
+    // Each is a range of the corpus, and large where there are many.
+    let ranges = plan
+        .units
+        .par_iter()
+        .map(|unit| range_hashes(corpus, &plan, unit, stats))
+        .collect::<Result<Vec<Ranges>>>()?;
+    let found = source_hashes(&ranges);
+    match hashes.iter().zip(&found).position(|(a, b)| a != b) {
+        None => Ok(()),
+        Some(source) => Err(Error::Input {
+            path: corpus.path_of(source),
+            what: "has changed since the dataset was made from it: its hash is another; make the \
+                   dataset again, or restore the file"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Compares what can be compared without reading the sources.
+fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()> {
+    for (index, (info, source)) in manifest.sources.iter().zip(corpus.sources()).enumerate() {
+        let bytes = source.bytes().unwrap_or(0);
+        let what = if info.name != source.name() {
+            format!(
+                "is source {index} of the inputs, where the dataset has '{}'",
+                info.name
+            )
+        } else if info.format != source.format() {
+            "is read in another format than for the dataset".to_owned()
+        } else if info.bytes != bytes {
+            format!(
+                "has {}, and had {} when the dataset was made from it",
+                counted(bytes, "byte"),
+                info.bytes
+            )
+        } else {
+            continue;
+        };
+        return Err(Error::Input {
+            path: corpus.path_of(index),
+            what,
+        });
+    }
+    if manifest.sources.len() == corpus.len() {
+        return Ok(());
+    }
+    Err(Error::Input {
+        path: path.to_owned(),
+        what: format!(
+            "was made from {}, and the inputs are {}",
+            counted(manifest.sources.len() as u64, "source"),
+            corpus.len()
+        ),
+    })
+}
+
+/// The plan by which a dataset was made.
+fn plan_of(manifest: Manifest) -> Plan {
+    let sources = manifest.sources.into_iter().map(|info| PlannedSource {
+        name: info.name,
+        format: info.format,
+        bytes: info.bytes,
+    });
+    let units = manifest.shards.iter().map(|shard| Unit {
+        start: shard.start,
+        end: shard.end,
+    });
+    let units = units.collect();
+    Plan::new(
+        manifest.encoding,
+        manifest.settings,
+        sources.collect(),
+        units,
+    )
+}
