@@ -28,9 +28,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
 use shardmill::{
-    Corpus, DocumentWindows, Dtype, Element, Elements, Encoding, Gatherer, Hash128, InitialTables,
-    KeyedPermutation, Loader, LoaderConfig, ShuffleOrder, Stats, Tail, TokenStore, TokenizeConfig,
-    WindowKind, tokenize,
+    Corpus, CorpusOptions, DocumentWindows, Dtype, Element, Elements, Encoding, Gatherer, Hash128,
+    InitialTables, KeyedPermutation, Loader, LoaderConfig, ShuffleOrder, Stats, Tail, TokenStore,
+    TokenizeConfig, WindowKind, tokenize,
 };
 
 const SEQ_LEN: usize = 1024;
@@ -42,7 +42,7 @@ const DIM: usize = 768;
 fn dataset(directory: &Path, file: &str, text: &str) -> Arc<TokenStore> {
     let input = directory.join(file);
     std::fs::write(&input, text).unwrap();
-    let corpus = Corpus::open(&[input.into()], None).unwrap();
+    let corpus = Corpus::open(&[input.into()], &CorpusOptions::default()).unwrap();
     let encoding = Encoding::by_name("gpt2").unwrap();
     let out = directory.join(format!("{file}.out"));
     let (config, run) = (TokenizeConfig::default(), serde_json::json!({}));

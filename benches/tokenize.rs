@@ -17,7 +17,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use shardmill::{Corpus, Encoding, Level, Stats, TokenizeConfig, tokenize};
+use shardmill::{Corpus, CorpusOptions, Encoding, Level, Stats, TokenizeConfig, tokenize};
 
 fn pretokenize(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pretokenize");
@@ -149,7 +149,8 @@ fn long(criterion: &mut Criterion) {
 fn dataset(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dataset");
     group.sample_size(10);
-    let corpus = Corpus::open(&[fixtures().into()], None).expect("fixtures are there");
+    let corpus =
+        Corpus::open(&[fixtures().into()], &CorpusOptions::default()).expect("fixtures are there");
     let encoding = Encoding::by_name("gpt2").expect("a built-in encoding");
     let oracle = tiktoken_rs::r50k_base().expect("the vocabulary comes with the crate");
     let documents = corpus.len() as u64;

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use shardmill::{
-    Corpus, Encoding, Eot, Gatherer, InitialTables, Order, Stats, TokenStore, TokenizeConfig,
-    Windows, tokenize,
+    Corpus, CorpusOptions, Encoding, Eot, Gatherer, InitialTables, Order, Stats, TokenStore,
+    TokenizeConfig, Windows, tokenize,
 };
 
 const SEQ_LEN: usize = 4;
@@ -73,7 +73,7 @@ pub(crate) fn run(input: &Path, out: &Path, print: &mut impl Write) -> Result<()
 
 /// Tokenizes `input` to `out`; a dataset of it that is there already is used as it is.
 fn dataset(input: &Path, out: &Path, encoding: &Encoding) -> Result<TokenStore> {
-    let corpus = Corpus::open(&[input.into()], None)?;
+    let corpus = Corpus::open(&[input.into()], &CorpusOptions::default())?;
     let mut config = TokenizeConfig::default();
     config.eot = Eot::None;
     let run = serde_json::json!({"made_by": "the example"});

@@ -75,7 +75,7 @@ mod window;
 pub use bench::{
     BenchConfig, BenchReport, Ceiling, GatherSpeed, Sample, TokenizeSpeed, bench, store_all,
 };
-pub use corpus::{Corpus, Skipped};
+pub use corpus::{Corpus, CorpusOptions, CorpusReport, Listed, Repeated, SkippedFiles};
 pub use document::{BadKind, BadRecords, FORMATS, Format, InvalidUtf8};
 pub use dtype::{Dtype, Element};
 pub use embed::{
@@ -90,7 +90,7 @@ pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
 pub use map::Buffer;
 pub use pipeline::{
     Outcome, Partial, Stats, Status, TakenOver, TokenizeConfig, UnitShare, UnitsOutcome, finish,
-    plan, repair, status, tokenize, tokenize_units,
+    plan, repair, status, tokenize, tokenize_units, verify_inputs,
 };
 pub use shard::{
     BadCounts, BadFile, BadRecord, DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot,

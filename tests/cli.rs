@@ -277,6 +277,7 @@ fn tokenize_says_what_it_made_and_leaves_it_the_second_time() {
             "out": "d", "was_there": true, "units_done_before": 0,
             "dataset_id": manifest["dataset_id"],
             "encoding": "gpt2", "n_vocab": 50257, "sources": 2, "shards": 1, "seconds": 0,
+            "inputs": again.json()["inputs"],
             "totals": {
                 "documents": 4, "empty_documents": 1, "invalid_sequences": 0,
                 "source_bytes": 71, "text_bytes": 34, "tokens": 14,
@@ -297,11 +298,11 @@ fn the_summary_comes_last_and_skipped_entries_before_it() {
     place.write("in/a.txt", "Hello world, a story.\n");
     place.write("in/.hidden", "no");
     place.write("in/.git/config", "no");
-    std::os::unix::fs::symlink("a.txt", place.path("in/link.txt")).unwrap();
+    std::os::unix::fs::symlink("none.txt", place.path("in/link.txt")).unwrap();
     let made = "d: 8 tokens, 1 shard, 1 document from 22 B in TIME (RATE)";
     place
         .run(["tokenize", "in", "--out", "d"])
-        .said(&["left out: 2 hidden entries and 1 symbolic link", made]);
+        .said(&["left out: 2 hidden entries and 1 dangling link", made]);
 }
 
 #[test]

@@ -73,11 +73,12 @@ fn a_directory_without_files_is_refused() {
     fs::create_dir_all(place.path("empty/inside")).unwrap();
     place.write("hidden/.a.txt", "a");
     place.write("hidden/.git/b.txt", "b");
-    for name in ["empty", "hidden"] {
-        let line =
-            format!("{name}: has no files to read; hidden files and symbolic links do not count");
-        refused(&place, &[name], 1, &line);
-    }
+    refused(&place, &["empty"], 1, "empty: has no files to read");
+    let line = "hidden: has no files to read; left out: 2 hidden entries";
+    refused(&place, &["hidden"], 1, line);
+    let line =
+        "hidden/*: no file has this name or matches this pattern; left out: 2 hidden entries";
+    refused(&place, &["hidden/*"], 1, line);
 }
 
 #[test]
@@ -405,7 +406,7 @@ fn compressed_and_columnar_inputs_are_refused_by_name() {
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"\x28\xb5\x2f\xfd\x04", "zstd"),
         (b"\xfd7zXZ\x00\x00", "xz"),
-        (b"BZh91AY", "bzip2"),
+        (b"BZh91AY&SY", "bzip2"),
         (b"\x04\x22\x4d\x18\x60", "lz4"),
         (b"PK\x03\x04\x14", "zip"),
         (b"PAR1\x15\x04", "parquet"),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shardmill::{
-    Corpus, EmbedConfig, Encoding, Loader, LoaderConfig, Stats, TokenStore, TokenizeConfig,
-    WindowKind, embed, repair, tokenize,
+    Corpus, CorpusOptions, EmbedConfig, Encoding, Loader, LoaderConfig, Stats, TokenStore,
+    TokenizeConfig, WindowKind, embed, repair, tokenize,
 };
 
 #[test]
@@ -18,7 +18,7 @@ fn runs_start_no_threads_beside_those_that_they_may_have() {
     let (run, stats) = (json!({}), Stats::default());
 
     fs::write(path("a.txt"), "some words to make windows of ".repeat(1000)).unwrap();
-    let corpus = Corpus::open(&[path("a.txt").into()], None).unwrap();
+    let corpus = Corpus::open(&[path("a.txt").into()], &CorpusOptions::default()).unwrap();
     let encoding = Encoding::by_name("gpt2").unwrap();
     let mut config = TokenizeConfig::default();
     config.threads = 1;

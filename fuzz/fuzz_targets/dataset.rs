@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use shardmill::{
-    Corpus, Durability, Eot, Error, InvalidUtf8, Special, Stats, TokenStore, TokenizeConfig,
+    Corpus, CorpusOptions, Durability, Eot, Error, InvalidUtf8, Special, Stats, TokenStore, TokenizeConfig,
     tokenize, verify,
 };
 use shardmill_fuzz::{NAMES, assert_same_ids, bytes_of, kept, oracle};
@@ -156,7 +156,7 @@ fn made(choice: &Choice, source: &[u8], directory: &Path) -> Result<Vec<u32>, Er
     let input = directory.join(if choice.is_jsonl { "a.jsonl" } else { "a.txt" });
     let out = directory.join("out");
     fs::write(&input, source).unwrap();
-    let corpus = Corpus::open(&[input.into_os_string()], None)?;
+    let corpus = Corpus::open(&[input.into_os_string()], &CorpusOptions::default())?;
     let (encoding, run) = (kept(choice.index), serde_json::json!({}));
     let done = tokenize(
         &corpus,

@@ -111,12 +111,14 @@ Examples:
 
 const TOKENIZE_HELP: &str = "\
 INPUT is a file, a directory (all files in it, at any depth), a glob in quotes, a FIFO, or - for
-standard input. Ids are those of tiktoken. DIR appears when it is complete.
+standard input. Links are followed, hidden files left out. Ids are those of tiktoken. DIR appears
+when it is complete.
 
 Examples:
   shardmill tokenize books/ web.jsonl --out out
   shardmill tokenize 'crawl/*.jsonl' --text-field body --encoding o200k_base --out out
-  zcat corpus.txt.gz | shardmill tokenize - --out out
+  shardmill tokenize site/ --include '*.{md,txt}' --exclude drafts --out out
+  zcat c4.json.gz | shardmill tokenize - --input-format jsonl --out out
 
 Run the same command again to resume a run that was interrupted.";
 
@@ -166,12 +168,19 @@ pub(crate) struct CorpusArgs {
     /// Files, directories, globs, FIFOs, or - for standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<OsString>,
-    /// Format of the inputs; auto goes by extension
+    /// Format of the inputs; auto goes by name and content
     #[arg(long, default_value = "auto", value_parser = format_choice())]
     pub(crate) input_format: InputFormat,
+    /// Read only files in directories and globs that match; may be repeated. A pattern without a
+    /// slash is for names at any depth, one with a slash for paths below INPUT
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) include: Vec<OsString>,
+    /// Leave out files and directories that match; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<OsString>,
 }
 
-/// A format, or the choice by extension.
+/// A format, or the choice by name and content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputFormat(pub(crate) Option<Format>);
 

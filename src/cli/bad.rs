@@ -55,7 +55,7 @@ pub(crate) fn name_first(done: &Outcome, out: &Path, corpus: Option<&Corpus>) {
 /// Names the first of the records that are left out.
 pub(crate) fn name(records: &[BadRecord], corpus: Option<&Corpus>) {
     for record in records.iter().take(NAMED) {
-        let path = corpus.and_then(|corpus| corpus.source_path(record.source as usize));
+        let path = corpus.map(|corpus| corpus.path_of(record.source as usize));
         let path = path.map_or_else(|| record.name.clone(), |path| path.display().to_string());
         let place = match record.line {
             Some(line) => format!("line {line}"),

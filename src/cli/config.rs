@@ -1,9 +1,10 @@
 //! What will be done: the library's types, from what was typed.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::Result;
-use shardmill::{Corpus, EmbedConfig, Encoding, Error, TokenizeConfig};
+use shardmill::{Corpus, CorpusOptions, EmbedConfig, Encoding, Error, TokenizeConfig};
 
 use crate::cli::args::{CorpusArgs, EmbedOptions, OutputArgs, TokenizeOptions};
 use crate::cli::human;
@@ -39,23 +40,46 @@ impl Tokenization {
             }
             .into());
         }
+        let corpus = open_corpus(corpus)?;
+        if corpus.has_stdin() && io::stdin().is_terminal() {
+            summary("reads text from the terminal until Ctrl-D at the start of a line");
+        }
         Ok(Self {
-            corpus: Corpus::open(&corpus.inputs, corpus.input_format.0)?,
+            corpus,
             encoding,
             config,
         })
     }
+}
 
-    /// Says what directories held and was left out.
-    pub(crate) fn warn_of_skipped(&self) {
-        let skipped = self.corpus.skipped();
-        if skipped != shardmill::Skipped::default() {
-            summary(&format!(
-                "left out: {} and {}",
-                human::counted(skipped.hidden, "hidden entry").replace("entrys", "entries"),
-                human::counted(skipped.symlinks, "symbolic link"),
-            ));
-        }
+/// The corpus that the arguments name.
+pub(crate) fn open_corpus(args: &CorpusArgs) -> shardmill::Result<Corpus> {
+    let mut options = CorpusOptions::default();
+    options.format = args.input_format.0;
+    options.include.clone_from(&args.include);
+    options.exclude.clone_from(&args.exclude);
+    Corpus::open(&args.inputs, &options)
+}
+
+/// Says what a person should know of how `corpus` was listed.
+pub(crate) fn say_of_corpus(corpus: &Corpus) {
+    let report = corpus.report();
+    if let Some(what) = report.left_out.describe(human::count) {
+        summary(&format!("left out: {what}"));
+    }
+    let json = &report.json_as_text;
+    if let Some(path) = json.paths.first() {
+        let what = human::counted(json.count, ".json file");
+        summary(&format!(
+            "read as text: {what} not of JSON Lines, such as {path}"
+        ));
+    }
+    if let Some([path, earlier]) = report.repeated.paths.first() {
+        let what = human::counted(report.repeated.count, "file");
+        summary(&format!(
+            "read again: {what} that the inputs name more than once, such as {path}, which is \
+             {earlier}"
+        ));
     }
 }
 

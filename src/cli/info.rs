@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use shardmill::{DocumentWindows, LeftOut, Manifest, TokenStore, WindowKind, Windows};
+use shardmill::{DocumentWindows, LeftOut, Manifest, SourceInfo, TokenStore, WindowKind, Windows};
 
 use crate::cli::args::{InfoArgs, WindowArgs};
 use crate::cli::coverage::Coverage;
@@ -120,10 +120,15 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let encoding = &manifest.encoding;
     let settings = &manifest.settings;
     let totals = &manifest.totals;
-    let sources = manifest
-        .sources
-        .iter()
-        .map(|source| format!("{} ({})", source.name, human::bytes(source.bytes)));
+    let sources = manifest.sources.iter().enumerate().map(|(index, source)| {
+        let bytes = human::bytes(source.bytes);
+        let same = |other: &&SourceInfo| other.name == source.name;
+        if manifest.sources.iter().filter(same).nth(1).is_some() {
+            // Which one is told by its place alone.
+            return format!("{} (source {index}, {bytes})", source.name);
+        }
+        format!("{} ({bytes})", source.name)
+    });
     let shards = manifest
         .shards
         .iter()

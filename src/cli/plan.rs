@@ -1,11 +1,13 @@
 //! `shardmill plan`.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use serde_json::json;
-use shardmill::{Corpus, Encoding, Plan, Unit, plan};
+use shardmill::{Encoding, plan, show};
 
 use crate::cli::args::PlanArgs;
-use crate::cli::config::tokenize_config;
+use crate::cli::config::{open_corpus, say_of_corpus, tokenize_config};
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines};
 
@@ -13,18 +15,21 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
     let encoding = Encoding::by_name(&args.tokenize.encoding)?;
     let config = tokenize_config(&args.tokenize);
     config.validate(&encoding)?;
-    let corpus = Corpus::open(&args.corpus.inputs, args.corpus.input_format.0)?;
+    let corpus = open_corpus(&args.corpus)?;
     let plan = plan(&corpus, &encoding, &config)?;
     if args.json {
         let units = plan.units.iter().map(
             |unit| json!({"start": unit.start, "end": unit.end, "bytes": plan.unit_bytes(unit)}),
         );
-        return print_json(&json!({
+        print_json(&json!({
             "plan_id": plan.plan_id,
             "sources": plan.sources.len(),
             "bytes": plan.total_bytes(),
             "units": units.collect::<Vec<_>>(),
-        }));
+            "inputs": corpus.report(),
+        }))?;
+        say_of_corpus(&corpus);
+        return Ok(());
     }
     let mut lines = vec![format!(
         "{} from {} in {}",
@@ -32,18 +37,27 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
         human::bytes(plan.total_bytes()),
         human::counted(plan.sources.len() as u64, "source")
     )];
-    let units = plan.units.iter().enumerate();
-    lines.extend(units.map(|(index, unit)| format!("{index:>5}  {}", describe(&plan, unit))));
-    print_lines(lines)
-}
-
-/// Bytes of a unit, and where it begins.
-fn describe(plan: &Plan, unit: &Unit) -> String {
-    let name = plan.sources.get(unit.start.source as usize);
-    format!(
-        "{:>9}  from byte {} of {}",
-        human::bytes(plan.unit_bytes(unit)),
-        human::count(unit.start.byte),
-        name.map_or("", |source| &source.name)
-    )
+    let mut names = HashMap::<_, u64>::new();
+    for source in &plan.sources {
+        *names.entry(source.name.as_str()).or_default() += 1;
+    }
+    for (index, unit) in plan.units.iter().enumerate() {
+        let first = unit.start.source as usize;
+        let name = match plan.sources.get(first) {
+            None => String::new(),
+            // Other arguments have one of this name.
+            Some(source) if names[source.name.as_str()] > 1 => {
+                show::name(&corpus.path_of(first)).to_string()
+            }
+            Some(source) => source.name.clone(),
+        };
+        lines.push(format!(
+            "{index:>5}  {:>9}  from byte {} of {name}",
+            human::bytes(plan.unit_bytes(unit)),
+            human::count(unit.start.byte),
+        ));
+    }
+    print_lines(lines)?;
+    say_of_corpus(&corpus);
+    Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use shardmill::{EMBEDDINGS, Stats, run as run_job};
 
 use crate::cli::args::RunArgs;
-use crate::cli::config::{Tokenization, embed_config};
+use crate::cli::config::{Tokenization, embed_config, say_of_corpus};
 use crate::cli::exit::Unfinished;
 use crate::cli::output::{print_json, run_info, summary};
 use crate::cli::progress::Progress;
@@ -38,11 +38,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let inside = out.join(EMBEDDINGS);
     if args.output.json {
         print_json(&json!({
+            "inputs": job.corpus.report(),
             "dataset": tokenize::describe(out, &tokens),
             "embeddings": embed::describe(&inside, &embeddings),
         }))?;
     }
-    job.warn_of_skipped();
+    say_of_corpus(&job.corpus);
     bad::name_first(&tokens, out, Some(&job.corpus));
     summary(&tokenize::line(out, &tokens));
     summary(&embed::line(&inside, &embeddings));

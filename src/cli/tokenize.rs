@@ -10,7 +10,7 @@ use shardmill::show;
 use shardmill::{Outcome, Stats, UnitShare, repair, tokenize, tokenize_units};
 
 use crate::cli::args::TokenizeArgs;
-use crate::cli::config::Tokenization;
+use crate::cli::config::{Tokenization, say_of_corpus};
 use crate::cli::exit::Unfinished;
 use crate::cli::output::{pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
@@ -40,9 +40,11 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
         out: out.clone(),
     })?;
     if args.output.json {
-        print_json(&describe(out, &done))?;
+        let mut said = describe(out, &done);
+        said["inputs"] = json!(job.corpus.report());
+        print_json(&said)?;
     }
-    job.warn_of_skipped();
+    say_of_corpus(&job.corpus);
     bad::name_first(&done, out, Some(&job.corpus));
     summary(&line(out, &done));
     Ok(())
@@ -66,8 +68,13 @@ fn run_units(
     })?;
     let Some(done) = done else {
         if args.output.json {
-            print_json(&json!({"out": out.to_string_lossy(), "was_there": true}))?;
+            print_json(&json!({
+                "out": out.to_string_lossy(),
+                "was_there": true,
+                "inputs": job.corpus.report(),
+            }))?;
         }
+        say_of_corpus(&job.corpus);
         summary(&format!(
             "{}: was there already, left as it is",
             show::name(out)
@@ -83,10 +90,11 @@ fn run_units(
             "units_done_before": done.taken_over.units,
             "bad_records": done.bad_counts,
             "all_units": done.partial,
+            "inputs": job.corpus.report(),
             "seconds": time.as_secs_f64(),
         }))?;
     }
-    job.warn_of_skipped();
+    say_of_corpus(&job.corpus);
     bad::name(&done.bad_records, Some(&job.corpus));
     let all = done.partial.units;
     let next = match all - done.partial.done.len() as u64 {

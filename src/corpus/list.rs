@@ -1,90 +1,208 @@
 //! Arguments -> sources.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::corpus::pattern::is_pattern;
+use crate::corpus::report::SkippedFiles;
+use crate::corpus::select::{Filter, Selection};
+use crate::corpus::walk::{FileId, Found, id_of, walk};
 use crate::corpus::{Corpus, Kind, Source};
-use crate::document::Format;
+use crate::document::{Format, HEAD_BYTES, is_json_lines};
+use crate::map::Map;
 use crate::{Error, Result};
 
-/// Adds the sources that `argument` names.
-pub(super) fn add(corpus: &mut Corpus, argument: &OsStr, format: Option<Format>) -> Result<()> {
-    if argument == "-" {
-        return add_stdin(corpus, format);
-    }
-    let path = Path::new(argument);
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            let mut found = Vec::new();
-            add_directory(corpus, path, OsStr::new(""), format, &mut found)?;
-            if found.is_empty() {
-                return Err(input(
-                    path,
-                    "has no files to read; hidden files and symbolic links do not count",
-                ));
-            }
-            corpus.roots.push(path.to_owned());
-            push_sorted(corpus, path.to_owned(), found);
-            Ok(())
+/// A corpus while its arguments are gone through.
+#[derive(Debug)]
+pub(super) struct Listing {
+    corpus: Corpus,
+    format: Option<Format>,
+    /// The files of the sources, each with the source's index.
+    files: Vec<(FileId, u32)>,
+    /// Whether one may be there twice.
+    may_repeat: bool,
+}
+
+impl Listing {
+    pub(super) fn new(format: Option<Format>, filter: Filter) -> Self {
+        Self {
+            corpus: Corpus::empty(filter),
+            format,
+            files: Vec::new(),
+            may_repeat: false,
         }
-        Ok(metadata) => add_file(corpus, path, &metadata, format),
-        Err(error) => match argument.to_str().filter(|text| is_glob(text)) {
-            Some(pattern) if error.kind() == std::io::ErrorKind::NotFound => {
-                add_glob(corpus, pattern, format)
+    }
+
+    /// Adds the sources that `argument` names.
+    pub(super) fn add(&mut self, argument: &OsStr) -> Result<()> {
+        // Two arguments may reach one file.
+        self.may_repeat |= !self.corpus.sources.is_empty();
+        if argument == "-" {
+            return self.add_stdin();
+        }
+        let path = Path::new(argument);
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {
+                let left_out = self.add_walk(path.to_owned(), Selection::everything())?;
+                if let Some(left_out) = left_out {
+                    return Err(refuse(path, format!("has no files to read{left_out}")));
+                }
+                Ok(())
             }
-            _ => Err(Error::io(path, "cannot open")(error)),
-        },
+            Ok(metadata) => self.add_file(path, &metadata),
+            Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(argument) => {
+                self.add_pattern(argument)
+            }
+            Err(error) => Err(Error::io(path, "cannot open")(error)),
+        }
+    }
+
+    fn add_stdin(&mut self) -> Result<()> {
+        if self.corpus.has_stdin() {
+            return Err(Error::Config {
+                field: "INPUT",
+                what: "'-' is given twice; standard input can be read once".to_owned(),
+            });
+        }
+        let base = self.corpus.add_base(PathBuf::new());
+        let source = Source::new(
+            base,
+            "-".into(),
+            Kind::Stdin,
+            self.format.unwrap_or(Format::Text),
+            self.format.is_some(),
+        );
+        self.corpus.sources.push(source);
+        Ok(())
+    }
+
+    /// Adds a file that is named itself; its name is its own, without directories.
+    fn add_file(&mut self, path: &Path, metadata: &Metadata) -> Result<()> {
+        let (Some(name), Some(base)) = (path.file_name(), path.parent()) else {
+            return Err(refuse(path, "is not a file name".to_owned()));
+        };
+        let found = Found {
+            relative: name.to_owned(),
+            metadata: metadata.clone(),
+        };
+        let base = self.corpus.add_base(base.to_owned());
+        let (source, id) = self.source_of(base, found, path)?;
+        self.push(source, id)
+    }
+
+    /// Adds what matches; names are relative to the directories before the first wildcard.
+    fn add_pattern(&mut self, argument: &OsStr) -> Result<()> {
+        let path = Path::new(argument);
+        let (base, pattern) = split_base(argument);
+        let selection = Selection::matching(pattern).map_err(|what| refuse(path, what))?;
+        let left_out = self.add_walk(base, selection)?;
+        if let Some(left_out) = left_out {
+            let what = format!("no file has this name or matches this pattern{left_out}");
+            return Err(refuse(path, what));
+        }
+        Ok(())
+    }
+
+    /// Adds what a walk finds, in the order of the names' bytes. Where it finds nothing, the text
+    /// says what it left out, for a message.
+    fn add_walk(&mut self, base: PathBuf, selection: Selection) -> Result<Option<String>> {
+        let index = self.corpus.add_base(base.clone());
+        let filter = std::mem::take(&mut self.corpus.filter);
+        let mut skipped = SkippedFiles::default();
+        let mut found: Vec<(Source, FileId)> = Vec::new();
+        let shown = base.clone();
+        let walked = walk(base, selection, &filter, &mut skipped, |file| {
+            let path = shown.join(&file.relative);
+            found.push(self.source_of(index, file, &path)?);
+            Ok(())
+        });
+        self.corpus.filter = filter;
+        self.corpus.walks.push(walked?);
+        if found.is_empty() {
+            let left_out = skipped.describe(|count| count.to_string());
+            return Ok(Some(
+                left_out.map_or_else(String::new, |what| format!("; left out: {what}")),
+            ));
+        }
+        self.corpus.report.left_out.add(skipped);
+        found.sort_unstable_by(|(a, _), (b, _)| {
+            a.relative().as_bytes().cmp(b.relative().as_bytes())
+        });
+        self.corpus.sources.reserve(found.len());
+        for (source, id) in found {
+            self.push(source, id)?;
+        }
+        Ok(None)
+    }
+
+    fn push(&mut self, source: Source, id: FileId) -> Result<()> {
+        let Ok(index) = u32::try_from(self.corpus.sources.len()) else {
+            return Err(Error::Config {
+                field: "INPUT",
+                what: "more than 4294967295 sources; make several datasets".to_owned(),
+            });
+        };
+        self.files.push((id, index));
+        self.corpus.sources.push(source);
+        Ok(())
+    }
+
+    /// The source that is read from `path`, and the file that it is.
+    fn source_of(&mut self, base: usize, found: Found, path: &Path) -> Result<(Source, FileId)> {
+        let metadata = &found.metadata;
+        let id = id_of(metadata);
+        self.may_repeat |= metadata.nlink() > 1;
+        let kind = kind_of(path, metadata)?;
+        let is_open = matches!(kind, Kind::File { .. }) && Format::is_open(path);
+        let format = match self.format {
+            Some(format) => format,
+            None if is_open && holds_json_lines(path)? => Format::Jsonl,
+            None => {
+                if is_open {
+                    self.corpus.report.json_as_text.add(path);
+                }
+                Format::of_path(path)
+            }
+        };
+        let is_believed = self.format.is_some();
+        let source = Source::new(base, found.relative, kind, format, is_believed);
+        Ok((source, id))
+    }
+
+    /// The corpus, with what is to be said of it.
+    pub(super) fn finish(mut self) -> Corpus {
+        let links = self.corpus.walks.iter().any(|walk| walk.has_links);
+        if self.may_repeat || links {
+            self.find_repeats();
+        }
+        self.corpus
+    }
+
+    /// Reports files that are there more than once.
+    fn find_repeats(&mut self) {
+        self.files.sort_unstable();
+        let mut repeats: Vec<_> = self
+            .files
+            .chunk_by(|(a, _), (b, _)| a == b)
+            .flat_map(|same| same[1..].iter().map(|&(_, index)| (index, same[0].1)))
+            .collect();
+        repeats.sort_unstable();
+        for (index, earlier) in repeats {
+            let [path, earlier] = [index, earlier].map(|i| self.corpus.path_of(i as usize));
+            self.corpus.report.repeated.add(&path, &earlier);
+        }
     }
 }
 
-fn input(path: &Path, what: &str) -> Error {
+fn refuse(path: &Path, what: String) -> Error {
     Error::Input {
         path: path.to_owned(),
-        what: what.to_owned(),
+        what,
     }
-}
-
-fn add_stdin(corpus: &mut Corpus, format: Option<Format>) -> Result<()> {
-    if corpus
-        .sources
-        .iter()
-        .any(|source| source.kind() == Kind::Stdin)
-    {
-        return Err(Error::Config {
-            field: "INPUT",
-            what: "'-' is given twice; standard input can be read once".to_owned(),
-        });
-    }
-    let stdin = Source::new(
-        corpus.bases.len(),
-        "-".into(),
-        Kind::Stdin,
-        format.unwrap_or(Format::Text),
-    );
-    corpus.bases.push(PathBuf::new());
-    corpus.sources.push(stdin);
-    Ok(())
-}
-
-/// Adds a file that is named itself; its name is its own, without directories.
-fn add_file(
-    corpus: &mut Corpus,
-    path: &Path,
-    metadata: &Metadata,
-    format: Option<Format>,
-) -> Result<()> {
-    let (Some(name), Some(base)) = (path.file_name(), path.parent()) else {
-        return Err(input(path, "is not a file name"));
-    };
-    let kind = kind_of(path, metadata)?;
-    let format = format.unwrap_or_else(|| Format::of_path(path));
-    let source = Source::new(corpus.bases.len(), name.to_owned(), kind, format);
-    corpus.bases.push(base.to_owned());
-    corpus.sources.push(source);
-    Ok(())
 }
 
 fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
@@ -97,118 +215,41 @@ fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
     } else if file_type.is_fifo() || file_type.is_char_device() {
         Ok(Kind::Stream)
     } else {
-        Err(input(path, "is neither a file, a directory nor a FIFO"))
+        let what = "is neither a file, a directory nor a FIFO";
+        Err(refuse(path, what.to_owned()))
     }
 }
 
-/// A source still without its argument.
-struct Found {
-    relative: OsString,
-    kind: Kind,
-    format: Format,
+/// Whether the file at `path`, whose name leaves that open, holds JSON Lines.
+fn holds_json_lines(path: &Path) -> Result<bool> {
+    let open = || File::open(path).map_err(Error::io(path, "cannot open"));
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    open()?
+        .take(HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+        .map_err(Error::io(path, "cannot read"))?;
+    if let Some(is_lines) = is_json_lines(&head, head.len() < HEAD_BYTES) {
+        return Ok(is_lines);
+    }
+    // The first record is longer than that.
+    let map = Map::from_file(&open()?, path)?;
+    Ok(is_json_lines(&map, true).unwrap_or(false))
 }
 
-fn push_sorted(corpus: &mut Corpus, base: PathBuf, mut found: Vec<Found>) {
-    found.sort_unstable_by(|a, b| a.relative.as_bytes().cmp(b.relative.as_bytes()));
-    let index = corpus.bases.len();
-    corpus.bases.push(base);
-    corpus.sources.extend(
-        found
-            .into_iter()
-            .map(|item| Source::new(index, item.relative, item.kind, item.format)),
-    );
-}
-
-/// Adds the regular files below `base.join(relative)`.
-fn add_directory(
-    corpus: &mut Corpus,
-    base: &Path,
-    relative: &OsStr,
-    format: Option<Format>,
-    found: &mut Vec<Found>,
-) -> Result<()> {
-    let directory = base.join(relative);
-    let entries = fs::read_dir(&directory).map_err(Error::io(&directory, "cannot list"))?;
-    for entry in entries {
-        let entry = entry.map_err(Error::io(&directory, "cannot list"))?;
-        let name = entry.file_name();
-        let path = entry.path();
-        let file_type = entry.file_type().map_err(Error::io(&path, "cannot open"))?;
-        if name.as_bytes().starts_with(b".") {
-            corpus.skipped.hidden += 1;
-        } else if file_type.is_symlink() {
-            corpus.skipped.symlinks += 1;
-        } else if file_type.is_dir() {
-            add_directory(corpus, base, &join(relative, &name), format, found)?;
-        } else if file_type.is_file() {
-            let metadata = entry.metadata().map_err(Error::io(&path, "cannot open"))?;
-            found.push(Found {
-                relative: join(relative, &name),
-                kind: kind_of(&path, &metadata)?,
-                format: format.unwrap_or_else(|| Format::of_path(&path)),
-            });
+/// The directories of `argument` before its first name with a wildcard, and what is from there on.
+/// Where a name with a wildcard exists just so, it has none.
+fn split_base(argument: &OsStr) -> (PathBuf, &OsStr) {
+    let bytes = argument.as_bytes();
+    let mut start = 0;
+    while let Some(slash) = bytes[start..].iter().position(|&byte| byte == b'/') {
+        let name = OsStr::from_bytes(&bytes[start..start + slash]);
+        let above = OsStr::from_bytes(&bytes[..start + slash]);
+        let is_escaped = name.as_bytes().contains(&b'\\');
+        if (is_pattern(name) || is_escaped) && Path::new(above).symlink_metadata().is_err() {
+            break;
         }
+        start += slash + 1;
     }
-    Ok(())
-}
-
-fn join(directory: &OsStr, name: &OsStr) -> OsString {
-    Path::new(directory).join(name).into_os_string()
-}
-
-fn is_glob(argument: &str) -> bool {
-    argument.contains(['*', '?', '['])
-}
-
-/// Adds what matches; names are relative to the directories before the first wildcard.
-fn add_glob(corpus: &mut Corpus, pattern: &str, format: Option<Format>) -> Result<()> {
-    let options = glob::MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-    };
-    let matches = glob::glob_with(pattern, options)
-        .map_err(|error| input(Path::new(pattern), &format!("is not a pattern: {error}")))?;
-    let base = glob_base(pattern);
-    let mut found = Vec::new();
-    for path in matches {
-        let path = path.map_err(|error| {
-            let path = error.path().to_owned();
-            Error::io(path, "cannot list")(error.into())
-        })?;
-        let relative = path
-            .strip_prefix(base)
-            .unwrap_or(&path)
-            .as_os_str()
-            .to_owned();
-        let metadata = fs::metadata(&path).map_err(Error::io(&path, "cannot open"))?;
-        if metadata.is_dir() {
-            add_directory(corpus, base, &relative, format, &mut found)?;
-            corpus.roots.push(path);
-        } else {
-            found.push(Found {
-                relative,
-                kind: kind_of(&path, &metadata)?,
-                format: format.unwrap_or_else(|| Format::of_path(&path)),
-            });
-        }
-    }
-    if found.is_empty() {
-        return Err(input(
-            Path::new(pattern),
-            "no file has this name or matches this pattern",
-        ));
-    }
-    // `**` and directories can reach a file in two ways; it is still one file.
-    found.sort_unstable_by(|a, b| a.relative.as_bytes().cmp(b.relative.as_bytes()));
-    found.dedup_by(|a, b| a.relative == b.relative);
-    push_sorted(corpus, base.to_owned(), found);
-    Ok(())
-}
-
-/// The directories of `pattern` before its first component with a wildcard.
-fn glob_base(pattern: &str) -> &Path {
-    let literal = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());
-    let end = pattern[..literal].rfind('/').map_or(0, |slash| slash + 1);
-    Path::new(&pattern[..end])
+    let (base, pattern) = bytes.split_at(start);
+    (OsStr::from_bytes(base).into(), OsStr::from_bytes(pattern))
 }

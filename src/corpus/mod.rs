@@ -1,26 +1,58 @@
 //! Where bytes come from: an ordered list of sources.
 //!
 //! Turns arguments (files, directories, globs, FIFOs, `-`) into sources with a name, a size and a
-//! format, in the order that the dataset keeps. Reads no contents.
+//! format, in the order that the dataset keeps. Looks into files only where a name leaves the
+//! format open.
 
 mod list;
+mod output;
+mod pattern;
+mod report;
+mod select;
 mod source;
+mod walk;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::document::Format;
-use crate::show::name;
 use crate::{Error, Result};
 
-pub(crate) use source::{Kind, MAP_FROM_BYTES, Opened, Source, refuse_foreign};
+pub use report::{CorpusReport, Listed, Repeated, SkippedFiles};
+pub(crate) use source::{Kind, MAP_FROM_BYTES, Opened, Source};
+
+use list::Listing;
+use select::Filter;
+use walk::Walk;
+
+/// How a corpus is listed.
+///
+/// ```
+/// let mut options = shardmill::CorpusOptions::default();
+/// options.include = vec!["*.{txt,md}".into()];
+/// options.exclude = vec!["drafts".into()];
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CorpusOptions {
+    /// The format of all sources, whatever they look like; without it, each source's name and
+    /// content decide.
+    pub format: Option<Format>,
+    /// Of what directories and globs have, only files that match one of these patterns are read.
+    /// A pattern without a slash is for a name at any depth, one with a slash for the path
+    /// relative to the argument; one that matches a directory is for all in it.
+    pub include: Vec<OsString>,
+    /// What matches one of these patterns, read in the same way, is left out.
+    pub exclude: Vec<OsString>,
+}
 
 /// The inputs of a run, in their order.
 ///
 /// ```no_run
-/// use shardmill::Corpus;
+/// use shardmill::{Corpus, CorpusOptions};
 ///
-/// let corpus = Corpus::open(&["books/".into(), "web/*.jsonl".into()], None)?;
+/// let inputs = ["books/".into(), "web/*.jsonl".into()];
+/// let corpus = Corpus::open(&inputs, &CorpusOptions::default())?;
 /// println!("{} sources, {} bytes", corpus.len(), corpus.total_bytes());
 /// # Ok::<(), shardmill::Error>(())
 /// ```
@@ -29,47 +61,55 @@ pub struct Corpus {
     /// What the paths of the sources are relative to, one per argument.
     bases: Vec<PathBuf>,
     sources: Vec<Source>,
-    /// Directories whose contents are sources.
-    roots: Vec<PathBuf>,
-    skipped: Skipped,
-}
-
-/// What was found in directories and left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Skipped {
-    /// Files and directories whose name begins with a dot.
-    pub hidden: u64,
-    /// Symbolic links.
-    pub symlinks: u64,
+    /// The directories that were walked through, by argument.
+    walks: Vec<Walk>,
+    filter: Filter,
+    report: CorpusReport,
 }
 
 impl Corpus {
-    /// Lists the sources that `arguments` name; `format` is for all of them, or chosen by
-    /// extension.
+    /// Lists the sources that `arguments` name.
     ///
-    /// An argument is a file, a FIFO, `-` for standard input, a directory (its regular files at
-    /// any depth, without hidden ones and symbolic links) or, where no file has that name, a glob.
+    /// An argument is a file, a FIFO, `-` for standard input, a directory (its files at any depth)
+    /// or, where nothing has that name, a pattern: `*`, `?`, `[a-z]` and `{a,b}` as in a shell, and
+    /// `**` for any number of directories. A directory that matches is read as one that is named.
+    /// Links are followed. Hidden files are read where a pattern or the argument itself names
+    /// them; FIFOs only where an argument does. What is left out is counted in [`Self::report`].
+    ///
     /// Arguments keep their order; inside one, sources are ordered by the bytes of their names.
+    /// `.jsonl` and `.ndjson` are JSON Lines, `.json` where its first lines are objects, and
+    /// everything else is text, which may not look like JSON Lines when it is read.
     ///
     /// # Errors
     /// An argument that names nothing, or something that cannot be read.
-    pub fn open(arguments: &[OsString], format: Option<Format>) -> Result<Self> {
-        let mut corpus = Self {
+    pub fn open(arguments: &[OsString], options: &CorpusOptions) -> Result<Self> {
+        let filter = Filter::new(&options.include, &options.exclude).map_err(|(path, what)| {
+            Error::Input {
+                path: path.into(),
+                what,
+            }
+        })?;
+        let mut listing = Listing::new(options.format, filter);
+        for argument in arguments {
+            listing.add(argument)?;
+        }
+        Ok(listing.finish())
+    }
+
+    fn empty(filter: Filter) -> Self {
+        Self {
             bases: Vec::new(),
             sources: Vec::new(),
-            roots: Vec::new(),
-            skipped: Skipped::default(),
-        };
-        for argument in arguments {
-            list::add(&mut corpus, argument, format)?;
+            walks: Vec::new(),
+            filter,
+            report: CorpusReport::default(),
         }
-        if u32::try_from(corpus.sources.len()).is_err() {
-            return Err(Error::Config {
-                field: "INPUT",
-                what: "more than 4294967295 sources; make several datasets".to_owned(),
-            });
-        }
-        Ok(corpus)
+    }
+
+    /// Adds what paths of an argument are relative to.
+    fn add_base(&mut self, base: PathBuf) -> usize {
+        self.bases.push(base);
+        self.bases.len() - 1
     }
 
     /// How many sources there are.
@@ -87,65 +127,21 @@ impl Corpus {
         self.sources.iter().filter_map(Source::bytes).sum()
     }
 
-    /// What directories held and was left out.
-    pub fn skipped(&self) -> Skipped {
-        self.skipped
+    /// What a person should know of how the sources were listed.
+    pub fn report(&self) -> &CorpusReport {
+        &self.report
+    }
+
+    /// Whether a source is standard input.
+    pub fn has_stdin(&self) -> bool {
+        self.sources
+            .iter()
+            .any(|source| source.kind() == Kind::Stdin)
     }
 
     /// Whether a source is a stream, whose size is not known in advance.
     pub fn has_stream(&self) -> bool {
         self.sources.iter().any(|source| source.bytes().is_none())
-    }
-
-    /// Refuses an output that lies in a directory whose files are sources, where the next run
-    /// would read it, and one in which sources lie, which it might replace.
-    ///
-    /// # Errors
-    /// [`Error::Output`].
-    pub fn check_output(&self, out: &Path) -> Result<()> {
-        let refuse = |relation: &str, input: &Path| {
-            Err(Error::Output {
-                path: out.to_owned(),
-                what: format!(
-                    "{relation} the input {}; choose an output outside of it",
-                    name(input)
-                ),
-            })
-        };
-        let real_out = real_path(out);
-        let inside = |root: &&PathBuf| real_out.starts_with(real_path(root));
-        if let Some(root) = self.roots.iter().find(inside) {
-            return refuse("is inside", root);
-        }
-        let mut partial = real_out.clone().into_os_string();
-        partial.push(".partial");
-        let mut checked = PathBuf::new();
-        for source in self
-            .sources
-            .iter()
-            .filter(|source| source.kind() != Kind::Stdin)
-        {
-            let path = self.path(source);
-            let parent = path.parent().unwrap_or(&path);
-            // Sources of one directory follow each other.
-            if parent != checked {
-                parent.clone_into(&mut checked);
-                let real = real_path(parent);
-                if real.starts_with(&real_out) {
-                    return refuse("holds", &path);
-                }
-                if real.starts_with(&partial) {
-                    return refuse("is made in a .partial directory that holds", &path);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Where source `index` lies: its argument and its name there; `None` where there is no such
-    /// source.
-    pub fn source_path(&self, index: usize) -> Option<PathBuf> {
-        self.sources.get(index).map(|source| self.path(source))
     }
 
     pub(crate) fn sources(&self) -> &[Source] {
@@ -157,21 +153,12 @@ impl Corpus {
     }
 
     /// The path of source `index`, for messages.
-    pub(crate) fn path_of(&self, index: usize) -> PathBuf {
+    ///
+    /// # Panics
+    /// If there are not so many sources.
+    pub fn path_of(&self, index: usize) -> PathBuf {
         self.path(&self.sources[index])
     }
-}
-
-/// `path` with links resolved as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    absolute
-        .ancestors()
-        .find_map(|parent| {
-            let rest = absolute.strip_prefix(parent).ok()?;
-            Some(parent.canonicalize().ok()?.join(rest))
-        })
-        .unwrap_or(absolute)
 }
 
 #[cfg(test)]

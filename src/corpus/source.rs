@@ -3,12 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::corpus::report::escaped;
 use crate::document::{self, Format};
 use crate::map::Map;
 use crate::{Error, Result};
@@ -23,6 +23,8 @@ pub(crate) struct Source {
     relative: Box<OsStr>,
     kind: Kind,
     format: Format,
+    /// Whether somebody said that this is the format.
+    is_believed: bool,
 }
 
 /// What a source is read as.
@@ -58,13 +60,20 @@ impl std::ops::Deref for Opened {
 }
 
 impl Source {
-    pub(super) fn new(base: usize, relative: OsString, kind: Kind, format: Format) -> Self {
+    pub(super) fn new(
+        base: usize,
+        relative: OsString,
+        kind: Kind,
+        format: Format,
+        is_believed: bool,
+    ) -> Self {
         Self {
             // `Corpus::open` refuses more than u32::MAX sources, and so arguments with sources.
             base: u32::try_from(base).unwrap_or(u32::MAX),
             relative: relative.into_boxed_os_str(),
             kind,
             format,
+            is_believed,
         }
     }
 
@@ -95,16 +104,7 @@ impl Source {
     /// The name as manifests have it: the path relative to the argument, where `%` is `%25` and
     /// each byte that is not UTF-8 is `%` and two hex digits.
     pub(crate) fn name(&self) -> String {
-        use std::fmt::Write;
-        let mut name = String::with_capacity(self.relative.len());
-        for chunk in self.relative.as_bytes().utf8_chunks() {
-            name.push_str(&chunk.valid().replace('%', "%25"));
-            for byte in chunk.invalid() {
-                // Writing to a String cannot fail.
-                let _ = write!(name, "%{byte:02X}");
-            }
-        }
-        name
+        escaped(&self.relative)
     }
 
     /// Maps or reads the file at `path`, which must still be as it was listed.
@@ -137,7 +137,7 @@ impl Source {
         if opened.len() as u64 != bytes {
             return Err(changed(path, opened.len() as u64));
         }
-        refuse_foreign(path, &opened)?;
+        self.check_content(path, &opened, true)?;
         Ok(opened)
     }
 
@@ -174,6 +174,39 @@ impl Source {
         Ok(ends)
     }
 
+    /// Refuses content that is not what the source was taken for: `bytes` are the first of it or,
+    /// if `is_whole`, all.
+    pub(crate) fn check_content(&self, path: &Path, bytes: &[u8], is_whole: bool) -> Result<()> {
+        // A text may be anything if somebody says that it is one; JSON Lines are no gzip data.
+        if self.is_believed && self.format == Format::Text {
+            return Ok(());
+        }
+        let refuse = |what: String| {
+            Err(Error::Input {
+                path: path.to_owned(),
+                what,
+            })
+        };
+        if let Some(format) = document::foreign_format(bytes) {
+            return refuse(format!(
+                "is {format} data, which is not supported; give it as plain text or JSON Lines"
+            ));
+        }
+        if self.format == Format::Text {
+            // One record is a document, too, where a name says so; a stream has none.
+            let looks_like_lines = match self.kind {
+                Kind::File { .. } => document::is_json_lines(bytes, is_whole).unwrap_or(false),
+                Kind::Stream | Kind::Stdin => document::is_json_lines(bytes, false).unwrap_or(true),
+            };
+            if looks_like_lines {
+                return refuse(
+                    "looks like JSON Lines; say --input-format jsonl or text".to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that the file still has the size and modification time with which it was listed.
     pub(crate) fn check_unchanged(&self, path: &Path) -> Result<()> {
         if let Kind::File { bytes, modified } = self.kind {
@@ -193,16 +226,4 @@ fn changed(path: &Path, offset: u64) -> Error {
         what: "the file changed while it was in use; run again when nothing writes to it"
             .to_owned(),
     }
-}
-
-/// Refuses bytes that begin like a format which is not supported.
-pub(crate) fn refuse_foreign(path: &Path, head: &[u8]) -> Result<()> {
-    document::foreign_format(head).map_or(Ok(()), |format| {
-        Err(Error::Input {
-            path: path.to_owned(),
-            what: format!(
-                "is {format} data, which is not supported; give it as plain text or JSON Lines"
-            ),
-        })
-    })
 }

@@ -12,7 +12,7 @@ fn names(corpus: &Corpus) -> Vec<String> {
 
 fn open(arguments: &[&Path]) -> Result<Corpus> {
     let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
-    Corpus::open(&arguments, None)
+    Corpus::open(&arguments, &CorpusOptions::default())
 }
 
 fn write(path: &Path, contents: &str) {
@@ -33,24 +33,6 @@ fn a_directory_is_ordered_by_the_bytes_of_whole_names() {
     );
     assert_eq!(corpus.sources()[0].format(), Format::Jsonl);
     assert_eq!(corpus.path_of(3), dir.path().join("a/x.txt"));
-}
-
-#[test]
-fn hidden_files_and_links_in_directories_are_skipped_and_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    write(&dir.path().join("a.txt"), "a");
-    write(&dir.path().join(".hidden/b.txt"), "b");
-    write(&dir.path().join(".c"), "c");
-    symlink(dir.path(), dir.path().join("loop")).unwrap();
-    let corpus = open(&[dir.path()]).unwrap();
-    assert_eq!(names(&corpus), ["a.txt"]);
-    assert_eq!(
-        corpus.skipped(),
-        Skipped {
-            hidden: 2,
-            symlinks: 1
-        }
-    );
 }
 
 #[test]

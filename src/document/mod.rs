@@ -1,11 +1,12 @@
 //! Bytes of a source -> documents.
 //!
-//! Knows how each format marks documents and where a source of it may be cut; does not open
-//! files and does not know tokens.
+//! Knows how each format marks documents, what it looks like and where a source of it may be cut;
+//! does not open files and does not know tokens.
 
 pub(crate) mod jsonl;
 mod lenient;
 mod record;
+mod sniff;
 mod strict;
 pub(crate) mod text;
 mod utf8;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
+pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines};
 pub use utf8::InvalidUtf8;
 pub(crate) use utf8::decode;
 
@@ -36,7 +38,8 @@ pub const FORMATS: [(Format, &str, &[&str]); 2] = [
 ];
 
 impl Format {
-    /// The format that a file's extension names; text where it names none.
+    /// The format that a file's extension names; text where it names none. What is called `.json`
+    /// may be either, which [`Corpus::open`](crate::Corpus::open) tells by its content.
     pub fn of_path(path: &Path) -> Self {
         let extension = path.extension().unwrap_or(OsStr::new(""));
         FORMATS
@@ -49,6 +52,12 @@ impl Format {
             .map_or(Self::Text, |&(format, _, _)| format)
     }
 
+    /// Whether the extension of `path` leaves open what the file is.
+    pub(crate) fn is_open(path: &Path) -> bool {
+        path.extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    }
+
     /// Where a piece of a source may end: the first allowed cut at or after `from` in `bytes`,
     /// which begin where the source or an earlier piece of it begins. Cutting there changes
     /// neither documents nor ids. `None`: not in these bytes.
@@ -58,26 +67,6 @@ impl Format {
             Self::Jsonl => jsonl::next_cut(bytes, from),
         }
     }
-}
-
-/// Compressed and columnar formats that would otherwise be tokenized as if they were text.
-const FOREIGN_MAGIC: [(&[u8], &str); 8] = [
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"BZh", "bzip2"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-    (b"PK\x03\x04", "zip"),
-    (b"PAR1", "parquet"),
-    (b"ARROW1", "arrow"),
-];
-
-/// The name of the unsupported format whose magic bytes `head` begins with.
-pub(crate) fn foreign_format(head: &[u8]) -> Option<&'static str> {
-    FOREIGN_MAGIC
-        .iter()
-        .find(|(magic, _)| head.starts_with(magic))
-        .map(|&(_, name)| name)
 }
 
 #[cfg(test)]
@@ -97,13 +86,5 @@ mod tests {
         assert_eq!(Format::of_path(Path::new("a.JSONL")), Format::Jsonl);
         assert_eq!(Format::of_path(Path::new("a.rs")), Format::Text);
         assert_eq!(Format::of_path(Path::new("jsonl")), Format::Text);
-    }
-
-    #[test]
-    fn foreign_formats_are_named() {
-        assert_eq!(foreign_format(b"\x1f\x8b\x08"), Some("gzip"));
-        assert_eq!(foreign_format(b"PAR1...."), Some("parquet"));
-        assert_eq!(foreign_format(b"BZ"), None);
-        assert_eq!(foreign_format(b""), None);
     }
 }

@@ -54,11 +54,11 @@ use segments::Segments;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use shardmill::{Corpus, Encoding, Loader, LoaderConfig, ShuffleOrder, TokenStore};
+/// use shardmill::{Corpus, CorpusOptions, Encoding, Loader, LoaderConfig, ShuffleOrder, TokenStore};
 /// # use shardmill::{Stats, TokenizeConfig, tokenize};
 /// # let directory = tempfile::tempdir()?;
 /// # let out = directory.path().join("out");
-/// # let corpus = Corpus::open(&["fixtures/text/the-verdict.txt".into()], None)?;
+/// # let corpus = Corpus::open(&["fixtures/text/the-verdict.txt".into()], &CorpusOptions::default())?;
 /// # let encoding = Encoding::by_name("gpt2")?;
 /// # let run = serde_json::json!({});
 /// # tokenize(&corpus, &encoding, &TokenizeConfig::default(), &out, &run, &Stats::default())?;

@@ -67,9 +67,9 @@ impl TakenOver {
 /// what was before.
 ///
 /// ```no_run
-/// use shardmill::{Corpus, Encoding, Stats, TokenizeConfig, tokenize};
+/// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, tokenize};
 ///
-/// let corpus = Corpus::open(&["books/".into()], None)?;
+/// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
 /// let encoding = Encoding::by_name("gpt2")?;
 /// let config = TokenizeConfig::default();
 /// let run = serde_json::json!({"note": "first try"});

@@ -149,6 +149,7 @@ pub(crate) fn end_of(corpus: &Corpus) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CorpusOptions;
     use proptest::prelude::*;
 
     /// The rule, word by word: every allowed cut by its offset in the corpus, then the first at
@@ -211,7 +212,7 @@ mod tests {
                     path.into_os_string()
                 })
                 .collect();
-            let corpus = Corpus::open(&arguments, None).unwrap();
+            let corpus = Corpus::open(&arguments, &CorpusOptions::default()).unwrap();
             let units = units(&corpus, unit).unwrap();
             let starts: Vec<_> = units.iter().map(|unit| unit.start).collect();
             prop_assert_eq!(starts, naive(&files, unit));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::corpus::{Corpus, Kind, Source, refuse_foreign};
-use crate::document::Format;
+use crate::corpus::{Corpus, Kind, Source};
+use crate::document::{Format, HEAD_BYTES};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::chunk::{Chunk, Piece, next_cut, read_bytes};
 use crate::pipeline::patient::{PatientReader, is_of_stop};
@@ -180,6 +180,9 @@ impl StreamCursor {
                 Box::new(File::open(&path).map_err(Error::io(&path, "cannot open"))?)
             }
         };
+        let (head, is_whole) = read_head(&mut reader, &path)?;
+        source.check_content(&path, &head, is_whole)?;
+        reader = Box::new(io::Cursor::new(head).chain(reader));
         // Only the first source is larger than the unit size wherever a unit may end inside it.
         let needs_size = source.format() == Format::Text && expected_bytes.is_none();
         if needs_size && !self.cutter.is_at_start() {
@@ -217,6 +220,22 @@ impl StreamCursor {
         file.rewind().map_err(Error::io(&spool, "cannot rewind"))?;
         Ok((file, bytes))
     }
+}
+
+/// The first bytes of a source, by which it is known, and whether they are all.
+fn read_head(reader: &mut dyn Read, path: &Path) -> Result<(Vec<u8>, bool)> {
+    let mut head = Vec::new();
+    reader
+        .take(HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+        // What was read before is kept.
+        .map_err(|source| Error::Read {
+            path: path.to_owned(),
+            offset: head.len() as u64,
+            source,
+        })?;
+    let is_whole = head.len() < HEAD_BYTES;
+    Ok((head, is_whole))
 }
 
 impl OpenSource {
@@ -272,9 +291,6 @@ impl OpenSource {
                 source,
             })?;
         self.is_at_end = (read as u64) < missing;
-        if self.byte == 0 {
-            refuse_foreign(&self.path, &self.buffer)?;
-        }
         let total = self.byte + self.buffered().len() as u64;
         let has_changed = self
             .expected_bytes

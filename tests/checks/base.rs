@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 use shardmill::{
-    BadRecords, Corpus, Durability, EmbedConfig, Gatherer, Loader, LoaderConfig, Stats, Table,
-    TokenStore, TokenizeConfig, UnitShare, run, tokenize_units,
+    BadRecords, Corpus, CorpusOptions, Durability, EmbedConfig, Gatherer, Loader, LoaderConfig,
+    Stats, Table, TokenStore, TokenizeConfig, UnitShare, run, tokenize_units,
 };
 
 use super::edits::{Entry, Files, write};
@@ -59,7 +59,11 @@ pub(super) fn base() -> &'static Base {
 
 /// The corpus in a place that holds the inputs.
 pub(super) fn corpus(place: &Path) -> Corpus {
-    Corpus::open(&[OsString::from(place.join("in"))], None).unwrap()
+    Corpus::open(
+        &[OsString::from(place.join("in"))],
+        &CorpusOptions::default(),
+    )
+    .unwrap()
 }
 
 pub(super) fn config() -> TokenizeConfig {

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use shardmill::{BadRecords, Corpus, Error, Stats, TokenStore, tokenize, verify};
+use shardmill::{BadRecords, Corpus, CorpusOptions, Error, Stats, TokenStore, tokenize, verify};
 
 use super::base::config;
 use super::{encoding, place};
@@ -50,7 +50,8 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
         let error = error.to_string();
         error.replace(place.path().to_str().unwrap(), "")
     };
-    let corpus = Corpus::open(&[path.into_os_string()], None).map_err(describe)?;
+    let corpus =
+        Corpus::open(&[path.into_os_string()], &CorpusOptions::default()).map_err(describe)?;
     let stats = Stats::default();
     tokenize(&corpus, encoding(), &config, &out, &json!({}), &stats).map_err(describe)?;
     verify(&out, &stats).unwrap();

@@ -18,8 +18,8 @@ use std::thread::JoinHandle;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use shardmill::{
-    BUILTIN_NAMES, Corpus, Durability, Encoding, Error, Format, Outcome, Stats, TokenId,
-    TokenStore, TokenizeConfig, Tokens, tokenize, verify,
+    BUILTIN_NAMES, Corpus, CorpusOptions, Durability, Encoding, Error, Format, Outcome, Stats,
+    TokenId, TokenStore, TokenizeConfig, Tokens, tokenize, verify,
 };
 use tempfile::TempDir;
 use tiktoken_rs::CoreBPE;
@@ -188,7 +188,7 @@ pub(crate) fn try_tokenize<P: AsRef<Path>>(
         .iter()
         .map(|path| path.as_ref().as_os_str().to_owned())
         .collect();
-    let corpus = Corpus::open(&arguments, None)?;
+    let corpus = Corpus::open(&arguments, &CorpusOptions::default())?;
     let run = serde_json::json!({});
     tokenize(&corpus, encoding, config, out, &run, &Stats::default())
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use shardmill::{
-    Corpus, Encoding, Eot, Stats, TokenDtype, TokenStore, TokenizeConfig, Tokens, tokenize,
+    Corpus, CorpusOptions, Encoding, Eot, Stats, TokenDtype, TokenStore, TokenizeConfig, Tokens,
+    tokenize,
 };
 
 use crate::support::{flat_u32, golden, sha256, verdict_path};
@@ -77,7 +78,7 @@ fn the_checksum_is_zlibs() {
 
 /// Makes a dataset of `input` and gives it with the bytes of its only shard.
 fn dataset(input: &Path, out: &Path, eot: Eot, dtype: TokenDtype) -> (TokenStore, Vec<u8>) {
-    let corpus = Corpus::open(&[input.into()], None).unwrap();
+    let corpus = Corpus::open(&[input.into()], &CorpusOptions::default()).unwrap();
     let mut config = TokenizeConfig::default();
     config.eot = eot;
     config.token_dtype = dtype;

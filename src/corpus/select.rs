@@ -1,0 +1,236 @@
+//! Which entries of a directory are meant: patterns, followed from one directory to the next.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::corpus::pattern::{self, Component, characters};
+
+/// What an argument names below a directory.
+#[derive(Debug)]
+pub(super) struct Selection {
+    patterns: Vec<Vec<Component>>,
+}
+
+/// How far the patterns have come in one directory. A pattern that has come to its end has all that
+/// is below.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State(Vec<At>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct At {
+    pattern: usize,
+    component: usize,
+    /// Whether an entry is called as the component is written, and so the only one that is meant.
+    is_literal: bool,
+}
+
+/// What a name is to the patterns.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// Whether a file of this name is read.
+    pub(super) is_selected: bool,
+    /// How far the patterns come in a directory of this name.
+    pub(super) below: State,
+}
+
+impl Step {
+    /// Whether the name is meant in some way.
+    pub(super) fn is_meant(&self, is_dir: bool) -> bool {
+        self.is_selected || (is_dir && !self.below.0.is_empty())
+    }
+}
+
+/// Whether a name begins with a dot.
+pub(super) fn is_hidden(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b".")
+}
+
+impl Selection {
+    /// All files at any depth that are not hidden.
+    pub(super) fn everything() -> Self {
+        Self {
+            patterns: vec![vec![Component::Directories]],
+        }
+    }
+
+    /// What `pattern` matches, and all that is below directories that it matches.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub(super) fn matching(pattern: &OsStr) -> Result<Self, String> {
+        let patterns = pattern::parse(pattern)?;
+        Ok(Self { patterns })
+    }
+
+    /// The state in the directory that the patterns begin in.
+    pub(super) fn start(&self, directory: &Path) -> State {
+        let mut state = State::default();
+        for pattern in 0..self.patterns.len() {
+            self.reach(&mut state, pattern, 0);
+        }
+        self.prefer_literal(&mut state, directory);
+        state
+    }
+
+    /// Adds a place in a pattern, and those that `**` reaches from it without a directory.
+    fn reach(&self, state: &mut State, pattern: usize, component: usize) {
+        let at = At {
+            pattern,
+            component,
+            is_literal: false,
+        };
+        if state.0.contains(&at) {
+            return;
+        }
+        state.0.push(at);
+        let components = &self.patterns[pattern];
+        let is_any = components.get(component) == Some(&Component::Directories);
+        if is_any && component + 1 < components.len() {
+            self.reach(state, pattern, component + 1);
+        }
+    }
+
+    /// What exists in `directory` under the very name that a pattern has is meant by it alone.
+    pub(super) fn prefer_literal(&self, state: &mut State, directory: &Path) {
+        for at in &mut state.0 {
+            if let Some(Component::Name(name)) = self.patterns[at.pattern].get(at.component)
+                && pattern::is_pattern(OsStr::new(&name.text))
+            {
+                at.is_literal = directory.join(&name.text).symlink_metadata().is_ok();
+            }
+        }
+    }
+
+    /// What `name` is in a directory of `state`. A hidden name has to be asked for, unless
+    /// `takes_hidden`.
+    pub(super) fn step(&self, state: &State, name: &OsStr, takes_hidden: bool) -> Step {
+        let may_be_any = takes_hidden || !is_hidden(name);
+        let name = characters(name);
+        let mut step = Step::default();
+        for at in &state.0 {
+            let components = &self.patterns[at.pattern];
+            let (matches, next) = match components.get(at.component) {
+                None | Some(Component::Directories) => (may_be_any, at.component),
+                Some(Component::Name(wanted)) if at.is_literal => {
+                    (wanted.text == name, at.component + 1)
+                }
+                Some(Component::Name(wanted)) => (
+                    wanted.matches(&name) && (may_be_any || wanted.is_hidden()),
+                    at.component + 1,
+                ),
+            };
+            if matches {
+                // `**` at the end has files, too, as has all that is below the end.
+                let is_last = at.component + 1 >= components.len();
+                step.is_selected |= is_last;
+                self.reach(&mut step.below, at.pattern, next);
+            }
+        }
+        step
+    }
+}
+
+/// Patterns of what is read and what is not, of all that directories and globs have.
+///
+/// One without a slash is for a name at any depth, one with a slash for a path relative to the
+/// argument; one that matches a directory is for all in it.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    /// Without any, everything is.
+    include: Vec<Wanted>,
+    exclude: Vec<Wanted>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    components: Vec<Component>,
+    /// Whether it is for a name, wherever that is.
+    is_name: bool,
+}
+
+impl Filter {
+    /// # Errors
+    /// The pattern that is none, and what is wrong with it.
+    pub(super) fn new(
+        include: &[OsString],
+        exclude: &[OsString],
+    ) -> Result<Self, (OsString, String)> {
+        Ok(Self {
+            include: wanted(include)?,
+            exclude: wanted(exclude)?,
+        })
+    }
+
+    /// Whether what is at `relative` is left out whatever it is.
+    pub(super) fn excludes(&self, relative: &OsStr) -> bool {
+        if self.exclude.is_empty() {
+            return false;
+        }
+        let names = names(relative);
+        self.exclude.iter().any(|wanted| wanted.matches(&names))
+    }
+
+    /// Whether the file at `relative`, which is not excluded, is read.
+    pub(super) fn includes(&self, relative: &OsStr) -> bool {
+        if self.include.is_empty() {
+            return true;
+        }
+        let names = names(relative);
+        (1..=names.len()).any(|depth| {
+            let above = &names[..depth];
+            self.include.iter().any(|wanted| wanted.matches(above))
+        })
+    }
+}
+
+fn wanted(patterns: &[OsString]) -> Result<Vec<Wanted>, (OsString, String)> {
+    let mut found = Vec::new();
+    for typed in patterns {
+        let mut trimmed = typed.as_bytes();
+        while let Some(shorter) = trimmed.strip_suffix(b"/") {
+            trimmed = shorter;
+        }
+        let refuse = |what: String| (typed.clone(), what);
+        if trimmed.is_empty() {
+            return Err(refuse("is empty".to_owned()));
+        }
+        let alternatives = pattern::parse(OsStr::from_bytes(trimmed)).map_err(refuse)?;
+        let is_name = !trimmed.contains(&b'/');
+        found.extend(alternatives.into_iter().map(|components| Wanted {
+            components,
+            is_name,
+        }));
+    }
+    Ok(found)
+}
+
+fn names(relative: &OsStr) -> Vec<Cow<'_, str>> {
+    let names = relative.as_bytes().split(|&byte| byte == b'/');
+    names
+        .map(|name| characters(OsStr::from_bytes(name)))
+        .collect()
+}
+
+impl Wanted {
+    fn matches(&self, names: &[Cow<'_, str>]) -> bool {
+        if self.is_name {
+            return path_matches(&self.components, &names[names.len() - 1..]);
+        }
+        path_matches(&self.components, names)
+    }
+}
+
+fn path_matches(components: &[Component], names: &[Cow<'_, str>]) -> bool {
+    match components {
+        [] => names.is_empty(),
+        [Component::Directories] => !names.is_empty(),
+        [Component::Directories, rest @ ..] => {
+            (0..names.len()).any(|skipped| path_matches(rest, &names[skipped..]))
+        }
+        [Component::Name(wanted), rest @ ..] => names
+            .split_first()
+            .is_some_and(|(name, below)| wanted.matches(name) && path_matches(rest, below)),
+    }
+}

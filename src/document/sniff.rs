@@ -1,0 +1,242 @@
+//! What bytes look like, whatever they are called.
+
+use memchr::memchr;
+
+use crate::document::jsonl;
+
+/// Lines that end within this many bytes are looked at.
+pub(crate) const HEAD_BYTES: usize = 64 << 10;
+
+/// Whether `bytes`, the first of something or, if `is_whole`, all of it, look like JSON Lines;
+/// `None` where they do so far and more of them would tell.
+///
+/// That is so where the first line that is not blank is an object, one more line follows, and every
+/// line that begins in the first 64 KiB begins as an object. One object on one line is a JSON
+/// document, too.
+pub(crate) fn is_json_lines(bytes: &[u8], is_whole: bool) -> Option<bool> {
+    let mut lines = jsonl::lines(bytes, true);
+    let Some(first) = lines.next() else {
+        return Some(false);
+    };
+    if !begins_as_object(first.bytes) {
+        return Some(false);
+    }
+    let end = first.start + first.bytes.len();
+    let is_cut = !is_whole && memchr(b'\n', &bytes[end..]).is_none();
+    if is_cut {
+        return None;
+    }
+    if !is_object(first.bytes) {
+        return Some(false);
+    }
+    let mut others = lines
+        .take_while(|line| line.start == end + 1 || line.start < HEAD_BYTES)
+        .peekable();
+    if others.peek().is_none() {
+        return if is_whole { Some(false) } else { None };
+    }
+    Some(others.all(|line| begins_as_object(line.bytes)))
+}
+
+/// Whether `line` begins with `{"` or `{}`, with white space anywhere.
+fn begins_as_object(line: &[u8]) -> bool {
+    let Some(inside) = line.trim_ascii_start().strip_prefix(b"{") else {
+        return false;
+    };
+    matches!(inside.trim_ascii_start().first(), None | Some(b'"' | b'}'))
+}
+
+/// Whether the braces of `line`, which begins with one, are closed by its last character; a long
+/// line is not searched for it.
+fn is_object(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    if !line.ends_with(b"}") || line == b"{" {
+        return false;
+    }
+    if line.len() > HEAD_BYTES {
+        return true;
+    }
+    let mut depth = 0_u64;
+    let mut is_string = false;
+    let mut is_escaped = false;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b'{' => depth += 1,
+            b'}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at + 1 == line.len();
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Compressed and columnar formats that would otherwise be tokenized as if they were text.
+const FOREIGN_MAGIC: [(&[u8], &str); 9] = [
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"PK\x03\x04", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (b"ARROW1\0\0", "arrow"),
+    (b"Obj\x01", "avro"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+];
+
+/// The name of the unsupported format whose magic bytes `head` begins with. A text that begins with
+/// the same letters is none.
+pub(crate) fn foreign_format(head: &[u8]) -> Option<&'static str> {
+    let found = FOREIGN_MAGIC
+        .iter()
+        .find(|(magic, _)| head.starts_with(magic));
+    if let Some(&(_, name)) = found {
+        return Some(name);
+    }
+    if is_bzip2(head) {
+        Some("bzip2")
+    } else if is_parquet(head) {
+        Some("parquet")
+    } else if is_tar(head) {
+        Some("tar")
+    } else {
+        None
+    }
+}
+
+/// `BZh`, a block size, and the magic of a first block or of the end.
+fn is_bzip2(head: &[u8]) -> bool {
+    matches!(
+        head,
+        [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            0x31,
+            0x41,
+            0x59,
+            0x26,
+            0x53,
+            0x59,
+            ..
+        ] | [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            0x17,
+            0x72,
+            0x45,
+            0x38,
+            0x50,
+            0x90,
+            ..
+        ]
+    )
+}
+
+/// `PAR1`, and then what no text has.
+fn is_parquet(head: &[u8]) -> bool {
+    head.strip_prefix(b"PAR1")
+        .and_then(<[u8]>::first)
+        .is_some_and(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
+}
+
+/// `ustar` at byte 257, behind a checksum in octal.
+fn is_tar(head: &[u8]) -> bool {
+    let is_named = head
+        .get(257..263)
+        .is_some_and(|magic| matches!(magic, b"ustar\0" | b"ustar "));
+    is_named
+        && head[148..156]
+            .iter()
+            .all(|byte| matches!(byte, b'0'..=b'7' | b' ' | 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_lines_are_told_from_one_document_and_from_text() {
+        let long = format!("{{\"text\":\"{}\"}}", "x".repeat(2 * HEAD_BYTES));
+        for (bytes, is_lines) in [
+            ("{\"a\":1}\n{\"a\":2}\n", true),
+            ("{\"a\":1}\r\n\r\n{\"a\":2}", true),
+            ("\u{feff}\n { \"a\" : \"}\\\"{\" }\n{}", true),
+            // What Python writes, and a line that is broken further on.
+            ("{\"a\":NaN}\n{\"a\":\"\\ud800\"}\n{\"a\":", true),
+            (&format!("{long}\n{long}\n"), true),
+            ("", false),
+            ("\n\n", false),
+            ("{\"a\":1}", false),
+            ("{\"a\":1}\n", false),
+            ("{\n  \"a\": 1\n}\n", false),
+            ("{ \"a\": {\n} }\n", false),
+            ("{\"a\":1}\nand so on\n", false),
+            ("{\"a\":1} and\n{\"a\":2}\n", false),
+            ("{{ a }}\n{{ b }}\n", false),
+            ("{1, 2},\n{3, 4}\n", false),
+            ("[{\"a\":1},\n{\"a\":2}]\n", false),
+            ("Text.\n{\"a\":1}\n{\"a\":2}\n", false),
+            (&long, false),
+        ] {
+            assert_eq!(
+                is_json_lines(bytes.as_bytes(), true),
+                Some(is_lines),
+                "{:.60}",
+                bytes
+            );
+        }
+        // What a part of them tells.
+        for (bytes, found) in [
+            ("{\"a\":1}\n{\"a\"", Some(true)),
+            ("{\"a\":1}\n", None),
+            ("{\"a\":", None),
+            ("", Some(false)),
+            ("{\n", Some(false)),
+            ("a", Some(false)),
+        ] {
+            assert_eq!(is_json_lines(bytes.as_bytes(), false), found, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn foreign_formats_are_named_and_texts_with_their_letters_are_not() {
+        let mut tar = vec![b'a'; 512];
+        tar[148..156].copy_from_slice(b"0012345\0");
+        tar[257..263].copy_from_slice(b"ustar\0");
+        for (head, name) in [
+            (&b"\x1f\x8b\x08"[..], "gzip"),
+            (b"PAR1\x15\x04", "parquet"),
+            (b"BZh91AY&SY", "bzip2"),
+            (b"BZh9\x17\x72\x45\x38\x50\x90", "bzip2"),
+            (b"ARROW1\0\0", "arrow"),
+            (&tar, "tar"),
+        ] {
+            assert_eq!(foreign_format(head), Some(name));
+        }
+        let prose = format!("{}ustar formats", "a ".repeat(150));
+        for head in [
+            &b""[..],
+            b"BZ",
+            b"BZh",
+            b"BZhang wrote this",
+            b"BZh9 is a chess opening",
+            b"PAR1",
+            b"PAR1\nis a golf hole",
+            b"ARROW1 points left",
+            &prose.as_bytes()[300 - 257..],
+        ] {
+            assert_eq!(foreign_format(head), None);
+        }
+    }
+}
