@@ -38,7 +38,7 @@ pub struct SkippedFiles {
     pub devices: Listed,
     /// Symbolic links to nothing.
     pub dangling_links: Listed,
-    /// Symbolic links to a directory that they are in.
+    /// Directories that symbolic links lead to from inside of them.
     pub circles: Listed,
 }
 
@@ -72,7 +72,7 @@ impl SkippedFiles {
             (["socket", "sockets"], &self.sockets),
             (["device", "devices"], &self.devices),
             (["dangling link", "dangling links"], &self.dangling_links),
-            (["link in a circle", "links in a circle"], &self.circles),
+            (["circle of links", "circles of links"], &self.circles),
         ]
     }
 

@@ -85,6 +85,31 @@ fn a_file_whose_name_looks_like_a_glob_is_taken_as_it_is() {
 }
 
 #[test]
+fn what_is_left_out_is_named_in_the_order_of_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("a.txt"), "a");
+    write(&dir.path().join(".hidden/b.txt"), "b");
+    fs::write(dir.path().join(OsStr::from_bytes(b".%\xff")), "c").unwrap();
+    symlink(dir.path(), dir.path().join("loop")).unwrap();
+    symlink("nowhere", dir.path().join("dangling")).unwrap();
+    let corpus = open(&[dir.path()]).unwrap();
+    assert_eq!(names(&corpus), ["a.txt"]);
+    let left_out = &corpus.report().left_out;
+    let shown = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    assert_eq!(left_out.hidden.count, 2);
+    assert_eq!(left_out.hidden.paths, [shown(".%25%FF"), shown(".hidden")]);
+    assert_eq!(left_out.circles.paths, [shown("loop")]);
+    assert_eq!(left_out.dangling_links.paths, [shown("dangling")]);
+    let line = left_out.describe(|count| count.to_string());
+    assert_eq!(
+        line.as_deref(),
+        Some("2 hidden entries, 1 dangling link and 1 circle of links")
+    );
+    let other = open(&[&dir.path().join("a.txt")]).unwrap();
+    assert_eq!(other.report(), &CorpusReport::default());
+}
+
+#[test]
 fn names_that_are_not_utf8_are_escaped() {
     let dir = tempfile::tempdir().unwrap();
     let name = OsStr::from_bytes(b"100%\xff\xc3.txt");

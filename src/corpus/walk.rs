@@ -55,8 +55,8 @@ struct Walker<'a> {
     root: PathBuf,
     filter: &'a Filter,
     skipped: &'a mut SkippedFiles,
-    /// The state in each directory on the way to where the walk is.
-    states: Vec<State>,
+    /// Each directory on the way to where the walk is, and the state in it.
+    way: Vec<(FileId, State)>,
     /// How often a link led to a directory.
     ways: HashMap<FileId, u32>,
 }
@@ -82,7 +82,7 @@ pub(super) fn walk(
         root,
         filter,
         skipped,
-        states: Vec::new(),
+        way: Vec::new(),
         ways: HashMap::new(),
     };
     while let Some(entry) = entries.next() {
@@ -117,7 +117,7 @@ impl Walker<'_> {
     /// after it has been counted, where it is left out.
     fn step(&mut self, path: &Path, depth: usize, is_dir: bool) -> Option<(State, bool)> {
         let name = path.file_name().unwrap_or(OsStr::new(""));
-        let state = &self.states[depth - 1];
+        let (_, state) = &self.way[depth - 1];
         let selection = &self.walk.selection;
         let step = selection.step(state, name, false);
         if !step.is_meant(is_dir) {
@@ -147,7 +147,14 @@ impl Walker<'_> {
             self.walk.selection.prefer_literal(&mut below, path);
             below
         };
-        let id = id_of(&metadata_of(entry, &self.shown(path))?);
+        let id = id_of(&metadata_of(entry, path)?);
+        self.way.truncate(entry.depth());
+        if self.way.iter().any(|&(above, _)| above == id) {
+            // Not a link itself, but below one that leads up.
+            let path = self.shown(path);
+            self.skipped.circles.add(&path);
+            return Ok(false);
+        }
         if entry.path_is_symlink() && entry.depth() > 0 {
             self.walk.has_links = true;
             let ways = self.ways.entry(id).or_default();
@@ -166,8 +173,7 @@ impl Walker<'_> {
             id,
             relative: self.relative(path).into(),
         });
-        self.states.truncate(entry.depth());
-        self.states.push(state);
+        self.way.push((id, state));
         Ok(true)
     }
 

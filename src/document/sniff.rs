@@ -35,22 +35,22 @@ pub(crate) fn is_json_lines(bytes: &[u8], is_whole: bool) -> Option<bool> {
     if others.peek().is_none() {
         return if is_whole { Some(false) } else { None };
     }
-    Some(others.all(|line| begins_as_object(line.bytes)))
+    // The last one may be cut anywhere.
+    Some(others.all(|line| begins_as_object(line.bytes) || line.bytes.trim_ascii() == b"{"))
 }
 
 /// Whether `line` begins with `{"` or `{}`, with white space anywhere.
 fn begins_as_object(line: &[u8]) -> bool {
-    let Some(inside) = line.trim_ascii_start().strip_prefix(b"{") else {
-        return false;
-    };
-    matches!(inside.trim_ascii_start().first(), None | Some(b'"' | b'}'))
+    let inside = line.trim_ascii_start().strip_prefix(b"{");
+    let first = inside.and_then(|inside| inside.trim_ascii_start().first());
+    matches!(first, Some(b'"' | b'}'))
 }
 
 /// Whether the braces of `line`, which begins with one, are closed by its last character; a long
 /// line is not searched for it.
 fn is_object(line: &[u8]) -> bool {
     let line = line.trim_ascii();
-    if !line.ends_with(b"}") || line == b"{" {
+    if !line.ends_with(b"}") {
         return false;
     }
     if line.len() > HEAD_BYTES {

@@ -182,7 +182,13 @@ impl StreamCursor {
         };
         let (head, is_whole) = read_head(&mut reader, &path)?;
         source.check_content(&path, &head, is_whole)?;
-        reader = Box::new(io::Cursor::new(head).chain(reader));
+        // Where it has ended it is not asked again: a terminal would wait for more.
+        let head = io::Cursor::new(head);
+        reader = if is_whole {
+            Box::new(head)
+        } else {
+            Box::new(head.chain(reader))
+        };
         // Only the first source is larger than the unit size wherever a unit may end inside it.
         let needs_size = source.format() == Format::Text && expected_bytes.is_none();
         if needs_size && !self.cutter.is_at_start() {
