@@ -7,8 +7,8 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use shardmill::{
-    Corpus, CorpusOptions, Durability, Eot, Error, InvalidUtf8, Special, Stats, TokenStore, TokenizeConfig,
-    tokenize, verify,
+    Corpus, CorpusOptions, Durability, Eot, Error, InvalidUtf8, Special, Stats, TokenStore,
+    TokenizeConfig, tokenize, verify,
 };
 use shardmill_fuzz::{NAMES, assert_same_ids, bytes_of, kept, oracle};
 use tempfile::TempDir;

@@ -37,16 +37,19 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
         human::bytes(plan.total_bytes()),
         human::counted(plan.sources.len() as u64, "source")
     )];
+    // Names of one argument differ.
     let mut names = HashMap::<_, u64>::new();
-    for source in &plan.sources {
-        *names.entry(source.name.as_str()).or_default() += 1;
+    if args.corpus.inputs.len() > 1 {
+        for source in &plan.sources {
+            *names.entry(source.name.as_str()).or_default() += 1;
+        }
     }
     for (index, unit) in plan.units.iter().enumerate() {
         let first = unit.start.source as usize;
         let name = match plan.sources.get(first) {
             None => String::new(),
             // Other arguments have one of this name.
-            Some(source) if names[source.name.as_str()] > 1 => {
+            Some(source) if names.get(source.name.as_str()).is_some_and(|&n| n > 1) => {
                 show::name(&corpus.path_of(first)).to_string()
             }
             Some(source) => source.name.clone(),

@@ -114,10 +114,8 @@ impl Listing {
         let filter = std::mem::take(&mut self.corpus.filter);
         let mut skipped = SkippedFiles::default();
         let mut found: Vec<(Source, FileId)> = Vec::new();
-        let shown = base.clone();
-        let walked = walk(base, selection, &filter, &mut skipped, |file| {
-            let path = shown.join(&file.relative);
-            found.push(self.source_of(index, file, &path)?);
+        let walked = walk(base, selection, &filter, &mut skipped, |path, file| {
+            found.push(self.source_of(index, file, path)?);
             Ok(())
         });
         self.corpus.filter = filter;

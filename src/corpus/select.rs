@@ -26,22 +26,6 @@ struct At {
     is_literal: bool,
 }
 
-/// What a name is to the patterns.
-#[derive(Debug, Default)]
-pub(super) struct Step {
-    /// Whether a file of this name is read.
-    pub(super) is_selected: bool,
-    /// How far the patterns come in a directory of this name.
-    pub(super) below: State,
-}
-
-impl Step {
-    /// Whether the name is meant in some way.
-    pub(super) fn is_meant(&self, is_dir: bool) -> bool {
-        self.is_selected || (is_dir && !self.below.0.is_empty())
-    }
-}
-
 /// Whether a name begins with a dot.
 pub(super) fn is_hidden(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b".")
@@ -65,12 +49,11 @@ impl Selection {
     }
 
     /// The state in the directory that the patterns begin in.
-    pub(super) fn start(&self, directory: &Path) -> State {
+    pub(super) fn start(&self) -> State {
         let mut state = State::default();
         for pattern in 0..self.patterns.len() {
             self.reach(&mut state, pattern, 0);
         }
-        self.prefer_literal(&mut state, directory);
         state
     }
 
@@ -103,32 +86,51 @@ impl Selection {
         }
     }
 
-    /// What `name` is in a directory of `state`. A hidden name has to be asked for, unless
+    /// Whether an entry called `name` is meant in a directory of `state`: as a file or, if
+    /// `is_dir`, for what may be below it. A hidden name has to be asked for, unless
     /// `takes_hidden`.
-    pub(super) fn step(&self, state: &State, name: &OsStr, takes_hidden: bool) -> Step {
+    pub(super) fn means(
+        &self,
+        state: &State,
+        name: &OsStr,
+        takes_hidden: bool,
+        is_dir: bool,
+    ) -> bool {
         let may_be_any = takes_hidden || !is_hidden(name);
         let name = characters(name);
-        let mut step = Step::default();
+        // `**` at the end has files, too, as has all that is below the end.
+        state.0.iter().any(|at| {
+            let is_last = at.component + 1 >= self.patterns[at.pattern].len();
+            (is_dir || is_last) && self.leads_to(*at, &name, may_be_any).is_some()
+        })
+    }
+
+    /// How far the patterns come in a directory called `name`, which is meant, in one of `state`.
+    pub(super) fn below(&self, state: &State, name: &OsStr) -> State {
+        let may_be_any = !is_hidden(name);
+        let name = characters(name);
+        let mut below = State::default();
         for at in &state.0 {
-            let components = &self.patterns[at.pattern];
-            let (matches, next) = match components.get(at.component) {
-                None | Some(Component::Directories) => (may_be_any, at.component),
-                Some(Component::Name(wanted)) if at.is_literal => {
-                    (wanted.text == name, at.component + 1)
-                }
-                Some(Component::Name(wanted)) => (
-                    wanted.matches(&name) && (may_be_any || wanted.is_hidden()),
-                    at.component + 1,
-                ),
-            };
-            if matches {
-                // `**` at the end has files, too, as has all that is below the end.
-                let is_last = at.component + 1 >= components.len();
-                step.is_selected |= is_last;
-                self.reach(&mut step.below, at.pattern, next);
+            if let Some(next) = self.leads_to(*at, &name, may_be_any) {
+                self.reach(&mut below, at.pattern, next);
             }
         }
-        step
+        below
+    }
+
+    /// The component that a pattern goes on with below an entry called `name`, if it is meant.
+    fn leads_to(&self, at: At, name: &str, may_be_any: bool) -> Option<usize> {
+        let (is_meant, next) = match self.patterns[at.pattern].get(at.component) {
+            None | Some(Component::Directories) => (may_be_any, at.component),
+            Some(Component::Name(wanted)) if at.is_literal => {
+                (wanted.text == name, at.component + 1)
+            }
+            Some(Component::Name(wanted)) => (
+                (may_be_any || wanted.is_hidden()) && wanted.matches(name),
+                at.component + 1,
+            ),
+        };
+        is_meant.then_some(next)
     }
 }
 

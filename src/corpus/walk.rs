@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{FileType, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, DirEntry, FileType, Metadata};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-
-use walkdir::{DirEntry, WalkDir};
 
 use crate::corpus::report::{Listed, SkippedFiles};
 use crate::corpus::select::{Filter, Selection, State, is_hidden};
@@ -40,6 +38,8 @@ pub(super) struct Walk {
 pub(super) struct Directory {
     pub(super) id: FileId,
     pub(super) relative: Box<OsStr>,
+    /// The directory that it was found in, by its index.
+    above: Option<usize>,
 }
 
 /// A file that was found.
@@ -52,26 +52,40 @@ pub(super) struct Found {
 /// What a walk comes upon.
 struct Walker<'a> {
     walk: Walk,
-    root: PathBuf,
     filter: &'a Filter,
     skipped: &'a mut SkippedFiles,
-    /// Each directory on the way to where the walk is, and the state in it.
-    way: Vec<(FileId, State)>,
+    /// Directories that are still to be gone into. One after another, so that however deep they
+    /// lie, one is open.
+    ahead: Vec<Ahead>,
     /// How often a link led to a directory.
     ways: HashMap<FileId, u32>,
 }
 
+/// A directory that was found.
+struct Ahead {
+    path: PathBuf,
+    relative: OsString,
+    state: State,
+    above: Option<usize>,
+    is_link: bool,
+}
+
 /// Finds what `selection` and `filter` leave of the files below `base`, each by every name it has,
-/// and gives them to `take` in no order.
+/// and gives them with their paths to `take`, in no order.
 pub(super) fn walk(
     base: PathBuf,
     selection: Selection,
     filter: &Filter,
     skipped: &mut SkippedFiles,
-    mut take: impl FnMut(Found) -> Result<()>,
+    mut take: impl FnMut(&Path, Found) -> Result<()>,
 ) -> Result<Walk> {
-    let root = root_of(&base);
-    let mut entries = WalkDir::new(&root).follow_links(true).into_iter();
+    let first = Ahead {
+        path: base.clone(),
+        relative: OsString::new(),
+        state: selection.start(),
+        above: None,
+        is_link: false,
+    };
     let mut walker = Walker {
         walk: Walk {
             base,
@@ -79,161 +93,166 @@ pub(super) fn walk(
             directories: Vec::new(),
             has_links: false,
         },
-        root,
         filter,
         skipped,
-        way: Vec::new(),
+        ahead: vec![first],
         ways: HashMap::new(),
     };
-    while let Some(entry) = entries.next() {
-        match entry {
-            Ok(entry) if entry.file_type().is_dir() => {
-                if !walker.enters(&entry)? {
-                    entries.skip_current_dir();
-                }
-            }
-            Ok(entry) => {
-                if let Some(found) = walker.find(&entry)? {
-                    take(found)?;
-                }
-            }
-            Err(error) => walker.passes(error)?,
-        }
+    while let Some(next) = walker.ahead.pop() {
+        walker.enter(next, &mut take)?;
     }
     Ok(walker.walk)
 }
 
 impl Walker<'_> {
-    fn relative<'p>(&self, path: &'p Path) -> &'p OsStr {
-        path.strip_prefix(&self.root).unwrap_or(path).as_os_str()
-    }
-
-    /// `path` as it is shown, without the dot of the working directory.
-    fn shown(&self, path: &Path) -> PathBuf {
-        self.walk.base.join(self.relative(path))
-    }
-
-    /// How far the patterns come below the entry at `path`, and whether they select it; `None`,
-    /// after it has been counted, where it is left out.
-    fn step(&mut self, path: &Path, depth: usize, is_dir: bool) -> Option<(State, bool)> {
-        let name = path.file_name().unwrap_or(OsStr::new(""));
-        let (_, state) = &self.way[depth - 1];
-        let selection = &self.walk.selection;
-        let step = selection.step(state, name, false);
-        if !step.is_meant(is_dir) {
-            if is_hidden(name) && selection.step(state, name, true).is_meant(is_dir) {
-                let path = self.shown(path);
-                self.skipped.hidden.add(&path);
+    /// Goes through the entries of a directory.
+    fn enter(
+        &mut self,
+        mut directory: Ahead,
+        take: &mut impl FnMut(&Path, Found) -> Result<()>,
+    ) -> Result<()> {
+        let path = root_of(&directory.path);
+        let metadata = match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => metadata,
+            // A pattern below something that is no directory, or is not there.
+            Ok(_) if directory.above.is_none() => return Ok(()),
+            Err(error) if directory.above.is_none() && is_absence(&error) => return Ok(()),
+            Ok(_) => {
+                return Err(Error::io(&path, "cannot list")(
+                    ErrorKind::NotADirectory.into(),
+                ));
             }
-            return None;
-        }
-        if self.filter.excludes(self.relative(path)) {
-            let path = self.shown(path);
-            self.skipped.excluded.add(&path);
-            return None;
-        }
-        Some((step.below, step.is_selected))
-    }
-
-    /// Whether the walk goes into a directory.
-    fn enters(&mut self, entry: &DirEntry) -> Result<bool> {
-        let path = entry.path();
-        let state = if entry.depth() == 0 {
-            self.walk.selection.start(path)
-        } else {
-            let Some((mut below, _)) = self.step(path, entry.depth(), true) else {
-                return Ok(false);
-            };
-            self.walk.selection.prefer_literal(&mut below, path);
-            below
+            Err(error) => return Err(Error::io(&path, "cannot list")(error)),
         };
-        let id = id_of(&metadata_of(entry, path)?);
-        self.way.truncate(entry.depth());
-        if self.way.iter().any(|&(above, _)| above == id) {
-            // Not a link itself, but below one that leads up.
-            let path = self.shown(path);
-            self.skipped.circles.add(&path);
-            return Ok(false);
+        let id = id_of(&metadata);
+        if self.is_above(directory.above, id) {
+            self.skipped.circles.add(&directory.path);
+            return Ok(());
         }
-        if entry.path_is_symlink() && entry.depth() > 0 {
-            self.walk.has_links = true;
-            let ways = self.ways.entry(id).or_default();
-            *ways += 1;
-            if *ways > MAX_WAYS {
-                return Err(Error::Input {
-                    path: self.shown(path),
-                    what: format!(
-                        "is a link to a directory to which more than {MAX_WAYS} links led before; \
-                         exclude some of them"
-                    ),
-                });
-            }
+        if directory.is_link {
+            self.count_way(&directory.path, id)?;
         }
+        let state = &mut directory.state;
+        self.walk.selection.prefer_literal(state, &path);
+        let index = self.walk.directories.len();
         self.walk.directories.push(Directory {
             id,
-            relative: self.relative(path).into(),
+            relative: directory.relative.as_os_str().into(),
+            above: directory.above,
         });
-        self.way.push((id, state));
-        Ok(true)
+        for entry in fs::read_dir(&path).map_err(Error::io(&path, "cannot list"))? {
+            let entry = entry.map_err(Error::io(&path, "cannot list"))?;
+            self.look_at(&entry, &directory, index, take)?;
+        }
+        Ok(())
     }
 
-    /// What is no directory, if it is a file that is read.
-    fn find(&mut self, entry: &DirEntry) -> Result<Option<Found>> {
-        let path = entry.path();
-        if entry.depth() == 0 {
-            // A pattern below something that is no directory.
-            return Ok(None);
+    /// Whether the directory `above`, or one that it is in, is `id`.
+    fn is_above(&self, mut above: Option<usize>, id: FileId) -> bool {
+        while let Some(directory) = above.map(|index| &self.walk.directories[index]) {
+            if directory.id == id {
+                return true;
+            }
+            above = directory.above;
         }
-        let Some((_, true)) = self.step(path, entry.depth(), false) else {
-            return Ok(None);
+        false
+    }
+
+    /// Refuses a link to a directory where there are too many.
+    fn count_way(&mut self, path: &Path, id: FileId) -> Result<()> {
+        let ways = self.ways.entry(id).or_default();
+        *ways += 1;
+        if *ways <= MAX_WAYS {
+            return Ok(());
+        }
+        Err(Error::Input {
+            path: path.to_owned(),
+            what: format!(
+                "is a link to a directory to which more than {MAX_WAYS} links led before; exclude \
+                 some of them"
+            ),
+        })
+    }
+
+    /// Takes an entry of `directory` if it is a file that is read, and remembers a directory.
+    fn look_at(
+        &mut self,
+        entry: &DirEntry,
+        directory: &Ahead,
+        above: usize,
+        take: &mut impl FnMut(&Path, Found) -> Result<()>,
+    ) -> Result<()> {
+        let name = entry.file_name();
+        let path = directory.path.join(&name);
+        let failed = |error| Error::io(&path, "cannot open")(error);
+        let mut file_type = entry.file_type().map_err(failed)?;
+        let is_link = file_type.is_symlink();
+        // What a link leads to; `None` where that is nothing.
+        let mut target = None;
+        if is_link {
+            target = followed(&path).map_err(failed)?;
+            file_type = target.as_ref().map_or(file_type, Metadata::file_type);
+        }
+        let is_dangling = is_link && target.is_none();
+        let is_dir = file_type.is_dir();
+
+        let selection = &self.walk.selection;
+        // A link to nothing may have been one to a directory.
+        let may_be_dir = is_dir || is_dangling;
+        if !selection.means(&directory.state, &name, false, may_be_dir) {
+            if is_hidden(&name) && selection.means(&directory.state, &name, true, may_be_dir) {
+                self.skipped.hidden.add(&path);
+            }
+            return Ok(());
+        }
+        let relative = if directory.relative.is_empty() {
+            name.clone()
+        } else {
+            Path::new(&directory.relative).join(&name).into_os_string()
         };
-        let relative = self.relative(path);
-        if !self.filter.includes(relative) {
-            let path = self.shown(path);
+        let is_left_out =
+            self.filter.excludes(&relative) || !(may_be_dir || self.filter.includes(&relative));
+        if is_left_out {
             self.skipped.excluded.add(&path);
-            return Ok(None);
+        } else if is_dir {
+            self.walk.has_links |= is_link;
+            self.ahead.push(Ahead {
+                path,
+                relative,
+                state: selection.below(&directory.state, &name),
+                above: Some(above),
+                is_link,
+            });
+        } else if file_type.is_file() {
+            self.walk.has_links |= is_link;
+            let metadata = match target {
+                Some(metadata) => metadata,
+                None => entry.metadata().map_err(failed)?,
+            };
+            take(&path, Found { relative, metadata })?;
+        } else if let Some(kind) = irregular(self.skipped, file_type) {
+            kind.add(&path);
         }
-        if !entry.file_type().is_file() {
-            let path = self.shown(path);
-            if let Some(kind) = irregular(self.skipped, entry.file_type()) {
-                kind.add(&path);
-            }
-            return Ok(None);
-        }
-        self.walk.has_links |= entry.path_is_symlink();
-        Ok(Some(Found {
-            relative: relative.to_owned(),
-            metadata: metadata_of(entry, path)?,
-        }))
+        Ok(())
     }
+}
 
-    /// Goes on behind a link that leads nowhere or in a circle.
-    fn passes(&mut self, error: walkdir::Error) -> Result<()> {
-        let depth = error.depth();
-        let path = error.path().unwrap_or(&self.root).to_owned();
-        let is_circle = error.loop_ancestor().is_some();
-        if depth > 0 && (is_circle || is_dangling(&path)) {
-            if self.step(&path, depth, true).is_some() {
-                let path = self.shown(&path);
-                let kind = if is_circle {
-                    &mut self.skipped.circles
-                } else {
-                    &mut self.skipped.dangling_links
-                };
-                kind.add(&path);
-            }
-            return Ok(());
-        }
-        let source = error.into_io_error().unwrap_or(ErrorKind::Other.into());
-        let is_absent = matches!(
-            source.kind(),
-            ErrorKind::NotFound | ErrorKind::NotADirectory
-        );
-        if depth == 0 && is_absent {
-            return Ok(());
-        }
-        Err(Error::io(self.shown(&path), "cannot list")(source))
+/// What the link at `path` leads to; `None` where that is nothing, be it because it leads to
+/// itself.
+fn followed(path: &Path) -> io::Result<Option<Metadata>> {
+    match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if is_absence(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether there is nothing of a name.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+    )
 }
 
 /// The directory that `base` is.
@@ -244,16 +263,11 @@ fn root_of(base: &Path) -> PathBuf {
     base.to_owned()
 }
 
-fn metadata_of(entry: &DirEntry, path: &Path) -> Result<Metadata> {
-    entry.metadata().map_err(|error| {
-        let source = error.into_io_error().unwrap_or(ErrorKind::Other.into());
-        Error::io(path, "cannot open")(source)
-    })
-}
-
-/// The count of what is neither a file nor a directory.
+/// The count of what is neither a file nor a directory, of links those to nothing.
 fn irregular(skipped: &mut SkippedFiles, file_type: FileType) -> Option<&mut Listed> {
-    if file_type.is_fifo() {
+    if file_type.is_symlink() {
+        Some(&mut skipped.dangling_links)
+    } else if file_type.is_fifo() {
         Some(&mut skipped.fifos)
     } else if file_type.is_socket() {
         Some(&mut skipped.sockets)
@@ -264,20 +278,6 @@ fn irregular(skipped: &mut SkippedFiles, file_type: FileType) -> Option<&mut Lis
     }
 }
 
-/// Whether `path` is a link to nothing, be it because it leads to itself.
-fn is_dangling(path: &Path) -> bool {
-    let is_link = path
-        .symlink_metadata()
-        .is_ok_and(|metadata| metadata.is_symlink());
-    is_link
-        && path.metadata().is_err_and(|error| {
-            matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
-            ) || error.raw_os_error() == Some(libc::ELOOP)
-        })
-}
-
 impl Walk {
     /// The base as it is shown.
     pub(super) fn shown_base(&self) -> PathBuf {
@@ -286,20 +286,22 @@ impl Walk {
 
     /// Whether the walk would read a file at `path`, relative to its base.
     pub(super) fn would_read(&self, path: &Path, filter: &Filter) -> bool {
-        let mut state = self.selection.start(&self.base);
+        let mut state = self.selection.start();
+        self.selection.prefer_literal(&mut state, &self.base);
         let mut above = PathBuf::new();
-        let names: Vec<_> = path.iter().collect();
-        for (index, name) in names.iter().enumerate() {
+        let mut names = path.iter().peekable();
+        while let Some(name) = names.next() {
             above.push(name);
-            let step = self.selection.step(&state, name, false);
-            let is_last = index + 1 == names.len();
-            if !step.is_meant(!is_last) || filter.excludes(above.as_os_str()) {
+            let is_last = names.peek().is_none();
+            if !self.selection.means(&state, name, false, !is_last)
+                || filter.excludes(above.as_os_str())
+            {
                 return false;
             }
             if is_last {
-                return step.is_selected && filter.includes(above.as_os_str());
+                return filter.includes(above.as_os_str());
             }
-            state = step.below;
+            state = self.selection.below(&state, name);
         }
         false
     }

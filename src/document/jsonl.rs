@@ -24,6 +24,9 @@ pub(crate) struct Line<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// May stand before the first line of a source, and is no part of it.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The lines of some bytes that are not blank.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
@@ -35,7 +38,6 @@ pub(crate) struct Lines<'a> {
 /// The lines of `bytes` that are not blank. A byte order mark is no part of a line where they
 /// begin the source, and so `is_start`.
 pub(crate) fn lines(bytes: &[u8], is_start: bool) -> Lines<'_> {
-    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let has_mark = is_start && bytes.starts_with(BYTE_ORDER_MARK);
     Lines {
         bytes,

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::document::jsonl;
+use crate::document::jsonl::{self, BYTE_ORDER_MARK};
 
 /// Lines that end within this many bytes are looked at.
 pub(crate) const HEAD_BYTES: usize = 64 << 10;
@@ -14,10 +14,13 @@ pub(crate) const HEAD_BYTES: usize = 64 << 10;
 /// line that begins in the first 64 KiB begins as an object. One object on one line is a JSON
 /// document, too.
 pub(crate) fn is_json_lines(bytes: &[u8], is_whole: bool) -> Option<bool> {
-    let mut lines = jsonl::lines(bytes, true);
-    let Some(first) = lines.next() else {
+    // The end of a line may be far: it is searched for only where that can matter.
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    if !begins_as_object(&text[..text.len().min(HEAD_BYTES)]) {
         return Some(false);
-    };
+    }
+    let mut lines = jsonl::lines(bytes, true);
+    let first = lines.next()?;
     if !begins_as_object(first.bytes) {
         return Some(false);
     }
@@ -192,8 +195,7 @@ mod tests {
             assert_eq!(
                 is_json_lines(bytes.as_bytes(), true),
                 Some(is_lines),
-                "{:.60}",
-                bytes
+                "{bytes:.60}"
             );
         }
         // What a part of them tells.
