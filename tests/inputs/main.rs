@@ -299,3 +299,13 @@ fn the_order_is_that_of_the_names_bytes_however_a_directory_is_read() {
         assert_eq!(read(&place, &[input]), expected, "{input}");
     }
 }
+
+#[test]
+fn directories_may_lie_deeper_than_files_may_be_open() {
+    let place = Place::new();
+    let deep = "d/".repeat(1500);
+    place.write(format!("in/{deep}a.txt"), "a");
+    for input in ["in", "in/**/*.txt"] {
+        assert_eq!(read(&place, &[input]), [format!("{deep}a.txt")]);
+    }
+}
