@@ -168,6 +168,13 @@ pub(crate) struct CorpusArgs {
     /// Files, directories, globs, FIFOs, or - for standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+}
+
+/// Which files the inputs name, and how they are read.
+#[derive(Debug, Args)]
+pub(crate) struct SelectionArgs {
     /// Format of the inputs; auto goes by name and content
     #[arg(long, default_value = "auto", value_parser = format_choice())]
     pub(crate) input_format: InputFormat,
@@ -398,6 +405,11 @@ pub(crate) struct VerifyArgs {
     /// Directory of the dataset, or of embeddings
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: PathBuf,
+    /// Also read these inputs and compare them with those that the dataset was made from
+    #[arg(long, value_name = "INPUT", num_args = 1..)]
+    pub(crate) inputs: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Print one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,12 +1,13 @@
 //! What will be done: the library's types, from what was typed.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::Result;
 use shardmill::{Corpus, CorpusOptions, EmbedConfig, Encoding, Error, TokenizeConfig};
 
-use crate::cli::args::{CorpusArgs, EmbedOptions, OutputArgs, TokenizeOptions};
+use crate::cli::args::{CorpusArgs, EmbedOptions, OutputArgs, SelectionArgs, TokenizeOptions};
 use crate::cli::human;
 use crate::cli::output::summary;
 
@@ -54,11 +55,19 @@ impl Tokenization {
 
 /// The corpus that the arguments name.
 pub(crate) fn open_corpus(args: &CorpusArgs) -> shardmill::Result<Corpus> {
+    open_inputs(&args.inputs, &args.selection)
+}
+
+/// The corpus of `inputs`.
+pub(crate) fn open_inputs(
+    inputs: &[OsString],
+    selection: &SelectionArgs,
+) -> shardmill::Result<Corpus> {
     let mut options = CorpusOptions::default();
-    options.format = args.input_format.0;
-    options.include.clone_from(&args.include);
-    options.exclude.clone_from(&args.exclude);
-    Corpus::open(&args.inputs, &options)
+    options.format = selection.input_format.0;
+    options.include.clone_from(&selection.include);
+    options.exclude.clone_from(&selection.exclude);
+    Corpus::open(inputs, &options)
 }
 
 /// Says what a person should know of how `corpus` was listed.

@@ -6,9 +6,10 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 use shardmill::show;
-use shardmill::{EMBEDDINGS, Error, Stats, verify, verify_embeddings};
+use shardmill::{EMBEDDINGS, Error, Stats, verify, verify_embeddings, verify_inputs};
 
 use crate::cli::args::VerifyArgs;
+use crate::cli::config::open_inputs;
 use crate::cli::exit::CheckFailed;
 use crate::cli::human;
 use crate::cli::output::{pace, print_json, summary};
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
         dir: dir.clone(),
     };
     let is_embeddings = dir.join("embed.json").is_file();
+    let (mut inputs, mut input_bytes) = (None, 0);
     let stats = Arc::new(Stats::default());
     let progress = Progress::show("verify", &stats);
     let dataset = if is_embeddings {
@@ -52,6 +54,15 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
         };
         return Err(failed(other).into());
     }
+    if !args.inputs.is_empty() {
+        let corpus = open_inputs(&args.inputs, &args.selection)?;
+        match verify_inputs(dir, &corpus, &stats) {
+            Err(error @ Error::Config { .. }) => return Err(error.into()),
+            compared => compared.map_err(failed)?,
+        }
+        inputs = Some(corpus.len() as u64);
+        input_bytes = corpus.total_bytes();
+    }
     drop(progress);
     let time = started.elapsed();
     if args.json {
@@ -59,10 +70,11 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
             "is_whole": true,
             "dataset": dataset,
             "embeddings": embeddings,
+            "inputs": inputs,
             "seconds": time.as_secs_f64(),
         }))?;
     }
-    let mut bytes = 0;
+    let mut bytes = input_bytes;
     let mut parts = Vec::new();
     if let Some(dataset) = dataset {
         bytes += dataset.bytes;
@@ -79,6 +91,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
             "embeddings of {}",
             human::counted(embeddings.windows, "window")
         ));
+    }
+    if let Some(inputs) = inputs {
+        parts.push(format!("{} unchanged", human::counted(inputs, "input")));
     }
     summary(&format!(
         "{}: whole: {} checked in {}",

@@ -8,7 +8,7 @@ use crate::corpus::Corpus;
 use crate::pipeline::found::source_hashes;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::shard::{MANIFEST, Manifest, Plan, PlannedSource, Unit, read_manifest};
-use crate::show::counted;
+use crate::show::{count, counted};
 use crate::{Error, Result, Stats};
 
 /// Reads the sources of `corpus` and compares them with those that the dataset in the directory
@@ -77,7 +77,7 @@ fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()
             format!(
                 "has {}, and had {} when the dataset was made from it",
                 counted(bytes, "byte"),
-                info.bytes
+                count(info.bytes)
             )
         } else {
             continue;

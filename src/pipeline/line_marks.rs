@@ -51,6 +51,7 @@ impl LineMarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CorpusOptions;
 
     #[test]
     fn lines_are_counted_in_any_order() {
@@ -58,7 +59,7 @@ mod tests {
         let path = dir.path().join("a.jsonl");
         let text = "a\n\nbc\n".repeat(300_000);
         std::fs::write(&path, &text).unwrap();
-        let corpus = Corpus::open(&[path.into_os_string()], None).unwrap();
+        let corpus = Corpus::open(&[path.into_os_string()], &CorpusOptions::default()).unwrap();
         let marks = LineMarks::default();
         for byte in [6, 0, 1_799_999, 600_002, 600_001, 1_800_000, 600_002] {
             let expected = text[..byte].matches('\n').count() as u64;

@@ -427,3 +427,81 @@ fn what_a_run_publishes_has_an_id_of_its_own_in_its_record() {
     // It is none of the bytes that are compared.
     assert_eq!(visible(&place, "d"), visible(&place, "e"));
 }
+
+#[test]
+fn verify_compares_inputs_with_those_that_a_dataset_was_made_from() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", ""));
+    let verify = words("verify d --inputs in1");
+    let done = ok(&place, &verify);
+    assert!(
+        done.stderr.contains(" and 2 inputs unchanged checked in "),
+        "{done:?}"
+    );
+    assert_eq!(
+        ok(&place, &words("verify d --json --inputs in1")).json()["inputs"],
+        2
+    );
+    // With the size and the time that it had.
+    let path = place.path("in1/a.txt");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let bytes = place.read("in1/a.txt");
+    let mut other = bytes.clone();
+    other[700] ^= 1;
+    place.write("in1/a.txt", other);
+    fs::File::open(&path)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    let changed = "in1/a.txt: has changed since the dataset was made from it: its hash is another; \
+                   make the dataset again, or restore the file";
+    place.run(&verify).failed(5, changed);
+    place.write("in1/a.txt", &bytes[1..]);
+    let longer = "in1/a.txt: has 1,299 bytes, and had 1,300 when the dataset was made from it";
+    place.run(&verify).failed(5, longer);
+    place.write("in1/a.txt", bytes);
+    place
+        .run(words("verify d --inputs in1/a.txt"))
+        .failed(5, "d: was made from 2 sources, and the inputs are 1");
+    place
+        .run(words("verify d --inputs in1/b.txt in1/a.txt"))
+        .failed(
+            5,
+            "in1/b.txt: is source 0 of the inputs, where the dataset has 'a.txt'",
+        );
+    ok(&place, &verify);
+}
+
+#[test]
+fn whole_embeddings_that_a_kill_kept_from_their_place_are_not_discarded_unasked() {
+    let place = place();
+    ok(&place, &tokenize("in1", "whole", ""));
+    for k in (1..9).rev() {
+        let _ = fs::remove_dir_all(place.path("d"));
+        let args = embed("whole", "d", "");
+        let Some(ended) = strace::killed_at(&place, "rename", k, &refs(&args)) else {
+            return;
+        };
+        if ended.is_none() {
+            break;
+        }
+    }
+    let before = snapshot(&place, "d");
+    assert!(
+        before.contains_key("d.partial/new/embed.json"),
+        "{:?}",
+        place.tree()
+    );
+    let line = "d.partial: holds whole embeddings, not a dataset; run that command again to put them \
+                in their place";
+    place.run(words("finish d")).failed(1, line);
+    for args in [
+        tokenize("in1", "d", "--units 0/2"),
+        tokenize("in1", "d", ""),
+    ] {
+        assert_eq!(place.run(&args).code, Some(1), "{args:?}");
+        assert_eq!(snapshot(&place, "d"), before);
+    }
+    ok(&place, &embed("whole", "d", ""));
+    assert!(!place.path("d.partial").exists());
+}
