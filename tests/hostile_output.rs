@@ -233,7 +233,7 @@ fn a_window_longer_than_the_corpus_is_refused_with_one_that_is_not() {
     assert!(done.stderr.contains("1 shard (1 done before)"), "{done:?}");
     run("5", "b.txt").failed(
         1,
-        "b.txt.d.partial: has 1 tokens, a window and its target need at least 2; add more text",
+        "b.txt.d.partial: has 1 tokens, no window and its target, whatever --seq-len; add more text",
     );
 }
 

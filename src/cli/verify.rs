@@ -66,13 +66,16 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     drop(progress);
     let time = started.elapsed();
     if args.json {
-        print_json(&json!({
+        let mut found = json!({
             "is_whole": true,
             "dataset": dataset,
             "embeddings": embeddings,
-            "inputs": inputs,
             "seconds": time.as_secs_f64(),
-        }))?;
+        });
+        if let Some(inputs) = inputs {
+            found["inputs"] = json!(inputs);
+        }
+        print_json(&found)?;
     }
     let mut bytes = input_bytes;
     let mut parts = Vec::new();

@@ -127,7 +127,7 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
                 n_tokens - 1
             ),
             Kind::Stream(_) => {
-                format!("has {tokens}, a window and its target need at least 2; add more text")
+                format!("has {tokens}, no window and its target, whatever --seq-len; add more text")
             }
             Kind::Documents(windows) => format!(
                 "has {tokens} in {}, none of them with a window of {seq_len} and its target; lower \

@@ -5,7 +5,9 @@ use std::fs;
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use shardmill::{BadRecords, Corpus, CorpusOptions, Error, Stats, TokenStore, tokenize, verify};
+use shardmill::{
+    BadRecords, Corpus, CorpusOptions, Error, Format, Stats, TokenStore, tokenize, verify,
+};
 
 use super::base::config;
 use super::{encoding, place};
@@ -50,8 +52,10 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
         let error = error.to_string();
         error.replace(place.path().to_str().unwrap(), "")
     };
-    let corpus =
-        Corpus::open(&[path.into_os_string()], &CorpusOptions::default()).map_err(describe)?;
+    let mut options = CorpusOptions::default();
+    // A text may look like anything.
+    options.format = Some(Format::of_path(&path));
+    let corpus = Corpus::open(&[path.into_os_string()], &options).map_err(describe)?;
     let stats = Stats::default();
     tokenize(&corpus, encoding(), &config, &out, &json!({}), &stats).map_err(describe)?;
     verify(&out, &stats).unwrap();

@@ -8,7 +8,7 @@ use crate::support::{Done, Place, spawn, tree};
 use crate::{SHARDS, args, corpus, done_before, expected, finish_run, receipts, words};
 
 #[test]
-fn an_error_keeps_finished_units_and_says_how_to_go_on() {
+fn an_error_keeps_finished_units() {
     let place = corpus();
     let good = place.read("in/c.txt");
     let mut bad = good.clone();
@@ -18,16 +18,14 @@ fn an_error_keeps_finished_units_and_says_how_to_go_on() {
     let done = place.run(args("d", &[]));
     assert_eq!(done.code, Some(1), "{done:?}");
     let lines: Vec<_> = done.stderr.lines().collect();
-    assert_eq!(lines.len(), 2, "{done:?}");
+    // To go on needs other input.
+    assert_eq!(lines.len(), 1, "{done:?}");
     assert!(
         lines[0].contains("in/c.txt: byte 4000: invalid UTF-8"),
         "{done:?}"
     );
     let left = receipts(&place, "d.partial");
     assert!(left >= 5, "{:?}", place.tree());
-    let next =
-        format!("shardmill: {left} of {SHARDS} units done; run the same command again to go on");
-    assert_eq!(lines[1], next);
     // Finished units, their plan and a state, and nothing else.
     assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 3);
     place.write("in/c.txt", good);
@@ -55,7 +53,7 @@ fn embeddings_that_fail_leave_the_dataset_without_them() {
     let embed = ["--init-seed", "1", "--dim", "4", "--seq-len", "1000000"];
     let done = place.run([&["run"], &args("d", &embed)[1..]].concat());
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stderr.contains("8 of 8 units done"), "{done:?}");
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     assert_eq!(receipts(&place, "d.partial"), SHARDS);
     // Neither a manifest nor embeddings.
     assert_eq!(tree(&place.path("d.partial")).len(), 3 * SHARDS + 3);
