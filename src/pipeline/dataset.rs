@@ -15,7 +15,7 @@ use crate::pipeline::found::{Found, find_same, look};
 use crate::pipeline::join::manifest;
 use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::plan::plan;
-use crate::pipeline::resume::sound_units;
+use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::staging::{Claim, Staging, Terms, claim};
@@ -154,7 +154,7 @@ pub(crate) fn build(
     } else {
         stats.begin(corpus.total_bytes());
         let plan = plan(corpus, encoding, config)?;
-        staging.adopt(&plan)?;
+        staging.adopt(&plan, &|staging| any_holds(corpus, &plan, staging))?;
         let wanted: Vec<_> = (0..plan.units.len()).collect();
         let done = pool.install(|| sound_units(corpus, &plan, &wanted, staging, stats))?;
         staging.keep_units(&done.iter().map(|&(index, _)| index).collect())?;

@@ -13,7 +13,7 @@ use crate::pipeline::dataset::{Outcome, TakenOver, make_units, todo};
 use crate::pipeline::found::find_same;
 use crate::pipeline::join::manifest;
 use crate::pipeline::plan::plan;
-use crate::pipeline::resume::sound_units;
+use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::status::partial_status;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Partial, Stats, TokenizeConfig};
@@ -111,7 +111,7 @@ pub fn tokenize_units(
         Claim::Mine(staging) => staging,
     };
     let plan = plan(corpus, encoding, config)?;
-    staging.join(&plan)?;
+    staging.join(&plan, &|staging| any_holds(corpus, &plan, staging))?;
     let wanted: Vec<_> = (share.index..plan.units.len()).step_by(share.of).collect();
     let bytes_of = |units: &[usize]| {
         let bytes = units

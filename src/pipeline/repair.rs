@@ -13,7 +13,7 @@ use crate::encoding::Encoding;
 use crate::pipeline::chunk::{Piece, UnitCursor};
 use crate::pipeline::dataset::{Outcome, build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
-use crate::pipeline::resume::{Ranges, seen_sources};
+use crate::pipeline::resume::{Ranges, any_holds, seen_sources};
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::place::identity;
 use crate::shard::staging::{Staging, Terms};
@@ -58,7 +58,7 @@ pub fn repair(
         ranges,
         ..
     } = *damaged;
-    staging.adopt(&plan)?;
+    staging.adopt(&plan, &|staging| any_holds(corpus, &plan, staging))?;
     let reuse = || reuse(corpus, &plan, &manifest, ranges, out, &staging);
     thread_pool(config.threads)?.install(reuse)?;
     drop(plan);

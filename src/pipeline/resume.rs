@@ -42,6 +42,17 @@ pub(crate) fn sound_units(
     Ok(found.into_iter().flatten().collect())
 }
 
+/// Whether a finished unit in `staging` holds for `plan`.
+pub(crate) fn any_holds(corpus: &Corpus, plan: &Plan, staging: &Staging) -> Result<bool> {
+    let job_id = plan.job_id();
+    for index in 0..plan.units.len() {
+        if sound_unit(corpus, plan, job_id, index, staging)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn sound_unit(
     corpus: &Corpus,
     plan: &Plan,

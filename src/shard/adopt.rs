@@ -13,17 +13,21 @@ use crate::shard::untrusted::open_regular;
 use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN, receipt_unit};
 use crate::{Error, Result};
 
+/// Says whether a finished unit that is there is also one of the new plan.
+pub(crate) type Holds<'a> = &'a dyn Fn(&Staging) -> Result<bool>;
+
 impl Staging {
     /// Makes the directory that of `plan`. What is left there of the same job stays, as far as
-    /// it has a receipt.
+    /// it has a receipt. Where sizes differ it is the same job only if `holds` says that a
+    /// finished unit is still one: other files may have the same names.
     ///
     /// # Errors
     /// [`Error::Output`] names the first difference if finished work of another plan is there, and
     /// nothing says that it may go.
-    pub(crate) fn adopt(&mut self, plan: &Plan) -> Result<()> {
+    pub(crate) fn adopt(&mut self, plan: &Plan, holds: Holds<'_>) -> Result<()> {
         let found = Plan::read(self.partial());
         if let Ok(Some(found)) = &found
-            && found.job_id() == plan.job_id()
+            && self.is_same_job(found, plan, holds)?
         {
             self.reopen()?;
             self.take_charge();
@@ -45,16 +49,24 @@ impl Staging {
         sync_directory(self.partial(), self.durability())
     }
 
+    fn is_same_job(&self, found: &Plan, plan: &Plan, holds: Holds<'_>) -> Result<bool> {
+        if found.plan_id == plan.plan_id {
+            return Ok(true);
+        }
+        let may_be = found.job_id() == plan.job_id() && !self.is_complete();
+        Ok(may_be && holds(self)?)
+    }
+
     /// As [`Self::adopt`], for one of several processes that share the directory: what is there
     /// may be in use, and stays.
-    pub(crate) fn join(&mut self, plan: &Plan) -> Result<()> {
-        while !self.try_join(plan)? {}
+    pub(crate) fn join(&mut self, plan: &Plan, holds: Holds<'_>) -> Result<()> {
+        while !self.try_join(plan, holds)? {}
         self.take_charge();
         Ok(())
     }
 
     /// Whether the plan in the directory is `plan`; if not, it may be now.
-    fn try_join(&mut self, plan: &Plan) -> Result<bool> {
+    fn try_join(&mut self, plan: &Plan, holds: Holds<'_>) -> Result<bool> {
         let found = Plan::read(self.partial());
         match &found {
             Ok(Some(found)) if found == plan => return Ok(true),
@@ -76,7 +88,7 @@ impl Staging {
             _ => {}
         }
         // Only who is alone may take away what is there.
-        self.while_alone(|staging| staging.adopt(plan))?;
+        self.while_alone(|staging| staging.adopt(plan, holds))?;
         Ok(false)
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -120,13 +120,30 @@ impl TempFile {
         if self.is_nameless {
             // No call gives a name that is taken to a file without one.
             let from = by_descriptor(self.output.file());
-            linkat(CWD, from, CWD, &self.temporary, AtFlags::SYMLINK_FOLLOW)
-                .map_err(|errno| Error::io(&self.path, "cannot link to")(errno.into()))?;
+            if linkat(CWD, from, CWD, &self.temporary, AtFlags::SYMLINK_FOLLOW).is_err() {
+                return self.copy_to_named();
+            }
         }
         fs::rename(&self.temporary, &self.path)
             .map_err(Error::io(&self.path, "cannot rename to"))?;
         self.is_finished = true;
         Ok(())
+    }
+
+    /// Completes a file that can get no name by a copy that has one.
+    fn copy_to_named(&self) -> Result<()> {
+        let mut copy = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&self.temporary)
+            .map_err(Error::io(&self.temporary, "cannot create"))?;
+        let mut file = self.output.file();
+        // The drop that follows removes what still has the temporary name.
+        file.rewind()
+            .and_then(|()| io::copy(&mut file, &mut copy))
+            .map_err(Error::io(&self.path, "cannot write"))?;
+        self.durability.sync(&copy, &self.path)?;
+        fs::rename(&self.temporary, &self.path).map_err(Error::io(&self.path, "cannot rename to"))
     }
 
     /// As [`Self::finish`], unless the name is taken; says whether it was free.

@@ -219,7 +219,16 @@ pub(crate) fn any_source() -> impl Strategy<Value = (Format, Vec<u8>)> {
     );
     let lines = (prop::collection::vec(line, 0..8), any::<bool>());
     prop_oneof![
-        any_text(60).prop_map(|text| (Format::Text, text.into_bytes())),
+        any_text(60).prop_map(|text| {
+            // What looks like JSON Lines is no text by its name alone.
+            let start = text.trim_start_matches('\u{feff}').trim_start();
+            let text = if start.starts_with('{') {
+                format!(".{text}")
+            } else {
+                text
+            };
+            (Format::Text, text.into_bytes())
+        }),
         lines.prop_map(|(lines, ends_in_line_end)| {
             let mut source = String::new();
             for (text, shape, end) in lines {
