@@ -70,6 +70,12 @@ fn assert_bystanders(place: &Place) {
     }
 }
 
+/// How thorough the long tests are: `FAULT_CUTS`, or 1000.
+fn cuts() -> usize {
+    let wanted = std::env::var("FAULT_CUTS").ok();
+    wanted.map_or(1000, |cuts| cuts.parse().unwrap())
+}
+
 /// A command line, in words.
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()

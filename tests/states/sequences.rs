@@ -314,7 +314,8 @@ fn a_thousand_random_sequences_of_commands_and_kills_lose_nothing() {
         .ok()
         .map(|seed| seed.parse().unwrap());
     let seed = seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
-    if let Some(kills) = play(1000, seed) {
-        eprintln!("seed {seed}: 1000 sequences, up to {kills} kills");
+    let sequences = cuts() as u64;
+    if let Some(kills) = play(sequences, seed) {
+        eprintln!("seed {seed}: {sequences} sequences, up to {kills} kills");
     }
 }
