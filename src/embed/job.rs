@@ -57,8 +57,9 @@ pub(super) struct Job<'a> {
 ///
 /// # Errors
 /// [`Error::NoRoom`] before any work where the disk is too small; else as for
-/// [`EmbedTables::open`], [`DocumentWindows::new`](crate::DocumentWindows::new) and
-/// [`Order::shuffled`]. Nothing is visible then but what was before.
+/// [`EmbedTables::open`](crate::EmbedTables::open),
+/// [`DocumentWindows::new`](crate::DocumentWindows::new) and [`Order::shuffled`]. Nothing is visible
+/// then but what was before.
 pub fn embed(
     store: &TokenStore,
     config: &EmbedConfig,
