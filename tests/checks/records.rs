@@ -139,13 +139,16 @@ impl Case<'_> {
         let out = self.place.join("d");
         let _ = status(&out);
         let mut config = config();
+        // Without a state nothing says that it is ours, and it is never removed.
+        let state = self.place.join("d.partial/state.json");
+        let is_ours = state.symlink_metadata().is_ok();
         if self.run(&config) {
             return;
         }
         config.overwrite = true;
         let holds_a_directory = self.files.values().any(|entry| *entry == Entry::Directory);
         assert!(
-            self.run(&config) || holds_a_directory,
+            self.run(&config) || holds_a_directory || !is_ours,
             "overwrite is refused"
         );
     }
