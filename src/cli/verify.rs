@@ -1,12 +1,16 @@
 //! `shardmill verify`.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::json;
 use shardmill::show;
-use shardmill::{EMBEDDINGS, Error, Stats, verify, verify_embeddings, verify_inputs};
+use shardmill::{
+    EMBEDDINGS, Error, Stats, Verified, VerifiedEmbeddings, verify, verify_embeddings,
+    verify_inputs,
+};
 
 use crate::cli::args::VerifyArgs;
 use crate::cli::config::open_inputs;
@@ -25,7 +29,6 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
         dir: dir.clone(),
     };
     let is_embeddings = dir.join("embed.json").is_file();
-    let (mut inputs, mut input_bytes) = (None, 0);
     let stats = Arc::new(Stats::default());
     let progress = Progress::show("verify", &stats);
     let dataset = if is_embeddings {
@@ -42,26 +45,18 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let embeddings = embeddings
         .map(|dir| verify_embeddings(&dir, &stats).map_err(failed))
         .transpose()?;
-    if let (Some(dataset), Some(embeddings)) = (&dataset, &embeddings)
-        && dataset.dataset_id != embeddings.dataset_id
-    {
-        let other = Error::Shard {
-            path: dir.join(EMBEDDINGS).join("embed.json"),
-            what: format!(
-                "is of dataset {}, and this is {}; make the embeddings again",
-                embeddings.dataset_id, dataset.dataset_id
-            ),
-        };
-        return Err(failed(other).into());
+    if let (Some(dataset), Some(embeddings)) = (&dataset, &embeddings) {
+        check_same(dir, dataset, embeddings).map_err(failed)?;
     }
-    if !args.inputs.is_empty() {
-        let corpus = open_inputs(&args.inputs, &args.selection)?;
-        match verify_inputs(dir, &corpus, &stats) {
+    let inputs = match &*args.inputs {
+        [] => None,
+        inputs => Some(open_inputs(inputs, &args.selection)?),
+    };
+    if let Some(corpus) = &inputs {
+        match verify_inputs(dir, corpus, &stats) {
             Err(error @ Error::Config { .. }) => return Err(error.into()),
             compared => compared.map_err(failed)?,
         }
-        inputs = Some(corpus.len() as u64);
-        input_bytes = corpus.total_bytes();
     }
     drop(progress);
     let time = started.elapsed();
@@ -72,12 +67,12 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
             "embeddings": embeddings,
             "seconds": time.as_secs_f64(),
         });
-        if let Some(inputs) = inputs {
-            found["inputs"] = json!(inputs);
+        if let Some(corpus) = &inputs {
+            found["inputs"] = json!(corpus.len());
         }
         print_json(&found)?;
     }
-    let mut bytes = input_bytes;
+    let mut bytes = 0;
     let mut parts = Vec::new();
     if let Some(dataset) = dataset {
         bytes += dataset.bytes;
@@ -95,8 +90,10 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
             human::counted(embeddings.windows, "window")
         ));
     }
-    if let Some(inputs) = inputs {
-        parts.push(format!("{} unchanged", human::counted(inputs, "input")));
+    if let Some(corpus) = inputs {
+        bytes += corpus.total_bytes();
+        let inputs = human::counted(corpus.len() as u64, "input");
+        parts.push(format!("{inputs} unchanged"));
     }
     summary(&format!(
         "{}: whole: {} checked in {}",
@@ -105,4 +102,22 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
         pace(time, bytes, time)
     ));
     Ok(())
+}
+
+/// Embeddings that lie in a dataset are its own.
+fn check_same(
+    dir: &Path,
+    dataset: &Verified,
+    embeddings: &VerifiedEmbeddings,
+) -> shardmill::Result<()> {
+    if embeddings.dataset_id == dataset.dataset_id {
+        return Ok(());
+    }
+    Err(Error::Shard {
+        path: dir.join(EMBEDDINGS).join("embed.json"),
+        what: format!(
+            "is of dataset {}, and this is {}; make the embeddings again",
+            embeddings.dataset_id, dataset.dataset_id
+        ),
+    })
 }

@@ -1,6 +1,6 @@
 //! Renames that take the place of nothing, or of something in one step, and what stands in for them.
 //!
-//! Local file systems of Linux know both. NFS, CephFS, Lustre, 9p and many in user space refuse the
+//! Local file systems of Linux know both. NFS, `CephFS`, Lustre, 9p and many in user space refuse the
 //! flags with EINVAL; there a file gets its name by a link, and two directories change places by
 //! two plain renames, between which a reader finds neither.
 

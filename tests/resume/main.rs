@@ -65,7 +65,7 @@ const SHARDS: usize = 8;
 /// Runs with `args` until a thread of the process makes its `k`-th call of one of `calls`, which
 /// kills it; says whether it came to that. `None`, said aloud, where there is no strace.
 fn killed_at(place: &Place, calls: &str, k: usize, args: &[&str]) -> Option<bool> {
-    strace::killed_at(place, calls, k, args).map(|done| done.is_none())
+    strace::killed_at(place, calls, k, args).map(|end| end.0.is_none())
 }
 
 /// What a run to `out` leaves is nothing, or everything.

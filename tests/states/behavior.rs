@@ -11,7 +11,7 @@ use crate::support::{skipped, spawn, strace};
 /// Kills a command at its `k`-th call; panics if it ends before. `None` without strace.
 fn kill(place: &Place, calls: &str, k: usize, args: &[String]) -> Option<()> {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
-    let done = strace::killed_at(place, calls, k, &args)?;
+    let done = strace::killed_at(place, calls, k, &args)?.0;
     assert!(done.is_none(), "{args:?} ended: {done:?}");
     Some(())
 }
@@ -80,7 +80,7 @@ fn a_whole_dataset_that_a_kill_kept_from_its_place_is_not_discarded_unasked() {
         let Some(ended) = strace::killed_at(&place, "rename", k, &refs(&words("finish d"))) else {
             return;
         };
-        if ended.is_none() {
+        if ended.0.is_none() {
             break;
         }
     }
@@ -482,7 +482,7 @@ fn whole_embeddings_that_a_kill_kept_from_their_place_are_not_discarded_unasked(
         let Some(ended) = strace::killed_at(&place, "rename", k, &refs(&args)) else {
             return;
         };
-        if ended.is_none() {
+        if ended.0.is_none() {
             break;
         }
     }

@@ -40,7 +40,7 @@ fn states(place: &Place) -> Option<Vec<(&'static str, Bytes)>> {
 
 fn killed(place: &Place, calls: &str, k: usize, args: &[String]) -> Option<()> {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
-    let done = killed_at(place, calls, k, &args)?;
+    let done = killed_at(place, calls, k, &args)?.0;
     assert!(done.is_none(), "{args:?}: {done:?}");
     Some(())
 }
@@ -98,7 +98,7 @@ fn sweep(step: usize) -> Option<usize> {
                 for k in 1.. {
                     restore(&place, "d", before);
                     let args: Vec<_> = case.args.iter().map(String::as_str).collect();
-                    let ended = killed_at(&place, call, k, &args)?.is_some();
+                    let ended = killed_at(&place, call, k, &args)?.0.is_some();
                     found.check(&place, case, &format!("{what} killed at {call} {k}"));
                     if ended {
                         break;

@@ -15,30 +15,42 @@ fn disk() -> Option<(Place, Disk)> {
     Some((place, disk))
 }
 
+/// A command, and the call that it is killed at, if any.
+type Earlier = (Vec<String>, Option<(&'static str, usize)>);
+
 /// A history of commands, the last of which reports what is to stay.
 struct History {
     name: &'static str,
-    /// Each with the call that it is killed at, if any.
-    before: Vec<(Vec<String>, Option<(&'static str, usize)>)>,
+    before: Vec<Earlier>,
     last: Vec<String>,
     /// The output, and what is in it.
     out: &'static str,
     expected: &'static str,
 }
 
-fn histories() -> Vec<History> {
-    let d = "disk/d";
-    let none = "--durability none";
-    // The rename that publishes is the last of these, the sync of the parent comes after it.
-    let after_publishing = Some(("rename,renameat2", 6));
-    let history = |name, before, last, expected| History {
+const D: &str = "disk/d";
+const NO_SYNCS: &str = "--durability none";
+
+fn history(
+    name: &'static str,
+    before: Vec<Earlier>,
+    last: Vec<String>,
+    expected: &'static str,
+) -> History {
+    History {
         name,
         before,
         last,
-        out: d,
+        out: D,
         expected,
-    };
-    vec![
+    }
+}
+
+fn histories() -> Vec<History> {
+    let [d, none] = [D, NO_SYNCS];
+    // The sync of the parent, which comes after the rename that publishes.
+    let after_publishing = Some(("fsync", 11));
+    let mut histories = vec![
         history("tokenize", vec![], tokenize("in1", d, ""), "one"),
         history("run", vec![], run("in1", d, ""), "three"),
         history("embed", vec![], embed("two", d, ""), "four"),
@@ -87,6 +99,15 @@ fn histories() -> Vec<History> {
             tokenize("in1", d, ""),
             "one",
         ),
+    ];
+    histories.extend(replacing_histories());
+    histories
+}
+
+/// Histories in which an output takes the place of another.
+fn replacing_histories() -> Vec<History> {
+    let [d, none] = [D, NO_SYNCS];
+    vec![
         history(
             "a replaced dataset",
             vec![(tokenize("in2", d, ""), None)],
@@ -120,7 +141,10 @@ fn run_killed(place: &Place, args: &[String], kill: Option<(&str, usize)>) -> Op
         return Some(());
     };
     let args: Vec<_> = args.iter().map(String::as_str).collect();
-    killed_at(place, calls, k, &args).map(|_| ())
+    let end = killed_at(place, calls, k, &args)?;
+    assert!(end.0.is_none(), "{args:?}: {end:?}");
+    assert!(visible(place, D).is_some(), "{args:?}: {:?}", place.tree());
+    Some(())
 }
 
 fn clear(place: &Place) {
@@ -184,7 +208,7 @@ fn cut_at_each(place: &Place, disk: &Disk, call: &str, step: &[String]) -> Optio
             ok(place, &tokenize("in1", "disk/d", "--units 0/1 --overwrite"));
         }
         let args: Vec<_> = step.iter().map(String::as_str).collect();
-        let ended = killed_at(place, call, k, &args)?;
+        let ended = killed_at(place, call, k, &args)?.0;
         disk.lose_power();
         let what = format!("{step:?} {call} {k}");
         let found = visible(place, "disk/d");

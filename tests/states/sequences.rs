@@ -90,7 +90,10 @@ impl Work {
         } else {
             Vec::new()
         };
-        let receipt = |name: &&String| name.starts_with("shard-") && name.ends_with(".json");
+        let receipt = |name: &&String| {
+            let number = name.strip_prefix("shard-");
+            number.is_some_and(|rest| rest.strip_suffix(".json").is_some())
+        };
         let state = json("state.json").map(|state| state["state"].as_str().unwrap().to_owned());
         let new = partial.join("new");
         let whole =
@@ -178,7 +181,7 @@ impl<'a> Model<'a> {
         let args: Vec<_> = step.args.iter().map(String::as_str).collect();
         let done = match kill {
             None => Some(place.run(&args)),
-            Some((call, k)) => killed_at(place, call, usize::try_from(k).unwrap(), &args)?,
+            Some((call, k)) => killed_at(place, call, usize::try_from(k).unwrap(), &args)?.0,
         };
         let new = visible(place, "d");
         assert_bystanders(place);

@@ -41,16 +41,15 @@ pub(crate) fn injected(place: &Place, injections: &[&str], args: &[&str]) -> Opt
     }
 }
 
-/// Runs the program until a thread of it makes its `k`-th call of one of `calls`, which kills it;
-/// `Some(None)` if it came to that, `Some(Some(_))` if it ended by itself.
-pub(crate) fn killed_at(
-    place: &Place,
-    calls: &str,
-    k: usize,
-    args: &[&str],
-) -> Option<Option<Done>> {
+/// How a run ended that was to be killed; `None` if it was.
+#[derive(Debug)]
+pub(crate) struct End(pub(crate) Option<Done>);
+
+/// Runs the program until a thread of it makes its `k`-th call of one of `calls`, which kills it.
+/// `None` without strace.
+pub(crate) fn killed_at(place: &Place, calls: &str, k: usize, args: &[&str]) -> Option<End> {
     let injection = format!("{calls}:signal=SIGKILL:when={k}");
     let done = injected(place, &[&injection], args)?;
     // strace ends as its tracee does.
-    Some(done.code.is_some().then_some(done))
+    Some(End(done.code.is_some().then_some(done)))
 }
