@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::Result;
 use shardmill::{Corpus, CorpusOptions, EmbedConfig, Encoding, Error, TokenizeConfig};
 
-use crate::cli::args::{CorpusArgs, EmbedOptions, OutputArgs, SelectionArgs, TokenizeOptions};
+use crate::cli::args::{EmbedOptions, OutputArgs, TokenizeOptions};
 use crate::cli::human;
+use crate::cli::inputs::{CorpusArgs, SelectionArgs};
 use crate::cli::output::summary;
 
 /// A corpus, and how it becomes tokens.

@@ -14,6 +14,7 @@ mod exit;
 mod finish;
 mod human;
 mod info;
+mod inputs;
 mod interrupt;
 mod output;
 mod plan;

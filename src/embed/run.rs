@@ -9,7 +9,8 @@ use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, check_room
 use crate::embed::size::windows;
 use crate::embed::tables::TablePlan;
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
-use crate::shard::staging::{Claim, Terms, claim};
+use crate::shard::claim::{Claim, claim};
+use crate::shard::staging::Terms;
 use crate::shard::temp_file::write_json;
 use crate::shard::{EMBEDDINGS, RUN, sync_directory};
 use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};

@@ -17,8 +17,9 @@ use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::status::partial_status;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Partial, Stats, TokenizeConfig};
+use crate::shard::claim::{Claim, claim, sync_output};
 use crate::shard::lock::Sharing;
-use crate::shard::staging::{Claim, Staging, Terms, claim, sync_output};
+use crate::shard::staging::{Staging, Terms};
 use crate::shard::state::Stage;
 use crate::shard::temp_file::write_json;
 use crate::shard::{

@@ -17,6 +17,7 @@
 
 mod adopt;
 mod bad;
+pub(crate) mod claim;
 mod directory;
 mod docs;
 pub(crate) mod lock;

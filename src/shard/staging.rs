@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::shard::RUN;
 use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
 use crate::shard::own::{Room, check_own, clear_but, receipts, remove_directory};
 use crate::shard::place::{
@@ -28,7 +29,6 @@ use crate::shard::place::{
 use crate::shard::rename::exchange;
 use crate::shard::state::{NEW, OLD, RunId, STATE, Stage, State, finished_units, stage};
 use crate::shard::temp_file::{Durability, sync_directory, write_json};
-use crate::shard::{EMBEDDINGS, RUN};
 use crate::{Error, Result};
 
 /// How an output is made.
@@ -70,96 +70,8 @@ pub(crate) struct Staging {
     is_mine: bool,
 }
 
-/// What [`claim`] found or got.
-pub(crate) enum Claim<T> {
-    /// What is asked for is there already.
-    There(T),
-    /// Nothing is, and the place is this run's.
-    Mine(Staging),
-}
-
-/// Takes the place of `out` for this run, unless `look` finds there what is asked for. Another run
-/// may publish it between the look and the lock: then this looks again.
-///
-/// # Errors
-/// Those of `look` and [`Staging::open`].
-pub(crate) fn claim<T>(
-    out: &Path,
-    terms: Terms,
-    mut look: impl FnMut() -> Result<Option<T>>,
-) -> Result<Claim<T>> {
-    loop {
-        let seen = identity(out);
-        if let Some(there) = look()? {
-            match settle(out, terms) {
-                // It was replaced meanwhile.
-                Err(_) if identity(out) != seen => continue,
-                settled => return settled.map(|()| Claim::There(there)),
-            }
-        }
-        let opened = Staging::open(out, terms);
-        if identity(out) == seen {
-            return opened.map(Claim::Mine);
-        }
-    }
-}
-
-/// Sees to what an earlier run left beside an output that is exactly what is asked for: what is
-/// not needed is removed, and the output is on the disk before anybody says so.
-fn settle(out: &Path, terms: Terms) -> Result<()> {
-    sync_output(out, terms.durability)?;
-    // A dataset's embeddings are made in it.
-    tidy_beside(&out.join(EMBEDDINGS), terms)?;
-    tidy_beside(out, terms)
-}
-
-/// Removes what an earlier run left beside `out`, if it is not needed or may be discarded.
-fn tidy_beside(out: &Path, terms: Terms) -> Result<()> {
-    let (_, partial) = places(out)?;
-    let found = lock_existing(&partial, Sharing::Alone);
-    // Another run's place is left to it; so is what no run made.
-    let Ok(Some(lock)) = found else { return Ok(()) };
-    let mut staging = Staging::new(out, terms, lock)?;
-    if staging.check_found().is_err() {
-        return Ok(());
-    }
-    match stage(&staging.out, &partial) {
-        Ok(Stage::Making) if !terms.discards && finished_units(&partial)? > 0 => Ok(()),
-        Ok(Stage::Complete | Stage::Unknown) if !terms.discards => Ok(()),
-        Ok(Stage::Displaced) | Err(_) => Ok(()),
-        Ok(Stage::Empty | Stage::Published | Stage::Making | Stage::Complete | Stage::Unknown) => {
-            staging.remove_partial()
-        }
-    }
-}
-
-/// Forces an output to the disk, with its name: whoever made it may have synced nothing.
-pub(crate) fn sync_output(out: &Path, durability: Durability) -> Result<()> {
-    fn sync_all(directory: &Path, durability: Durability) -> Result<()> {
-        let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
-        for entry in entries {
-            let entry = entry.map_err(Error::io(directory, "cannot list"))?;
-            let path = entry.path();
-            let file_type = entry.file_type();
-            let file_type = file_type.map_err(Error::io(&path, "cannot open"))?;
-            if file_type.is_dir() {
-                sync_all(&path, durability)?;
-            } else if file_type.is_file() {
-                let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
-                durability.sync(&file, &path)?;
-            }
-        }
-        sync_directory(directory, durability)
-    }
-    if durability == Durability::None {
-        return Ok(());
-    }
-    sync_all(out, durability)?;
-    sync_directory(parent_of(out), durability)
-}
-
 impl Staging {
-    fn new(out: &Path, terms: Terms, lock: File) -> Result<Self> {
+    pub(super) fn new(out: &Path, terms: Terms, lock: File) -> Result<Self> {
         let (out, partial) = places(out)?;
         Ok(Self {
             parent: identity(parent_of(&out)),
@@ -263,7 +175,7 @@ impl Staging {
     }
 
     /// Refuses what no run made, or another user did.
-    fn check_found(&self) -> Result<()> {
+    pub(super) fn check_found(&self) -> Result<()> {
         if let Some(lock) = &self.lock {
             let found = lock.metadata();
             let found = found.map_err(Error::io(&self.partial, "cannot open"))?;
@@ -485,7 +397,7 @@ impl Staging {
     }
 
     /// Removes OUT.partial, of which nothing is needed any more.
-    fn remove_partial(&mut self) -> Result<()> {
+    pub(super) fn remove_partial(&mut self) -> Result<()> {
         remove_directory(&self.partial, Room::Partial)?;
         self.lock = None;
         Ok(())

@@ -1,6 +1,6 @@
 //! One test a promise, each of which was once broken.
 
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
 use serde_json::Value;
@@ -10,8 +10,7 @@ use crate::support::{skipped, spawn, strace};
 
 /// Kills a command at its `k`-th call; panics if it ends before. `None` without strace.
 fn kill(place: &Place, calls: &str, k: usize, args: &[String]) -> Option<()> {
-    let args: Vec<_> = args.iter().map(String::as_str).collect();
-    let done = strace::killed_at(place, calls, k, &args)?.0;
+    let done = strace::killed_at(place, calls, k, &refs(args))?.0;
     assert!(done.is_none(), "{args:?} ended: {done:?}");
     Some(())
 }
@@ -116,10 +115,6 @@ fn a_whole_dataset_that_a_kill_kept_from_its_place_is_not_discarded_unasked() {
         );
         assert!(!place.path("d.partial").exists());
     }
-}
-
-fn refs(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
 }
 
 #[test]
@@ -240,68 +235,6 @@ fn finish_killed_at_any_removal_is_done_by_the_next() {
             assert_eq!(visible(&place, "d").unwrap(), whole, "{k} {again:?}");
             assert!(!place.path("d.partial").exists(), "{k} {again:?}");
         }
-    }
-}
-
-/// What file systems answer that know no flags of a rename, no locks, neither, or no links either.
-const UNKNOWN: [&[&str]; 5] = [
-    &["renameat2:error=EINVAL"],
-    &["renameat2:error=ENOSYS"],
-    &["renameat2:error=EOPNOTSUPP", "link,linkat:error=EPERM"],
-    &["flock:error=ENOLCK"],
-    &["renameat2:error=EINVAL", "flock:error=EOPNOTSUPP"],
-];
-
-#[test]
-fn every_command_does_without_flags_of_renames_and_without_locks() {
-    let place = place();
-    ok(&place, &tokenize("in1", "one", ""));
-    ok(&place, &run("in2", "two", ""));
-    let [one, two] = ["one", "two"].map(|out| visible(&place, out).unwrap());
-    for injections in UNKNOWN {
-        let run_injected = |args: &[String]| {
-            let done = strace::injected(&place, injections, &refs(args))?;
-            assert_eq!(done.code, Some(0), "{injections:?} {args:?}: {done:?}");
-            Some(())
-        };
-        let commands = [
-            (tokenize("in1", "d", ""), Some(&one)),
-            (run("in2", "d", "--overwrite"), Some(&two)),
-            (tokenize("in1", "d", "--units 0/2 --overwrite"), Some(&two)),
-            (tokenize("in1", "d", "--units 1/2 --overwrite"), Some(&two)),
-            (words("finish d --overwrite"), Some(&one)),
-            (embed("one", "d", "--overwrite"), None),
-            (embed("one", "d", "--overwrite --dtype f16"), None),
-            (tokenize("in1", "d", "--overwrite"), Some(&one)),
-        ];
-        for (args, expected) in commands {
-            if run_injected(&args).is_none() {
-                return;
-            }
-            let found = visible(&place, "d");
-            assert!(
-                expected.is_none_or(|bytes| found.as_ref() == Some(bytes)),
-                "{args:?}"
-            );
-        }
-        // Damage, and its repair.
-        let mut shard = place.read("d/shard-00000.u32");
-        shard[0] ^= 1;
-        place.write("d/shard-00000.u32", shard);
-        run_injected(&tokenize("in1", "d", "--repair"));
-        assert_eq!(visible(&place, "d").unwrap(), one);
-        // A link gives way as well.
-        fs::remove_dir_all(place.path("d")).unwrap();
-        symlink("mine", place.path("d")).unwrap();
-        run_injected(&tokenize("in1", "d", "--overwrite"));
-        assert_eq!(visible(&place, "d").unwrap(), one);
-        run_injected(&words(
-            "positions --kind alibi --heads 1 --seq-len 4 --out p.npy",
-        ));
-        fs::remove_file(place.path("p.npy")).unwrap();
-        fs::remove_dir_all(place.path("d")).unwrap();
-        assert!(!place.path("d.partial").exists());
-        assert_bystanders(&place);
     }
 }
 
@@ -504,58 +437,4 @@ fn whole_embeddings_that_a_kill_kept_from_their_place_are_not_discarded_unasked(
     }
     ok(&place, &embed("whole", "d", ""));
     assert!(!place.path("d.partial").exists());
-}
-
-/// An overlay whose lower layer is `lower`; unmounted at the end. `None`, said aloud, without root.
-struct Overlay<'a>(&'a Place);
-
-impl<'a> Overlay<'a> {
-    fn mount(place: &'a Place) -> Option<Self> {
-        for directory in ["lower", "upper", "work", "merged"] {
-            fs::create_dir_all(place.path(directory)).unwrap();
-        }
-        let options = "lowerdir=lower,upperdir=upper,workdir=work,redirect_dir=off";
-        let mounted = Command::new("mount")
-            .args(["-t", "overlay", "overlay", "-o", options, "merged"])
-            .current_dir(place.path(""))
-            .output();
-        if !mounted.is_ok_and(|done| done.status.success()) {
-            skipped("an overlay file system", "needs root and overlayfs");
-            return None;
-        }
-        Some(Self(place))
-    }
-}
-
-impl Drop for Overlay<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path("merged"))
-            .status();
-    }
-}
-
-#[test]
-fn a_dataset_in_a_lower_layer_of_an_overlay_is_not_replaced_and_others_are() {
-    let place = place();
-    ok(&place, &tokenize("in1", "lower/old", ""));
-    let Some(_overlay) = Overlay::mount(&place) else {
-        return;
-    };
-    let line = "merged/old: lies in a lower layer of an overlay file system, where no directory can be \
-                renamed; remove it or choose another --out";
-    // Bad input that is never reached.
-    place.write("bad.txt", b"\xff");
-    place
-        .run(tokenize("bad.txt", "merged/old", "--overwrite"))
-        .failed(1, line);
-    assert!(!place.path("merged/old.partial").exists());
-    ok(&place, &tokenize("in1", "merged/old", ""));
-    let [one, two] = ["one", "two"].map(|out| format!("merged/{out}"));
-    ok(&place, &tokenize("in1", &one, ""));
-    ok(&place, &run("in2", &two, ""));
-    ok(&place, &tokenize("in2", &one, "--overwrite"));
-    ok(&place, &words(&format!("verify {one} --inputs in2")));
-    assert!(!place.path("merged/one.partial").exists());
 }

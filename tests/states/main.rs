@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod behavior;
+mod file_systems;
 mod kills;
 mod power;
 mod sequences;
@@ -97,6 +98,10 @@ fn run(input: &str, out: &str, more: &str) -> Vec<String> {
 fn embed(dataset: &str, out: &str, more: &str) -> Vec<String> {
     let embed = EMBED.join(" ");
     words(format!("embed {dataset} --out {out} --threads 1 {embed} {more}").trim_end())
+}
+
+fn refs(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
 }
 
 /// Runs a command, which must end with 0.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::shard::MANIFEST;
+use crate::shard::claim::{Claim, claim};
 use crate::shard::temp_file::TempFile;
 
 fn open(out: &Path, overwrite: bool) -> Result<Staging> {

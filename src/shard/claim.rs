@@ -1,0 +1,104 @@
+//! Takes the place of an output, or finds there what is asked for.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use crate::shard::EMBEDDINGS;
+use crate::shard::lock::{Sharing, lock_existing};
+use crate::shard::place::{identity, parent_of, places};
+use crate::shard::staging::{Staging, Terms};
+use crate::shard::state::{Stage, finished_units, stage};
+use crate::shard::temp_file::{Durability, sync_directory};
+use crate::{Error, Result};
+
+/// What [`claim`] found or got.
+pub(crate) enum Claim<T> {
+    /// What is asked for is there already.
+    There(T),
+    /// Nothing is, and the place is this run's.
+    Mine(Staging),
+}
+
+/// Takes the place of `out` for this run, unless `look` finds there what is asked for. Another run
+/// may publish it between the look and the lock: then this looks again.
+///
+/// # Errors
+/// Those of `look` and [`Staging::open`].
+pub(crate) fn claim<T>(
+    out: &Path,
+    terms: Terms,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<Claim<T>> {
+    loop {
+        let seen = identity(out);
+        if let Some(there) = look()? {
+            match settle(out, terms) {
+                // It was replaced meanwhile.
+                Err(_) if identity(out) != seen => continue,
+                settled => return settled.map(|()| Claim::There(there)),
+            }
+        }
+        let opened = Staging::open(out, terms);
+        if identity(out) == seen {
+            return opened.map(Claim::Mine);
+        }
+    }
+}
+
+/// Sees to what an earlier run left beside an output that is exactly what is asked for: what is
+/// not needed is removed, and the output is on the disk before anybody says so.
+fn settle(out: &Path, terms: Terms) -> Result<()> {
+    sync_output(out, terms.durability)?;
+    // A dataset's embeddings are made in it.
+    tidy_beside(&out.join(EMBEDDINGS), terms)?;
+    tidy_beside(out, terms)
+}
+
+/// Removes what an earlier run left beside `out`, if it is not needed or may be discarded.
+fn tidy_beside(out: &Path, terms: Terms) -> Result<()> {
+    let (out, partial) = &places(out)?;
+    let found = lock_existing(partial, Sharing::Alone);
+    // Another run's place is left to it; so is what no run made.
+    let Ok(Some(lock)) = found else { return Ok(()) };
+    let mut staging = Staging::new(out, terms, lock)?;
+    if staging.check_found().is_err() {
+        return Ok(());
+    }
+    match stage(out, partial) {
+        Ok(Stage::Making) if !terms.discards && finished_units(partial)? > 0 => Ok(()),
+        Ok(Stage::Complete | Stage::Unknown) if !terms.discards => Ok(()),
+        Ok(Stage::Displaced) | Err(_) => Ok(()),
+        Ok(Stage::Empty | Stage::Published | Stage::Making | Stage::Complete | Stage::Unknown) => {
+            match staging.remove_partial() {
+                // What no run made is reported by the run that needs the place.
+                Err(Error::Output { .. }) => Ok(()),
+                removed => removed,
+            }
+        }
+    }
+}
+
+/// Forces an output to the disk, with its name: whoever made it may have synced nothing.
+pub(crate) fn sync_output(out: &Path, durability: Durability) -> Result<()> {
+    fn sync_all(directory: &Path, durability: Durability) -> Result<()> {
+        let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;
+        for entry in entries {
+            let entry = entry.map_err(Error::io(directory, "cannot list"))?;
+            let path = entry.path();
+            let file_type = entry.file_type();
+            let file_type = file_type.map_err(Error::io(&path, "cannot open"))?;
+            if file_type.is_dir() {
+                sync_all(&path, durability)?;
+            } else if file_type.is_file() {
+                let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+                durability.sync(&file, &path)?;
+            }
+        }
+        sync_directory(directory, durability)
+    }
+    if durability == Durability::None {
+        return Ok(());
+    }
+    sync_all(out, durability)?;
+    sync_directory(parent_of(out), durability)
+}
