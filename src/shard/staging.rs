@@ -194,7 +194,7 @@ impl Staging {
             path: self.partial.clone(),
             what: format!(
                 "its {STATE} is damaged, or not about what lies there; look at what is there and \
-                 remove it, or add --overwrite to discard it"
+                 remove it, or let tokenize or embed discard it with --overwrite"
             ),
         }
     }

@@ -40,6 +40,36 @@ fn finish_killed_after_the_exchange_leaves_the_new_dataset() {
 }
 
 #[test]
+fn finish_killed_at_any_sync_leaves_the_old_dataset_or_the_new_and_ends_with_the_new() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", ""));
+    ok(&place, &tokenize("in2", "new", ""));
+    ok(&place, &tokenize("in2", "d", "--units 0/1 --overwrite"));
+    let units = snapshot(&place, "d");
+    let [old, new] = ["d", "new"].map(|out| visible(&place, out));
+    let finish = words("finish d --overwrite --threads 1");
+    let mut seen = [0, 0];
+    for k in 1.. {
+        restore(&place, "d", &units);
+        let Some(end) = strace::killed_at(&place, "fsync", k, &refs(&finish)) else {
+            return;
+        };
+        let found = visible(&place, "d");
+        let is_new = usize::from(found == new);
+        assert!(is_new == 1 || found == old, "{k}: {:?}", place.tree());
+        seen[is_new] += 1;
+        ok(&place, &finish);
+        assert_eq!(visible(&place, "d"), new, "{k}");
+        assert!(!place.path("d.partial").exists(), "{k}: {:?}", place.tree());
+        if end.0.is_some() {
+            break;
+        }
+    }
+    // Also between the exchange and the word that it is done.
+    assert!(seen.iter().all(|&kills| kills > 2), "{seen:?}");
+}
+
+#[test]
 fn a_dataset_whose_name_ends_in_partial_is_neither_made_nor_taken() {
     let place = place();
     let line = "wiki.partial: ends in .partial, as directories do that are being filled; choose \
