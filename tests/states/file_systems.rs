@@ -68,6 +68,43 @@ fn every_command_does_without_flags_of_renames_and_without_locks() {
     }
 }
 
+#[test]
+fn a_kill_between_two_plain_renames_costs_neither_dataset() {
+    let place = place();
+    ok(&place, &tokenize("in2", "new", ""));
+    ok(&place, &tokenize("in1", "d", ""));
+    let [old, new] = ["d", "new"].map(|out| visible(&place, out));
+    let before = snapshot(&place, "d");
+    let args = tokenize("in2", "d", "--overwrite");
+    let mut was_missing = false;
+    for k in 1.. {
+        restore(&place, "d", &before);
+        let kill = format!("rename:signal=SIGKILL:when={k}");
+        let injections = ["renameat2:error=EINVAL", &kill];
+        let Some(done) = strace::injected(&place, &injections, &refs(&args)) else {
+            return;
+        };
+        let found = visible(&place, "d");
+        was_missing |= found.is_none();
+        assert!(
+            found.is_none() || found == old || found == new,
+            "{k}: {:?}",
+            place.tree()
+        );
+        // Other work does not make what was moved away go.
+        for again in [tokenize("in3", "d", ""), args.clone()] {
+            place.run(&again);
+            assert!(visible(&place, "d").is_some(), "{k}: {again:?}");
+        }
+        assert_eq!(visible(&place, "d"), new, "{k}");
+        assert!(!place.path("d.partial").exists(), "{k}");
+        if done.code.is_some() {
+            break;
+        }
+    }
+    assert!(was_missing, "no kill came between the two");
+}
+
 /// An overlay whose lower layer is `lower`; unmounted at the end. `None`, said aloud, without root.
 struct Overlay<'a>(&'a Place);
 
