@@ -16,9 +16,10 @@ use crate::shard::lock::{Sharing, lock_existing};
 use crate::shard::place::parent_of;
 use crate::shard::staging::Terms;
 use crate::shard::temp_file::write_json;
-use crate::shard::{Durability, EMBEDDINGS, MANIFEST, read_manifest};
+use crate::shard::{Durability, EMBEDDINGS, MANIFEST, read_manifest, verify};
 use crate::show::{self, counted};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
+use crate::threads::thread_pool;
 use crate::window::WindowSet;
 use crate::{
     Buffer, Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore,
@@ -131,6 +132,7 @@ pub(super) fn embed_with(
         staging.publish()?;
         return Ok(outcome(record, false, started));
     }
+    check_whole(job.windows.store(), config.threads)?;
     staging.discard()?;
     let gatherer = job.gatherer()?;
     let started = Instant::now();
@@ -139,6 +141,12 @@ pub(super) fn embed_with(
     staging.complete(run)?;
     staging.publish()?;
     Ok(outcome(record, false, started))
+}
+
+/// Rows of damaged ids would outlive the damage: the dataset is read once before any is made.
+fn check_whole(store: &TokenStore, threads: usize) -> Result<()> {
+    let verify = || verify(store.path(), &Stats::default());
+    thread_pool(threads)?.install(verify).map(|_| ())
 }
 
 /// Keeps a dataset in its place as long as its embeddings are made for a directory in it: a run that
@@ -179,6 +187,7 @@ pub fn embed_to(
     let started = Instant::now();
     let tables = TablePlan::open(config, store.manifest().encoding.n_vocab)?;
     let job = Job::new(windows(store, config)?, config, &tables)?;
+    check_whole(store, config.threads)?;
     job.feed(&job.gatherer()?, sink, stats)?;
     Ok(EmbedOutcome {
         was_there: false,

@@ -1,6 +1,5 @@
 //! The main job: a corpus to a dataset with its embeddings.
 
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,10 +9,11 @@ use crate::embed::size::windows;
 use crate::embed::tables::TablePlan;
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::claim::{Claim, claim};
+use crate::shard::place::create_output;
 use crate::shard::staging::Terms;
 use crate::shard::temp_file::write_json;
 use crate::shard::{EMBEDDINGS, RUN, sync_directory};
-use crate::{Corpus, Encoding, Error, Result, Stats, TokenStore, TokenizeConfig};
+use crate::{Corpus, Encoding, Result, Stats, TokenStore, TokenizeConfig};
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
 ///
@@ -75,7 +75,7 @@ pub fn run(
     let gatherer = job.gatherer()?;
     let started = Instant::now();
     let inside = staging.new_output().join(EMBEDDINGS);
-    fs::create_dir(&inside).map_err(Error::io(&inside, "cannot create"))?;
+    create_output(&inside)?;
     let record = build_embeddings(&job, &gatherer, &inside, durability, stats)?;
     write_json(&inside, RUN, durability, run)?;
     sync_directory(&inside, durability)?;

@@ -184,6 +184,7 @@ pub fn finish(
             Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => nothing(),
             other => other,
         })?;
+        thread_pool(threads)?.install(|| verify(out, stats))?;
         sync_output(out, durability)?;
         return Ok(outcome(manifest, true, started));
     };

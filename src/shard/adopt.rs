@@ -1,9 +1,9 @@
 //! Which finished units in DIR.partial belong to a plan, and what becomes of the others.
 
 use std::collections::HashSet;
-use std::fs;
 
 use crate::shard::own::{Room, clear_but, each_entry, receipts};
+use crate::shard::place::create_output;
 use crate::shard::plan::PLAN;
 use crate::shard::receipt::shard_file_unit;
 use crate::shard::staging::Staging;
@@ -126,7 +126,7 @@ impl Staging {
             return Ok(());
         }
         let new = self.new_output().join(EMBEDDINGS);
-        fs::create_dir_all(&new).map_err(Error::io(&new, "cannot create"))?;
+        create_output(&new)?;
         each_entry(&old, Room::Output, |entry| {
             link_or_copy(&old, &new, entry.name, self.durability())?;
             // Whoever made it may have synced nothing. A pipe in a file's place makes nobody wait.

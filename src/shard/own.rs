@@ -121,9 +121,18 @@ pub(crate) fn each_entry(
 /// Refuses a directory in which anything lies, at any depth, that no run makes.
 pub(super) fn check_own(directory: &Path, room: Room) -> Result<()> {
     each_entry(directory, room, |entry| match entry.room {
+        Some(Room::Partial) if !has_state(entry.path)? => Err(Error::Output {
+            path: entry.path.to_owned(),
+            what: "was not made by shardmill and is in the way; move it elsewhere".to_owned(),
+        }),
         Some(room) => check_own(entry.path, room),
         None => Ok(()),
     })
+}
+
+/// Whether a run says what `partial` is, or has not begun to.
+fn has_state(partial: &Path) -> Result<bool> {
+    Ok(fs::symlink_metadata(partial.join(STATE)).is_ok() || is_unbegun(partial)?)
 }
 
 /// Whether nothing was begun in `partial`: a run that was killed before it wrote a state leaves

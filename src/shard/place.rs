@@ -1,12 +1,15 @@
 //! The place of an output: its names, and whether what is there may be replaced.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::shard::own::{MARKS, Room, check_own, is_record};
+use crate::shard::own::{MARKS, Room, check_own, each_entry, is_record};
+use crate::shard::state::RunId;
 use crate::shard::temp_file::{Durability, sync_directory, temporary_name};
+use crate::shard::{MANIFEST, RUN, read_manifest};
 use crate::{Error, Result};
 
 /// What an output's directory is called while it is made.
@@ -80,6 +83,15 @@ pub(super) fn create_partial(partial: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o755).create(partial)
 }
 
+/// Creates a directory that becomes an output, unless it is there: others may write to it if the
+/// umask says so, but not all.
+pub(crate) fn create_output(directory: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o775).create(directory) {
+        Err(_) if directory.is_dir() => Ok(()),
+        created => created.map_err(Error::io(directory, "cannot create")),
+    }
+}
+
 /// Refuses to work in `partial` if somebody else made it, or may write to it: what is published
 /// would be theirs.
 pub(super) fn check_owner(partial: &Path, found: &Metadata) -> Result<()> {
@@ -126,7 +138,9 @@ pub(super) fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
             }
         }
     }
-    let is_ours = || MARKS.iter().any(|mark| is_record(&out.join(mark)));
+    let has_record = || MARKS.iter().any(|mark| is_record(&out.join(mark)));
+    // A damaged record makes an output no less ours.
+    let is_ours = || has_record() || RunId::of(out).is_some();
     let what = if found.is_symlink() {
         if overwrite {
             // The link itself goes; what it points to is never touched.
@@ -147,7 +161,8 @@ pub(super) fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
          --out"
     } else {
         // All of it goes when it is replaced.
-        return check_own(out, Room::Output);
+        check_own(out, Room::Output)?;
+        return check_listed(out);
     };
     Err(Error::Output {
         path: out.to_owned(),
@@ -157,6 +172,40 @@ pub(super) fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
 
 pub(super) fn is_empty(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Refuses an output in which files have names of ours that its record does not list.
+fn check_listed(out: &Path) -> Result<()> {
+    let files: HashSet<String> = if out.join(MANIFEST).exists() {
+        // If it is damaged, names are all that there is to go by.
+        let Ok(manifest) = read_manifest(out) else {
+            return Ok(());
+        };
+        let shards = manifest.shards.iter();
+        shards
+            .flat_map(|shard| shard.files().map(|file| file.name.to_owned()))
+            .collect()
+    } else {
+        let record = fs::read(out.join(MARKS[1])).unwrap_or_default();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+        let files = record["files"].as_array().into_iter().flatten();
+        files
+            .filter_map(|file| Some(file["file"].as_str()?.to_owned()))
+            .collect()
+    };
+    each_entry(out, Room::Output, |entry| match entry.room {
+        Some(Room::Output) => check_listed(entry.path),
+        Some(Room::Partial) => Ok(()),
+        None if MARKS.contains(&entry.name) || entry.name == RUN || files.contains(entry.name) => {
+            Ok(())
+        }
+        None => Err(Error::Output {
+            path: entry.path.to_owned(),
+            what:
+                "is not listed by the output that it lies in, so no run made it; move it elsewhere"
+                    .to_owned(),
+        }),
+    })
 }
 
 fn is_mount_point(directory: &Path, found: &Metadata) -> bool {

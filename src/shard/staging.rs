@@ -23,8 +23,8 @@ use crate::shard::RUN;
 use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
 use crate::shard::own::{Room, check_own, clear_but, receipts, remove_directory};
 use crate::shard::place::{
-    Identity, check_can_move, check_owner, check_replaceable, create_directories, identity,
-    is_empty, parent_of, places,
+    Identity, check_can_move, check_owner, check_replaceable, create_directories, create_output,
+    identity, is_empty, parent_of, places,
 };
 use crate::shard::rename::exchange;
 use crate::shard::state::{NEW, OLD, RunId, STATE, Stage, State, finished_units, stage};
@@ -180,6 +180,11 @@ impl Staging {
             let found = lock.metadata();
             let found = found.map_err(Error::io(&self.partial, "cannot open"))?;
             check_owner(&self.partial, &found)?;
+            if let Ok(new) = fs::symlink_metadata(&self.new)
+                && new.is_dir()
+            {
+                check_owner(&self.new, &new)?;
+            }
         }
         Ok(())
     }
@@ -206,13 +211,13 @@ impl Staging {
         self.stage = match state {
             State::Making => Stage::Making,
             State::Complete { .. } => Stage::Complete,
-            State::Replaced => Stage::Published,
+            State::Replaced { .. } => Stage::Published,
         };
         Ok(())
     }
 
     fn create_new(&self) -> Result<()> {
-        fs::create_dir_all(&self.new).map_err(Error::io(&self.new, "cannot create"))
+        create_output(&self.new)
     }
 
     /// Takes a whole output that is not in its place as one in the making: something of it is
@@ -342,6 +347,7 @@ impl Staging {
         self.check_parent()?;
         let _old = self.lock_old()?;
         let old = self.partial.join(OLD);
+        let replaced = RunId::of(&self.out).or_else(|| RunId::of(&old));
         let found = fs::symlink_metadata(&self.out).ok();
         if let Some(found) = found.as_ref().filter(|found| found.is_dir()) {
             let mode = Permissions::from_mode(found.permissions().mode() & 0o7777 | 0o700);
@@ -361,7 +367,9 @@ impl Staging {
         sync_directory(parent_of(&self.out), self.terms.durability)?;
         if is_replaced || fs::symlink_metadata(&old).is_ok() {
             sync_directory(&self.partial, self.terms.durability)?;
-            self.state(State::Replaced)?;
+            if let Some(run_id) = RunId::of(&self.out) {
+                self.state(State::Replaced { run_id, replaced })?;
+            }
         }
         Ok(())
     }

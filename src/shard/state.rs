@@ -4,7 +4,7 @@
 //! | ---------- | ------------------------------------------------------------ | ----------------------------------- |
 //! | `making`   | `new` is being filled; units with a receipt are finished     | before anything else in DIR.partial |
 //! | `complete` | `new` is a whole output; its `run.json` has the same `run_id` | after all of `new` is synced        |
-//! | `replaced` | the output is in place; what lies here is not needed         | after the exchange is synced        |
+//! | `replaced` | the output with `run_id` is in place; what it replaced, here, is not needed | after the exchange is synced |
 //!
 //! `complete` is written before the renames that publish, so a run that was killed between them
 //! finds it afterwards too. Which rename was the last one follows from the `run_id`: the output has
@@ -52,7 +52,7 @@ impl RunId {
     }
 
     /// The id in the `run.json` of the output `directory`; `None` where there is none to be read.
-    fn of(directory: &Path) -> Option<Self> {
+    pub(super) fn of(directory: &Path) -> Option<Self> {
         #[derive(Deserialize)]
         struct Run {
             run_id: RunId,
@@ -68,8 +68,14 @@ impl RunId {
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum State {
     Making,
-    Complete { run_id: RunId },
-    Replaced,
+    Complete {
+        run_id: RunId,
+    },
+    /// The ids of the output that is in place, and of what it replaced, if that had one.
+    Replaced {
+        run_id: RunId,
+        replaced: Option<RunId>,
+    },
 }
 
 impl State {
@@ -117,26 +123,37 @@ pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
         Err(_) => return Ok(Stage::Unknown),
     };
     let run_id = match written {
+        // A link there would become the output.
+        State::Making if fs::symlink_metadata(partial.join(NEW)).is_ok_and(|new| !new.is_dir()) => {
+            return Ok(Stage::Unknown);
+        }
         State::Making => return Ok(Stage::Making),
-        State::Replaced => return Ok(Stage::Published),
-        State::Complete { run_id } => run_id,
+        State::Replaced { run_id, .. } | State::Complete { run_id } => run_id,
     };
     let [new, old] = [NEW, OLD].map(|name| partial.join(name));
     let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
-    Ok(if RunId::of(out) == Some(run_id) {
-        Stage::Published
-    } else if RunId::of(&new) == Some(run_id) {
-        if is_there(&old) && !is_there(out) {
-            Stage::Displaced
+    // What is removed file by file loses its id at some moment; another's is not what was replaced.
+    let is_the_replaced = |path: &Path| match written {
+        State::Replaced { replaced, .. } => RunId::of(path).is_none_or(|id| Some(id) == replaced),
+        _ => true,
+    };
+    let is_published = RunId::of(out) == Some(run_id);
+    Ok(
+        if is_published && is_the_replaced(&new) && is_the_replaced(&old) {
+            Stage::Published
+        } else if matches!(written, State::Complete { .. }) && RunId::of(&new) == Some(run_id) {
+            if is_there(&old) && !is_there(out) {
+                Stage::Displaced
+            } else {
+                Stage::Complete
+            }
+        } else if is_there(&new) || is_there(&old) {
+            Stage::Unknown
         } else {
-            Stage::Complete
-        }
-    } else if is_there(&new) || is_there(&old) {
-        Stage::Unknown
-    } else {
-        // It was published, and has been moved or removed since.
-        Stage::Published
-    })
+            // It was published, and has been moved or removed since.
+            Stage::Published
+        },
+    )
 }
 
 /// How many units have a receipt in `partial`.

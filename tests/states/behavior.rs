@@ -468,3 +468,91 @@ fn whole_embeddings_that_a_kill_kept_from_their_place_are_not_discarded_unasked(
     ok(&place, &embed("whole", "d", ""));
     assert!(!place.path("d.partial").exists());
 }
+
+#[test]
+fn no_embeddings_are_made_of_damaged_tokens() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", ""));
+    let mut shard = place.read("d/shard-00000.u32");
+    shard[400] ^= 1;
+    place.write("d/shard-00000.u32", shard);
+    let line = "d/shard-00000.u32: damaged in the 16 MiB block 0, from byte 0";
+    for out in ["d/embeddings", "e", "-"] {
+        place.run(embed("d", out, "")).failed(1, line);
+    }
+    assert!(!place.path("d/embeddings").exists() && !place.path("e").exists());
+    // Nor is what is there called finished.
+    place.run(words("finish d")).failed(1, line);
+}
+
+#[test]
+fn files_with_names_of_ours_that_no_record_lists_stay() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", ""));
+    for name in [
+        "shard-00007.u32",
+        "shard-00000.bad.jsonl",
+        "inputs.npy",
+        "embeddings/embeddings.npy",
+    ] {
+        place.write(format!("d/{name}"), "precious");
+        let line = format!(
+            "d/{name}: is not listed by the output that it lies in, so no run made it; move it elsewhere"
+        );
+        for args in [
+            tokenize("in2", "d", "--overwrite"),
+            embed("d", "d", "--overwrite"),
+        ] {
+            let done = place.run(args);
+            assert_eq!(done.code, Some(1), "{done:?}");
+        }
+        place
+            .run(tokenize("in2", "d", "--overwrite"))
+            .failed(1, &line);
+        assert_eq!(place.read(format!("d/{name}")), b"precious");
+        fs::remove_file(place.path(format!("d/{name}"))).unwrap();
+        let _ = fs::remove_dir(place.path("d/embeddings"));
+    }
+    ok(&place, &tokenize("in2", "d", "--overwrite"));
+}
+
+#[test]
+fn what_was_replaced_stays_if_it_is_the_last_that_there_is() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", ""));
+    if kill(&place, "unlink", 1, &tokenize("in2", "d", "--overwrite")).is_none() {
+        return;
+    }
+    fs::remove_dir_all(place.path("d")).unwrap();
+    let before = snapshot(&place, "d");
+    for args in [
+        words("finish d"),
+        tokenize("in2", "d", ""),
+        tokenize("in1", "d", "--units 0/2"),
+    ] {
+        let done = place.run(&args);
+        assert_eq!(done.code, Some(1), "{args:?}: {done:?}");
+        assert_eq!(snapshot(&place, "d"), before, "{args:?}");
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_what_is_being_made_is_not_published() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", "--units 0/1"));
+    fs::rename(place.path("d.partial/new"), place.path("moved")).unwrap();
+    std::os::unix::fs::symlink("../moved", place.path("d.partial/new")).unwrap();
+    let done = place.run(words("finish d"));
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(place.path("d").symlink_metadata().is_err());
+}
+
+#[test]
+fn a_dataset_whose_manifest_is_damaged_may_be_overwritten() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", ""));
+    let manifest = place.read("d/manifest.json");
+    place.write("d/manifest.json", &manifest[..20]);
+    ok(&place, &tokenize("in1", "d", "--overwrite"));
+    assert_eq!(place.read("d/manifest.json"), manifest);
+}

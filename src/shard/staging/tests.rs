@@ -96,12 +96,20 @@ fn what_was_replaced_is_told_from_what_is_not_in_its_place() {
     let partial = staging.partial().to_owned();
     drop(staging);
     assert_eq!(contents(&partial.join(NEW)), "old");
-    for written in [None, Some(&State::Replaced)] {
-        if let Some(state) = written {
-            state.write(&partial, Durability::Full).unwrap();
-        }
-        assert_eq!(stage(&out, &partial).unwrap(), Stage::Published);
-    }
+    assert_eq!(stage(&out, &partial).unwrap(), Stage::Published);
+    // With the new one gone, the old one is the last there is.
+    let aside = dir.path().join("aside");
+    fs::rename(&out, &aside).unwrap();
+    assert_eq!(stage(&out, &partial).unwrap(), Stage::Unknown);
+    fs::rename(&aside, &out).unwrap();
+    // And another output is not the one that was replaced.
+    let other = dir.path().join("other");
+    publish_one(&other, false, "other").unwrap();
+    fs::rename(partial.join(NEW), &aside).unwrap();
+    fs::rename(&other, partial.join(NEW)).unwrap();
+    assert_eq!(stage(&out, &partial).unwrap(), Stage::Unknown);
+    fs::remove_dir_all(partial.join(NEW)).unwrap();
+    fs::rename(&aside, partial.join(NEW)).unwrap();
     let found = Staging::open_existing(&out, true, Durability::Full).unwrap();
     assert!(found.is_none());
     assert_eq!(contents(&out), "new");
