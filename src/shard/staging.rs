@@ -361,7 +361,15 @@ impl Staging {
         } else {
             fs::rename(&self.new, &self.out)
         };
-        renamed.map_err(Error::io(&self.out, "cannot publish"))?;
+        renamed.map_err(|error| match error.kind() {
+            io::ErrorKind::CrossesDevices => Error::Output {
+                path: self.partial.clone(),
+                what: "lies in a lower layer of an overlay file system, where no directory can be \
+                       renamed; copy it beside itself, and let the copy take its place"
+                    .to_owned(),
+            },
+            _ => Error::io(&self.out, "cannot publish")(error),
+        })?;
         self.stage = Stage::Published;
         self.check_parent()?;
         sync_directory(parent_of(&self.out), self.terms.durability)?;
