@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 use crate::shard::own::{MARKS, Room, check_own, each_entry, is_record};
 use crate::shard::state::RunId;
 use crate::shard::temp_file::{Durability, sync_directory, temporary_name};
+use crate::shard::untrusted::read_json;
 use crate::shard::{MANIFEST, RUN, read_manifest};
 use crate::{Error, Result};
 
 /// What an output's directory is called while it is made.
 const PARTIAL: &str = ".partial";
+
+/// A record of embeddings is no longer.
+const MAX_RECORD_BYTES: u64 = 1 << 30;
 
 /// `out` as a name that a rename can take, and the name of the directory that is filled for it.
 ///
@@ -186,8 +190,12 @@ fn check_listed(out: &Path) -> Result<()> {
             .flat_map(|shard| shard.files().map(|file| file.name.to_owned()))
             .collect()
     } else {
-        let record = fs::read(out.join(MARKS[1])).unwrap_or_default();
-        let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+        let path = out.join(MARKS[1]);
+        let record: serde_json::Value = match read_json(&path, "record", MAX_RECORD_BYTES) {
+            Ok(record) => record.unwrap_or_default(),
+            // Likewise.
+            Err(_) => return Ok(()),
+        };
         let files = record["files"].as_array().into_iter().flatten();
         files
             .filter_map(|file| Some(file["file"].as_str()?.to_owned()))
