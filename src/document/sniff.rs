@@ -81,8 +81,9 @@ fn is_object(line: &[u8]) -> bool {
     false
 }
 
-/// Compressed and columnar formats that would otherwise be tokenized as if they were text.
-const FOREIGN_MAGIC: [(&[u8], &str); 9] = [
+/// Compressed and columnar formats, and texts in other encodings, that would otherwise be tokenized as
+/// if they were UTF-8.
+const FOREIGN_MAGIC: [(&[u8], &str); 11] = [
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\xfd7zXZ\0", "xz"),
@@ -92,6 +93,9 @@ const FOREIGN_MAGIC: [(&[u8], &str); 9] = [
     (b"ARROW1\0\0", "arrow"),
     (b"Obj\x01", "avro"),
     (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    // Byte order marks.
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
 ];
 
 /// The name of the unsupported format whose magic bytes `head` begins with. A text that begins with
@@ -222,6 +226,7 @@ mod tests {
             (b"BZh91AY&SY", "bzip2"),
             (b"BZh9\x17\x72\x45\x38\x50\x90", "bzip2"),
             (b"ARROW1\0\0", "arrow"),
+            (b"\xff\xfea\0", "UTF-16"),
             (&tar, "tar"),
         ] {
             assert_eq!(foreign_format(head), Some(name));

@@ -14,8 +14,8 @@ use crate::embed::tables::{TablePlan, to_usize};
 use crate::shard::claim::{Claim, claim};
 use crate::shard::lock::{Sharing, lock_existing};
 use crate::shard::place::parent_of;
-use crate::shard::staging::Terms;
 use crate::shard::temp_file::write_json;
+use crate::shard::terms::Terms;
 use crate::shard::{Durability, EMBEDDINGS, MANIFEST, read_manifest, verify};
 use crate::show::{self, counted};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
@@ -113,7 +113,10 @@ pub(super) fn embed_with(
         time: started.elapsed(),
     };
     let _dataset = hold_dataset(job.windows.store(), out)?;
-    let terms = Terms::alone(config.overwrite, config.durability);
+    let terms = Terms {
+        spares_datasets: true,
+        ..Terms::alone(config.overwrite, config.durability)
+    };
     let look = || {
         let found = job.record.found_in(out, config)?;
         if found.is_none() {

@@ -10,8 +10,8 @@ use crate::embed::tables::TablePlan;
 use crate::pipeline::{Outcome, build as build_dataset, find_same};
 use crate::shard::claim::{Claim, claim};
 use crate::shard::place::create_output;
-use crate::shard::staging::Terms;
 use crate::shard::temp_file::write_json;
+use crate::shard::terms::Terms;
 use crate::shard::{EMBEDDINGS, RUN, sync_directory};
 use crate::{Corpus, Encoding, Result, Stats, TokenStore, TokenizeConfig};
 

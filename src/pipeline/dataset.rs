@@ -19,8 +19,9 @@ use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Stats, TokenizeConfig};
 use crate::shard::claim::{Claim, claim};
-use crate::shard::staging::{Staging, Terms};
+use crate::shard::staging::Staging;
 use crate::shard::temp_file::write_json;
+use crate::shard::terms::Terms;
 use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
 use crate::threads::thread_pool;
 

@@ -19,9 +19,10 @@ use crate::pipeline::worker::Worker;
 use crate::pipeline::{Partial, Stats, TokenizeConfig};
 use crate::shard::claim::{Claim, claim, sync_output};
 use crate::shard::lock::Sharing;
-use crate::shard::staging::{Staging, Terms};
+use crate::shard::staging::Staging;
 use crate::shard::state::Stage;
 use crate::shard::temp_file::write_json;
+use crate::shard::terms::Terms;
 use crate::shard::{
     BadCounts, BadRecord, DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, SeenSource,
     first_bad_records, read_manifest, verify,

@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::shard::EMBEDDINGS;
 use crate::shard::lock::{Sharing, lock_existing};
 use crate::shard::place::{identity, parent_of, places};
-use crate::shard::staging::{Staging, Terms};
+use crate::shard::staging::Staging;
 use crate::shard::state::{Stage, finished_units, stage};
 use crate::shard::temp_file::{Durability, sync_directory};
+use crate::shard::terms::Terms;
 use crate::{Error, Result};
 
 /// What [`claim`] found or got.

@@ -33,6 +33,7 @@ mod rename;
 pub(crate) mod staging;
 pub(crate) mod state;
 pub(crate) mod temp_file;
+pub(crate) mod terms;
 mod untrusted;
 mod verify;
 mod write_back;

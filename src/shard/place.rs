@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::shard::own::{MARKS, Room, check_own, each_entry, is_record};
 use crate::shard::state::RunId;
 use crate::shard::temp_file::{Durability, sync_directory, temporary_name};
+use crate::shard::terms::Terms;
 use crate::shard::untrusted::read_json;
 use crate::shard::{MANIFEST, RUN, read_manifest};
 use crate::{Error, Result};
@@ -127,7 +128,8 @@ fn owner_of_new(parent: &Path) -> Option<u32> {
 
 /// Refuses an existing `out` that may not be overwritten, one that is no output of ours, and one
 /// that no rename can replace.
-pub(super) fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
+pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
+    let overwrite = terms.replaces;
     let Ok(found) = fs::symlink_metadata(out) else {
         return Ok(());
     };
@@ -160,6 +162,8 @@ pub(super) fn check_replaceable(out: &Path, overwrite: bool) -> Result<()> {
         return Ok(());
     } else if !is_ours() {
         "exists and was not made by shardmill; remove it or choose another --out"
+    } else if terms.spares_datasets && is_record(&out.join(MANIFEST)) {
+        "is a dataset, which embeddings do not replace; choose another --out"
     } else if !overwrite {
         "exists and is not exactly this output; add --overwrite to replace it or choose another \
          --out"

@@ -29,30 +29,8 @@ use crate::shard::place::{
 use crate::shard::rename::exchange;
 use crate::shard::state::{NEW, OLD, RunId, STATE, Stage, State, finished_units, stage};
 use crate::shard::temp_file::{Durability, sync_directory, write_json};
+use crate::shard::terms::Terms;
 use crate::{Error, Result};
-
-/// How an output is made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    /// Whether what is at its place may be replaced.
-    pub(crate) replaces: bool,
-    /// Whether finished work of another run may be discarded.
-    pub(crate) discards: bool,
-    pub(crate) durability: Durability,
-    pub(crate) sharing: Sharing,
-}
-
-impl Terms {
-    /// Those of a run that is alone; `overwrite` lets it replace and discard.
-    pub(crate) fn alone(overwrite: bool, durability: Durability) -> Self {
-        Self {
-            replaces: overwrite,
-            discards: overwrite,
-            durability,
-            sharing: Sharing::Alone,
-        }
-    }
-}
 
 /// A directory being made beside the place where it will appear.
 #[derive(Debug)]
@@ -93,13 +71,13 @@ impl Staging {
     /// nothing can be written there.
     pub(crate) fn open(out: &Path, terms: Terms) -> Result<Self> {
         let (out, partial) = &places(out)?;
-        check_replaceable(out, terms.replaces)?;
+        check_replaceable(out, terms)?;
         create_directories(parent_of(out), terms.durability)?;
         let lock = lock_directory(partial, terms.sharing)?;
         let mut staging = Self::new(out, terms, lock)?;
         staging.enter()?;
         // Another run may have published between the first look and the lock.
-        check_replaceable(out, terms.replaces)?;
+        check_replaceable(out, terms)?;
         if fs::symlink_metadata(out).is_ok_and(|found| found.is_dir()) {
             check_can_move(out, partial)?;
         }
@@ -132,7 +110,7 @@ impl Staging {
             Stage::Unknown => return Err(staging.unknown()),
             Stage::Making | Stage::Complete => {}
         }
-        check_replaceable(out, overwrite)?;
+        check_replaceable(out, staging.terms)?;
         Ok(Some(staging))
     }
 
@@ -337,7 +315,7 @@ impl Staging {
     /// removed; the next run does that.
     pub(crate) fn publish(mut self) -> Result<()> {
         debug_assert!(self.is_complete(), "only what is whole is published");
-        check_replaceable(&self.out, self.terms.replaces)?;
+        check_replaceable(&self.out, self.terms)?;
         self.put_in_place()?;
         self.remove_partial()
     }

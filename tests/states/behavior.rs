@@ -486,6 +486,20 @@ fn no_embeddings_are_made_of_damaged_tokens() {
 }
 
 #[test]
+fn embeddings_never_replace_a_dataset() {
+    let place = place();
+    ok(&place, &tokenize("in1", "d", ""));
+    ok(&place, &tokenize("in2", "e", ""));
+    let whole = visible(&place, "e").unwrap();
+    let line = "e: is a dataset, which embeddings do not replace; choose another --out";
+    for options in ["", "--overwrite"] {
+        place.run(embed("d", "e", options)).failed(1, line);
+        assert_eq!(visible(&place, "e").unwrap(), whole);
+        assert!(!place.path("e.partial").exists());
+    }
+}
+
+#[test]
 fn files_with_names_of_ours_that_no_record_lists_stay() {
     let place = place();
     ok(&place, &tokenize("in1", "d", ""));

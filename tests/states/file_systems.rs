@@ -33,8 +33,8 @@ fn every_command_does_without_flags_of_renames_and_without_locks() {
             (tokenize("in1", "d", "--units 0/2 --overwrite"), Some(&two)),
             (tokenize("in1", "d", "--units 1/2 --overwrite"), Some(&two)),
             (words("finish d --overwrite"), Some(&one)),
-            (embed("one", "d", "--overwrite"), None),
-            (embed("one", "d", "--overwrite --dtype f16"), None),
+            (embed("one", "e", "--overwrite"), None),
+            (embed("one", "e", "--overwrite --dtype f16"), None),
             (tokenize("in1", "d", "--overwrite"), Some(&one)),
         ];
         for (args, expected) in commands {

@@ -202,6 +202,13 @@ impl<'a> Model<'a> {
                 .is_some_and(|new| self.is_made(step, new) || step.verb == Verb::Run);
             assert!(target, "{what}: of another command");
         }
+        let was_dataset = old
+            .as_ref()
+            .is_some_and(|old| old.contains_key("manifest.json"));
+        assert!(
+            is_old || !was_dataset || step.verb != Verb::Embed,
+            "{what}: embeddings took the place of a dataset"
+        );
         self.check_work(step, &work, old.as_ref(), new.as_ref(), what);
         let Some(done) = done else { return Some(()) };
         match done.code {
@@ -259,6 +266,7 @@ impl<'a> Model<'a> {
         match step.verb {
             // Units may be missing, or nothing be there at all.
             Verb::Finish => true,
+            Verb::Embed if old.is_some_and(|old| old.contains_key("manifest.json")) => true,
             _ if step.overwrite || is_there => false,
             _ => old.is_some() || !work.is_none(),
         }
@@ -285,7 +293,9 @@ fn play(sequences: u64, seed: u64) -> Option<u64> {
         }
         // Whatever it came to: the word to overwrite makes it anew, and nothing else is left.
         let mut step = Step::random(&mut dice);
-        while [Verb::Units, Verb::Finish].contains(&step.verb) || !step.overwrite {
+        // Only they replace anything that may be there.
+        let replaces = |verb| [Verb::Tokenize, Verb::Run, Verb::Repair].contains(&verb);
+        while !replaces(step.verb) || !step.overwrite {
             step = Step::random(&mut dice);
         }
         let what = format!("seed {seed} sequence {sequence}: {history:#?} {step:?}");
