@@ -1,4 +1,4 @@
-//! Turns the vocabularies of tiktoken-rs into tables that the program can use as they lie.
+//! Turns rank files into tables that the program can use as they lie.
 //!
 //! For each vocabulary `OUT_DIR/NAME.vocab`, all little-endian `u32` but the pairs:
 //!
@@ -34,42 +34,44 @@ mod character;
 #[path = "src/bpe/hash.rs"]
 #[allow(dead_code, reason = "the program uses more of it")]
 mod hash;
+#[path = "src/bpe/ranks/mod.rs"]
+mod ranks;
+
+/// The vocabularies, each with its rank files in order.
+const VOCABULARIES: [(&str, &[&str]); 4] = [
+    ("r50k", &["r50k"]),
+    ("p50k", &["r50k", "p50k"]),
+    ("cl100k", &["cl100k"]),
+    ("o200k", &["o200k"]),
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/bpe/hash.rs");
     println!("cargo::rerun-if-changed=src/bpe/character.rs");
+    println!("cargo::rerun-if-changed=src/bpe/ranks");
     let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-    let vocabularies = [
-        ("r50k", tiktoken_rs::r50k_base(), 50_256),
-        ("p50k", tiktoken_rs::p50k_base(), 50_281),
-        ("cl100k", tiktoken_rs::cl100k_base(), 100_256),
-        ("o200k", tiktoken_rs::o200k_base(), 199_998),
-    ];
     std::thread::scope(|scope| {
-        for (name, bpe, n) in vocabularies {
+        for (name, files) in VOCABULARIES {
             let path = Path::new(&out).join(format!("{name}.vocab"));
             scope.spawn(move || {
-                let bpe = bpe.expect("the vocabulary comes with the crate");
-                let specials = ["<|endoftext|>"];
-                let tokens: Vec<Vec<u8>> = (0..n)
-                    .map(|id| bpe.decode_bytes(&[id]).unwrap_or_default())
-                    .map(|bytes| {
-                        let is_special = specials.iter().any(|name| name.as_bytes() == bytes);
-                        if is_special { Vec::new() } else { bytes }
-                    })
-                    .collect();
+                let read = |file| {
+                    std::fs::read(format!("src/bpe/ranks/{file}.ranks"))
+                        .expect("the rank file is part of the crate")
+                };
+                let files: Vec<Vec<u8>> = files.iter().map(read).collect();
+                let tokens: Vec<&[u8]> = files.iter().flat_map(|file| ranks::tokens(file)).collect();
                 std::fs::write(path, image(&tokens)).expect("OUT_DIR can be written");
             });
         }
     });
 }
 
-fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
+fn image(tokens: &[&[u8]]) -> Vec<u8> {
     let ids: HashMap<&[u8], u32> = (0..)
         .zip(tokens)
         .filter(|(_, bytes)| !bytes.is_empty())
-        .map(|(id, bytes)| (bytes.as_slice(), id))
+        .map(|(id, bytes)| (*bytes, id))
         .collect();
     let buckets = buckets(tokens, &ids);
     let index = index(tokens);
@@ -95,7 +97,7 @@ fn image(tokens: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Ids by the hash of their bytes.
-fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
+fn index(tokens: &[&[u8]]) -> Vec<u32> {
     let mut index = vec![0; (tokens.len() * 2).next_power_of_two()];
     for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| !bytes.is_empty()) {
         let hash = hash::pretoken(bytes);
@@ -110,7 +112,7 @@ fn index(tokens: &[Vec<u8>]) -> Vec<u32> {
 }
 
 /// The pair of each token.
-fn buckets(tokens: &[Vec<u8>], ids: &HashMap<&[u8], u32>) -> Vec<[u64; 4]> {
+fn buckets(tokens: &[&[u8]], ids: &HashMap<&[u8], u32>) -> Vec<[u64; 4]> {
     let mut buckets = vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()];
     for (id, bytes) in (0..).zip(tokens).filter(|(_, bytes)| bytes.len() > 1) {
         let [left, right] = parts(bytes, id, ids)[..] else {
@@ -134,11 +136,11 @@ fn byte_pairs(ids: &HashMap<&[u8], u32>) -> impl Iterator<Item = u32> {
 
 /// The borders of characters in tokens that begin or end with a part of one; and in those that have
 /// one of four bytes, which counts as four parts: marking more does no harm.
-fn crossed(tokens: &[Vec<u8>]) -> Vec<u64> {
+fn crossed(tokens: &[&[u8]]) -> Vec<u64> {
     let mut bits = vec![0; 1 << 10];
     for token in tokens {
         let mut characters = Vec::new();
-        let mut rest = &token[..];
+        let mut rest = *token;
         while let Some(len) = character::len(rest) {
             let (character, behind) = rest.split_at(len);
             characters.push(character);

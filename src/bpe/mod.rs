@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! hash         the hash functions of the tables, shared with the build script
+//! ranks        rank files, for the build script
 //! vocabulary   the tables: bytes -> id, pair -> merged id
 //! character    where characters are in bytes, shared with the build script
 //! parts        bytes -> what merging can begin with
@@ -25,6 +26,8 @@ mod merge;
 mod misses;
 mod parts;
 mod plain;
+#[cfg(test)]
+mod ranks;
 mod stitch;
 mod sweep;
 #[cfg(test)]
