@@ -60,7 +60,8 @@ fn main() {
                         .expect("the rank file is part of the crate")
                 };
                 let files: Vec<Vec<u8>> = files.iter().map(read).collect();
-                let tokens: Vec<&[u8]> = files.iter().flat_map(|file| ranks::tokens(file)).collect();
+                let tokens: Vec<&[u8]> =
+                    files.iter().flat_map(|file| ranks::tokens(file)).collect();
                 std::fs::write(path, image(&tokens)).expect("OUT_DIR can be written");
             });
         }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use twox_hash::XxHash3_128;
 
-use crate::Stats;
+use crate::progress::Stats;
 
 /// Bytes of a file that are hashed as one block, so that damage can be placed.
 pub(crate) const BLOCK_BYTES: usize = 16 << 20;

@@ -64,12 +64,14 @@ mod loader;
 mod map;
 mod pipeline;
 mod pretoken;
+mod progress;
 mod shard;
 pub mod show;
 mod simd;
 mod sink;
 mod table;
 mod threads;
+mod token;
 mod window;
 
 pub use bench::{
@@ -82,16 +84,17 @@ pub use embed::{
     EmbedConfig, EmbedOutcome, EmbedRecord, EmbedTables, VerifiedEmbeddings, embed, embed_to, run,
     verify_embeddings,
 };
-pub use encoding::{BUILTIN_NAMES, Encoding, Special, TokenId};
+pub use encoding::{BUILTIN_NAMES, Encoding, Special};
 pub use error::{Error, Result};
 pub use gather::{Gatherer, Stores};
 pub use hash::Hash128;
 pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
 pub use map::Buffer;
 pub use pipeline::{
-    Outcome, Partial, Stats, Status, TakenOver, TokenizeConfig, UnitShare, UnitsOutcome, finish,
-    plan, repair, status, tokenize, tokenize_units, verify_inputs,
+    Outcome, Partial, Status, TakenOver, TokenizeConfig, UnitShare, UnitsOutcome, finish, plan,
+    repair, status, tokenize, tokenize_units, verify_inputs,
 };
+pub use progress::Stats;
 pub use shard::{
     BadCounts, BadFile, BadRecord, DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot,
     FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo, ShardRef,
@@ -105,6 +108,7 @@ pub use table::{
     Elements, FORMATS as TABLE_FORMATS, InitialTables, PositionScheme, ROTARY_BASE, Rope,
     RopeStyle, Table, TableFormat, TableOptions, TableSpec, TorchGenerator, alibi_slopes,
 };
+pub use token::TokenId;
 pub use window::{
     Batches, DocumentWindow, DocumentWindows, IGNORED_TARGET, KeyedPermutation, LeftOut, Order,
     Rank, ShuffleOrder, Tail, WindowKind, Windows,

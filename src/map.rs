@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::{Element, Error, Result};
+use crate::dtype::Element;
+use crate::error::{Error, Result};
 
 /// A whole file, mapped read-only.
 #[derive(Debug)]

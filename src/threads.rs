@@ -3,7 +3,7 @@
 //! Where rayon is used without a pool it starts threads of its own, one for each core, and panics
 //! where it cannot.
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Threads for what is done on rayon's.
 ///

@@ -8,9 +8,12 @@ use std::thread;
 use serde::Serialize;
 
 use super::{BenchConfig, Sample, sample::shares, spawn};
-use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd};
+use crate::error::{Error, Result};
+use crate::gather::Stores;
+use crate::map::Buffer;
+use crate::progress::Stats;
+use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd};
 use crate::sink::widen_pipe;
-use crate::{Buffer, Error, Level, Result, Stats, Stores};
 
 /// Bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;

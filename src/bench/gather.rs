@@ -12,8 +12,13 @@ use half::{bf16, f16};
 use serde::Serialize;
 
 use super::{BenchConfig, Sample};
+use crate::dtype::{Dtype, Element};
+use crate::error::Result;
+use crate::gather::Gatherer;
+use crate::map::Buffer;
+use crate::progress::Stats;
 use crate::simd::scalar;
-use crate::{Buffer, Dtype, Element, Gatherer, Result, Stats, Table};
+use crate::table::Table;
 
 const SEQ_LEN: usize = 1024;
 const MAX_ROWS: usize = 50_257;

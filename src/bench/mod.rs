@@ -28,8 +28,11 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use serde::Serialize;
 
+use crate::encoding::Encoding;
+use crate::error::{Error, Result};
 use crate::pipeline::MAX_THREADS;
-use crate::{Encoding, Error, Level, Result, Stats};
+use crate::progress::Stats;
+use crate::simd::Level;
 
 pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::Result;
+use crate::error::Result;
 
 /// Repetitions that are made in any case, and at most.
 const MIN_REPETITIONS: usize = 5;
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn an_error_ends_it() {
         let error = || {
-            Err(crate::Error::Shape {
+            Err(crate::error::Error::Shape {
                 what: "no".to_owned(),
             })
         };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The story that generated text is modelled on.
 const STORY: &str = include_str!("../../fixtures/text/the-verdict.txt");

@@ -10,7 +10,9 @@ use std::thread;
 use serde::Serialize;
 
 use super::{Sample, spawn};
-use crate::{Encoding, Result, Special, Stats};
+use crate::encoding::{Encoding, Special};
+use crate::error::Result;
+use crate::progress::Stats;
 
 /// Bytes of a piece, about.
 const PIECE_BYTES: usize = 1 << 20;

@@ -12,9 +12,9 @@ use crate::bpe::Vocabulary;
 use crate::bpe::cache::{Key, MAX_CACHED_BYTES, Memory, Tables, View};
 use crate::bpe::hash::{self, KEY_BYTES};
 use crate::bpe::misses::{Miss, Misses};
-use crate::encoding::TokenId;
 use crate::pretoken::{Ends, Masked, Scanner};
 use crate::simd::{Kernel, Level, Simd};
+use crate::token::TokenId;
 
 /// Pretokens found before the first of them is looked up: far enough that its cache line has come,
 /// near enough that it has not gone.

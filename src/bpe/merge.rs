@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::bpe::Vocabulary;
 use crate::bpe::stitch::Stitcher;
 use crate::bpe::sweep::{self, Merged, Sweep};
-use crate::encoding::TokenId;
 use crate::simd::Level;
+use crate::token::TokenId;
 
 /// Bytes of a piece of a long pretoken: few enough to stay in the L1 cache, so many that what
 /// pieces overlap by costs little.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::bpe::Vocabulary;
 use crate::bpe::cache::{Key, MAX_CACHED_BYTES};
 use crate::bpe::merge::Merger;
-use crate::encoding::TokenId;
 use crate::simd::Level;
+use crate::token::TokenId;
 
 /// More are not gathered.
 pub(super) const MAX_MISSES: usize = 64;

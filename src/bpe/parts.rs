@@ -26,10 +26,9 @@
 //!
 //! When P has no merge left, all of S is finished, both have the same parts, and Q has none left.
 
-use crate::bpe::Vocabulary;
-use crate::bpe::character;
 use crate::bpe::vocabulary::NO_MERGE;
-use crate::encoding::TokenId;
+use crate::bpe::{Vocabulary, character};
+use crate::token::TokenId;
 
 /// The most parts that come at once.
 const MAX_PARTS: usize = 3;

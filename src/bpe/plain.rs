@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use crate::bpe::Vocabulary;
 use crate::bpe::vocabulary::NO_MERGE;
-use crate::encoding::TokenId;
+use crate::token::TokenId;
 
 /// Appends the ids of `bytes`: a linked list of parts and a heap of merges. O(n log n) whatever
 /// the bytes; 24 bytes of memory a byte, and up to 32 more for the heap.

@@ -24,10 +24,9 @@
 
 use std::ops::Range;
 
-use crate::bpe::Vocabulary;
-use crate::bpe::plain;
 use crate::bpe::tournament::{MAX_BYTES, Tournament};
-use crate::encoding::TokenId;
+use crate::bpe::{Vocabulary, plain};
+use crate::token::TokenId;
 
 /// Merges with memory that it keeps; all of it is for one piece.
 #[derive(Debug, Default)]

@@ -13,8 +13,8 @@ use crate::bpe::Vocabulary;
 use crate::bpe::hash::ID_BITS;
 use crate::bpe::parts::Parts;
 use crate::bpe::vocabulary::{NO_MERGE, Pair};
-use crate::encoding::TokenId;
 use crate::simd::{Kernel, Level, Simd};
+use crate::token::TokenId;
 
 /// Places, of which two are edges: `live` has as many bits.
 const ROOM: usize = 64;

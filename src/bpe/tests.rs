@@ -10,8 +10,8 @@ use crate::bpe::sweep::{self, Merged, Sweep};
 use crate::bpe::tournament::Tournament;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{CL100K, Encoder, Memory, O200K, P50K, R50K, Vocabulary, plain};
-use crate::encoding::TokenId;
 use crate::simd::Level;
+use crate::token::TokenId;
 
 /// Real text, as bytes.
 const CODE: &[u8] = include_bytes!("../../fixtures/text/code.txt");

@@ -7,7 +7,7 @@
 use crate::bpe::Vocabulary;
 use crate::bpe::parts::Parts;
 use crate::bpe::vocabulary::NO_MERGE;
-use crate::encoding::TokenId;
+use crate::token::TokenId;
 
 /// Ids have [`hash::pair_key`](crate::bpe::hash::pair_key)'s 20 bits; a place has the rest of 32.
 const PLACE_BITS: u32 = 12;

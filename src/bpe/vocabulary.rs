@@ -4,9 +4,9 @@ use std::hint::select_unpredictable;
 use std::sync::{LazyLock, OnceLock};
 
 use crate::bpe::hash;
-use crate::encoding::TokenId;
 use crate::map::Table;
 use crate::simd::prefetch;
+use crate::token::TokenId;
 
 /// Instead of an id: two neighbours do not merge. Greater than every id.
 pub(super) const NO_MERGE: TokenId = TokenId::MAX;

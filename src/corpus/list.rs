@@ -13,8 +13,8 @@ use crate::corpus::select::{Filter, Selection};
 use crate::corpus::walk::{FileId, Found, id_of, walk};
 use crate::corpus::{Corpus, Kind, Source};
 use crate::document::{Format, HEAD_BYTES, is_json_lines};
+use crate::error::{Error, Result};
 use crate::map::Map;
-use crate::{Error, Result};
 
 /// A corpus while its arguments are gone through.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::document::Format;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 pub use report::{CorpusReport, Listed, Repeated, SkippedFiles};
 pub(crate) use source::{Kind, MAP_FROM_BYTES, Opened, Source};

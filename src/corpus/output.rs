@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::corpus::walk::{FileId, id_of};
 use crate::corpus::{Corpus, Kind};
+use crate::error::{Error, Result};
 use crate::show::name;
-use crate::{Error, Result};
 
 /// What an output has, one name of each kind.
 const MADE: [&str; 5] = [

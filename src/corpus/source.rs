@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::corpus::report::escaped;
 use crate::document::{self, Format};
+use crate::error::{Error, Result};
 use crate::map::Map;
-use crate::{Error, Result};
 
 /// Files below this are read, larger ones mapped: a map costs more than a small read.
 pub(crate) const MAP_FROM_BYTES: u64 = 1 << 20;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::corpus::report::{Listed, SkippedFiles};
 use crate::corpus::select::{Filter, Selection, State, is_hidden};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Links to one directory that are followed; more would be a maze of links, in which the ways
 /// multiply.

@@ -7,23 +7,27 @@ use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
 
+use crate::dtype::{Dtype, Element};
 use crate::embed::EmbedConfig;
 use crate::embed::record::{EMBED, EmbedRecord};
 use crate::embed::size::{check_room, shape, windows};
 use crate::embed::tables::{TablePlan, to_usize};
+use crate::error::{Error, Result};
+use crate::gather::Gatherer;
+use crate::map::Buffer;
+use crate::progress::Stats;
 use crate::shard::claim::{Claim, claim};
 use crate::shard::lock::{Sharing, lock_existing};
 use crate::shard::place::parent_of;
 use crate::shard::temp_file::write_json;
 use crate::shard::terms::Terms;
-use crate::shard::{Durability, EMBEDDINGS, MANIFEST, read_manifest, verify};
+use crate::shard::{Durability, EMBEDDINGS, MANIFEST, TokenStore, read_manifest, verify};
 use crate::show::{self, counted};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
+use crate::table::TableSpec;
 use crate::threads::thread_pool;
-use crate::window::WindowSet;
-use crate::{
-    Buffer, Dtype, Element, Error, Gatherer, Order, Result, Stats, TableSpec, TokenId, TokenStore,
-};
+use crate::token::TokenId;
+use crate::window::{Order, WindowSet};
 
 /// Bytes of embeddings gathered between two writes: they stay in the cache until written.
 const STEP_BYTES: usize = 4 << 20;

@@ -23,10 +23,14 @@ pub use record::{EmbedRecord, VerifiedEmbeddings, verify_embeddings};
 pub use run::run;
 pub use tables::EmbedTables;
 
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
 use crate::pipeline::MAX_THREADS;
 use crate::shard::Durability;
-use crate::table::check_base;
-use crate::{ArrayFormat, Dtype, Error, Level, Result, RopeStyle, ShuffleOrder, Tail, WindowKind};
+use crate::simd::Level;
+use crate::sink::ArrayFormat;
+use crate::table::{RopeStyle, check_base};
+use crate::window::{ShuffleOrder, Tail, WindowKind};
 
 /// The name of rotary positions in the place of a position table.
 const ROPE: &str = "rope";

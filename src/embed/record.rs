@@ -4,18 +4,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dtype::Dtype;
 use crate::embed::EmbedConfig;
 use crate::embed::tables::TableInfo;
+use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::map::Map;
-use crate::shard::{check_blocks, is_text_of, read_directory};
-use crate::sink::{ArrayFile, ArrayLayout};
+use crate::progress::Stats;
+use crate::shard::{TokenStore, check_blocks, is_text_of, read_directory};
+use crate::sink::{ArrayFile, ArrayFormat, ArrayLayout};
 use crate::threads::thread_pool;
-use crate::window::WindowSet;
-use crate::{
-    ArrayFormat, Dtype, Error, IGNORED_TARGET, LeftOut, Result, ShuffleOrder, Stats, Tail, TokenId,
-    TokenStore, WindowKind,
-};
+use crate::token::TokenId;
+use crate::window::{IGNORED_TARGET, LeftOut, ShuffleOrder, Tail, WindowKind, WindowSet};
 
 /// The name of the record in a directory of embeddings.
 pub(crate) const EMBED: &str = "embed.json";

@@ -3,17 +3,20 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::corpus::Corpus;
 use crate::embed::EmbedConfig;
 use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, check_room_for, embed_with};
 use crate::embed::size::windows;
 use crate::embed::tables::TablePlan;
-use crate::pipeline::{Outcome, build as build_dataset, find_same};
+use crate::encoding::Encoding;
+use crate::error::Result;
+use crate::pipeline::{Outcome, TokenizeConfig, build as build_dataset, find_same};
+use crate::progress::Stats;
 use crate::shard::claim::{Claim, claim};
 use crate::shard::place::create_output;
 use crate::shard::temp_file::write_json;
 use crate::shard::terms::Terms;
-use crate::shard::{EMBEDDINGS, RUN, sync_directory};
-use crate::{Corpus, Encoding, Result, Stats, TokenStore, TokenizeConfig};
+use crate::shard::{EMBEDDINGS, RUN, TokenStore, sync_directory};
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
 ///

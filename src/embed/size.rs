@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use crate::embed::EmbedConfig;
+use crate::error::{Error, Result};
+use crate::shard::TokenStore;
 use crate::show::counted;
 use crate::sink::{self, ArrayLayout};
 use crate::window::{Batches, WindowSet};
-use crate::{Error, Result, TokenStore};
 
 /// The windows that `config` asks for.
 pub(super) fn windows<'a>(

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dtype::Dtype;
 use crate::embed::{EmbedConfig, ROPE};
+use crate::error::{Error, Result};
+use crate::gather::Gatherer;
 use crate::hash::{Hash128, block_hashes};
+use crate::progress::Stats;
+use crate::table::{InitialTables, ROTARY_BASE, Rope, RopeStyle, Table, TableOptions, TableSpec};
 use crate::threads::thread_pool;
-use crate::{
-    Dtype, Error, Gatherer, InitialTables, ROTARY_BASE, Result, Rope, RopeStyle, Stats, Table,
-    TableOptions, TableSpec,
-};
 
 /// The token table of a run, and its positions if it has any.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary};
-use crate::encoding::TokenId;
+use crate::token::TokenId;
 
 /// What defines a built-in encoding, as in tiktoken's `openai_public.py`.
 #[derive(Debug)]

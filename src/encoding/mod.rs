@@ -10,17 +10,16 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::bpe::{Encoder, Memory};
+use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::pretoken::{Cl100k, O200k, R50k, ends};
-use crate::{Error, Level, Result};
+use crate::simd::Level;
+use crate::token::TokenId;
 
 use builtin::Pattern;
 
 pub use builtin::BUILTIN_NAMES;
 pub use special::Special;
-
-/// The id of a token, as in tiktoken.
-pub type TokenId = u32;
 
 /// A named vocabulary with its split pattern and special tokens; cheap to clone.
 ///

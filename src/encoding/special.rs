@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use memchr::memmem;
 
-use crate::encoding::TokenId;
 use crate::pretoken;
+use crate::token::TokenId;
 
 /// What to do with the text of a special token in a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -8,7 +8,7 @@ use std::convert::identity;
 
 use half::{bf16, f16};
 
-use crate::Element;
+use crate::dtype::Element;
 use crate::simd::{LANES, Lines, Simd, scalar};
 
 /// An element type as the vectors see it.

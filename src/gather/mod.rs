@@ -27,8 +27,10 @@ use std::thread;
 
 use half::{bf16, f16};
 
-use crate::simd::scalar;
-use crate::{Dtype, Element, Elements, Error, Level, Result, Rope, RopeStyle, Table};
+use crate::dtype::{Dtype, Element};
+use crate::error::{Error, Result};
+use crate::simd::{Level, scalar};
+use crate::table::{Elements, Rope, RopeStyle, Table};
 use change::{AddedRows, HalfAngles, Nothing, PairAngles, PerPosition};
 use kernel::Gather;
 use lane::Lane;

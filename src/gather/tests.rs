@@ -11,8 +11,10 @@ use half::{bf16, f16};
 use super::lane::Lane;
 use super::tile::{Order, Tile};
 use super::{Gatherer, Positions, Stores};
+use crate::dtype::Dtype;
+use crate::simd::Level;
 use crate::simd::tests::for_each_level;
-use crate::{Dtype, Level, Rope, RopeStyle, Table};
+use crate::table::{Rope, RopeStyle, Table};
 
 const TOKEN_ROWS: usize = 11;
 const POSITION_ROWS: usize = 9;
@@ -130,9 +132,9 @@ impl Reference for bf16 {
 /// Element `index` of `table`, as `f32` and as its own bits.
 fn element(table: &Table, index: usize) -> (f32, u32) {
     match table.elements() {
-        crate::Elements::F32(values) => (values[index], values[index].bits()),
-        crate::Elements::F16(values) => (values[index].to_f32_const(), values[index].bits()),
-        crate::Elements::BF16(values) => (values[index].widen(), values[index].bits()),
+        crate::table::Elements::F32(values) => (values[index], values[index].bits()),
+        crate::table::Elements::F16(values) => (values[index].to_f32_const(), values[index].bits()),
+        crate::table::Elements::BF16(values) => (values[index].widen(), values[index].bits()),
     }
 }
 
@@ -466,7 +468,7 @@ fn what_does_not_fit_is_refused_and_nothing_written() {
 fn rotary_positions_that_do_not_fit_are_refused() {
     let table = |dim| Table::from_vec(1, dim, vec![1.0_f32; dim]).unwrap();
     let rope = || Rope::new(RopeStyle::Half, 2, 4, BASE).unwrap();
-    let refusal = |gatherer: crate::Result<Gatherer>| gatherer.unwrap_err().to_string();
+    let refusal = |gatherer: crate::error::Result<Gatherer>| gatherer.unwrap_err().to_string();
     let other = Gatherer::new(table(6), None).unwrap().with_rope(rope());
     assert_eq!(
         refusal(other),

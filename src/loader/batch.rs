@@ -2,10 +2,13 @@
 
 use half::{bf16, f16};
 
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
 use crate::loader::LoaderState;
 use crate::loader::ring::Lent;
 use crate::map::Table;
-use crate::{Dtype, Elements, Error, Result, TokenId};
+use crate::table::Elements;
+use crate::token::TokenId;
 
 /// The document of what fills up a padded window.
 pub const NO_DOCUMENT: u64 = u64::MAX;

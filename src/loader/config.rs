@@ -1,8 +1,9 @@
 //! How a loader goes through a dataset.
 
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
 use crate::show::counted;
-use crate::window::at_least_1;
-use crate::{Dtype, Error, Order, Rank, Result, ShuffleOrder, Tail, WindowKind};
+use crate::window::{Order, Rank, ShuffleOrder, Tail, WindowKind, at_least_1};
 
 /// More threads, or batches made ahead, than make sense are a slip of the hand.
 const MAX_DEPTH: usize = 1024;

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::Result;
+use crate::error::Result;
 
 /// Prepares `fill(0)`, `fill(1)`, ... ahead of whoever asks for them.
 #[derive(Debug)]
@@ -239,7 +239,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Error;
+    use crate::error::Error;
 
     /// Runs `test` and fails where it hangs.
     fn in_time(test: impl FnOnce() + Send + 'static) {

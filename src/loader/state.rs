@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::loader::LoaderConfig;
-use crate::{Error, Result, ShuffleOrder, Tail, TokenStore, WindowKind};
+use crate::shard::TokenStore;
+use crate::window::{ShuffleOrder, Tail, WindowKind};
 
 /// Raised whenever the same state could stand for other samples.
 const FORMAT_VERSION: u32 = 1;

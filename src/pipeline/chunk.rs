@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::Format;
+use crate::error::Result;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pretoken;
 use crate::shard::{Position, Unit};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::Result;
 use crate::corpus::Corpus;
+use crate::error::Result;
 use crate::hash::{BlockHasher, Hash128};
 use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::Place;
@@ -74,7 +74,7 @@ impl UnitCommit {
         encoded: Encoded,
         corpus: &Corpus,
         place: &Place<'_>,
-    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
+    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
         lock(&self.state).ready.insert(chunk, encoded);
         self.drain(corpus, place)
     }
@@ -86,7 +86,7 @@ impl UnitCommit {
         unit: Unit,
         corpus: &Corpus,
         place: &Place<'_>,
-    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
+    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
         lock(&self.state).end = Some((chunks, unit));
         self.drain(corpus, place)
     }
@@ -95,7 +95,7 @@ impl UnitCommit {
         &self,
         corpus: &Corpus,
         place: &Place<'_>,
-    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::Error)> {
+    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
         let mut state = lock(&self.state);
         let Some(mut shard) = state.shard.take() else {
             return Ok(None);

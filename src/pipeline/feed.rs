@@ -8,15 +8,16 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
+use crate::error::{Error, Result};
 use crate::hash::Hash128;
+use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
 use crate::pipeline::commit::UnitCommit;
 use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::resume::seen_sources;
 use crate::pipeline::stream::StreamCursor;
-use crate::pipeline::{Stats, TokenizeConfig};
+use crate::progress::Stats;
 use crate::shard::{DoneUnit, Durability, Receipt, TokenDtype, Unit};
-use crate::{Error, Result};
 
 /// What a thread is to do next.
 #[derive(Debug)]

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use crate::corpus::Corpus;
 use crate::encoding::Encoding;
+use crate::error::{Error, Result};
 use crate::pipeline::dataset::{Outcome, TakenOver, make_units, todo};
 use crate::pipeline::found::find_same;
 use crate::pipeline::join::manifest;
@@ -16,7 +18,8 @@ use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::status::partial_status;
 use crate::pipeline::worker::Worker;
-use crate::pipeline::{Partial, Stats, TokenizeConfig};
+use crate::pipeline::{Partial, TokenizeConfig};
+use crate::progress::Stats;
 use crate::shard::claim::{Claim, claim, sync_output};
 use crate::shard::lock::Sharing;
 use crate::shard::staging::Staging;
@@ -29,7 +32,6 @@ use crate::shard::{
 };
 use crate::show::{count, counted};
 use crate::threads::thread_pool;
-use crate::{Corpus, Error, Result};
 
 /// Bad records of a share that its outcome names.
 const BAD_RECORDS_SHOWN: usize = 10;

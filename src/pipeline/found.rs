@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use crate::corpus::Corpus;
 use crate::document::Format;
 use crate::encoding::Encoding;
+use crate::error::{Error, Result};
 use crate::hash::Hash128;
+use crate::pipeline::TokenizeConfig;
 use crate::pipeline::dataset::{Outcome, TakenOver};
 use crate::pipeline::join::SourceHashes;
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{Ranges, range_hashes};
-use crate::pipeline::{Stats, TokenizeConfig};
+use crate::progress::Stats;
 use crate::shard::{EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, Plan, read_manifest, verify};
 use crate::threads::thread_pool;
-use crate::{Error, Result};
 
 /// What lies in the place of an output.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::Result;
 use crate::corpus::Corpus;
+use crate::error::Result;
 
 /// Lines before a unit are counted where it begins so far into a source at the most. That is a
 /// second or two for each unit that has bad records and is made by a process of its own; and a
@@ -51,7 +51,7 @@ impl LineMarks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CorpusOptions;
+    use crate::corpus::CorpusOptions;
 
     #[test]
     fn lines_are_counted_in_any_order() {

@@ -29,7 +29,6 @@ mod patient;
 mod plan;
 mod repair;
 mod resume;
-mod stats;
 mod status;
 mod stream;
 mod worker;
@@ -41,13 +40,12 @@ pub(crate) use found::find_same;
 pub use inputs::verify_inputs;
 pub use plan::plan;
 pub use repair::repair;
-pub use stats::Stats;
 pub use status::{Partial, Status, status};
 
 use crate::document::{BadRecords, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
+use crate::error::{Error, Result};
 use crate::shard::{Durability, Eot, Settings, TokenDtype};
-use crate::{Error, Result};
 
 /// No machine has this many CPUs; a larger number is a typo.
 pub(crate) const MAX_THREADS: usize = 1024;

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::Error;
+use crate::error::Error;
 
 /// How soon a run that waits for a stream ends once it is stopped.
 const LOOK_EVERY: Timespec = Timespec {

@@ -8,9 +8,9 @@
 use crate::corpus::Corpus;
 use crate::document::Format;
 use crate::encoding::Encoding;
+use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::shard::{EncodingInfo, Plan, PlannedSource, Position, Unit};
-use crate::{Error, Result};
 
 /// Finds unit boundaries while sources go by.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ pub(crate) fn end_of(corpus: &Corpus) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CorpusOptions;
+    use crate::corpus::CorpusOptions;
     use proptest::prelude::*;
 
     /// The rule, word by word: every allowed cut by its offset in the corpus, then the first at

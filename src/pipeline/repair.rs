@@ -10,18 +10,19 @@ use std::time::Instant;
 use crate::corpus::Corpus;
 use crate::document::{self, Format, InvalidUtf8, jsonl};
 use crate::encoding::Encoding;
+use crate::error::{Error, Result};
+use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Piece, UnitCursor};
 use crate::pipeline::dataset::{Outcome, build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
 use crate::pipeline::resume::{Ranges, any_holds, seen_sources};
-use crate::pipeline::{Stats, TokenizeConfig};
+use crate::progress::Stats;
 use crate::shard::place::identity;
 use crate::shard::staging::Staging;
 use crate::shard::temp_file::link_or_copy;
 use crate::shard::terms::Terms;
 use crate::shard::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
 use crate::threads::thread_pool;
-use crate::{Error, Result};
 
 /// Makes the damaged shards of the dataset in `out` again; the others, and embeddings, stay as
 /// they are. Where there is no dataset, or nothing is damaged, this is [`tokenize`].

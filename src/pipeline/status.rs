@@ -5,12 +5,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::error::{Error, Result};
+use crate::hash::Hash128;
 use crate::shard::lock::is_locked;
 use crate::shard::own::units_being_written;
 use crate::shard::place::places;
 use crate::shard::state::{NEW, Stage, stage};
 use crate::shard::{MANIFEST, Plan, Receipt, TokenStore};
-use crate::{Error, Hash128, Result};
 
 /// How far the dataset in a directory is.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

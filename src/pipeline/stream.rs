@@ -8,13 +8,13 @@ use std::sync::atomic::AtomicBool;
 
 use crate::corpus::{Corpus, Kind, Source};
 use crate::document::{Format, HEAD_BYTES};
+use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::chunk::{Chunk, Piece, next_cut, read_bytes};
 use crate::pipeline::patient::{PatientReader, is_of_stop};
 use crate::pipeline::plan::{UnitCutter, end_of};
 use crate::shard::temp_file::temporary_name;
 use crate::shard::{Position, Unit};
-use crate::{Error, Result};
 
 /// Walks through a corpus by reading it.
 #[derive(Debug)]

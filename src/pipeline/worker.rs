@@ -3,11 +3,12 @@
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::document::{self, Bad, BadKind, BadRecords, Format, jsonl};
-use crate::encoding::{Encoding, SpecialFound, TokenId};
+use crate::encoding::{Encoding, SpecialFound};
+use crate::error::{Error, Result};
 use crate::pipeline::chunk::{Chunk, Piece};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::shard::Eot;
-use crate::{Error, Result};
+use crate::token::TokenId;
 
 /// What became of a chunk.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::error::{Error, Result};
 use crate::shard::own::{Room, clear_but, each_entry, receipts};
 use crate::shard::place::create_output;
 use crate::shard::plan::PLAN;
@@ -11,7 +12,6 @@ use crate::shard::state::{NEW, STATE};
 use crate::shard::temp_file::{link_or_copy, sync_directory};
 use crate::shard::untrusted::open_regular;
 use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN, receipt_unit};
-use crate::{Error, Result};
 
 /// Says whether a finished unit that is there is also one of the new plan.
 pub(crate) type Holds<'a> = &'a dyn Fn(&Staging) -> Result<bool>;

@@ -5,11 +5,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::document::BadKind;
+use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::map::Map;
 use crate::shard::untrusted::open_regular;
 use crate::shard::{Manifest, Position, ShardInfo, SourceInfo};
-use crate::{Error, Result};
 
 /// How many records were left out, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

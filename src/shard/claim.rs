@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use crate::error::{Error, Result};
 use crate::shard::EMBEDDINGS;
 use crate::shard::lock::{Sharing, lock_existing};
 use crate::shard::place::{identity, parent_of, places};
@@ -10,7 +11,6 @@ use crate::shard::staging::Staging;
 use crate::shard::state::{Stage, finished_units, stage};
 use crate::shard::temp_file::{Durability, sync_directory};
 use crate::shard::terms::Terms;
-use crate::{Error, Result};
 
 /// What [`claim`] found or got.
 pub(crate) enum Claim<T> {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
+use crate::error::{Error, Result};
 use crate::shard::place::create_partial;
-use crate::{Error, Result};
 
 /// How often a lock is tried that somebody has, and how long to wait in between.
 const TRIES: u32 = 5;

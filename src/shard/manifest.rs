@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
+use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::shard::{BadCounts, BadFile, Eot, TokenDtype};
-use crate::{Error, Result};
 
 /// Raised whenever a byte of a dataset could change for the same inputs and settings.
 pub const FORMAT_VERSION: u32 = 2;

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
-use crate::encoding::TokenId;
+use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::shard::directory::{is_replaced, map_in, not_opened};
 use crate::shard::{
     DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
 };
-use crate::{Error, Result};
+use crate::token::TokenId;
 
 /// Shards that are mapped at once: an eighth of the maps that a process may have, and a TB of text
 /// in units of the usual size.

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
+use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::shard::plan::PLAN;
 use crate::shard::receipt::shard_file_unit;
@@ -14,7 +15,6 @@ use crate::shard::temp_file::name_of_temporary;
 use crate::shard::untrusted::open_regular;
 use crate::shard::{EMBEDDINGS, MANIFEST, RUN, receipt_unit};
 use crate::sink::is_array_name;
-use crate::{Error, Result};
 
 /// The file in a finished output that says it is one.
 pub(super) const MARKS: [&str; 2] = [MANIFEST, "embed.json"];

@@ -6,13 +6,13 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Result};
 use crate::shard::own::{MARKS, Room, check_own, each_entry, is_record};
 use crate::shard::state::RunId;
 use crate::shard::temp_file::{Durability, sync_directory, temporary_name};
 use crate::shard::terms::Terms;
 use crate::shard::untrusted::read_json;
 use crate::shard::{MANIFEST, RUN, read_manifest};
-use crate::{Error, Result};
 
 /// What an output's directory is called while it is made.
 const PARTIAL: &str = ".partial";

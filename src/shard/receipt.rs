@@ -15,8 +15,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, Hash128, Hasher128};
 use crate::map::Map;
+use crate::progress::Stats;
 use crate::shard::manifest::ShardFile;
 use crate::shard::state::NEW;
 use crate::shard::temp_file::{Durability, sync_directory, write_json};
@@ -25,7 +27,6 @@ use crate::shard::{
     BadCounts, DocRecord, Plan, ShardInfo, TokenDtype, Totals, bad_file_name, check_blocks,
     file_names,
 };
-use crate::{Error, Result, Stats};
 
 /// Larger receipts are not read; a source's range takes some 100 bytes.
 const MAX_BYTES: u64 = 1 << 30;

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::error::{Error, Result};
 use crate::shard::RUN;
 use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
 use crate::shard::own::{Room, check_own, clear_but, receipts, remove_directory};
@@ -30,7 +31,6 @@ use crate::shard::rename::exchange;
 use crate::shard::state::{NEW, OLD, RunId, STATE, Stage, State, finished_units, stage};
 use crate::shard::temp_file::{Durability, sync_directory, write_json};
 use crate::shard::terms::Terms;
-use crate::{Error, Result};
 
 /// A directory being made beside the place where it will appear.
 #[derive(Debug)]

@@ -16,12 +16,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::shard::own::{self, Room};
 use crate::shard::temp_file::{Durability, write_json};
 use crate::shard::untrusted::read_json;
 use crate::shard::{RUN, receipt_unit};
-use crate::{Error, Result};
 
 /// The name of the state in a directory that is being filled.
 pub(crate) const STATE: &str = "state.json";

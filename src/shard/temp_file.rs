@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
 use super::output::Output;
 use super::rename::rename_new;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Whether output is forced to the disk before it becomes visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

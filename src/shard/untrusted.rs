@@ -8,8 +8,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::{Error, Result};
 use crate::map::Map;
-use crate::{Error, Result};
 
 /// Opens a regular file by its own name: no link is followed. `None` where there is none.
 pub(super) fn open_regular(path: &Path) -> Result<Option<File>> {

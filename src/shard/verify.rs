@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
+use crate::progress::Stats;
 use crate::shard::bad::{check_bad_records, check_length};
 use crate::shard::directory::{map_in, read_directory};
 use crate::shard::{
     DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals, is_text_of,
 };
-use crate::{Error, Result, Stats};
 
 /// What was checked and found whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

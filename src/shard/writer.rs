@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Result;
-use crate::encoding::TokenId;
+use crate::error::Result;
 use crate::hash::{BlockHasher, Hash128};
 use crate::shard::temp_file::{Durability, TempFile};
 use crate::shard::{
     BadCounts, BadFile, BadRecord, DocRecord, TokenDtype, bad_file_name, file_names,
 };
+use crate::token::TokenId;
 
 /// A shard that is being written, its tokens and its documents in step.
 #[derive(Debug)]

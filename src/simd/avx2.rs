@@ -230,7 +230,7 @@ impl Avx2 {
 
     /// Reads eight elements of a 16-bit type.
     #[inline(always)]
-    fn load_u16<E: crate::Element>(self, from: &[E; 8]) -> __m128i {
+    fn load_u16<E: crate::dtype::Element>(self, from: &[E; 8]) -> __m128i {
         const { assert!(size_of::<E>() == 2) };
         // SAFETY: 16 bytes lie at the address, which need not be aligned; SSE2 is in the baseline.
         unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
@@ -276,7 +276,7 @@ impl Avx2 {
 
     /// Writes sixteen elements of a 16-bit type.
     #[inline(always)]
-    fn store_u16<E: crate::Element>(self, bits: __m256i, to: &mut [E; LANES]) {
+    fn store_u16<E: crate::dtype::Element>(self, bits: __m256i, to: &mut [E; LANES]) {
         const { assert!(size_of::<E>() == 2) };
         // SAFETY: `self` proves AVX; 32 bytes lie at the address, which need not be aligned, and
         // every bit pattern is an `E`.
@@ -285,7 +285,7 @@ impl Avx2 {
 
     /// Writes all of `to` past the caches.
     #[inline(always)]
-    fn stream<E: crate::Element>(self, bits: &[__m256i], to: &mut Lines<E>) {
+    fn stream<E: crate::dtype::Element>(self, bits: &[__m256i], to: &mut Lines<E>) {
         let to = to.0.chunks_exact_mut(size_of::<__m256i>() / size_of::<E>());
         for (bits, to) in bits.iter().zip(to) {
             // SAFETY: `self` proves AVX; 32 bytes lie at the address, which is a multiple of 32

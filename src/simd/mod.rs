@@ -33,7 +33,7 @@ use std::str::FromStr;
 
 use half::{bf16, f16};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A set of CPU instructions that kernels may use.
 ///
@@ -167,7 +167,7 @@ unsafe impl<E: bytemuck::Zeroable> bytemuck::Zeroable for Lines<E> {}
 
 // SAFETY: an array of plain elements without padding: an `Element` has 2 or 4 bytes, so that the
 // array has 64 or 128, a multiple of the alignment.
-unsafe impl<E: crate::Element> bytemuck::Pod for Lines<E> {}
+unsafe impl<E: crate::dtype::Element> bytemuck::Pod for Lines<E> {}
 
 /// Bytes of a [`Block`].
 pub(crate) const BLOCK: usize = 64;

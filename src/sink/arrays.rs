@@ -4,11 +4,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dtype::{Dtype, Element};
+use crate::error::Result;
 use crate::hash::Hash128;
 use crate::shard::{Durability, HashedFile};
 use crate::sink::{Batch, Sink};
 use crate::table::{npy, safetensors};
-use crate::{Dtype, Element, Result, TokenId};
+use crate::token::TokenId;
 
 /// How arrays are laid out in files and streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

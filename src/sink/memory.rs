@@ -1,7 +1,9 @@
 //! Keeps everything in memory.
 
+use crate::dtype::Element;
+use crate::error::Result;
 use crate::sink::{Batch, Sink};
-use crate::{Element, Result, TokenId};
+use crate::token::TokenId;
 
 /// Collects batches; for tests and for what fits in memory.
 #[derive(Clone, Debug, Default)]

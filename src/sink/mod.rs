@@ -17,7 +17,9 @@ pub(crate) use room::check_room;
 pub use stream::StreamSink;
 pub(crate) use stream::widen_pipe;
 
-use crate::{Dtype, Element, Result, TokenId};
+use crate::dtype::{Dtype, Element};
+use crate::error::Result;
+use crate::token::TokenId;
 
 /// Windows with their targets and embeddings, in the order of the run.
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::check_room;
+use crate::error::{Error, Result};
+use crate::progress::Stats;
 use crate::shard::temp_file::TempFile;
 use crate::shard::{Durability, sync_directory};
-use crate::{Error, PositionScheme, Result, Stats};
+use crate::table::PositionScheme;
 
 /// Bytes of an array between two writes.
 const STEP_BYTES: usize = 1 << 20;

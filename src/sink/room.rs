@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Refuses an output of `needed_bytes` at `out` that does not fit on its disk, where the free space
 /// is known.

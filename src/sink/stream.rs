@@ -5,8 +5,9 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use crate::dtype::{Dtype, Element};
+use crate::error::{Error, Result};
 use crate::sink::{ArrayFormat, ArrayLayout, Batch, Sink};
-use crate::{Dtype, Element, Error, Result};
 
 /// Bytes that a pipe is asked to hold: the most that Linux gives to anyone, and with them half the
 /// switches to the reader and back.

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use crate::dtype::{Dtype, Element, Values};
-use crate::map::{self, Map};
-use crate::{Buffer, Error, Result};
+use crate::error::{Error, Result};
+use crate::map::{self, Buffer, Map};
 
 pub use mt19937::TorchGenerator;
 pub use open::{FORMATS, TableFormat, TableOptions, TableSpec};

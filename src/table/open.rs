@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Extent, Table, npy, safetensors};
 use crate::dtype::Dtype;
+use crate::error::{Error, Result};
 use crate::map::Map;
-use crate::{Error, Result, show};
+use crate::show;
 
 /// The name of a table: `FILE`, or `FILE#key` for one tensor of a file that holds several.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use std::slice;
 
 use super::box_muller::{BLOCK, BoxMuller};
 use super::{Table, TorchGenerator, zeroed_f32};
-use crate::{Error, Level, Result};
+use crate::error::{Error, Result};
+use crate::simd::Level;
 
 /// Blocks that are drawn before they are transformed: 16 KiB, which stay in L1 in between.
 const TILE_BLOCKS: usize = 256;

@@ -10,9 +10,9 @@ use std::ops::{Deref, Range};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::shard::{DocRecord, Shard};
+use crate::error::{Error, Result};
+use crate::shard::{DocRecord, Shard, TokenStore};
 use crate::window::{at_least_1, covered, repeated};
-use crate::{Error, Result, TokenStore};
 
 /// Records between two numbers of the index.
 const BLOCK_RECORDS: usize = 64;
@@ -383,7 +383,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Windows;
+    use crate::window::Windows;
 
     /// The windows of a document as ranges of its tokens, by the words of the documentation.
     fn model(n_tokens: u64, cut: Cut) -> Vec<Range<u64>> {

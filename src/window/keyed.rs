@@ -27,7 +27,7 @@
 //! the walk takes less than two steps on average. The 24 rounds are for small `n`: at 16, the 720
 //! orders of six windows are measurably not equally likely.
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 const ROUNDS: usize = 24;
 

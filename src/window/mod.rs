@@ -22,7 +22,7 @@ mod set;
 
 use std::ops::Range;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 pub use documents::{DocumentWindow, DocumentWindows, LeftOut, Tail};
 pub use keyed::KeyedPermutation;

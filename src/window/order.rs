@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::table::TorchGenerator;
 use crate::window::KeyedPermutation;
-use crate::{Error, Result};
 
 /// From this many numbers on, PyTorch permutes by another method.
 const MAX_SHUFFLED: u64 = u32::MAX as u64 / 20;

@@ -3,7 +3,7 @@
 use std::iter::StepBy;
 use std::ops::Range;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// One of `world_size` processes that share an order: of a range of places it takes the first but
 /// `rank` and every `world_size`-th after it.

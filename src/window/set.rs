@@ -4,10 +4,12 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+use crate::shard::TokenStore;
 use crate::show::counted;
 use crate::threads::thread_pool;
+use crate::token::TokenId;
 use crate::window::{DocumentWindows, LeftOut, Tail, Windows};
-use crate::{Error, Result, TokenId, TokenStore};
 
 /// The target of what fills up a padded window: -100 as an `i32`, which PyTorch's `cross_entropy`
 /// leaves out by default.

@@ -3,9 +3,9 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::Result;
 use crate::bpe::cache::TAKEN;
 use crate::bpe::cache::place::Place;
+use crate::error::Result;
 use crate::map::Table;
 use crate::simd::prefetch;
 

@@ -28,9 +28,9 @@ mod short;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::Result;
 use crate::bpe::hash::{self, KEY_BYTES};
-use crate::encoding::TokenId;
+use crate::error::Result;
+use crate::token::TokenId;
 
 use arena::Arena;
 use lines::Lines;

@@ -1,7 +1,7 @@
 //! Where a long pretoken lies in the arena.
 
 use crate::bpe::hash::ID_BITS;
-use crate::encoding::TokenId;
+use crate::token::TokenId;
 
 /// Ids of a word of the arena.
 const IDS_A_WORD: usize = 3;

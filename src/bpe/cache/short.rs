@@ -4,13 +4,13 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::Result;
 use crate::bpe::cache::arena::Arena;
 use crate::bpe::cache::{Key, TAKEN};
 use crate::bpe::hash::{ID_BITS, KEY_BYTES};
-use crate::encoding::TokenId;
+use crate::error::Result;
 use crate::map::Table;
 use crate::simd::prefetch;
+use crate::token::TokenId;
 
 /// From here on, 2 MiB, tables get twice as large, before that four times.
 const LARGE_LINES: usize = 1 << 15;

@@ -26,7 +26,7 @@ fn dict(descr: &str, order: &str, shape: &str) -> String {
 }
 
 /// Opens `bytes` as a file would be, with `--table-dtype bf16`.
-fn open(bytes: &[u8]) -> crate::Result<Table> {
+fn open(bytes: &[u8]) -> crate::error::Result<Table> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("table.npy");
     std::fs::write(&path, bytes).unwrap();

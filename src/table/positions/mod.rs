@@ -22,7 +22,7 @@ mod sinusoidal;
 use std::io;
 
 use super::npy;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 pub use relative::alibi_slopes;
 use relative::{Span, T5Buckets, alibi_bias, shaw_index};

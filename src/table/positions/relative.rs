@@ -6,7 +6,7 @@
 use std::io;
 
 use super::{in_memory, refuse, reserved};
-use crate::Result;
+use crate::error::Result;
 
 /// Which queries and keys: `queries` rows, of positions that follow each other, and `keys` columns,
 /// of positions from 0.

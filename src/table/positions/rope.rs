@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::zeroed_f32;
 use super::{check_base, in_memory, rates, reserved, sin_cos};
-use crate::{Buffer, Error, Result};
+use crate::error::{Error, Result};
+use crate::map::Buffer;
 
 /// Which columns make a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

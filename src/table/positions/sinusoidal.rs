@@ -4,7 +4,7 @@ use std::io;
 
 use super::super::{Table, zeroed_f32};
 use super::{ROTARY_BASE, in_memory, rates, reserved, sin_cos};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 impl Table {
     /// The sinusoidal position table, `rows` x `dim` f32.
