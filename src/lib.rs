@@ -53,6 +53,7 @@
 mod bench;
 mod bpe;
 mod corpus;
+mod dataset;
 mod document;
 mod dtype;
 mod embed;
@@ -62,10 +63,11 @@ mod gather;
 mod hash;
 mod loader;
 mod map;
+mod outputs;
 mod pipeline;
 mod pretoken;
 mod progress;
-mod shard;
+mod publish;
 pub mod show;
 mod simd;
 mod sink;
@@ -78,6 +80,11 @@ pub use bench::{
     BenchConfig, BenchReport, Ceiling, GatherSpeed, Sample, TokenizeSpeed, bench, store_all,
 };
 pub use corpus::{Corpus, CorpusOptions, CorpusReport, Listed, Repeated, SkippedFiles};
+pub use dataset::{
+    BadCounts, BadFile, BadRecord, DocRecord, Document, EMBEDDINGS, EncodingInfo, Eot,
+    FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo, ShardRef,
+    SourceInfo, TokenDtype, TokenStore, Tokens, Totals, Unit, Verified, bad_records, verify,
+};
 pub use document::{BadKind, BadRecords, FORMATS, Format, InvalidUtf8};
 pub use dtype::{Dtype, Element};
 pub use embed::{
@@ -95,11 +102,7 @@ pub use pipeline::{
     repair, status, tokenize, tokenize_units, verify_inputs,
 };
 pub use progress::Stats;
-pub use shard::{
-    BadCounts, BadFile, BadRecord, DocRecord, Document, Durability, EMBEDDINGS, EncodingInfo, Eot,
-    FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo, ShardRef,
-    SourceInfo, TokenDtype, TokenStore, Tokens, Totals, Unit, Verified, bad_records, verify,
-};
+pub use publish::Durability;
 pub use simd::Level;
 pub use sink::{
     ArrayFormat, Batch, MemorySink, PositionsOutcome, Sink, StreamSink, write_positions,

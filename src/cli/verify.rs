@@ -15,10 +15,9 @@ use shardmill::{
 use crate::cli::args::VerifyArgs;
 use crate::cli::config::open_inputs;
 use crate::cli::exit::CheckFailed;
-use crate::cli::human;
 use crate::cli::output::{pace, print_json, summary};
 use crate::cli::progress::Progress;
-use crate::cli::start_threads;
+use crate::cli::{human, start_threads};
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();

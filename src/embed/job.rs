@@ -7,21 +7,23 @@ use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
 
+use crate::dataset::{EMBEDDINGS, MANIFEST, TokenStore, read_manifest, verify};
 use crate::dtype::{Dtype, Element};
 use crate::embed::EmbedConfig;
-use crate::embed::record::{EMBED, EmbedRecord};
+use crate::embed::record::EmbedRecord;
 use crate::embed::size::{check_room, shape, windows};
 use crate::embed::tables::{TablePlan, to_usize};
 use crate::error::{Error, Result};
 use crate::gather::Gatherer;
 use crate::map::Buffer;
+use crate::outputs::{EMBED, OUTPUTS};
 use crate::progress::Stats;
-use crate::shard::claim::{Claim, claim};
-use crate::shard::lock::{Sharing, lock_existing};
-use crate::shard::place::parent_of;
-use crate::shard::temp_file::write_json;
-use crate::shard::terms::Terms;
-use crate::shard::{Durability, EMBEDDINGS, MANIFEST, TokenStore, read_manifest, verify};
+use crate::publish::claim::{Claim, claim};
+use crate::publish::durability::Durability;
+use crate::publish::json_file::write_json;
+use crate::publish::lock::{Sharing, lock_existing};
+use crate::publish::target::parent_of;
+use crate::publish::terms::Terms;
 use crate::show::{self, counted};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
 use crate::table::TableSpec;
@@ -118,8 +120,8 @@ pub(super) fn embed_with(
     };
     let _dataset = hold_dataset(job.windows.store(), out)?;
     let terms = Terms {
-        spares_datasets: true,
-        ..Terms::alone(config.overwrite, config.durability)
+        spares: Some((MANIFEST, "is a dataset, which embeddings do not replace")),
+        ..Terms::alone(&OUTPUTS, config.overwrite, config.durability)
     };
     let look = || {
         let found = job.record.found_in(out, config)?;

@@ -26,7 +26,7 @@ pub use tables::EmbedTables;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::pipeline::MAX_THREADS;
-use crate::shard::Durability;
+use crate::publish::durability::Durability;
 use crate::simd::Level;
 use crate::sink::ArrayFormat;
 use crate::table::{RopeStyle, check_base};

@@ -4,21 +4,20 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{TokenStore, check_blocks, read_directory};
 use crate::dtype::Dtype;
 use crate::embed::EmbedConfig;
 use crate::embed::tables::TableInfo;
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::map::Map;
+use crate::outputs::EMBED;
 use crate::progress::Stats;
-use crate::shard::{TokenStore, check_blocks, is_text_of, read_directory};
+use crate::publish::json_file::is_text_of;
 use crate::sink::{ArrayFile, ArrayFormat, ArrayLayout};
 use crate::threads::thread_pool;
 use crate::token::TokenId;
 use crate::window::{IGNORED_TARGET, LeftOut, ShuffleOrder, Tail, WindowKind, WindowSet};
-
-/// The name of the record in a directory of embeddings.
-pub(crate) const EMBED: &str = "embed.json";
 
 /// Raised whenever a byte of the arrays could change for the same dataset and settings.
 const FORMAT_VERSION: u32 = 1;

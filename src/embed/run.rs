@@ -4,19 +4,22 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::corpus::Corpus;
+use crate::dataset::{EMBEDDINGS, TokenStore};
 use crate::embed::EmbedConfig;
 use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, check_room_for, embed_with};
 use crate::embed::size::windows;
 use crate::embed::tables::TablePlan;
 use crate::encoding::Encoding;
 use crate::error::Result;
+use crate::outputs::OUTPUTS;
 use crate::pipeline::{Outcome, TokenizeConfig, build as build_dataset, find_same};
 use crate::progress::Stats;
-use crate::shard::claim::{Claim, claim};
-use crate::shard::place::create_output;
-use crate::shard::temp_file::write_json;
-use crate::shard::terms::Terms;
-use crate::shard::{EMBEDDINGS, RUN, TokenStore, sync_directory};
+use crate::publish::claim::{Claim, claim};
+use crate::publish::durability::sync_directory;
+use crate::publish::json_file::write_json;
+use crate::publish::state::RUN;
+use crate::publish::target::create_output;
+use crate::publish::terms::Terms;
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
 ///
@@ -49,7 +52,7 @@ pub fn run(
         embed_with(&job, &inside, run, stats)
     };
     let durability = tokenize_config.durability;
-    let terms = Terms::alone(tokenize_config.overwrite, durability);
+    let terms = Terms::alone(&OUTPUTS, tokenize_config.overwrite, durability);
     let look = || find_same(corpus, encoding, tokenize_config, out, stats);
     let mut staging = match claim(out, terms, look)? {
         Claim::There(tokens) => return Ok((tokens, embed_there()?)),

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::dataset::TokenStore;
 use crate::embed::EmbedConfig;
 use crate::error::{Error, Result};
-use crate::shard::TokenStore;
 use crate::show::counted;
 use crate::sink::{self, ArrayLayout};
 use crate::window::{Batches, WindowSet};

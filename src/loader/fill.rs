@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
+use crate::dataset::TokenStore;
 use crate::dtype::{Dtype, Element};
 use crate::error::Result;
 use crate::gather::Gatherer;
 use crate::loader::batch::{Buffers, NO_DOCUMENT};
 use crate::loader::segments::Segments;
-use crate::shard::TokenStore;
 use crate::window::{Order, Rank, WindowSet};
 
 /// Everything that a batch depends on but its number.

@@ -26,9 +26,9 @@ pub use batch::{LoadedBatch, NO_DOCUMENT};
 pub use config::LoaderConfig;
 pub use state::LoaderState;
 
+use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
 use crate::gather::Gatherer;
-use crate::shard::TokenStore;
 use crate::show::counted;
 use crate::window::{Batches, Rank, WindowSet};
 use batch::{Buffers, Shape};

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use crate::dataset::{DocRecord, TokenStore};
 use crate::error::{Error, Result};
-use crate::shard::{DocRecord, TokenStore};
 
 /// Where the documents of a dataset begin, by shard.
 #[derive(Debug)]

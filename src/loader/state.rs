@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::loader::LoaderConfig;
-use crate::shard::TokenStore;
 use crate::window::{ShuffleOrder, Tail, WindowKind};
 
 /// Raised whenever the same state could stand for other samples.

@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
+use crate::dataset::{Position, Unit};
 use crate::document::Format;
 use crate::error::Result;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pretoken;
-use crate::shard::{Position, Unit};
 
 /// More pieces than this end a chunk, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;

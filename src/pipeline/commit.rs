@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
+use crate::dataset::{
+    BadRecord, DocRecord, DoneUnit, RangeInfo, ShardInfo, ShardWriter, Totals, Unit,
+};
 use crate::error::Result;
 use crate::hash::{BlockHasher, Hash128};
 use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::Place;
 use crate::pipeline::line_marks::COUNTED_BYTES;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
-use crate::shard::{
-    BadRecord, DocRecord, DoneUnit, RangeInfo, ShardInfo, ShardWriter, Totals, Unit,
-};
 
 /// One unit on its way to being a shard; shared by the threads that work on its chunks.
 #[derive(Debug)]

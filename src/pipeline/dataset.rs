@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
+use crate::dataset::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
 use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::hash::Hash128;
+use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::Piece;
 use crate::pipeline::feed::{Feed, Place, Todo};
@@ -19,11 +21,10 @@ use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::worker::Worker;
 use crate::progress::Stats;
-use crate::shard::claim::{Claim, claim};
-use crate::shard::staging::Staging;
-use crate::shard::temp_file::write_json;
-use crate::shard::terms::Terms;
-use crate::shard::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
+use crate::publish::claim::{Claim, claim};
+use crate::publish::json_file::write_json;
+use crate::publish::staging::Staging;
+use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 
 /// What [`tokenize`] did.
@@ -90,7 +91,7 @@ pub fn tokenize(
 ) -> Result<Outcome> {
     config.validate(encoding)?;
     corpus.check_output(out)?;
-    let terms = Terms::alone(config.overwrite, config.durability);
+    let terms = Terms::alone(&OUTPUTS, config.overwrite, config.durability);
     let look = || find_same(corpus, encoding, config, out, stats);
     let mut staging = match claim(out, terms, look)? {
         Claim::There(there) => return Ok(there),

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
+use crate::dataset::{DoneUnit, Receipt, TokenDtype, Unit};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::pipeline::TokenizeConfig;
@@ -17,7 +18,7 @@ use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::resume::seen_sources;
 use crate::pipeline::stream::StreamCursor;
 use crate::progress::Stats;
-use crate::shard::{DoneUnit, Durability, Receipt, TokenDtype, Unit};
+use crate::publish::durability::Durability;
 
 /// What a thread is to do next.
 #[derive(Debug)]

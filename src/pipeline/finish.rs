@@ -9,8 +9,13 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::corpus::Corpus;
+use crate::dataset::{
+    BadCounts, BadRecord, DoneUnit, MANIFEST, Manifest, Plan, Receipt, SeenSource,
+    first_bad_records, read_manifest, verify,
+};
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
+use crate::outputs::OUTPUTS;
 use crate::pipeline::dataset::{Outcome, TakenOver, make_units, todo};
 use crate::pipeline::found::find_same;
 use crate::pipeline::join::manifest;
@@ -20,16 +25,13 @@ use crate::pipeline::status::partial_status;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{Partial, TokenizeConfig};
 use crate::progress::Stats;
-use crate::shard::claim::{Claim, claim, sync_output};
-use crate::shard::lock::Sharing;
-use crate::shard::staging::Staging;
-use crate::shard::state::Stage;
-use crate::shard::temp_file::write_json;
-use crate::shard::terms::Terms;
-use crate::shard::{
-    BadCounts, BadRecord, DoneUnit, Durability, MANIFEST, Manifest, Plan, Receipt, SeenSource,
-    first_bad_records, read_manifest, verify,
-};
+use crate::publish::claim::{Claim, claim, sync_output};
+use crate::publish::durability::Durability;
+use crate::publish::json_file::write_json;
+use crate::publish::lock::Sharing;
+use crate::publish::staging::Staging;
+use crate::publish::state::Stage;
+use crate::publish::terms::Terms;
 use crate::show::{count, counted};
 use crate::threads::thread_pool;
 
@@ -107,7 +109,7 @@ pub fn tokenize_units(
     let pool = thread_pool(config.threads)?;
     let terms = Terms {
         sharing: Sharing::Shared,
-        ..Terms::alone(config.overwrite, config.durability)
+        ..Terms::alone(&OUTPUTS, config.overwrite, config.durability)
     };
     let look = || find_same(corpus, encoding, config, out, stats);
     let mut staging = match claim(out, terms, look)? {
@@ -182,7 +184,9 @@ pub fn finish(
         path: out.to_owned(),
         what: "nothing to finish: no units found; run `tokenize --units` first".to_owned(),
     };
-    let Some(mut staging) = Staging::open_existing(out, overwrite, durability)? else {
+    let Some(mut staging) =
+        Staging::open_existing(out, Terms::alone(&OUTPUTS, overwrite, durability))?
+    else {
         let manifest = read_manifest(out).map_err(|error| match error {
             Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => nothing(),
             other => other,

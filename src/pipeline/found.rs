@@ -4,6 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::corpus::Corpus;
+use crate::dataset::{
+    EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, Plan, read_manifest, verify,
+};
 use crate::document::Format;
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
@@ -14,7 +17,6 @@ use crate::pipeline::join::SourceHashes;
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
-use crate::shard::{EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, Plan, read_manifest, verify};
 use crate::threads::thread_pool;
 
 /// What lies in the place of an output.

@@ -5,11 +5,11 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::corpus::Corpus;
+use crate::dataset::{MANIFEST, Manifest, Plan, PlannedSource, Unit, read_manifest};
 use crate::error::{Error, Result};
 use crate::pipeline::found::source_hashes;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
-use crate::shard::{MANIFEST, Manifest, Plan, PlannedSource, Unit, read_manifest};
 use crate::show::{count, counted};
 
 /// Reads the sources of `corpus` and compares them with those that the dataset in the directory

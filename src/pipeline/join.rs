@@ -1,10 +1,10 @@
 //! Finished units -> the manifest.
 
-use crate::document::Format;
-use crate::hash::Hash128;
-use crate::shard::{
+use crate::dataset::{
     DoneUnit, EncodingInfo, FORMAT_VERSION, Manifest, RangeInfo, Settings, SourceInfo, Totals,
 };
+use crate::document::Format;
+use crate::hash::Hash128;
 
 /// The manifest of a dataset of `units`, which come in order and cover the corpus; `name` tells
 /// what a source is called.

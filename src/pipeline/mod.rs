@@ -42,10 +42,11 @@ pub use plan::plan;
 pub use repair::repair;
 pub use status::{Partial, Status, status};
 
+use crate::dataset::{Eot, Settings, TokenDtype};
 use crate::document::{BadRecords, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
 use crate::error::{Error, Result};
-use crate::shard::{Durability, Eot, Settings, TokenDtype};
+use crate::publish::durability::Durability;
 
 /// No machine has this many CPUs; a larger number is a typo.
 pub(crate) const MAX_THREADS: usize = 1024;

@@ -6,11 +6,11 @@
 //! nothing behind a boundary, so a stream is cut as a file is.
 
 use crate::corpus::Corpus;
+use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
 use crate::document::Format;
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
-use crate::shard::{EncodingInfo, Plan, PlannedSource, Position, Unit};
 
 /// Finds unit boundaries while sources go by.
 #[derive(Debug)]

@@ -8,20 +8,21 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::corpus::Corpus;
+use crate::dataset::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
 use crate::document::{self, Format, InvalidUtf8, jsonl};
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
+use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Piece, UnitCursor};
 use crate::pipeline::dataset::{Outcome, build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
 use crate::pipeline::resume::{Ranges, any_holds, seen_sources};
 use crate::progress::Stats;
-use crate::shard::place::identity;
-use crate::shard::staging::Staging;
-use crate::shard::temp_file::link_or_copy;
-use crate::shard::terms::Terms;
-use crate::shard::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
+use crate::publish::staging::Staging;
+use crate::publish::target::identity;
+use crate::publish::temp_file::link_or_copy;
+use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 
 /// Makes the damaged shards of the dataset in `out` again; the others, and embeddings, stay as
@@ -46,7 +47,7 @@ pub fn repair(
     };
     let terms = Terms {
         replaces: true,
-        ..Terms::alone(config.overwrite, config.durability)
+        ..Terms::alone(&OUTPUTS, config.overwrite, config.durability)
     };
     let staging = Staging::open(out, terms);
     if identity(out) != seen {

@@ -6,11 +6,11 @@
 use rayon::prelude::*;
 
 use crate::corpus::Corpus;
+use crate::dataset::{DoneUnit, Plan, RangeInfo, Receipt, SeenSource, Unit};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, block_hashes};
 use crate::progress::Stats;
-use crate::shard::staging::Staging;
-use crate::shard::{DoneUnit, Plan, RangeInfo, Receipt, SeenSource, Unit};
+use crate::publish::staging::Staging;
 
 /// The sources' ranges in a unit, in order.
 pub(crate) type Ranges = Vec<RangeInfo>;

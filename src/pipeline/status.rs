@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::dataset::{MANIFEST, Plan, Receipt, TokenStore};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
-use crate::shard::lock::is_locked;
-use crate::shard::own::units_being_written;
-use crate::shard::place::places;
-use crate::shard::state::{NEW, Stage, stage};
-use crate::shard::{MANIFEST, Plan, Receipt, TokenStore};
+use crate::outputs::OUTPUTS;
+use crate::publish::lock::is_locked;
+use crate::publish::state::{NEW, Stage, stage};
+use crate::publish::target::places;
 
 /// How far the dataset in a directory is.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -90,7 +90,7 @@ pub fn status(out: &Path) -> Result<Status> {
 pub(super) fn partial_status(partial: &Path, plan: &Plan, stage: Stage) -> Result<Partial> {
     let is_locked = is_locked(partial)?;
     let written = if is_locked {
-        units_being_written(&partial.join(NEW))?
+        OUTPUTS.units_being_written(&partial.join(NEW))?
     } else {
         // Temporary files of a run that was killed.
         BTreeSet::new()

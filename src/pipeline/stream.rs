@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::corpus::{Corpus, Kind, Source};
+use crate::dataset::{Position, Unit};
 use crate::document::{Format, HEAD_BYTES};
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::chunk::{Chunk, Piece, next_cut, read_bytes};
 use crate::pipeline::patient::{PatientReader, is_of_stop};
 use crate::pipeline::plan::{UnitCutter, end_of};
-use crate::shard::temp_file::temporary_name;
-use crate::shard::{Position, Unit};
+use crate::publish::temp_file::temporary_name;
 
 /// Walks through a corpus by reading it.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
+use crate::dataset::Eot;
 use crate::document::{self, Bad, BadKind, BadRecords, Format, jsonl};
 use crate::encoding::{Encoding, SpecialFound};
 use crate::error::{Error, Result};
 use crate::pipeline::chunk::{Chunk, Piece};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
-use crate::shard::Eot;
 use crate::token::TokenId;
 
 /// What became of a chunk.

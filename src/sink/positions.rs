@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::check_room;
 use crate::error::{Error, Result};
 use crate::progress::Stats;
-use crate::shard::temp_file::TempFile;
-use crate::shard::{Durability, sync_directory};
+use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::temp_file::TempFile;
 use crate::table::PositionScheme;
 
 /// Bytes of an array between two writes.

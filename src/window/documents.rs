@@ -10,8 +10,8 @@ use std::ops::{Deref, Range};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{DocRecord, Shard, TokenStore};
 use crate::error::{Error, Result};
-use crate::shard::{DocRecord, Shard, TokenStore};
 use crate::window::{at_least_1, covered, repeated};
 
 /// Records between two numbers of the index.

@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
-use crate::shard::TokenStore;
 use crate::show::counted;
 use crate::threads::thread_pool;
 use crate::token::TokenId;

@@ -10,9 +10,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::map::Map;
+use crate::publish::durability::Durability;
+use crate::publish::temp_file::TempFile;
 
 /// Opens a regular file by its own name: no link is followed. `None` where there is none.
-pub(super) fn open_regular(path: &Path) -> Result<Option<File>> {
+pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {
     // A FIFO of this name must not make the run wait.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let irregular = || Error::Shard {
@@ -34,7 +36,7 @@ pub(super) fn open_regular(path: &Path) -> Result<Option<File>> {
 }
 
 /// Reads a JSON file of at most `max_bytes`; `None` where there is none. `what` is for messages.
-pub(super) fn read_json<T: DeserializeOwned>(
+pub(crate) fn read_json<T: DeserializeOwned>(
     path: &Path,
     what: &str,
     max_bytes: u64,
@@ -57,6 +59,45 @@ pub(super) fn read_json<T: DeserializeOwned>(
     serde_json::from_slice(&map)
         .map(Some)
         .map_err(|error| damaged(format!("is not a {what}: {error}")))
+}
+
+/// Writes `value` as indented JSON.
+pub(crate) fn write_json(
+    directory: &Path,
+    name: &str,
+    durability: Durability,
+    value: &impl serde::Serialize,
+) -> Result<()> {
+    let (file, bytes) = begin_json(directory, name, durability, value)?;
+    file.finish(bytes)
+}
+
+/// As [`write_json`], unless there is a file of that name; says whether there was none.
+pub(crate) fn write_new_json(
+    directory: &Path,
+    name: &str,
+    durability: Durability,
+    value: &impl serde::Serialize,
+) -> Result<bool> {
+    let (file, bytes) = begin_json(directory, name, durability, value)?;
+    file.finish_new(bytes)
+}
+
+/// Writes JSON into a file without its name yet; gives also the number of bytes.
+fn begin_json(
+    directory: &Path,
+    name: &str,
+    durability: Durability,
+    value: &impl serde::Serialize,
+) -> Result<(TempFile, u64)> {
+    let mut file = TempFile::create(directory, name, durability)?;
+    let bytes = file
+        .write_with(|counted| {
+            serde_json::to_writer_pretty(&mut *counted, value)?;
+            counted.write_all(b"\n")
+        })
+        .map_err(Error::io(file.path(), "cannot write"))?;
+    Ok((file, bytes))
 }
 
 /// Whether `text` is byte for byte what is written for `value`. Not every change of a text is one

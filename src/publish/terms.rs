@@ -1,15 +1,18 @@
 //! What a run may do to what it finds at the place of its output.
 
-use crate::shard::lock::Sharing;
-use crate::shard::temp_file::Durability;
+use crate::publish::durability::Durability;
+use crate::publish::inventory::Inventory;
+use crate::publish::lock::Sharing;
 
 /// How an output is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
+    /// What runs make.
+    pub(crate) inventory: &'static Inventory,
     /// Whether what is at its place may be replaced.
     pub(crate) replaces: bool,
-    /// Whether a dataset is not to be replaced all the same.
-    pub(crate) spares_datasets: bool,
+    /// The record of a kind of output that is not replaced all the same, and why.
+    pub(crate) spares: Option<(&'static str, &'static str)>,
     /// Whether finished work of another run may be discarded.
     pub(crate) discards: bool,
     pub(crate) durability: Durability,
@@ -18,10 +21,15 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Those of a run that is alone; `overwrite` lets it replace and discard.
-    pub(crate) fn alone(overwrite: bool, durability: Durability) -> Self {
+    pub(crate) fn alone(
+        inventory: &'static Inventory,
+        overwrite: bool,
+        durability: Durability,
+    ) -> Self {
         Self {
+            inventory,
             replaces: overwrite,
-            spares_datasets: false,
+            spares: None,
             discards: overwrite,
             durability,
             sharing: Sharing::Alone,

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
-use crate::hash::{BlockHasher, Hash128};
-use crate::shard::temp_file::{Durability, TempFile};
-use crate::shard::{
+use crate::dataset::{
     BadCounts, BadFile, BadRecord, DocRecord, TokenDtype, bad_file_name, file_names,
 };
+use crate::error::Result;
+use crate::hash::Hash128;
+use crate::publish::durability::Durability;
+use crate::publish::hashed_file::HashedFile;
 use crate::token::TokenId;
 
 /// A shard that is being written, its tokens and its documents in step.
@@ -138,37 +139,5 @@ impl ShardWriter {
             docs_blocks,
             bad_records,
         })
-    }
-}
-
-/// A temporary file with block hashes.
-#[derive(Debug)]
-pub(crate) struct HashedFile {
-    file: TempFile,
-    hasher: BlockHasher,
-    bytes: u64,
-}
-
-impl HashedFile {
-    /// Begins `directory/name`.
-    pub(crate) fn create(directory: &Path, name: &str, durability: Durability) -> Result<Self> {
-        Ok(Self {
-            file: TempFile::create(directory, name, durability)?,
-            hasher: BlockHasher::new(),
-            bytes: 0,
-        })
-    }
-
-    /// Appends `bytes`.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.hasher.update(bytes);
-        self.bytes += bytes.len() as u64;
-        self.file.write(bytes)
-    }
-
-    /// Completes the file; gives its size and block hashes.
-    pub(crate) fn finish(self) -> Result<(u64, Vec<Hash128>)> {
-        self.file.finish(self.bytes)?;
-        Ok((self.bytes, self.hasher.finish()))
     }
 }

@@ -11,32 +11,20 @@
 //! ```
 //!
 //! It is made in DIR.partial/new. Beside that, DIR.partial has `state.json`, `plan.json` and a
-//! receipt for each finished unit: see `state`, `staging`, `plan` and `receipt`.
+//! receipt for each finished unit: see `plan` and `receipt`. How it appears is known to `publish`.
 //!
 //! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
 
-mod adopt;
 mod bad;
-pub(crate) mod claim;
 mod directory;
 mod docs;
-pub(crate) mod lock;
 mod manifest;
 mod mapped;
-mod output;
-pub(crate) mod own;
-pub(crate) mod place;
+mod partial;
 mod plan;
 mod reader;
 mod receipt;
-mod rename;
-pub(crate) mod staging;
-pub(crate) mod state;
-pub(crate) mod temp_file;
-pub(crate) mod terms;
-mod untrusted;
 mod verify;
-mod write_back;
 mod writer;
 
 pub use bad::{BadCounts, BadFile, BadRecord, bad_records};
@@ -47,21 +35,19 @@ pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };
 pub use mapped::{Shard, ShardRef, Tokens};
+pub(crate) use plan::PLAN;
 pub use plan::{Plan, PlannedSource, Unit};
 pub(crate) use reader::read_manifest;
 pub use reader::{Document, TokenStore};
-pub(crate) use receipt::{DoneUnit, RangeInfo, Receipt, SeenSource, empty_documents, receipt_unit};
-pub use temp_file::Durability;
-pub(crate) use temp_file::sync_directory;
-pub(crate) use untrusted::is_text_of;
+pub(crate) use receipt::{
+    DoneUnit, RangeInfo, Receipt, SeenSource, empty_documents, receipt_unit, shard_file_unit,
+};
 pub(crate) use verify::check_blocks;
 pub use verify::{Verified, verify};
-pub(crate) use writer::{HashedFile, ShardWriter};
+pub(crate) use writer::ShardWriter;
 
 /// The name of the manifest in a dataset's directory.
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// The name of the file that says how a dataset was made.
-pub(crate) const RUN: &str = "run.json";
 /// The directory in a dataset that `shardmill run` puts embeddings into.
 pub const EMBEDDINGS: &str = "embeddings";
 

@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
-use crate::shard::own::{self, Room};
-use crate::shard::temp_file::{Durability, write_json};
-use crate::shard::untrusted::read_json;
-use crate::shard::{RUN, receipt_unit};
+use crate::publish::durability::Durability;
+use crate::publish::inventory::is_unbegun;
+use crate::publish::json_file::{read_json, write_json};
 
+/// The name of the file that says how an output was made.
+pub(crate) const RUN: &str = "run.json";
 /// The name of the state in a directory that is being filled.
 pub(crate) const STATE: &str = "state.json";
 /// The directory in it that becomes the output.
@@ -109,7 +110,7 @@ pub(crate) enum Stage {
 pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
     let written = match read_json::<State>(&partial.join(STATE), "state", MAX_STATE_BYTES) {
         Ok(Some(state)) => state,
-        Ok(None) if own::is_unbegun(partial)? => return Ok(Stage::Empty),
+        Ok(None) if is_unbegun(partial)? => return Ok(Stage::Empty),
         Ok(None) => {
             return Err(Error::Output {
                 path: partial.to_owned(),
@@ -154,14 +155,4 @@ pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
             Stage::Published
         },
     )
-}
-
-/// How many units have a receipt in `partial`.
-pub(crate) fn finished_units(partial: &Path) -> Result<usize> {
-    let mut units = 0;
-    own::each_entry(partial, Room::Partial, |entry| {
-        units += usize::from(receipt_unit(entry.name).is_some());
-        Ok(())
-    })?;
-    Ok(units)
 }

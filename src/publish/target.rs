@@ -7,18 +7,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::shard::own::{MARKS, Room, check_own, each_entry, is_record};
-use crate::shard::state::RunId;
-use crate::shard::temp_file::{Durability, sync_directory, temporary_name};
-use crate::shard::terms::Terms;
-use crate::shard::untrusted::read_json;
-use crate::shard::{MANIFEST, RUN, read_manifest};
+use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::inventory::{Inventory, OutputRecord, Room, is_record};
+use crate::publish::state::{RUN, RunId};
+use crate::publish::temp_file::temporary_name;
+use crate::publish::terms::Terms;
 
 /// What an output's directory is called while it is made.
 const PARTIAL: &str = ".partial";
-
-/// A record of embeddings is no longer.
-const MAX_RECORD_BYTES: u64 = 1 << 30;
 
 /// `out` as a name that a rename can take, and the name of the directory that is filled for it.
 ///
@@ -129,14 +125,18 @@ fn owner_of_new(parent: &Path) -> Option<u32> {
 /// Refuses an existing `out` that may not be overwritten, one that is no output of ours, and one
 /// that no rename can replace.
 pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
-    let overwrite = terms.replaces;
+    let Terms {
+        replaces: overwrite,
+        inventory,
+        ..
+    } = terms;
     let Ok(found) = fs::symlink_metadata(out) else {
         return Ok(());
     };
     if found.is_dir() {
         // What cannot be looked at may well be ours.
-        for mark in MARKS {
-            match fs::symlink_metadata(out.join(mark)) {
+        for record in inventory.records {
+            match fs::symlink_metadata(out.join(record.name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io(out, "cannot look into it")(error));
                 }
@@ -144,7 +144,12 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
             }
         }
     }
-    let has_record = || MARKS.iter().any(|mark| is_record(&out.join(mark)));
+    let has_record = || {
+        inventory
+            .records
+            .iter()
+            .any(|record| is_record(&out.join(record.name)))
+    };
     // A damaged record makes an output no less ours.
     let is_ours = || has_record() || RunId::of(out).is_some();
     let what = if found.is_symlink() {
@@ -162,15 +167,21 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
         return Ok(());
     } else if !is_ours() {
         "exists and was not made by shardmill; remove it or choose another --out"
-    } else if terms.spares_datasets && is_record(&out.join(MANIFEST)) {
-        "is a dataset, which embeddings do not replace; choose another --out"
+    } else if let Some((_, why)) = terms
+        .spares
+        .filter(|(record, _)| is_record(&out.join(record)))
+    {
+        return Err(Error::Output {
+            path: out.to_owned(),
+            what: format!("{why}; choose another --out"),
+        });
     } else if !overwrite {
         "exists and is not exactly this output; add --overwrite to replace it or choose another \
          --out"
     } else {
         // All of it goes when it is replaced.
-        check_own(out, Room::Output)?;
-        return check_listed(out);
+        inventory.check_own(out, Room::Output)?;
+        return check_listed(out, inventory);
     };
     Err(Error::Output {
         path: out.to_owned(),
@@ -183,32 +194,21 @@ pub(super) fn is_empty(directory: &Path) -> bool {
 }
 
 /// Refuses an output in which files have names of ours that its record does not list.
-fn check_listed(out: &Path) -> Result<()> {
-    let files: HashSet<String> = if out.join(MANIFEST).exists() {
-        // If it is damaged, names are all that there is to go by.
-        let Ok(manifest) = read_manifest(out) else {
-            return Ok(());
-        };
-        let shards = manifest.shards.iter();
-        shards
-            .flat_map(|shard| shard.files().map(|file| file.name.to_owned()))
-            .collect()
-    } else {
-        let path = out.join(MARKS[1]);
-        let record: serde_json::Value = match read_json(&path, "record", MAX_RECORD_BYTES) {
-            Ok(record) => record.unwrap_or_default(),
-            // Likewise.
-            Err(_) => return Ok(()),
-        };
-        let files = record["files"].as_array().into_iter().flatten();
-        files
-            .filter_map(|file| Some(file["file"].as_str()?.to_owned()))
-            .collect()
+fn check_listed(out: &Path, inventory: &Inventory) -> Result<()> {
+    let is_there = |record: &&OutputRecord| out.join(record.name).exists();
+    let files = match inventory.records.iter().find(is_there) {
+        Some(record) => (record.files)(out),
+        None => Some(HashSet::new()),
     };
-    each_entry(out, Room::Output, |entry| match entry.room {
-        Some(Room::Output) => check_listed(entry.path),
+    // If a record is damaged, names are all that there is to go by.
+    let Some(files) = files else { return Ok(()) };
+    inventory.each_entry(out, Room::Output, |entry| match entry.room {
+        Some(Room::Output) => check_listed(entry.path, inventory),
         Some(Room::Partial) => Ok(()),
-        None if MARKS.contains(&entry.name) || entry.name == RUN || files.contains(entry.name) => {
+        None if inventory.is_record_name(entry.name)
+            || entry.name == RUN
+            || files.contains(entry.name) =>
+        {
             Ok(())
         }
         None => Err(Error::Output {

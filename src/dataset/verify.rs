@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
+use crate::dataset::bad::{check_bad_records, check_length};
+use crate::dataset::directory::{map_in, read_directory};
+use crate::dataset::{DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals};
 use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
 use crate::progress::Stats;
-use crate::shard::bad::{check_bad_records, check_length};
-use crate::shard::directory::{map_in, read_directory};
-use crate::shard::{
-    DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals, is_text_of,
-};
+use crate::publish::json_file::is_text_of;
 
 /// What was checked and found whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -95,7 +94,7 @@ fn damaged(path: &Path, what: String) -> Error {
 /// The units must cover the sources without gap or overlap.
 fn check_units(path: &Path, manifest: &Manifest) -> Result<()> {
     let wrong = |what: String| Err(damaged(&path.join(MANIFEST), what));
-    let mut at = crate::shard::Position::default();
+    let mut at = crate::dataset::Position::default();
     for info in &manifest.shards {
         if info.start != at || info.end < info.start {
             return wrong(format!(
@@ -204,7 +203,7 @@ impl Documents<'_> {
         if record.end_tokens < before {
             return Err("ends before the one before it".to_owned());
         }
-        let position = crate::shard::Position {
+        let position = crate::dataset::Position {
             source: record.source,
             byte: record.byte_start,
         };

@@ -15,18 +15,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::manifest::ShardFile;
+use crate::dataset::{
+    BadCounts, DocRecord, Plan, ShardInfo, TokenDtype, Totals, bad_file_name, check_blocks,
+    file_names,
+};
 use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, Hash128, Hasher128};
 use crate::map::Map;
 use crate::progress::Stats;
-use crate::shard::manifest::ShardFile;
-use crate::shard::state::NEW;
-use crate::shard::temp_file::{Durability, sync_directory, write_json};
-use crate::shard::untrusted::{open_regular, read_json};
-use crate::shard::{
-    BadCounts, DocRecord, Plan, ShardInfo, TokenDtype, Totals, bad_file_name, check_blocks,
-    file_names,
-};
+use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::json_file::{open_regular, read_json, write_json};
+use crate::publish::state::NEW;
 
 /// Larger receipts are not read; a source's range takes some 100 bytes.
 const MAX_BYTES: u64 = 1 << 30;
@@ -94,7 +94,7 @@ pub(crate) fn receipt_unit(name: &str) -> Option<usize> {
 }
 
 /// The unit whose shard has a file of this name.
-pub(super) fn shard_file_unit(name: &str) -> Option<usize> {
+pub(crate) fn shard_file_unit(name: &str) -> Option<usize> {
     let (number, _) = name.strip_prefix("shard-")?.split_once('.')?;
     let index = number.parse().ok()?;
     let is_bad_list = name == bad_file_name(index);

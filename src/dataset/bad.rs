@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{Manifest, Position, ShardInfo, SourceInfo};
 use crate::document::BadKind;
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::map::Map;
-use crate::shard::untrusted::open_regular;
-use crate::shard::{Manifest, Position, ShardInfo, SourceInfo};
+use crate::publish::json_file::open_regular;
 
 /// How many records were left out, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ pub(crate) fn bad_file_name(index: usize) -> String {
 /// # Errors
 /// [`Error::Shard`] where it is no dataset, or a file that lists records is damaged.
 pub fn bad_records(path: &Path, limit: usize) -> Result<Vec<BadRecord>> {
-    let store = crate::shard::TokenStore::open(path)?;
+    let store = crate::dataset::TokenStore::open(path)?;
     first_bad_records(path, &store.manifest().shards, limit)
 }
 

@@ -4,13 +4,12 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::shard::EMBEDDINGS;
-use crate::shard::lock::{Sharing, lock_existing};
-use crate::shard::place::{identity, parent_of, places};
-use crate::shard::staging::Staging;
-use crate::shard::state::{Stage, finished_units, stage};
-use crate::shard::temp_file::{Durability, sync_directory};
-use crate::shard::terms::Terms;
+use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::lock::{Sharing, lock_existing};
+use crate::publish::staging::Staging;
+use crate::publish::state::{Stage, stage};
+use crate::publish::target::{identity, parent_of, places};
+use crate::publish::terms::Terms;
 
 /// What [`claim`] found or got.
 pub(crate) enum Claim<T> {
@@ -50,8 +49,8 @@ pub(crate) fn claim<T>(
 /// not needed is removed, and the output is on the disk before anybody says so.
 fn settle(out: &Path, terms: Terms) -> Result<()> {
     sync_output(out, terms.durability)?;
-    // A dataset's embeddings are made in it.
-    tidy_beside(&out.join(EMBEDDINGS), terms)?;
+    // What is made from an output is made in it.
+    tidy_beside(&out.join(terms.inventory.nested), terms)?;
     tidy_beside(out, terms)
 }
 
@@ -66,7 +65,9 @@ fn tidy_beside(out: &Path, terms: Terms) -> Result<()> {
         return Ok(());
     }
     match stage(out, partial) {
-        Ok(Stage::Making) if !terms.discards && finished_units(partial)? > 0 => Ok(()),
+        Ok(Stage::Making) if !terms.discards && !terms.inventory.receipts(partial)?.is_empty() => {
+            Ok(())
+        }
         Ok(Stage::Complete | Stage::Unknown) if !terms.discards => Ok(()),
         Ok(Stage::Displaced) | Err(_) => Ok(()),
         Ok(Stage::Empty | Stage::Published | Stage::Making | Stage::Complete | Stage::Unknown) => {

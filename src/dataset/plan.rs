@@ -10,12 +10,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{EncodingInfo, FORMAT_VERSION, Position, Settings};
 use crate::document::{FORMATS, Format};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
-use crate::shard::temp_file::{Durability, write_json, write_new_json};
-use crate::shard::untrusted::read_json;
-use crate::shard::{EncodingInfo, FORMAT_VERSION, Position, Settings};
+use crate::publish::durability::Durability;
+use crate::publish::json_file::{read_json, write_json, write_new_json};
 
 /// The name of the plan in a directory that is being filled.
 pub(crate) const PLAN: &str = "plan.json";

@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use crate::dataset::directory::{map_in, read_directory};
+use crate::dataset::mapped::{ShardRef, Shards};
+use crate::dataset::{DocRecord, MANIFEST, Manifest};
 use crate::error::{Error, Result};
-use crate::shard::directory::{map_in, read_directory};
-use crate::shard::mapped::{ShardRef, Shards};
-use crate::shard::{DocRecord, MANIFEST, Manifest};
 use crate::token::TokenId;
 
 /// A dataset: every token by its offset over all shards, which are mapped.

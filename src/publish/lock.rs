@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::shard::place::create_partial;
+use crate::publish::target::create_partial;
 
 /// How often a lock is tried that somebody has, and how long to wait in between.
 const TRIES: u32 = 5;

@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
-use crate::map::Map;
-use crate::shard::directory::{is_replaced, map_in, not_opened};
-use crate::shard::{
+use crate::dataset::directory::{is_replaced, map_in, not_opened};
+use crate::dataset::{
     DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
 };
+use crate::error::{Error, Result};
+use crate::map::Map;
 use crate::token::TokenId;
 
 /// Shards that are mapped at once: an eighth of the maps that a process may have, and a TB of text

@@ -12,6 +12,7 @@
 //! stands in docs/format.md. Nothing that is finished is removed unless the state says that it is
 //! not needed, or the caller may discard it.
 
+use std::collections::HashSet;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -20,17 +21,17 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::shard::RUN;
-use crate::shard::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
-use crate::shard::own::{Room, check_own, clear_but, receipts, remove_directory};
-use crate::shard::place::{
+use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::inventory::{Inventory, Room};
+use crate::publish::json_file::write_json;
+use crate::publish::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
+use crate::publish::rename::exchange;
+use crate::publish::state::{NEW, OLD, RUN, RunId, STATE, Stage, State, stage};
+use crate::publish::target::{
     Identity, check_can_move, check_owner, check_replaceable, create_directories, create_output,
     identity, is_empty, parent_of, places,
 };
-use crate::shard::rename::exchange;
-use crate::shard::state::{NEW, OLD, RunId, STATE, Stage, State, finished_units, stage};
-use crate::shard::temp_file::{Durability, sync_directory, write_json};
-use crate::shard::terms::Terms;
+use crate::publish::terms::Terms;
 
 /// A directory being made beside the place where it will appear.
 #[derive(Debug)]
@@ -85,16 +86,12 @@ impl Staging {
     }
 
     /// As [`Self::open`], alone, and creates nothing: `None` if nothing is being made.
-    pub(crate) fn open_existing(
-        out: &Path,
-        overwrite: bool,
-        durability: Durability,
-    ) -> Result<Option<Self>> {
+    pub(crate) fn open_existing(out: &Path, terms: Terms) -> Result<Option<Self>> {
         let (out, partial) = &places(out)?;
         let Some(lock) = lock_existing(partial, Sharing::Alone)? else {
             return Ok(None);
         };
-        let mut staging = Self::new(out, Terms::alone(overwrite, durability), lock)?;
+        let mut staging = Self::new(out, terms, lock)?;
         staging.check_found()?;
         staging.read_stage()?;
         match staging.stage {
@@ -110,7 +107,7 @@ impl Staging {
             Stage::Unknown => return Err(staging.unknown()),
             Stage::Making | Stage::Complete => {}
         }
-        check_replaceable(out, staging.terms)?;
+        check_replaceable(out, terms)?;
         Ok(Some(staging))
     }
 
@@ -169,7 +166,7 @@ impl Staging {
 
     fn read_stage(&mut self) -> Result<()> {
         self.stage = stage(&self.out, &self.partial)?;
-        check_own(&self.partial, Room::Partial)
+        self.inventory().check_own(&self.partial, Room::Partial)
     }
 
     fn unknown(&self) -> Error {
@@ -211,7 +208,8 @@ impl Staging {
     fn begin_anew(&mut self) -> Result<()> {
         // What is left by a kill from here on is never taken for an output.
         self.reopen()?;
-        clear_but(&self.partial, Room::Partial, |name| name == STATE)?;
+        self.inventory()
+            .clear_but(&self.partial, Room::Partial, |name| name == STATE)?;
         self.create_new()
     }
 
@@ -219,7 +217,7 @@ impl Staging {
     ///
     /// # Errors
     /// [`Error::Locked`] if others hold it too.
-    pub(super) fn while_alone(&mut self, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    pub(crate) fn while_alone(&mut self, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.terms.sharing == Sharing::Alone {
             return act(self);
         }
@@ -243,6 +241,28 @@ impl Staging {
         &self.new
     }
 
+    /// Removes everything but receipts and the files of units that have one.
+    pub(crate) fn tidy(&self) -> Result<()> {
+        self.keep_units(&self.inventory().receipts(&self.partial)?)
+    }
+
+    /// Removes everything but the plan and what belongs to the units `done`.
+    pub(crate) fn keep_units(&self, done: &HashSet<usize>) -> Result<()> {
+        let inventory = self.inventory();
+        let is_done = |unit: Option<usize>| unit.is_some_and(|unit| done.contains(&unit));
+        inventory.clear_but(&self.partial, Room::Partial, |name| {
+            [STATE, inventory.plan, NEW].contains(&name) || is_done((inventory.receipt_unit)(name))
+        })?;
+        inventory.clear_but(&self.new, Room::Output, |name| {
+            is_done((inventory.file_unit)(name))
+        })
+    }
+
+    /// Which names belong to outputs.
+    pub(crate) fn inventory(&self) -> &'static Inventory {
+        self.terms.inventory
+    }
+
     pub(crate) fn durability(&self) -> Durability {
         self.terms.durability
     }
@@ -252,7 +272,7 @@ impl Staging {
         self.stage == Stage::Complete
     }
 
-    pub(super) fn take_charge(&mut self) {
+    pub(crate) fn take_charge(&mut self) {
         self.is_mine = true;
     }
 
@@ -268,8 +288,8 @@ impl Staging {
     }
 
     /// Refuses to discard finished work of another run, which is another one by `difference`.
-    pub(super) fn check_discard(&self, difference: &str) -> Result<()> {
-        let units = finished_units(&self.partial)?;
+    pub(crate) fn check_discard(&self, difference: &str) -> Result<()> {
+        let units = self.inventory().receipts(&self.partial)?.len();
         let what = match self.stage {
             _ if self.terms.discards => return Ok(()),
             Stage::Complete => "a whole output of another run that is not in its place".to_owned(),
@@ -392,7 +412,8 @@ impl Staging {
 
     /// Removes OUT.partial, of which nothing is needed any more.
     pub(super) fn remove_partial(&mut self) -> Result<()> {
-        remove_directory(&self.partial, Room::Partial)?;
+        self.inventory()
+            .remove_directory(&self.partial, Room::Partial)?;
         self.lock = None;
         Ok(())
     }
@@ -419,7 +440,11 @@ impl Drop for Staging {
             return;
         }
         // A failure leaves what the next run clears.
-        if receipts(&self.partial).is_ok_and(|done| done.is_empty()) {
+        if self
+            .inventory()
+            .receipts(&self.partial)
+            .is_ok_and(|done| done.is_empty())
+        {
             let _ = self.remove_partial();
         } else if self.is_mine {
             let _ = self.tidy();

@@ -7,9 +7,9 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
+use crate::dataset::MANIFEST;
 use crate::error::{Error, Result};
 use crate::map::Map;
-use crate::shard::MANIFEST;
 
 /// Opens the directory `path` so that its files belong together even if it is replaced meanwhile.
 fn open_directory(path: &Path) -> Result<OwnedFd> {

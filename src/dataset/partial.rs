@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 
+use crate::dataset::{EMBEDDINGS, MANIFEST, Manifest, Plan};
 use crate::error::{Error, Result};
-use crate::shard::own::{Room, clear_but, each_entry, receipts};
-use crate::shard::place::create_output;
-use crate::shard::plan::PLAN;
-use crate::shard::receipt::shard_file_unit;
-use crate::shard::staging::Staging;
-use crate::shard::state::{NEW, STATE};
-use crate::shard::temp_file::{link_or_copy, sync_directory};
-use crate::shard::untrusted::open_regular;
-use crate::shard::{EMBEDDINGS, MANIFEST, Manifest, Plan, RUN, receipt_unit};
+use crate::publish::durability::sync_directory;
+use crate::publish::inventory::Room;
+use crate::publish::json_file::open_regular;
+use crate::publish::staging::Staging;
+use crate::publish::state::RUN;
+use crate::publish::target::create_output;
+use crate::publish::temp_file::link_or_copy;
 
 /// Says whether a finished unit that is there is also one of the new plan.
 pub(crate) type Holds<'a> = &'a dyn Fn(&Staging) -> Result<bool>;
@@ -80,7 +79,9 @@ impl Staging {
                 });
             }
             // Of several that begin at once, one writes the plan and all read it.
-            Ok(None) if !self.is_complete() && receipts(self.partial())?.is_empty() => {
+            Ok(None)
+                if !self.is_complete() && self.inventory().receipts(self.partial())?.is_empty() =>
+            {
                 plan.write_new(self.partial(), self.durability())?;
                 sync_directory(self.partial(), self.durability())?;
                 return Ok(false);
@@ -92,22 +93,6 @@ impl Staging {
         Ok(false)
     }
 
-    /// Removes everything but receipts and the files of units that have one.
-    pub(super) fn tidy(&self) -> Result<()> {
-        self.keep_units(&receipts(self.partial())?)
-    }
-
-    /// Removes everything but the plan and what belongs to the units `done`.
-    pub(crate) fn keep_units(&self, done: &HashSet<usize>) -> Result<()> {
-        let is_done = |unit: Option<usize>| unit.is_some_and(|unit| done.contains(&unit));
-        clear_but(self.partial(), Room::Partial, |name| {
-            [STATE, PLAN, NEW].contains(&name) || is_done(receipt_unit(name))
-        })?;
-        clear_but(self.new_output(), Room::Output, |name| {
-            is_done(shard_file_unit(name))
-        })
-    }
-
     /// Removes everything from the new output but the dataset of `manifest`, with its embeddings.
     pub(crate) fn keep_dataset(&self, manifest: &Manifest) -> Result<()> {
         let files: HashSet<&str> = manifest
@@ -116,7 +101,8 @@ impl Staging {
             .flat_map(|shard| shard.files().map(|file| file.name))
             .chain([MANIFEST, RUN, EMBEDDINGS])
             .collect();
-        clear_but(self.new_output(), Room::Output, |name| files.contains(name))
+        self.inventory()
+            .clear_but(self.new_output(), Room::Output, |name| files.contains(name))
     }
 
     /// Takes the embeddings in `from` over, which are those of the same dataset.
@@ -127,7 +113,7 @@ impl Staging {
         }
         let new = self.new_output().join(EMBEDDINGS);
         create_output(&new)?;
-        each_entry(&old, Room::Output, |entry| {
+        self.inventory().each_entry(&old, Room::Output, |entry| {
             link_or_copy(&old, &new, entry.name, self.durability())?;
             // Whoever made it may have synced nothing. A pipe in a file's place makes nobody wait.
             let path = new.join(entry.name);

@@ -9,47 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
-use super::output::Output;
-use super::rename::rename_new;
 use crate::error::{Error, Result};
-
-/// Whether output is forced to the disk before it becomes visible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Every file and directory is synced: what is visible survives a power cut.
-    #[default]
-    Full,
-    /// Nothing is synced; the bytes are the same.
-    None,
-}
-
-impl Durability {
-    /// Both choices, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Full, Self::None];
-
-    /// The choice as it is spelled on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::None => "none",
-        }
-    }
-
-    pub(super) fn sync(self, file: &File, path: &Path) -> Result<()> {
-        match self {
-            Self::Full => file.sync_all().map_err(Error::io(path, "cannot sync")),
-            Self::None => Ok(()),
-        }
-    }
-}
-
-pub(crate) fn sync_directory(path: &Path, durability: Durability) -> Result<()> {
-    if durability == Durability::None {
-        return Ok(());
-    }
-    let directory = File::open(path).map_err(Error::io(path, "cannot open"))?;
-    durability.sync(&directory, path)
-}
+use crate::publish::direct_file::Output;
+use crate::publish::durability::Durability;
+use crate::publish::rename::rename_new;
 
 /// A file that gets its name when it is complete; removed if it never is.
 #[derive(Debug)]
@@ -114,6 +77,24 @@ impl TempFile {
             .map_err(Error::io(&self.path, "cannot write"))
     }
 
+    /// Appends what `write` writes; returns the number of its bytes.
+    pub(super) fn write_with(
+        &mut self,
+        write: impl FnOnce(&mut Counted<'_>) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let mut counted = Counted {
+            output: &mut self.output,
+            bytes: 0,
+        };
+        write(&mut counted)?;
+        Ok(counted.bytes)
+    }
+
+    /// The name that the file gets.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives the file its name, after a check that it holds `expected_bytes`.
     pub(crate) fn finish(mut self, expected_bytes: u64) -> Result<()> {
         self.sync(expected_bytes)?;
@@ -147,7 +128,7 @@ impl TempFile {
     }
 
     /// As [`Self::finish`], unless the name is taken; says whether it was free.
-    fn finish_new(mut self, expected_bytes: u64) -> Result<bool> {
+    pub(super) fn finish_new(mut self, expected_bytes: u64) -> Result<bool> {
         self.sync(expected_bytes)?;
         match rename_new(&self.temporary, &self.path) {
             Ok(()) => {
@@ -209,8 +190,9 @@ pub(crate) fn link_or_copy(
     }
     let mut source = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
     let mut copy = TempFile::create(to, name, durability)?;
-    let mut counted = Counted::new(&mut copy.output);
-    let bytes = io::copy(&mut source, &mut counted).map_err(Error::io(&path, "cannot copy"))?;
+    let bytes = copy
+        .write_with(|counted| io::copy(&mut source, counted).map(|_| ()))
+        .map_err(Error::io(&path, "cannot copy"))?;
     copy.finish(bytes)
 }
 
@@ -235,56 +217,11 @@ pub(super) fn name_of_temporary(temporary: &str) -> Option<&str> {
     is_made.then_some(name)
 }
 
-/// Writes `value` as indented JSON.
-pub(crate) fn write_json(
-    directory: &Path,
-    name: &str,
-    durability: Durability,
-    value: &impl serde::Serialize,
-) -> Result<()> {
-    let (file, bytes) = begin_json(directory, name, durability, value)?;
-    file.finish(bytes)
-}
-
-/// As [`write_json`], unless there is a file of that name; says whether there was none.
-pub(crate) fn write_new_json(
-    directory: &Path,
-    name: &str,
-    durability: Durability,
-    value: &impl serde::Serialize,
-) -> Result<bool> {
-    let (file, bytes) = begin_json(directory, name, durability, value)?;
-    file.finish_new(bytes)
-}
-
-/// Writes JSON into a file without its name yet; gives also the number of bytes.
-fn begin_json(
-    directory: &Path,
-    name: &str,
-    durability: Durability,
-    value: &impl serde::Serialize,
-) -> Result<(TempFile, u64)> {
-    let mut file = TempFile::create(directory, name, durability)?;
-    let mut counted = Counted::new(&mut file.output);
-    serde_json::to_writer_pretty(&mut counted, value)
-        .map_err(io::Error::from)
-        .and_then(|()| counted.write_all(b"\n"))
-        .map_err(Error::io(&file.path, "cannot write"))?;
-    let bytes = counted.bytes;
-    Ok((file, bytes))
-}
-
 /// A file that knows how much was written to it.
 #[derive(Debug)]
-struct Counted<'a> {
+pub(super) struct Counted<'a> {
     output: &'a mut Output,
     bytes: u64,
-}
-
-impl<'a> Counted<'a> {
-    fn new(output: &'a mut Output) -> Self {
-        Self { output, bytes: 0 }
-    }
 }
 
 impl Write for Counted<'_> {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{BadCounts, BadFile, Eot, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
-use crate::shard::{BadCounts, BadFile, Eot, TokenDtype};
 
 /// Raised whenever a byte of a dataset could change for the same inputs and settings.
 pub const FORMAT_VERSION: u32 = 2;

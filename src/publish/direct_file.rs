@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
-use super::temp_file::Durability;
-use super::write_back::WriteBack;
 use crate::map::Table;
+use crate::publish::durability::Durability;
+use crate::publish::write_back::WriteBack;
 
 /// Bytes of a write to the page cache, at the most: it takes a file in pieces of this size four
 /// times as fast as in pieces of 1 MiB and more, which the kernel gives fresh pages of that size.

@@ -1,0 +1,45 @@
+//! Whether output is forced to the disk, and doing so.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Whether output is forced to the disk before it becomes visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Every file and directory is synced: what is visible survives a power cut.
+    #[default]
+    Full,
+    /// Nothing is synced; the bytes are the same.
+    None,
+}
+
+impl Durability {
+    /// Both choices, in the order in which help lists them.
+    pub const ALL: [Self; 2] = [Self::Full, Self::None];
+
+    /// The choice as it is spelled on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::None => "none",
+        }
+    }
+
+    /// Syncs `file`, called `path`, if that is asked for.
+    pub(crate) fn sync(self, file: &File, path: &Path) -> Result<()> {
+        match self {
+            Self::Full => file.sync_all().map_err(Error::io(path, "cannot sync")),
+            Self::None => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn sync_directory(path: &Path, durability: Durability) -> Result<()> {
+    if durability == Durability::None {
+        return Ok(());
+    }
+    let directory = File::open(path).map_err(Error::io(path, "cannot open"))?;
+    durability.sync(&directory, path)
+}

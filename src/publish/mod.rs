@@ -1,0 +1,35 @@
+//! How an output appears: in one step, whole and on the disk, or not at all.
+//!
+//! ```text
+//! durability    whether files are forced to the disk
+//! direct_file   bytes on their way to a file, past the page cache where that is possible
+//! write_back    the same through the page cache
+//! temp_file     a file that gets its name when it is complete
+//! hashed_file   the same, with hashes of its blocks
+//! json_file     small files of JSON, read with distrust
+//! rename        renames that replace nothing, or exchange two
+//! lock          who works on a directory
+//! inventory     which names a run makes, so that no others are removed
+//! target        the place of an output, and whether what is there may be replaced
+//! terms         what a run may do to what it finds
+//! state         what DIR.partial says that it is
+//! staging       DIR.partial, from its lock to the rename
+//! claim         an output that is there already, or the place to make it
+//! ```
+
+pub(crate) mod claim;
+mod direct_file;
+pub(crate) mod durability;
+pub(crate) mod hashed_file;
+pub(crate) mod inventory;
+pub(crate) mod json_file;
+pub(crate) mod lock;
+mod rename;
+pub(crate) mod staging;
+pub(crate) mod state;
+pub(crate) mod target;
+pub(crate) mod temp_file;
+pub(crate) mod terms;
+mod write_back;
+
+pub use durability::Durability;
