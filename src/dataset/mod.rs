@@ -16,6 +16,7 @@
 //! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
 
 mod bad;
+mod bad_list;
 mod directory;
 mod docs;
 mod manifest;
@@ -27,8 +28,10 @@ mod receipt;
 mod verify;
 mod writer;
 
-pub use bad::{BadCounts, BadFile, BadRecord, bad_records};
-pub(crate) use bad::{bad_file_name, first_bad_records};
+pub(crate) use bad::bad_file_name;
+pub use bad::{BadCounts, BadFile, BadRecord};
+pub use bad_list::bad_records;
+pub(crate) use bad_list::first_bad_records;
 pub(crate) use directory::read_directory;
 pub use docs::DocRecord;
 pub use manifest::{

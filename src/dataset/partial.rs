@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use crate::dataset::{EMBEDDINGS, MANIFEST, Manifest, Plan};
 use crate::error::{Error, Result};
 use crate::publish::durability::sync_directory;
-use crate::publish::inventory::Room;
+use crate::publish::inventory::{RUN, Room};
 use crate::publish::json_file::open_regular;
 use crate::publish::staging::Staging;
-use crate::publish::state::RUN;
 use crate::publish::target::create_output;
 use crate::publish::temp_file::link_or_copy;
 

@@ -25,8 +25,8 @@ use crate::hash::{BLOCK_BYTES, Hash128, Hasher128};
 use crate::map::Map;
 use crate::progress::Stats;
 use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::inventory::NEW;
 use crate::publish::json_file::{open_regular, read_json, write_json};
-use crate::publish::state::NEW;
 
 /// Larger receipts are not read; a source's range takes some 100 bytes.
 const MAX_BYTES: u64 = 1 << 30;

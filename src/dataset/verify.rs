@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::dataset::bad::{check_bad_records, check_length};
+use crate::dataset::bad_list::{check_bad_records, check_length};
 use crate::dataset::directory::{map_in, read_directory};
 use crate::dataset::{DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals};
 use crate::error::{Error, Result};

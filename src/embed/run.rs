@@ -16,8 +16,8 @@ use crate::pipeline::{Outcome, TokenizeConfig, build as build_dataset, find_same
 use crate::progress::Stats;
 use crate::publish::claim::{Claim, claim};
 use crate::publish::durability::sync_directory;
+use crate::publish::inventory::RUN;
 use crate::publish::json_file::write_json;
-use crate::publish::state::RUN;
 use crate::publish::target::create_output;
 use crate::publish::terms::Terms;
 

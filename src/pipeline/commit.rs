@@ -1,18 +1,52 @@
 //! Puts the chunks of a unit in order, writes them and hashes what they were made from.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
 use crate::dataset::{
-    BadRecord, DocRecord, DoneUnit, RangeInfo, ShardInfo, ShardWriter, Totals, Unit,
+    BadRecord, DocRecord, DoneUnit, RangeInfo, Receipt, ShardInfo, ShardWriter, TokenDtype, Totals,
+    Unit,
 };
 use crate::error::Result;
 use crate::hash::{BlockHasher, Hash128};
+use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::Piece;
-use crate::pipeline::feed::Place;
-use crate::pipeline::line_marks::COUNTED_BYTES;
+use crate::pipeline::line_marks::{COUNTED_BYTES, LineMarks};
+use crate::pipeline::resume::seen_sources;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
+use crate::publish::durability::Durability;
+
+/// Where shards go, and which job their receipts name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShardSite<'a> {
+    pub(crate) directory: &'a Path,
+    /// Where receipts go.
+    pub(crate) partial: &'a Path,
+    pub(crate) dtype: TokenDtype,
+    pub(crate) durability: Durability,
+    pub(crate) config: &'a TokenizeConfig,
+    pub(crate) line_marks: &'a LineMarks,
+    /// `None` where units get no receipts: a stream cannot be read again.
+    pub(crate) job_id: Option<Hash128>,
+}
+
+impl ShardSite<'_> {
+    /// Writes the receipt of unit `index`, whose files have their names.
+    pub(crate) fn certify(
+        &self,
+        index: usize,
+        done: DoneUnit,
+        corpus: &Corpus,
+    ) -> Result<DoneUnit> {
+        let Some(job_id) = self.job_id else {
+            return Ok(done);
+        };
+        let seen = seen_sources(corpus, &done)?;
+        Receipt::new(job_id, index, done, seen).write(self.partial, self.durability)
+    }
+}
 
 /// One unit on its way to being a shard; shared by the threads that work on its chunks.
 #[derive(Debug)]
@@ -39,9 +73,9 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl UnitCommit {
-    pub(crate) fn create(place: &Place<'_>, index: usize) -> Result<Self> {
+    pub(crate) fn create(site: &ShardSite<'_>, index: usize) -> Result<Self> {
         let shard = OpenShard {
-            writer: ShardWriter::create(place.directory, index, place.dtype, place.durability)?,
+            writer: ShardWriter::create(site.directory, index, site.dtype, site.durability)?,
             open: None,
             totals: Totals::default(),
             ranges: Vec::new(),
@@ -73,10 +107,10 @@ impl UnitCommit {
         chunk: u64,
         encoded: Encoded,
         corpus: &Corpus,
-        place: &Place<'_>,
+        site: &ShardSite<'_>,
     ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
         lock(&self.state).ready.insert(chunk, encoded);
-        self.drain(corpus, place)
+        self.drain(corpus, site)
     }
 
     /// Says that the unit has `chunks` chunks and lies at `unit`.
@@ -85,16 +119,16 @@ impl UnitCommit {
         chunks: u64,
         unit: Unit,
         corpus: &Corpus,
-        place: &Place<'_>,
+        site: &ShardSite<'_>,
     ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
         lock(&self.state).end = Some((chunks, unit));
-        self.drain(corpus, place)
+        self.drain(corpus, site)
     }
 
     fn drain(
         &self,
         corpus: &Corpus,
-        place: &Place<'_>,
+        site: &ShardSite<'_>,
     ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
         let mut state = lock(&self.state);
         let Some(mut shard) = state.shard.take() else {
@@ -105,7 +139,7 @@ impl UnitCommit {
             if let Some(encoded) = state.ready.remove(&at) {
                 drop(state);
                 shard
-                    .push(&encoded, corpus, place)
+                    .push(&encoded, corpus, site)
                     .map_err(|error| (at, error))?;
                 state = lock(&self.state);
                 state.next = at + 1;
@@ -115,7 +149,7 @@ impl UnitCommit {
                 drop(state);
                 let done = shard.finish(unit, corpus).map_err(|error| (at, error))?;
                 // The files have their names; only now may there be a receipt.
-                let done = place
+                let done = site
                     .certify(self.index, done, corpus)
                     .map_err(|error| (at, error))?;
                 return Ok(Some(done));
@@ -164,7 +198,7 @@ impl OpenRange {
         &mut self,
         piece: &Piece,
         corpus: &Corpus,
-        place: &Place<'_>,
+        site: &ShardSite<'_>,
     ) -> Result<Option<u64>> {
         if self.start > COUNTED_BYTES {
             return Ok(None);
@@ -174,7 +208,7 @@ impl OpenRange {
         }
         let before = match self.lines_before {
             Some(before) => before,
-            None => place.line_marks.before(corpus, self.source, self.start)?,
+            None => site.line_marks.before(corpus, self.source, self.start)?,
         };
         self.lines_before = Some(before);
         Ok(Some(before + self.lines))
@@ -182,7 +216,7 @@ impl OpenRange {
 }
 
 impl OpenShard {
-    fn push(&mut self, encoded: &Encoded, corpus: &Corpus, place: &Place<'_>) -> Result<()> {
+    fn push(&mut self, encoded: &Encoded, corpus: &Corpus, site: &ShardSite<'_>) -> Result<()> {
         let before = self.writer.tokens();
         for document in &encoded.documents {
             self.push_document(document, before)?;
@@ -194,7 +228,7 @@ impl OpenShard {
             self.hash(piece, corpus)?;
             let end = bad_lines.partition_point(|line| line.piece <= index);
             let (of_piece, rest) = bad_lines.split_at(end);
-            self.push_bad_lines(of_piece, piece, corpus, place)?;
+            self.push_bad_lines(of_piece, piece, corpus, site)?;
             bad_lines = rest;
         }
         Ok(())
@@ -206,13 +240,13 @@ impl OpenShard {
         lines: &[BadLine],
         piece: &Piece,
         corpus: &Corpus,
-        place: &Place<'_>,
+        site: &ShardSite<'_>,
     ) -> Result<()> {
         let Some(range) = &mut self.range else {
             return Ok(());
         };
         if !lines.is_empty() {
-            let before = range.lines_before(piece, corpus, place)?;
+            let before = range.lines_before(piece, corpus, site)?;
             let mut record = BadRecord {
                 source: piece.source,
                 name: corpus.sources()[piece.source as usize].name(),
@@ -227,7 +261,7 @@ impl OpenShard {
                 record.byte_len = line.byte_len;
                 record.line = before.map(|before| before + u64::from(line.index) + 1);
                 record.kind = line.bad.kind();
-                record.message = line.bad.message(&place.config.text_field);
+                record.message = line.bad.message(&site.config.text_field);
                 self.writer.push_bad_record(&record)?;
             }
         }

@@ -13,10 +13,12 @@ use crate::hash::Hash128;
 use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::Piece;
-use crate::pipeline::feed::{Feed, Place, Todo};
+use crate::pipeline::commit::ShardSite;
+use crate::pipeline::feed::{Feed, Todo};
 use crate::pipeline::found::{Found, find_same, look};
 use crate::pipeline::join::manifest;
 use crate::pipeline::line_marks::LineMarks;
+use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::worker::Worker;
@@ -26,39 +28,6 @@ use crate::publish::json_file::write_json;
 use crate::publish::staging::Staging;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
-
-/// What [`tokenize`] did.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The dataset's manifest.
-    pub manifest: Manifest,
-    /// Whether the output was there already, just as asked for, and was left as it is.
-    pub was_there: bool,
-    /// What an earlier run, that did not come to its end, had done of it.
-    pub taken_over: TakenOver,
-    /// How long it took.
-    pub time: Duration,
-    /// How long it took to make what was not taken over.
-    pub making_time: Duration,
-}
-
-/// Finished units of an earlier run that were used as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct TakenOver {
-    /// How many.
-    pub units: u64,
-    /// Bytes of the corpus that they were made from.
-    pub bytes: u64,
-}
-
-impl TakenOver {
-    pub(super) fn of(done: &[(usize, DoneUnit)]) -> Self {
-        Self {
-            units: done.len() as u64,
-            bytes: done.iter().map(|(_, unit)| unit.source_bytes()).sum(),
-        }
-    }
-}
 
 /// Tokenizes `corpus` into the directory `out`, which appears when it is complete.
 ///
@@ -212,7 +181,7 @@ pub(super) fn make_units(
     stats: &Stats,
 ) -> Result<Vec<(usize, DoneUnit)>> {
     let line_marks = LineMarks::default();
-    let place = Place {
+    let site = ShardSite {
         directory: staging.new_output(),
         partial: staging.partial(),
         dtype: worker.config.token_dtype,
@@ -221,7 +190,7 @@ pub(super) fn make_units(
         line_marks: &line_marks,
         job_id,
     };
-    let feed = Feed::new(worker.corpus, place, todo, worker.config, stats);
+    let feed = Feed::new(worker.corpus, site, todo, worker.config, stats);
     let encoders = (0..pool.current_num_threads())
         .map(|_| worker.encoding.try_encoder().map(Mutex::new))
         .collect::<Result<Vec<_>>>()?;
@@ -259,7 +228,7 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Sta
                 let bytes = encoded.pieces.iter().map(Piece::len_bytes).sum();
                 let outcome = task
                     .unit
-                    .put(task.number, encoded, worker.corpus, feed.place());
+                    .put(task.number, encoded, worker.corpus, feed.site());
                 stats.advance(bytes);
                 outcome
             }

@@ -4,21 +4,16 @@
 //! left it helps with another's chunks. Regular files are planned ahead; a corpus with a stream
 //! in it is walked in order, one unit at a time.
 
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
-use crate::dataset::{DoneUnit, Receipt, TokenDtype, Unit};
+use crate::dataset::{DoneUnit, Unit};
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
-use crate::pipeline::commit::UnitCommit;
-use crate::pipeline::line_marks::LineMarks;
-use crate::pipeline::resume::seen_sources;
+use crate::pipeline::commit::{ShardSite, UnitCommit};
 use crate::pipeline::stream::StreamCursor;
 use crate::progress::Stats;
-use crate::publish::durability::Durability;
 
 /// What a thread is to do next.
 #[derive(Debug)]
@@ -28,36 +23,6 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
-/// Where shards go, and which job their receipts name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
-    pub(crate) directory: &'a Path,
-    /// Where receipts go.
-    pub(crate) partial: &'a Path,
-    pub(crate) dtype: TokenDtype,
-    pub(crate) durability: Durability,
-    pub(crate) config: &'a TokenizeConfig,
-    pub(crate) line_marks: &'a LineMarks,
-    /// `None` where units get no receipts: a stream cannot be read again.
-    pub(crate) job_id: Option<Hash128>,
-}
-
-impl Place<'_> {
-    /// Writes the receipt of unit `index`, whose files have their names.
-    pub(crate) fn certify(
-        &self,
-        index: usize,
-        done: DoneUnit,
-        corpus: &Corpus,
-    ) -> Result<DoneUnit> {
-        let Some(job_id) = self.job_id else {
-            return Ok(done);
-        };
-        let seen = seen_sources(corpus, &done)?;
-        Receipt::new(job_id, index, done, seen).write(self.partial, self.durability)
-    }
-}
-
 /// The units that are to be made, by their index.
 pub(crate) type Todo = Vec<(usize, Unit)>;
 
@@ -65,7 +30,7 @@ pub(crate) type Todo = Vec<(usize, Unit)>;
 #[derive(Debug)]
 pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
-    place: Place<'a>,
+    site: ShardSite<'a>,
     /// Chunks of one unit that may be handed out before the oldest of them is written.
     window: u64,
     state: Mutex<State>,
@@ -109,7 +74,7 @@ impl<'a> Feed<'a> {
     /// Hands out the units `todo`; without them the corpus is a stream and is cut as it goes by.
     pub(crate) fn new(
         corpus: &'a Corpus,
-        place: Place<'a>,
+        site: ShardSite<'a>,
         todo: Option<Todo>,
         config: &TokenizeConfig,
         stats: &Stats,
@@ -120,7 +85,7 @@ impl<'a> Feed<'a> {
                 cursor: Box::new(StreamCursor::new(
                     corpus,
                     config.unit_size_bytes,
-                    place.directory,
+                    site.directory,
                     stats.stop_flag(),
                 )),
                 units: 0,
@@ -128,7 +93,7 @@ impl<'a> Feed<'a> {
         };
         Self {
             corpus,
-            place,
+            site,
             window: 2 * config.threads as u64,
             state: Mutex::new(State {
                 walk,
@@ -142,8 +107,8 @@ impl<'a> Feed<'a> {
         }
     }
 
-    pub(crate) fn place(&self) -> &Place<'a> {
-        &self.place
+    pub(crate) fn site(&self) -> &ShardSite<'a> {
+        &self.site
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -165,7 +130,7 @@ impl<'a> Feed<'a> {
                     drop(state);
                     self.settle(
                         commit.index,
-                        commit.end(chunks, unit, self.corpus, &self.place),
+                        commit.end(chunks, unit, self.corpus, &self.site),
                     );
                     state = self.lock();
                 }
@@ -300,7 +265,7 @@ impl State {
                 (*units - 1, None)
             }
         };
-        let commit = UnitCommit::create(&feed.place, index).map_err(|error| (index, error))?;
+        let commit = UnitCommit::create(&feed.site, index).map_err(|error| (index, error))?;
         self.open.push(OpenUnit {
             commit: Arc::new(commit),
             cursor,

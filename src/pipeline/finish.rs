@@ -16,9 +16,10 @@ use crate::dataset::{
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
-use crate::pipeline::dataset::{Outcome, TakenOver, make_units, todo};
+use crate::pipeline::dataset::{make_units, todo};
 use crate::pipeline::found::find_same;
 use crate::pipeline::join::manifest;
+use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::status::partial_status;

@@ -9,8 +9,9 @@ use crate::dataset::{MANIFEST, Plan, Receipt, TokenStore};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::outputs::OUTPUTS;
+use crate::publish::inventory::NEW;
 use crate::publish::lock::is_locked;
-use crate::publish::state::{NEW, Stage, stage};
+use crate::publish::state::{Stage, stage};
 use crate::publish::target::places;
 
 /// How far the dataset in a directory is.

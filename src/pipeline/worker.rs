@@ -58,7 +58,7 @@ pub(crate) struct Worker<'a> {
 
 /// Where a document's bytes lie in its source.
 #[derive(Clone, Copy)]
-struct Place {
+struct Span {
     source: u32,
     byte_start: u64,
     byte_len: u64,
@@ -91,7 +91,7 @@ impl Worker<'_> {
     }
 
     fn text(&self, encoder: &mut Encoder, piece: &Piece, encoded: &mut Encoded) -> Result<()> {
-        let place = Place {
+        let span = Span {
             source: piece.source,
             byte_start: piece.byte,
             byte_len: piece.len_bytes(),
@@ -101,7 +101,7 @@ impl Worker<'_> {
         let (text, invalid) = document::decode(piece.bytes(), self.config.invalid_utf8)
             .map_err(|at| self.utf8_error(piece, piece.byte + at as u64))?;
         encoded.invalid_sequences += invalid;
-        self.document(encoder, &text, place, encoded)
+        self.document(encoder, &text, span, encoded)
             .map_err(|refused| Error::Byte {
                 path: self.corpus.path_of(piece.source as usize),
                 offset: piece.byte + refused.offset as u64,
@@ -120,7 +120,7 @@ impl Worker<'_> {
         let config = self.config;
         let mut lines = jsonl::lines(piece.bytes(), piece.byte == 0);
         for line in &mut lines {
-            let place = Place {
+            let span = Span {
                 source: piece.source,
                 byte_start: piece.byte + line.start as u64,
                 byte_len: line.bytes.len() as u64,
@@ -130,20 +130,20 @@ impl Worker<'_> {
             match jsonl::read(line.bytes, &config.text_field, config.invalid_utf8) {
                 Ok(record) => {
                     encoded.invalid_sequences += record.invalid;
-                    self.document(encoder, &record.text, place, encoded)
+                    self.document(encoder, &record.text, span, encoded)
                         .map_err(|found| self.line_error(piece, line.index, found.message()))?;
                 }
                 Err(bad) if config.bad_records == BadRecords::Skip => {
                     encoded.bad_lines.push(BadLine {
                         piece: index,
                         index: line.index,
-                        byte_start: place.byte_start,
-                        byte_len: place.byte_len,
+                        byte_start: span.byte_start,
+                        byte_len: span.byte_len,
                         bad,
                     });
                 }
                 Err(bad) if bad.kind() == BadKind::InvalidUtf8 => {
-                    return Err(self.utf8_error(piece, place.byte_start + bad.at() as u64));
+                    return Err(self.utf8_error(piece, span.byte_start + bad.at() as u64));
                 }
                 Err(bad) => {
                     let what = bad.message(&config.text_field);
@@ -166,26 +166,26 @@ impl Worker<'_> {
         &self,
         encoder: &mut Encoder,
         text: &str,
-        place: Place,
+        span: Span,
         encoded: &mut Encoded,
     ) -> std::result::Result<(), SpecialFound> {
         let end_of_text = self.encoding.end_of_text();
-        if place.begins && self.config.eot == Eot::Before {
+        if span.begins && self.config.eot == Eot::Before {
             encoded.ids.push(end_of_text);
         }
         self.encoding
             .encode_into(encoder, text, self.config.special, &mut encoded.ids)?;
-        if place.ends && self.config.eot == Eot::After {
+        if span.ends && self.config.eot == Eot::After {
             encoded.ids.push(end_of_text);
         }
         encoded.documents.push(DocumentPiece {
             end_tokens: encoded.ids.len() as u64,
-            source: place.source,
-            byte_start: place.byte_start,
-            byte_len: place.byte_len,
+            source: span.source,
+            byte_start: span.byte_start,
+            byte_len: span.byte_len,
             text_bytes: text.len() as u64,
-            begins: place.begins,
-            ends: place.ends,
+            begins: span.begins,
+            ends: span.ends,
         });
         Ok(())
     }

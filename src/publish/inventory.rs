@@ -9,8 +9,16 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::publish::json_file::open_regular;
-use crate::publish::state::{NEW, OLD, RUN, STATE};
 use crate::publish::temp_file::name_of_temporary;
+
+/// The name of the file that says how an output was made.
+pub(crate) const RUN: &str = "run.json";
+/// The name of the state in a directory that is being filled.
+pub(crate) const STATE: &str = "state.json";
+/// The directory in it that becomes the output.
+pub(crate) const NEW: &str = "new";
+/// The directory in it that an old output is moved to where the file system cannot exchange two.
+pub(crate) const OLD: &str = "old";
 
 /// The names that runs give to what they make.
 #[derive(Debug)]

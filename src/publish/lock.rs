@@ -3,9 +3,9 @@
 //! It is on the directory itself, so it moves with it and nothing has to be removed before the
 //! rename. Where a file system has no locks, as some network ones, the run goes on without.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::publish::target::create_partial;
 
 /// How often a lock is tried that somebody has, and how long to wait in between.
 const TRIES: u32 = 5;
@@ -61,6 +60,11 @@ pub(crate) fn is_locked(directory: &Path) -> Result<bool> {
     Ok(lock_open(&lock, Sharing::Shared, directory).is_err() || {
         lock_open(&lock, Sharing::Alone, directory).is_err()
     })
+}
+
+/// Creates a directory that only its owner may write to, whatever the umask.
+pub(super) fn create_partial(partial: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o755).create(partial)
 }
 
 /// Creates `partial` where it is missing and locks it.

@@ -22,11 +22,11 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::publish::durability::{Durability, sync_directory};
-use crate::publish::inventory::{Inventory, Room};
+use crate::publish::inventory::{Inventory, NEW, OLD, RUN, Room, STATE};
 use crate::publish::json_file::write_json;
 use crate::publish::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
 use crate::publish::rename::exchange;
-use crate::publish::state::{NEW, OLD, RUN, RunId, STATE, Stage, State, stage};
+use crate::publish::state::{RunId, Stage, State, stage};
 use crate::publish::target::{
     Identity, check_can_move, check_owner, check_replaceable, create_directories, create_output,
     identity, is_empty, parent_of, places,

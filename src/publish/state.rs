@@ -19,17 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::publish::durability::Durability;
-use crate::publish::inventory::is_unbegun;
+use crate::publish::inventory::{NEW, OLD, RUN, STATE, is_unbegun};
 use crate::publish::json_file::{read_json, write_json};
-
-/// The name of the file that says how an output was made.
-pub(crate) const RUN: &str = "run.json";
-/// The name of the state in a directory that is being filled.
-pub(crate) const STATE: &str = "state.json";
-/// The directory in it that becomes the output.
-pub(crate) const NEW: &str = "new";
-/// The directory in it that an old output is moved to where the file system cannot exchange two.
-pub(crate) const OLD: &str = "old";
 
 /// A longer file is no state.
 const MAX_STATE_BYTES: u64 = 4096;

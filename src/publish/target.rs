@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::publish::durability::{Durability, sync_directory};
-use crate::publish::inventory::{Inventory, OutputRecord, Room, is_record};
-use crate::publish::state::{RUN, RunId};
+use crate::publish::inventory::{Inventory, OutputRecord, RUN, Room, is_record};
+use crate::publish::lock::create_partial;
+use crate::publish::state::RunId;
 use crate::publish::temp_file::temporary_name;
 use crate::publish::terms::Terms;
 
@@ -77,11 +78,6 @@ pub(crate) fn create_directories(directory: &Path, durability: Durability) -> Re
         Err(error) => Err(Error::io(directory, "cannot create")(error)),
         Ok(()) => sync_directory(parent, durability),
     }
-}
-
-/// Creates a directory that only its owner may write to, whatever the umask.
-pub(super) fn create_partial(partial: &Path) -> std::io::Result<()> {
-    DirBuilder::new().mode(0o755).create(partial)
 }
 
 /// Creates a directory that becomes an output, unless it is there: others may write to it if the
