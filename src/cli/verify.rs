@@ -42,8 +42,12 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
         Some(dir.join(EMBEDDINGS)).filter(|inside| inside.symlink_metadata().is_ok())
     };
     let embeddings = embeddings
-        .map(|dir| verify_embeddings(&dir, &stats).map_err(failed))
-        .transpose()?;
+        .map(|inside| {
+            check_no_link(&inside, dir)?;
+            verify_embeddings(&inside, &stats)
+        })
+        .transpose()
+        .map_err(failed)?;
     if let (Some(dataset), Some(embeddings)) = (&dataset, &embeddings) {
         check_same(dir, dataset, embeddings).map_err(failed)?;
     }
@@ -101,6 +105,17 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
         pace(time, bytes, time)
     ));
     Ok(())
+}
+
+/// Embeddings that lie in a dataset go with it wherever it is copied.
+fn check_no_link(inside: &Path, dir: &Path) -> shardmill::Result<()> {
+    if inside == dir || !inside.is_symlink() {
+        return Ok(());
+    }
+    Err(Error::Shard {
+        path: inside.to_owned(),
+        what: "is a link; move what it leads to here".to_owned(),
+    })
 }
 
 /// Embeddings that lie in a dataset are its own.

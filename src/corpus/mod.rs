@@ -19,7 +19,7 @@ use crate::document::Format;
 use crate::error::{Error, Result};
 
 pub use report::{CorpusReport, Listed, Repeated, SkippedFiles};
-pub(crate) use source::{Kind, MAP_FROM_BYTES, Opened, Source};
+pub(crate) use source::{CHANGED, Kind, MAP_FROM_BYTES, Opened, Source};
 
 use list::Listing;
 use select::Filter;

@@ -7,9 +7,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// Paths that are named; the others are only counted.
-const NAMED: usize = 20;
-
 /// What a person should know of how a corpus was listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -42,13 +39,13 @@ pub struct SkippedFiles {
     pub circles: Listed,
 }
 
-/// How many paths there are, and the first of them.
+/// Paths, and how many there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Listed {
     /// How many.
     pub count: u64,
-    /// The first 20 by the order of their bytes; `%` is `%25`, a byte that is not UTF-8 `%XX`.
+    /// All of them, by the order of their bytes; `%` is `%25`, a byte that is not UTF-8 `%XX`.
     pub paths: Vec<String>,
 }
 
@@ -58,7 +55,7 @@ pub struct Listed {
 pub struct Repeated {
     /// How many.
     pub count: u64,
-    /// The first 20, each with the earlier path of the same file; spelled as in [`Listed`].
+    /// All of them, each with the earlier path of the same file; spelled as in [`Listed`].
     pub paths: Vec<[String; 2]>,
 }
 
@@ -111,33 +108,22 @@ impl SkippedFiles {
 impl Listed {
     pub(super) fn add(&mut self, path: &Path) {
         self.count += 1;
-        self.name(escaped(path.as_os_str()));
+        self.paths.push(escaped(path.as_os_str()));
     }
 
-    /// Keeps `path` if it is one of the first; the order of a directory's entries is not ours.
-    fn name(&mut self, path: String) {
-        let at = self.paths.partition_point(|named| *named < path);
-        if at < NAMED {
-            self.paths.insert(at, path);
-            self.paths.truncate(NAMED);
-        }
-    }
-
+    /// Takes the paths of `other`; the order of a directory's entries is not ours.
     fn merge(&mut self, other: Self) {
         self.count += other.count;
-        for path in other.paths {
-            self.name(path);
-        }
+        self.paths.extend(other.paths);
+        self.paths.sort_unstable();
     }
 }
 
 impl Repeated {
     pub(super) fn add(&mut self, path: &Path, earlier: &Path) {
         self.count += 1;
-        if self.paths.len() < NAMED {
-            let pair = [path, earlier].map(|path| escaped(path.as_os_str()));
-            self.paths.push(pair);
-        }
+        let pair = [path, earlier].map(|path| escaped(path.as_os_str()));
+        self.paths.push(pair);
     }
 }
 

@@ -219,11 +219,14 @@ impl Source {
     }
 }
 
+/// What is said of a file that is not what it was a moment ago.
+pub(crate) const CHANGED: &str =
+    "the file changed while it was in use; run again when nothing writes to it";
+
 fn changed(path: &Path, offset: u64) -> Error {
     Error::Byte {
         path: path.to_owned(),
         offset,
-        what: "the file changed while it was in use; run again when nothing writes to it"
-            .to_owned(),
+        what: CHANGED.to_owned(),
     }
 }

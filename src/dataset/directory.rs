@@ -39,7 +39,7 @@ pub(super) fn is_replaced(directory: &OwnedFd, path: &Path) -> bool {
 }
 
 /// Maps the file `name` of the dataset in `directory`, which is called `path`.
-pub(super) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
+pub(crate) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
     let path = path.join(name);
     // A FIFO of this name must not make the reader wait.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;

@@ -32,7 +32,7 @@ pub(crate) use bad::bad_file_name;
 pub use bad::{BadCounts, BadFile, BadRecord};
 pub use bad_list::bad_records;
 pub(crate) use bad_list::first_bad_records;
-pub(crate) use directory::read_directory;
+pub(crate) use directory::{map_in, read_directory};
 pub use docs::DocRecord;
 pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,

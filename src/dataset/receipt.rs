@@ -10,7 +10,7 @@
 //! So there is no receipt without its shard, also after a power cut. A receipt names no host and
 //! no time but those of the inputs: a unit that is made twice has the same receipt.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -170,15 +170,39 @@ impl DoneUnit {
 
     /// Whether this is unit `index` of `plan` and its shard in `directory` is whole.
     pub(crate) fn is_sound(&self, plan: &Plan, index: usize, directory: &Path) -> bool {
-        self.check(plan, index).is_ok() && self.check_files(directory, Durability::None).is_ok()
+        self.check(plan, index).is_ok() && self.check_files(directory).is_ok()
     }
 
-    /// Checks that the shard in `directory` is whole. With full durability its files are synced
-    /// too: a run without may have made them.
+    /// Checks that the shard in `partial/new` is whole, and syncs its files if that is asked for: a
+    /// run without may have made them. A file that cannot be synced is never synced again, as the
+    /// system may have dropped its bytes: the unit loses its receipt `index`.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] names the file, [`Error::Io`] one that cannot be read or synced.
+    pub(crate) fn check_and_sync(
+        &self,
+        partial: &Path,
+        index: usize,
+        durability: Durability,
+    ) -> Result<()> {
+        let new = partial.join(NEW);
+        for file in self.check_files(&new)? {
+            durability
+                .sync(&file, &new.join(&self.shard.file))
+                .inspect_err(|_| {
+                    // What cannot be removed either is made again after the next failure.
+                    let _ = fs::remove_file(partial.join(receipt_name(index)));
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the shard in `directory` is whole; returns its files.
     ///
     /// # Errors
     /// [`Error::Shard`] names the file.
-    pub(crate) fn check_files(&self, directory: &Path, durability: Durability) -> Result<()> {
+    fn check_files(&self, directory: &Path) -> Result<Vec<File>> {
+        let mut files = Vec::new();
         for ShardFile {
             name,
             bytes,
@@ -197,9 +221,9 @@ impl DoneUnit {
                 return Err(damaged(what));
             }
             check_blocks(&map, blocks, &Stats::default())?;
-            durability.sync(&file, &path)?;
+            files.push(file);
         }
-        Ok(())
+        Ok(files)
     }
 }
 

@@ -1,16 +1,16 @@
 //! `embed.json`: what the arrays of a run are.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{TokenStore, check_blocks, read_directory};
+use crate::dataset::{TokenStore, check_blocks, map_in, read_directory};
 use crate::dtype::Dtype;
 use crate::embed::EmbedConfig;
 use crate::embed::tables::TableInfo;
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
-use crate::map::Map;
 use crate::outputs::EMBED;
 use crate::progress::Stats;
 use crate::publish::json_file::is_text_of;
@@ -202,7 +202,11 @@ impl EmbedRecord {
     /// [`Error::Threads`] where the threads that read it cannot start, and [`Error::Io`] where what
     /// is there cannot be read and may not be overwritten.
     pub(super) fn found_in(&self, directory: &Path, config: &EmbedConfig) -> Result<Option<Self>> {
-        let Some(found) = if_whole(Self::read(directory), config)? else {
+        let Some(found) = if_whole(
+            read_directory(directory, |opened| Self::read(opened, directory)),
+            config,
+        )?
+        else {
             return Ok(None);
         };
         if found.clone().with_files(Vec::new()) != *self {
@@ -217,9 +221,9 @@ impl EmbedRecord {
     ///
     /// # Errors
     /// [`Error::Shard`] where it is none of a known version.
-    fn read(directory: &Path) -> Result<Self> {
+    fn read(opened: &OwnedFd, directory: &Path) -> Result<Self> {
         let path = directory.join(EMBED);
-        let map = Map::open(&path)?;
+        let map = map_in(opened, directory, EMBED)?;
         let record: Self = serde_json::from_slice(&map).map_err(|error| Error::Shard {
             path: path.clone(),
             what: format!("is not a record of embeddings: {error}"),
@@ -271,11 +275,11 @@ pub struct VerifiedEmbeddings {
 /// # Errors
 /// [`Error::Shard`] names the first file or block that is wrong.
 pub fn verify_embeddings(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
-    read_directory(path, |_| verify_files(path, stats))
+    read_directory(path, |opened| verify_files(opened, path, stats))
 }
 
-fn verify_files(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
-    let record = EmbedRecord::read(path)?;
+fn verify_files(opened: &OwnedFd, path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
+    let record = EmbedRecord::read(opened, path)?;
     stats.begin(record.bytes());
     let damaged = |file: &str, what: &str| Error::Shard {
         path: path.join(file),
@@ -296,7 +300,7 @@ fn verify_files(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
         ));
     }
     for (file, header) in files.zip(&layout.headers()) {
-        let map = Map::open(&path.join(&file.file))?;
+        let map = map_in(opened, path, &file.file)?;
         if map.len() as u64 != file.bytes {
             let what = format!("has {} bytes, {} are listed", map.len(), file.bytes);
             return Err(damaged(&file.file, &what));

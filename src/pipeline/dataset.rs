@@ -19,7 +19,7 @@ use crate::pipeline::found::{Found, find_same, look};
 use crate::pipeline::join::manifest;
 use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::outcome::{Outcome, TakenOver};
-use crate::pipeline::plan::plan;
+use crate::pipeline::plan::{check_cuts, plan};
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::worker::Worker;
 use crate::progress::Stats;
@@ -120,7 +120,7 @@ pub(crate) fn build(
     }
     let started = Instant::now();
     let pool = thread_pool(config.threads)?;
-    let (done, todo, job_id) = if corpus.has_stream() {
+    let (done, todo, plan) = if corpus.has_stream() {
         stats.begin(0);
         staging.discard()?;
         (Vec::new(), None, None)
@@ -132,7 +132,7 @@ pub(crate) fn build(
         let done = pool.install(|| sound_units(corpus, &plan, &wanted, staging, stats))?;
         staging.keep_units(&done.iter().map(|&(index, _)| index).collect())?;
         let todo = todo(&plan, &wanted, &done);
-        (done, Some(todo), Some(plan.job_id()))
+        (done, Some(todo), Some(plan))
     };
     let (taken_over, taking_time) = (TakenOver::of(&done), started.elapsed());
     let worker = Worker {
@@ -140,7 +140,11 @@ pub(crate) fn build(
         encoding,
         config,
     };
+    let job_id = plan.as_ref().map(Plan::job_id);
     let mut units = make_units(&pool, &worker, staging, job_id, todo, stats)?;
+    if let Some(plan) = &plan {
+        check_cuts(corpus, plan)?;
+    }
     units.extend(done);
     units.sort_by_key(|&(index, _)| index);
     let name = |index: u32| {

@@ -20,7 +20,7 @@ use crate::pipeline::dataset::{make_units, todo};
 use crate::pipeline::found::find_same;
 use crate::pipeline::join::manifest;
 use crate::pipeline::outcome::{Outcome, TakenOver};
-use crate::pipeline::plan::plan;
+use crate::pipeline::plan::{check_cuts, plan};
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::status::partial_status;
 use crate::pipeline::worker::Worker;
@@ -146,6 +146,7 @@ pub fn tokenize_units(
         Some(todo),
         stats,
     )?;
+    check_cuts(corpus, &plan)?;
     let mut shards: Vec<_> = done.iter().chain(&made).collect();
     shards.sort_by_key(|&&(index, _)| index);
     let shards = shards.into_iter().map(|(_, unit)| &unit.shard);
@@ -241,11 +242,12 @@ fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
     // The first in the order of the units is reported.
     let damaged = units
         .par_iter()
-        .map(|unit| {
+        .enumerate()
+        .map(|(index, unit)| {
             if stats.is_stopped() {
                 return Err(Error::Stopped);
             }
-            unit.check_files(staging.new_output(), staging.durability())?;
+            unit.check_and_sync(staging.partial(), index, staging.durability())?;
             stats.advance(bytes_of(unit));
             Ok(())
         })

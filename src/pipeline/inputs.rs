@@ -8,12 +8,16 @@ use crate::corpus::Corpus;
 use crate::dataset::{MANIFEST, Manifest, Plan, PlannedSource, Unit, read_manifest};
 use crate::error::{Error, Result};
 use crate::pipeline::found::source_hashes;
+use crate::pipeline::plan::check_cuts;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
 use crate::show::{count, counted};
 
+/// The name of standard input among sources.
+const STDIN: &str = "-";
+
 /// Reads the sources of `corpus` and compares them with those that the dataset in the directory
-/// `path` was made from: their number, names, sizes and hashes. `stats` counts their bytes. The
+/// `path` was made from: their number, names, sizes, hashes and cuts. `stats` counts their bytes. The
 /// dataset's own files are not looked at; [`verify`](crate::verify) does that.
 ///
 /// # Errors
@@ -35,6 +39,13 @@ pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> 
         });
     }
     let manifest = read_manifest(path)?;
+    let has_stdin = manifest.sources.iter().any(|info| info.name == STDIN);
+    if has_stdin && !corpus.sources().iter().any(|source| source.name() == STDIN) {
+        return Err(Error::Config {
+            field: "--inputs",
+            what: "the dataset was made from standard input, which cannot be read again".to_owned(),
+        });
+    }
     compare_lists(path, &manifest, corpus)?;
     stats.begin(corpus.total_bytes());
     let hashes = manifest.sources.iter().map(|info| info.hash);
@@ -53,7 +64,12 @@ pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> 
         .collect::<Result<Vec<Ranges>>>()?;
     let found = source_hashes(&ranges);
     match hashes.iter().zip(&found).position(|(a, b)| a != b) {
-        None => Ok(()),
+        None => check_cuts(corpus, &plan).map_err(|_| Error::Shard {
+            path: path.join(MANIFEST),
+            what: "its shards do not begin where these inputs are cut: a file was replaced while \
+                   it was read; make the dataset again"
+                .to_owned(),
+        }),
         Some(source) => Err(Error::Input {
             path: corpus.path_of(source),
             what: "has changed since the dataset was made from it: its hash is another; make the \

@@ -5,7 +5,7 @@
 //! record, and, only inside a text document larger than the unit size, rule A. The rule looks at
 //! nothing behind a boundary, so a stream is cut as a file is.
 
-use crate::corpus::Corpus;
+use crate::corpus::{CHANGED, Corpus};
 use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
 use crate::document::Format;
 use crate::encoding::Encoding;
@@ -135,6 +135,25 @@ pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
             end: cut[1],
         })
         .collect())
+}
+
+/// Checks that `corpus` is still cut as `plan` says: what was planned with other contents of the same
+/// size and time may have units that begin within a record.
+pub(crate) fn check_cuts(corpus: &Corpus, plan: &Plan) -> Result<()> {
+    let now = units(corpus, plan.settings.unit_size_bytes)?;
+    let differs = plan.units.iter().zip(&now).find(|(a, b)| a != b);
+    let cut = match differs {
+        Some((planned, _)) => planned.end,
+        None if plan.units.len() == now.len() => return Ok(()),
+        None => Position::default(),
+    };
+    // A unit may end where the next source begins.
+    let source = (cut.source as usize).saturating_sub(usize::from(cut.byte == 0));
+    Err(Error::Byte {
+        path: corpus.path_of(source),
+        offset: cut.byte,
+        what: CHANGED.to_owned(),
+    })
 }
 
 /// The position behind the last source.

@@ -67,7 +67,7 @@ fn sound_unit(
         Ok(None) | Err(_) => return Ok(None),
     };
     let Receipt { done, seen, .. } = receipt;
-    match done.check_files(staging.new_output(), staging.durability()) {
+    match done.check_and_sync(staging.partial(), index, staging.durability()) {
         Ok(()) => {}
         Err(error) if error.is_retryable() => return Err(error),
         Err(_) => return Ok(None),

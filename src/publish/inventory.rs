@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::map::Map;
-use crate::publish::json_file::open_regular;
+use crate::publish::json_file::{open_regular, read_json};
 use crate::publish::temp_file::name_of_temporary;
 
 /// The name of the file that says how an output was made.
@@ -19,6 +19,9 @@ pub(crate) const STATE: &str = "state.json";
 pub(crate) const NEW: &str = "new";
 /// The directory in it that an old output is moved to where the file system cannot exchange two.
 pub(crate) const OLD: &str = "old";
+
+/// A longer file is no state.
+pub(super) const MAX_STATE_BYTES: u64 = 4096;
 
 /// The names that runs give to what they make.
 #[derive(Debug)]
@@ -215,7 +218,9 @@ fn not_ours(path: &Path) -> Error {
 
 /// Whether a run says what `partial` is, or has not begun to.
 fn has_state(partial: &Path) -> Result<bool> {
-    Ok(fs::symlink_metadata(partial.join(STATE)).is_ok() || is_unbegun(partial)?)
+    let state = read_json::<serde_json::Value>(&partial.join(STATE), "state", MAX_STATE_BYTES);
+    let is_ours = matches!(&state, Ok(Some(state)) if state["state"].is_string());
+    Ok(is_ours || is_unbegun(partial)?)
 }
 
 /// Whether nothing was begun in `partial`: a run that was killed before it wrote a state leaves

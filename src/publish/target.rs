@@ -1,6 +1,5 @@
 //! The place of an output: its names, and whether what is there may be replaced.
 
-use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -192,12 +191,19 @@ pub(super) fn is_empty(directory: &Path) -> bool {
 /// Refuses an output in which files have names of ours that its record does not list.
 fn check_listed(out: &Path, inventory: &Inventory) -> Result<()> {
     let is_there = |record: &&OutputRecord| out.join(record.name).exists();
-    let files = match inventory.records.iter().find(is_there) {
-        Some(record) => (record.files)(out),
-        None => Some(HashSet::new()),
+    let record = inventory.records.iter().find(is_there);
+    let files = record.and_then(|record| (record.files)(out));
+    let Some(files) = files else {
+        if is_empty(out) {
+            return Ok(());
+        }
+        return Err(Error::Output {
+            path: out.to_owned(),
+            what: "has no record that can be read, so nothing says which of its files a run made; \
+                   remove the directory if none is needed, or choose another --out"
+                .to_owned(),
+        });
     };
-    // If a record is damaged, names are all that there is to go by.
-    let Some(files) = files else { return Ok(()) };
     inventory.each_entry(out, Room::Output, |entry| match entry.room {
         Some(Room::Output) => check_listed(entry.path, inventory),
         Some(Room::Partial) => Ok(()),

@@ -510,9 +510,16 @@ fn files_with_names_of_ours_that_no_record_lists_stay() {
         "embeddings/embeddings.npy",
     ] {
         place.write(format!("d/{name}"), "precious");
-        let line = format!(
-            "d/{name}: is not listed by the output that it lies in, so no run made it; move it elsewhere"
-        );
+        let line = if name.contains('/') {
+            "d/embeddings: has no record that can be read, so nothing says which of its files a run \
+             made; remove the directory if none is needed, or choose another --out"
+                .to_owned()
+        } else {
+            format!(
+                "d/{name}: is not listed by the output that it lies in, so no run made it; move it \
+                 elsewhere"
+            )
+        };
         for args in [
             tokenize("in2", "d", "--overwrite"),
             embed("d", "d", "--overwrite"),
@@ -559,14 +566,4 @@ fn a_link_in_the_place_of_what_is_being_made_is_not_published() {
     let done = place.run(words("finish d"));
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(place.path("d").symlink_metadata().is_err());
-}
-
-#[test]
-fn a_dataset_whose_manifest_is_damaged_may_be_overwritten() {
-    let place = place();
-    ok(&place, &tokenize("in1", "d", ""));
-    let manifest = place.read("d/manifest.json");
-    place.write("d/manifest.json", &manifest[..20]);
-    ok(&place, &tokenize("in1", "d", "--overwrite"));
-    assert_eq!(place.read("d/manifest.json"), manifest);
 }

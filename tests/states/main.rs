@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod behavior;
+mod evidence;
 mod file_systems;
 mod kills;
 mod power;
