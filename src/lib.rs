@@ -85,7 +85,7 @@ pub use dataset::{
     FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo, ShardRef,
     SourceInfo, TokenDtype, TokenStore, Tokens, Totals, Unit, Verified, bad_records, verify,
 };
-pub use document::{BadKind, BadRecords, FORMATS, Format, InvalidUtf8};
+pub use document::{BadKind, BadRecords, DocumentFormat, FORMATS, Format, InvalidUtf8};
 pub use dtype::{Dtype, Element};
 pub use embed::{
     EmbedConfig, EmbedOutcome, EmbedRecord, EmbedTables, VerifiedEmbeddings, embed, embed_to, run,

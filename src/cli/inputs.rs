@@ -36,9 +36,9 @@ pub(crate) struct SelectionArgs {
 pub(crate) struct InputFormat(pub(crate) Option<Format>);
 
 fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
-    let names = std::iter::once("auto").chain(FORMATS.map(|(_, name, _)| name));
+    let names = std::iter::once("auto").chain(FORMATS.iter().map(|row| row.name));
     PossibleValuesParser::new(names.collect::<Vec<_>>()).map(|typed| {
-        let found = FORMATS.iter().find(|&&(_, name, _)| name == typed);
-        InputFormat(found.map(|&(format, _, _)| format))
+        let found = FORMATS.iter().find(|row| row.name == typed);
+        InputFormat(found.map(|row| row.format))
     })
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{EncodingInfo, FORMAT_VERSION, Position, Settings};
-use crate::document::{FORMATS, Format};
+use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::publish::durability::Durability;
@@ -278,19 +278,11 @@ const FIELDS: [Field; 9] = [
 ];
 
 impl PlannedSource {
-    fn format_name(&self) -> &'static str {
-        let found = FORMATS
-            .iter()
-            .find(|&&(format, _, _)| format == self.format);
-        // The table has every format.
-        found.map_or("", |&(_, name, _)| name)
-    }
-
     fn describe(&self) -> String {
         format!(
             "'{}' ({}, {} bytes)",
             self.name,
-            self.format_name(),
+            self.format.row().name,
             self.bytes
         )
     }

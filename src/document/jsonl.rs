@@ -3,12 +3,62 @@
 use std::borrow::Cow;
 
 use crate::document::lenient::{self, Refused};
+use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
-use crate::document::{InvalidUtf8, decode, strict};
+use crate::document::{DocumentFormat, Format, InvalidUtf8, decode, strict};
 use memchr::memchr;
 
+pub(super) const FORMAT: DocumentFormat = DocumentFormat {
+    format: Format::Jsonl,
+    name: "jsonl",
+    extensions: &["jsonl", "ndjson"],
+    is_one_document: false,
+    next_cut,
+    documents: |span, reading| {
+        Box::new(Records {
+            lines: lines(span.bytes, span.begins),
+            reading,
+        })
+    },
+};
+
+/// The records of a span.
+#[derive(Debug)]
+struct Records<'a> {
+    lines: Lines<'a>,
+    reading: Reading<'a>,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Document<'a>;
+
+    fn next(&mut self) -> Option<Document<'a>> {
+        let line = self.lines.next()?;
+        let Reading {
+            text_field,
+            invalid_utf8,
+        } = self.reading;
+        Some(Document {
+            extent: Extent {
+                start: line.start,
+                len: line.bytes.len(),
+                line: Some(line.index),
+                begins: true,
+                ends: true,
+            },
+            text: read(line.bytes, text_field, invalid_utf8),
+        })
+    }
+}
+
+impl<'a> Documents<'a> for Records<'a> {
+    fn lines(&self) -> u32 {
+        self.lines.index
+    }
+}
+
 /// The first line start at or after `from`, the start of the bytes apart.
-pub(crate) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
+fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
     let before = from.max(1) - 1;
     let at = before + memchr(b'\n', bytes.get(before..)?)? + 1;
     (at < bytes.len()).then_some(at)
@@ -46,13 +96,6 @@ pub(crate) fn lines(bytes: &[u8], is_start: bool) -> Lines<'_> {
     }
 }
 
-impl Lines<'_> {
-    /// Lines that have gone by, blank ones too.
-    pub(crate) fn passed(&self) -> u32 {
-        self.index
-    }
-}
-
 impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
@@ -78,24 +121,11 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// A record that was read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Record<'a> {
-    pub(crate) text: Cow<'a, str>,
-    /// Invalid UTF-8 sequences in the line, and halves of surrogate pairs in the text, that were
-    /// replaced or left out.
-    pub(crate) invalid: u64,
-}
-
 /// The string in `field` of the object that `line` holds; of duplicate keys the last wins.
 ///
 /// # Errors
 /// What is wrong with the line.
-pub(crate) fn read<'a>(
-    line: &'a [u8],
-    field: &str,
-    policy: InvalidUtf8,
-) -> Result<Record<'a>, Bad> {
+fn read<'a>(line: &'a [u8], field: &str, policy: InvalidUtf8) -> Result<Text<'a>, Bad> {
     let (line, invalid) = decode(line, policy).map_err(Bad::utf8)?;
     let (text, lone) = match line {
         Cow::Borrowed(line) => text_of(line, field, policy)?,
@@ -104,7 +134,7 @@ pub(crate) fn read<'a>(
             (Cow::Owned(text.into_owned()), lone)
         }
     };
-    Ok(Record {
+    Ok(Text {
         text,
         invalid: invalid + lone,
     })
@@ -316,7 +346,7 @@ mod tests {
             .map(|line| (line.start, line.index, line.bytes))
             .collect();
         assert_eq!(found, [(0, 0, &b"a"[..]), (8, 3, b"b"), (10, 4, b"c")]);
-        assert_eq!(lines.passed(), 6);
+        assert_eq!(lines.index, 6);
     }
 
     #[test]

@@ -3,17 +3,19 @@
 //! Knows how each format marks documents, what it looks like and where a source of it may be cut;
 //! does not open files and does not know tokens.
 
-pub(crate) mod jsonl;
+mod jsonl;
 mod lenient;
+mod reading;
 mod record;
 mod sniff;
 mod strict;
-pub(crate) mod text;
+mod text;
 mod utf8;
 
 use std::ffi::OsStr;
 use std::path::Path;
 
+pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
 pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines};
@@ -30,26 +32,43 @@ pub enum Format {
     Jsonl,
 }
 
-/// A row per format: the format, its name on the command line and in manifests, and the file
-/// extensions that `auto` takes for it.
-pub const FORMATS: [(Format, &str, &[&str]); 2] = [
-    (Format::Text, "text", &["txt"]),
-    (Format::Jsonl, "jsonl", &["jsonl", "ndjson"]),
-];
+/// What is known of a format: a row of [`FORMATS`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DocumentFormat {
+    /// The format.
+    pub format: Format,
+    /// Its name on the command line and in manifests.
+    pub name: &'static str,
+    /// The extensions of files that are taken for it.
+    pub extensions: &'static [&'static str],
+    /// Whether a source is one document, whatever is in it.
+    pub(crate) is_one_document: bool,
+    /// Where a unit may end: the first allowed cut at or after a byte; `None`: not in these bytes.
+    next_cut: fn(&[u8], usize) -> Option<usize>,
+    /// The documents in some bytes.
+    documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents<'a> + 'a>,
+}
+
+/// A row for each format.
+pub static FORMATS: [DocumentFormat; 2] = [text::FORMAT, jsonl::FORMAT];
 
 impl Format {
+    /// What is known of the format.
+    pub(crate) fn row(self) -> &'static DocumentFormat {
+        // The rows stand in the order of the variants; a test says so.
+        &FORMATS[self as usize]
+    }
+
     /// The format that a file's extension names; text where it names none. What is called `.json`
     /// may be either, which [`Corpus::open`](crate::Corpus::open) tells by its content.
     pub fn of_path(path: &Path) -> Self {
         let extension = path.extension().unwrap_or(OsStr::new(""));
+        let is_known = |known: &&str| extension.eq_ignore_ascii_case(known);
         FORMATS
             .iter()
-            .find(|(_, _, extensions)| {
-                extensions
-                    .iter()
-                    .any(|known| extension.eq_ignore_ascii_case(known))
-            })
-            .map_or(Self::Text, |&(format, _, _)| format)
+            .find(|row| row.extensions.iter().any(|known| is_known(&known)))
+            .map_or(Self::Text, |row| row.format)
     }
 
     /// Whether the extension of `path` leaves open what the file is.
@@ -62,10 +81,16 @@ impl Format {
     /// which begin where the source or an earlier piece of it begins. Cutting there changes
     /// neither documents nor ids. `None`: not in these bytes.
     pub(crate) fn next_cut(self, bytes: &[u8], from: usize) -> Option<usize> {
-        match self {
-            Self::Text => text::next_cut(bytes, from),
-            Self::Jsonl => jsonl::next_cut(bytes, from),
-        }
+        (self.row().next_cut)(bytes, from)
+    }
+
+    /// The documents in `span`.
+    pub(crate) fn documents<'a>(
+        self,
+        span: Span<'a>,
+        reading: Reading<'a>,
+    ) -> Box<dyn Documents<'a> + 'a> {
+        (self.row().documents)(span, reading)
     }
 }
 
@@ -75,12 +100,11 @@ mod tests {
 
     #[test]
     fn extensions_choose_the_format() {
-        for (format, _, extensions) in FORMATS {
-            for extension in extensions {
-                assert_eq!(
-                    Format::of_path(Path::new(&format!("a.{extension}"))),
-                    format
-                );
+        for row in &FORMATS {
+            assert_eq!(row.format.row().name, row.name);
+            for extension in row.extensions {
+                let path = format!("a.{extension}");
+                assert_eq!(Format::of_path(Path::new(&path)), row.format);
             }
         }
         assert_eq!(Format::of_path(Path::new("a.JSONL")), Format::Jsonl);

@@ -16,8 +16,59 @@
 
 use memchr::memchr_iter;
 
+use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
+use crate::document::{Bad, DocumentFormat, Format, decode};
+
+pub(super) const FORMAT: DocumentFormat = DocumentFormat {
+    format: Format::Text,
+    name: "text",
+    extensions: &["txt"],
+    is_one_document: true,
+    next_cut,
+    documents: |span, reading| {
+        Box::new(Whole {
+            rest: Some(span),
+            reading,
+        })
+    },
+};
+
+/// The one document, or the piece of it, in a span.
+#[derive(Debug)]
+struct Whole<'a> {
+    rest: Option<Span<'a>>,
+    reading: Reading<'a>,
+}
+
+impl<'a> Iterator for Whole<'a> {
+    type Item = Document<'a>;
+
+    fn next(&mut self) -> Option<Document<'a>> {
+        let span = self.rest.take()?;
+        let text = decode(span.bytes, self.reading.invalid_utf8);
+        Some(Document {
+            extent: Extent {
+                start: 0,
+                len: span.bytes.len(),
+                line: None,
+                begins: span.begins,
+                ends: span.ends,
+            },
+            text: text
+                .map(|(text, invalid)| Text { text, invalid })
+                .map_err(Bad::utf8),
+        })
+    }
+}
+
+impl<'a> Documents<'a> for Whole<'a> {
+    fn lines(&self) -> u32 {
+        0
+    }
+}
+
 /// The first place at or after `from` where rule A allows a cut.
-pub(crate) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
+fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
     let from = from.max(1);
     memchr_iter(b' ', bytes.get(from..)?)
         .map(|at| from + at)

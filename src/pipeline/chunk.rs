@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Position, Unit};
-use crate::document::Format;
+use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
 use crate::error::Result;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pretoken;
@@ -58,6 +58,24 @@ impl Piece {
             Contents::Unread { .. } => &[],
             Contents::Opened(opened, range) => &opened[range.clone()],
         }
+    }
+
+    /// The documents in the piece, once it has been read.
+    pub(crate) fn documents<'a>(
+        &'a self,
+        text_field: &'a str,
+        invalid_utf8: InvalidUtf8,
+    ) -> Box<dyn Documents<'a> + 'a> {
+        let span = Span {
+            bytes: self.bytes(),
+            begins: self.byte == 0,
+            ends: self.ends_source,
+        };
+        let reading = Reading {
+            text_field,
+            invalid_utf8,
+        };
+        self.format.documents(span, reading)
     }
 
     /// Reads the bytes if that has not been done.
@@ -168,9 +186,10 @@ impl UnitCursor {
 /// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where the
 /// source or an earlier piece of it begins. Every unit cut is one too.
 pub(crate) fn next_cut(format: Format, bytes: &[u8], from: usize) -> Option<usize> {
-    match format {
-        Format::Text => pretoken::next_cut(bytes, from),
-        Format::Jsonl => format.next_cut(bytes, from),
+    if format.row().is_one_document {
+        pretoken::next_cut(bytes, from)
+    } else {
+        format.next_cut(bytes, from)
     }
 }
 

@@ -56,10 +56,7 @@ impl UnitCutter {
 
     /// Whether a source of this format and size may be cut inside.
     pub(crate) fn cuts_inside(&self, format: Format, bytes: u64) -> bool {
-        match format {
-            Format::Jsonl => true,
-            Format::Text => bytes > self.unit_bytes,
-        }
+        !format.row().is_one_document || bytes > self.unit_bytes
     }
 
     /// Whether the current source is the first bytes of the corpus.

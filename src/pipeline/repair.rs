@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
-use crate::document::{self, Format, InvalidUtf8, jsonl};
+use crate::document::InvalidUtf8;
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
-use crate::pipeline::chunk::{Piece, UnitCursor};
+use crate::pipeline::chunk::UnitCursor;
 use crate::pipeline::dataset::{build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
 use crate::pipeline::outcome::Outcome;
@@ -145,23 +145,10 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
             piece.read(corpus)?;
-            count += match piece.format {
-                // None is refused: the policy is not strict.
-                Format::Text => document::decode(piece.bytes(), policy).map_or(0, |(_, n)| n),
-                Format::Jsonl => in_records(piece, found),
-            };
+            let documents = piece.documents(&found.settings.text_field, policy);
+            let texts = documents.filter_map(|document| document.text.ok());
+            count += texts.map(|text| text.invalid).sum::<u64>();
         }
     }
     Ok(count)
-}
-
-/// Invalid sequences in the records of `piece` that are documents of the dataset.
-fn in_records(piece: &Piece, found: &Manifest) -> u64 {
-    let settings = &found.settings;
-    jsonl::lines(piece.bytes(), piece.byte == 0)
-        .filter_map(|line| {
-            jsonl::read(line.bytes, &settings.text_field, settings.invalid_utf8).ok()
-        })
-        .map(|record| record.invalid)
-        .sum()
 }

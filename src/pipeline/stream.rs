@@ -190,7 +190,7 @@ impl StreamCursor {
             Box::new(head.chain(reader))
         };
         // Only the first source is larger than the unit size wherever a unit may end inside it.
-        let needs_size = source.format() == Format::Text && expected_bytes.is_none();
+        let needs_size = source.format().row().is_one_document && expected_bytes.is_none();
         if needs_size && !self.cutter.is_at_start() {
             let (spooled, bytes) = self.spool(reader, &path)?;
             reader = Box::new(spooled);
@@ -317,7 +317,7 @@ impl OpenSource {
         let bytes = self.buffered()[..length].to_vec();
         self.taken += length;
         let lines_before = self.lines;
-        if self.format == Format::Jsonl {
+        if !self.format.row().is_one_document {
             self.lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         }
         let piece = Piece {

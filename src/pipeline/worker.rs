@@ -3,7 +3,7 @@
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::dataset::Eot;
-use crate::document::{self, Bad, BadKind, BadRecords, Format, jsonl};
+use crate::document::{Bad, BadKind, BadRecords, Extent};
 use crate::encoding::{Encoding, SpecialFound};
 use crate::error::{Error, Result};
 use crate::pipeline::chunk::{Chunk, Piece};
@@ -56,16 +56,6 @@ pub(crate) struct Worker<'a> {
     pub(crate) config: &'a TokenizeConfig,
 }
 
-/// Where a document's bytes lie in its source.
-#[derive(Clone, Copy)]
-struct Span {
-    source: u32,
-    byte_start: u64,
-    byte_len: u64,
-    begins: bool,
-    ends: bool,
-}
-
 impl Worker<'_> {
     /// The ids and documents of `chunk`.
     pub(crate) fn encode(&self, encoder: &mut Encoder, mut chunk: Chunk) -> Result<Encoded> {
@@ -81,113 +71,107 @@ impl Worker<'_> {
         };
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
             piece.read(self.corpus)?;
-            match piece.format {
-                Format::Text => self.text(encoder, piece, &mut encoded)?,
-                Format::Jsonl => piece.lines = self.jsonl(encoder, piece, index, &mut encoded)?,
-            }
+            piece.lines = self.piece(encoder, piece, index, &mut encoded)?;
         }
         encoded.pieces = chunk.pieces;
         Ok(encoded)
     }
 
-    fn text(&self, encoder: &mut Encoder, piece: &Piece, encoded: &mut Encoded) -> Result<()> {
-        let span = Span {
-            source: piece.source,
-            byte_start: piece.byte,
-            byte_len: piece.len_bytes(),
-            begins: piece.byte == 0,
-            ends: piece.ends_source,
-        };
-        let (text, invalid) = document::decode(piece.bytes(), self.config.invalid_utf8)
-            .map_err(|at| self.utf8_error(piece, piece.byte + at as u64))?;
-        encoded.invalid_sequences += invalid;
-        self.document(encoder, &text, span, encoded)
-            .map_err(|refused| Error::Byte {
-                path: self.corpus.path_of(piece.source as usize),
-                offset: piece.byte + refused.offset as u64,
-                what: refused.message(),
-            })
-    }
-
-    /// Encodes the records of `piece`, the `index`-th of its chunk; gives the number of its lines.
-    fn jsonl(
+    /// Encodes the documents of `piece`, the `index`-th of its chunk; returns the number of its
+    /// lines.
+    fn piece(
         &self,
         encoder: &mut Encoder,
         piece: &Piece,
         index: u32,
         encoded: &mut Encoded,
     ) -> Result<u32> {
-        let config = self.config;
-        let mut lines = jsonl::lines(piece.bytes(), piece.byte == 0);
-        for line in &mut lines {
-            let span = Span {
-                source: piece.source,
-                byte_start: piece.byte + line.start as u64,
-                byte_len: line.bytes.len() as u64,
-                begins: true,
-                ends: true,
-            };
-            match jsonl::read(line.bytes, &config.text_field, config.invalid_utf8) {
-                Ok(record) => {
-                    encoded.invalid_sequences += record.invalid;
-                    self.document(encoder, &record.text, span, encoded)
-                        .map_err(|found| self.line_error(piece, line.index, found.message()))?;
+        let mut documents = piece.documents(&self.config.text_field, self.config.invalid_utf8);
+        for document in &mut documents {
+            let extent = document.extent;
+            match document.text {
+                Ok(text) => {
+                    encoded.invalid_sequences += text.invalid;
+                    self.encode_text(encoder, &text.text, piece, extent, encoded)?;
                 }
-                Err(bad) if config.bad_records == BadRecords::Skip => {
-                    encoded.bad_lines.push(BadLine {
-                        piece: index,
-                        index: line.index,
-                        byte_start: span.byte_start,
-                        byte_len: span.byte_len,
-                        bad,
-                    });
-                }
-                Err(bad) if bad.kind() == BadKind::InvalidUtf8 => {
-                    return Err(self.utf8_error(piece, span.byte_start + bad.at() as u64));
-                }
-                Err(bad) => {
-                    let what = bad.message(&config.text_field);
-                    return Err(self.line_error(piece, line.index, what));
-                }
+                Err(bad) => self.bad(bad, piece, index, extent, encoded)?,
             }
         }
-        Ok(lines.passed())
+        Ok(documents.lines())
     }
 
-    fn utf8_error(&self, piece: &Piece, offset: u64) -> Error {
-        Error::Utf8 {
-            path: self.corpus.path_of(piece.source as usize),
-            offset,
+    /// Leaves out a document that cannot be read, or refuses it.
+    fn bad(
+        &self,
+        bad: Bad,
+        piece: &Piece,
+        index: u32,
+        extent: Extent,
+        encoded: &mut Encoded,
+    ) -> Result<()> {
+        let byte_start = piece.byte + extent.start as u64;
+        match extent.line {
+            Some(line) if self.config.bad_records == BadRecords::Skip => {
+                encoded.bad_lines.push(BadLine {
+                    piece: index,
+                    index: line,
+                    byte_start,
+                    byte_len: extent.len as u64,
+                    bad,
+                });
+                Ok(())
+            }
+            Some(line) if bad.kind() != BadKind::InvalidUtf8 => {
+                Err(self.line_error(piece, line, bad.message(&self.config.text_field)))
+            }
+            _ => Err(Error::Utf8 {
+                path: self.corpus.path_of(piece.source as usize),
+                offset: byte_start + bad.at() as u64,
+            }),
         }
     }
 
-    /// Adds the ids of a document, with its end-of-text token where that belongs.
-    fn document(
+    /// Adds the ids of `text`, which lies at `extent`, with its end-of-text token where that
+    /// belongs.
+    fn encode_text(
         &self,
         encoder: &mut Encoder,
         text: &str,
-        span: Span,
+        piece: &Piece,
+        extent: Extent,
         encoded: &mut Encoded,
-    ) -> std::result::Result<(), SpecialFound> {
+    ) -> Result<()> {
         let end_of_text = self.encoding.end_of_text();
-        if span.begins && self.config.eot == Eot::Before {
+        if extent.begins && self.config.eot == Eot::Before {
             encoded.ids.push(end_of_text);
         }
         self.encoding
-            .encode_into(encoder, text, self.config.special, &mut encoded.ids)?;
-        if span.ends && self.config.eot == Eot::After {
+            .encode_into(encoder, text, self.config.special, &mut encoded.ids)
+            .map_err(|found| self.special_error(&found, piece, extent))?;
+        if extent.ends && self.config.eot == Eot::After {
             encoded.ids.push(end_of_text);
         }
         encoded.documents.push(DocumentPiece {
             end_tokens: encoded.ids.len() as u64,
-            source: span.source,
-            byte_start: span.byte_start,
-            byte_len: span.byte_len,
+            source: piece.source,
+            byte_start: piece.byte + extent.start as u64,
+            byte_len: extent.len as u64,
             text_bytes: text.len() as u64,
-            begins: span.begins,
-            ends: span.ends,
+            begins: extent.begins,
+            ends: extent.ends,
         });
         Ok(())
+    }
+
+    fn special_error(&self, found: &SpecialFound, piece: &Piece, extent: Extent) -> Error {
+        match extent.line {
+            Some(line) => self.line_error(piece, line, found.message()),
+            None => Error::Byte {
+                path: self.corpus.path_of(piece.source as usize),
+                offset: piece.byte + found.offset as u64,
+                what: found.message(),
+            },
+        }
     }
 
     /// An error on line `index` of `piece`, counted in the whole source.

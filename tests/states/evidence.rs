@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use crate::support::{Done, skipped, strace};
-use crate::{embed, ok, place, refs, run, tokenize, visible, words};
+use crate::{ok, place, refs, run, tokenize, visible, words};
 
 #[test]
 fn what_has_no_readable_record_is_not_overwritten() {

@@ -1,0 +1,57 @@
+//! Documents in the bytes of a source, as every format gives them.
+
+use std::borrow::Cow;
+
+use crate::document::{Bad, InvalidUtf8};
+
+/// Bytes of a source that begin and end where its format allows a cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Whether the source begins here.
+    pub(crate) begins: bool,
+    /// Whether the source ends here.
+    pub(crate) ends: bool,
+}
+
+/// How documents are read, whatever their format.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading<'a> {
+    /// The field of a record that holds the document.
+    pub(crate) text_field: &'a str,
+    pub(crate) invalid_utf8: InvalidUtf8,
+}
+
+/// A document, or a piece of one, in a span.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    pub(crate) extent: Extent,
+    pub(crate) text: Result<Text<'a>, Bad>,
+}
+
+/// Where a document lies in its span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Where it begins in the span.
+    pub(crate) start: usize,
+    /// Bytes of it in the source.
+    pub(crate) len: usize,
+    /// Lines of the span before it; `None` where it is no record.
+    pub(crate) line: Option<u32>,
+    pub(crate) begins: bool,
+    pub(crate) ends: bool,
+}
+
+/// The text of a document.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Text<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or left out.
+    pub(crate) invalid: u64,
+}
+
+/// The documents of a span, in order.
+pub(crate) trait Documents<'a>: Iterator<Item = Document<'a>> {
+    /// Lines that have gone by, blank ones too; 0 where lines mean nothing.
+    fn lines(&self) -> u32;
+}
