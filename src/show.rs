@@ -22,6 +22,15 @@ pub fn name<T: AsRef<OsStr> + ?Sized>(text: &T) -> Name<'_> {
     Name(text.as_ref().as_encoded_bytes())
 }
 
+/// As [`name`], of at most 80 characters of `text`.
+pub(crate) fn shortened(text: &str) -> String {
+    const MAX_CHARS: usize = 80;
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}...", name(&text[..end])),
+        None => name(text).to_string(),
+    }
+}
+
 /// See [`name`].
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a>(&'a [u8]);

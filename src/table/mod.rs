@@ -14,6 +14,7 @@ mod box_muller;
 mod mt19937;
 pub(crate) mod npy;
 mod open;
+mod options;
 mod positions;
 pub(crate) mod safetensors;
 mod torch_init;
@@ -30,7 +31,8 @@ use crate::error::{Error, Result};
 use crate::map::{self, Buffer, Map};
 
 pub use mt19937::TorchGenerator;
-pub use open::{FORMATS, TableFormat, TableOptions, TableSpec};
+pub use open::{FORMATS, TableFormat, TableSpec};
+pub use options::TableOptions;
 pub(crate) use positions::check_base;
 pub use positions::{PositionScheme, ROTARY_BASE, Rope, RopeStyle, alibi_slopes};
 pub use torch_init::InitialTables;

@@ -15,9 +15,9 @@ mod tests;
 use std::fmt::Write as _;
 
 use self::header::Header;
-use super::open::printable;
 use super::{Extent, TableOptions};
 use crate::dtype::Dtype;
+use crate::show::shortened;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
@@ -45,7 +45,7 @@ pub(super) fn read(
     if let Some(key) = key {
         return Err(format!(
             "a .npy file holds one table and takes no key; leave out #{}",
-            printable(key)
+            shortened(key)
         ));
     }
     let (text, data_start) = split(bytes)?;
@@ -114,11 +114,11 @@ fn dtype_of(descr: &str, table_dtype: Option<Dtype>) -> Result<Dtype, String> {
         "<f8" => Err("is f64 ('<f8'); save it with .astype('<f4')".to_owned()),
         _ if descr.starts_with('>') => Err(format!(
             "is big-endian ('{}'); save it with .astype('<f4')",
-            printable(descr)
+            shortened(descr)
         )),
         _ => Err(format!(
             "has elements '{}'; a table has '<f2', '<f4', or bf16 as '<u2'",
-            printable(descr)
+            shortened(descr)
         )),
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::options::TableOptions;
 use super::{Extent, Table, npy, safetensors};
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::show;
@@ -69,47 +69,6 @@ impl fmt::Display for TableSpec {
         write!(f, "{}", show::name(&self.path))?;
         let mut key = self.key.iter();
         key.try_for_each(|key| write!(f, "#{}", show::name(key)))
-    }
-}
-
-/// How a table is opened.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct TableOptions {
-    /// Keys to look for where none is given and the file holds several tensors. A tensor is found
-    /// by its whole name, or by the end of its name after a dot where only one has that end.
-    pub default_keys: Vec<String>,
-    /// The type of 16-bit elements in files that do not name it: a `.npy` of `<u2`, `|V2` or
-    /// `<V2` is taken as bf16 only where this says so.
-    pub table_dtype: Option<Dtype>,
-    /// A table with fewer rows is refused.
-    pub min_rows: usize,
-}
-
-impl TableOptions {
-    /// For a token table of at least `n_vocab` rows: GPT-2 checkpoints call it `wte.weight`.
-    pub fn token(n_vocab: usize) -> Self {
-        Self {
-            default_keys: vec!["wte.weight".to_owned()],
-            min_rows: n_vocab,
-            ..Self::default()
-        }
-    }
-
-    /// For a position table of at least `seq_len` rows: GPT-2 checkpoints call it `wpe.weight`.
-    pub fn position(seq_len: usize) -> Self {
-        Self {
-            default_keys: vec!["wpe.weight".to_owned()],
-            min_rows: seq_len,
-            ..Self::default()
-        }
-    }
-
-    /// Sets [`table_dtype`](Self::table_dtype).
-    #[must_use]
-    pub fn with_table_dtype(mut self, dtype: Option<Dtype>) -> Self {
-        self.table_dtype = dtype;
-        self
     }
 }
 
@@ -192,15 +151,6 @@ fn enough_rows(extent: Extent, min_rows: usize) -> std::result::Result<Extent, S
         ));
     }
     Ok(extent)
-}
-
-/// A name from a file, safe to print and of bounded length.
-pub(super) fn printable(name: &str) -> String {
-    const MAX_CHARS: usize = 80;
-    match name.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}...", show::name(&name[..end])),
-        None => show::name(name).to_string(),
-    }
 }
 
 #[cfg(test)]

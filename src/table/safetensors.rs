@@ -15,9 +15,9 @@ mod tests;
 use safetensors::Dtype as FileDtype;
 use safetensors::tensor::Metadata;
 
-use super::open::printable;
 use super::{Extent, TableOptions};
 use crate::dtype::Dtype;
+use crate::show::shortened;
 
 /// The format's own limit.
 const MAX_HEADER_BYTES: usize = 100_000_000;
@@ -43,7 +43,7 @@ pub(super) fn read(
         // Cannot overflow: the tensors' end was compared with the file's length.
         Extent::new(&shape, dtype, data_start + info.data_offsets.0)
     });
-    extent.map_err(|what| format!("tensor '{}' {what}", printable(name)))
+    extent.map_err(|what| format!("tensor '{}' {what}", shortened(name)))
 }
 
 /// The checked header, and where the tensors start.
@@ -70,7 +70,7 @@ fn parse(bytes: &[u8]) -> Result<(Metadata, usize), String> {
         ));
     }
     let metadata: Metadata = serde_json::from_slice(&header)
-        .map_err(|error| format!("safetensors header: {}", printable(&error.to_string())))?;
+        .map_err(|error| format!("safetensors header: {}", shortened(&error.to_string())))?;
     let found = rest.len() - header.len();
     if metadata.data_len() != found {
         return Err(format!(
@@ -114,7 +114,7 @@ fn choose<'a>(
             Some(name) => Ok(name),
             None => Err(format!(
                 "has no tensor '{}'; it has {}",
-                printable(key),
+                shortened(key),
                 list(names)
             )),
         };
@@ -149,7 +149,7 @@ fn find<'a>(names: &'a [String], key: &str) -> Result<Option<&'a str>, String> {
         [name] => Ok(Some(name)),
         _ => Err(format!(
             "'{}' may be any of {}",
-            printable(key),
+            shortened(key),
             list(&matches)
         )),
     }
@@ -168,7 +168,7 @@ fn list(names: &[impl AsRef<str>]) -> String {
         return "none".to_owned();
     }
     let shown = names.iter().take(MAX_LISTED);
-    let mut text: Vec<_> = shown.map(|name| printable(name.as_ref())).collect();
+    let mut text: Vec<_> = shown.map(|name| shortened(name.as_ref())).collect();
     if names.len() > MAX_LISTED {
         text.push(format!("{} more", names.len() - MAX_LISTED));
     }

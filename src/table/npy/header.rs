@@ -4,7 +4,7 @@
 //! `True` or `False`; a tuple of plain integers; spaces anywhere between, a comma at the end of
 //! dict and tuple allowed.
 
-use super::super::open::printable;
+use crate::show::shortened;
 
 /// NumPy's own limit on dimensions.
 const MAX_DIMENSIONS: usize = 64;
@@ -46,7 +46,7 @@ impl Cursor<'_> {
                 "descr" => descr.replace(self.descr()?).is_some(),
                 "fortran_order" => fortran_order.replace(self.boolean()?).is_some(),
                 "shape" => shape.replace(self.tuple()?).is_some(),
-                _ => return Err(format!(".npy header: unknown key '{}'", printable(&key))),
+                _ => return Err(format!(".npy header: unknown key '{}'", shortened(&key))),
             };
             if is_repeated {
                 return Err(format!(".npy header: '{key}' stands there twice"));

@@ -1,0 +1,44 @@
+//! How a table is opened, whatever its file format.
+
+use crate::dtype::Dtype;
+
+/// How a table is opened.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TableOptions {
+    /// Keys to look for where none is given and the file holds several tensors. A tensor is found
+    /// by its whole name, or by the end of its name after a dot where only one has that end.
+    pub default_keys: Vec<String>,
+    /// The type of 16-bit elements in files that do not name it: a `.npy` of `<u2`, `|V2` or
+    /// `<V2` is taken as bf16 only where this says so.
+    pub table_dtype: Option<Dtype>,
+    /// A table with fewer rows is refused.
+    pub min_rows: usize,
+}
+
+impl TableOptions {
+    /// For a token table of at least `n_vocab` rows: GPT-2 checkpoints call it `wte.weight`.
+    pub fn token(n_vocab: usize) -> Self {
+        Self {
+            default_keys: vec!["wte.weight".to_owned()],
+            min_rows: n_vocab,
+            ..Self::default()
+        }
+    }
+
+    /// For a position table of at least `seq_len` rows: GPT-2 checkpoints call it `wpe.weight`.
+    pub fn position(seq_len: usize) -> Self {
+        Self {
+            default_keys: vec!["wpe.weight".to_owned()],
+            min_rows: seq_len,
+            ..Self::default()
+        }
+    }
+
+    /// Sets [`table_dtype`](Self::table_dtype).
+    #[must_use]
+    pub fn with_table_dtype(mut self, dtype: Option<Dtype>) -> Self {
+        self.table_dtype = dtype;
+        self
+    }
+}
