@@ -9,7 +9,7 @@
 //! those of `dataset`, against tiktoken-rs.
 
 mod common;
-#[path = "../tests/support/long_texts.rs"]
+#[path = "../tests/it/support/long_texts.rs"]
 mod long_texts;
 
 use std::collections::BTreeSet;

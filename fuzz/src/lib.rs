@@ -2,7 +2,7 @@
 
 #[path = "../../tests/checks/mod.rs"]
 pub mod checks;
-#[path = "../../tests/support/same_ids.rs"]
+#[path = "../../tests/it/support/same_ids.rs"]
 mod same_ids;
 
 use std::sync::OnceLock;

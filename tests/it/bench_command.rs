@@ -1,0 +1,128 @@
+//! `shardmill bench` as a user sees it.
+
+use crate::support;
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use support::{Place, fixture};
+
+/// A run that is over soon: little memory, little text.
+fn small(more: &[&str]) -> (Place, Vec<String>) {
+    let text = fixture("text/the-verdict.txt");
+    let args = [
+        "bench",
+        text.to_str().unwrap(),
+        "--size",
+        "1MiB",
+        "--dims",
+        "64,96",
+    ];
+    let args = args.iter().chain(more).map(|arg| (*arg).to_owned());
+    (Place::new(), args.collect())
+}
+
+#[test]
+fn every_rate_is_in_the_json() {
+    let (place, args) = small(&["--threads", "3", "--json"]);
+    let done = place.run(args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["threads"], 3);
+    let samples = |part: &str| report[part].as_array().unwrap().clone();
+    let [ceilings, tokenize, gather] = ["ceilings", "tokenize", "gather"].map(samples);
+    // Three of memory on one thread and on three; two of files, one pipe.
+    assert_eq!(
+        (ceilings.len(), tokenize.len(), gather.len()),
+        (9, 2, 2 * 9 * 2)
+    );
+    for sample in ceilings.iter().chain(&tokenize).chain(&gather) {
+        let seconds = ["min_seconds", "median_seconds", "max_seconds"]
+            .map(|key| sample[key].as_f64().unwrap());
+        assert!(seconds[0] > 0.0 && seconds.is_sorted(), "{sample}");
+        assert!(sample["repetitions"].as_u64().unwrap() >= 5, "{sample}");
+    }
+    assert_eq!(ceilings[0]["ceiling"], "streaming_store");
+    assert_eq!(ceilings[0]["bytes"], 1 << 20);
+    assert_eq!(tokenize[0]["bytes"], 20_480);
+    assert_eq!(tokenize[0]["tokens"], 5146);
+    for (sample, element_bytes) in gather[..6].iter().zip([4, 4, 2, 2, 2, 2]) {
+        assert_eq!(
+            (&sample["table_dtype"], &sample["dim"]),
+            (&"f32".into(), &64.into())
+        );
+        // 4096 rows of 64.
+        assert_eq!(sample["bytes"], 4096 * 64 * element_bytes, "{sample}");
+    }
+    // The rows are those of the text's ids, as tiktoken has them.
+    let text = std::fs::read_to_string(fixture("text/the-verdict.txt")).unwrap();
+    let ids = tiktoken_rs::r50k_base().unwrap().encode_ordinary(&text);
+    let distinct: HashSet<_> = ids[..4096].iter().map(|id| id % 4096).collect();
+    assert_eq!(gather[0]["distinct_rows"], distinct.len());
+    assert!(
+        done.stderr.starts_with("shardmill: 47 rates in "),
+        "{done:?}"
+    );
+    assert!(place.tree().is_empty());
+}
+
+#[test]
+fn the_table_has_a_line_for_each_rate() {
+    let (place, args) = small(&["--threads", "1"]);
+    let done = place.run(args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let lines: Vec<_> = done.text().lines().collect();
+    let labels = [
+        "streaming store",
+        "copy",
+        "file write, synced",
+        "pipe",
+        "gpt2, 20.5 kB",
+    ];
+    for label in labels
+        .into_iter()
+        .chain([" f32 to bf16 dim 96", "bf16 to f32  dim 64"])
+    {
+        let line = lines.iter().find(|line| line.starts_with(label));
+        assert!(
+            line.is_some_and(|line| line.contains(" to ")),
+            "{label}: {lines:#?}"
+        );
+    }
+    let shares = lines.iter().filter(|line| line.ends_with(" %")).count();
+    assert_eq!(shares, 1 + 2 * 9, "{lines:#?}");
+    assert!(!done.text().contains("2 threads"));
+}
+
+#[test]
+fn what_cannot_be_measured_is_said_at_once() {
+    let place = Place::new();
+    place.write("bad.txt", b"ab\xff");
+    for (args, code, line) in [
+        (
+            "missing.txt",
+            1,
+            "missing.txt: cannot open: No such file or directory (os error 2)",
+        ),
+        (
+            "bad.txt",
+            1,
+            "bad.txt: byte 2: invalid UTF-8; give a text in UTF-8",
+        ),
+        ("--dims 0", 2, "--dims: must be from 1 to 65536 each"),
+        ("--threads 0", 2, "--threads: must be from 1 to 1024"),
+        ("--size 1000", 2, "--size: must be from 1MiB to 1TiB"),
+    ] {
+        let args = ["bench"].into_iter().chain(args.split(' '));
+        place.run(args).failed(code, line);
+    }
+    let done = place.run(["bench", "--dir", "missing", "--size", "1MiB"]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(
+        done.stderr.contains("missing/.shardmill-bench-"),
+        "{done:?}"
+    );
+    let done = place.run(["bench", "--size", "1TiB"]);
+    assert_eq!(done.code, Some(3), "{done:?}");
+}

@@ -1,0 +1,503 @@
+//! Calls that fail and power that goes: an error is said once, what is visible is whole, and the
+//! next run gives the bytes of an undisturbed one.
+
+use crate::support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::disk::Disk;
+use support::{Done, Place, output_bytes, skipped};
+
+/// A place with two sources; with [`TOKENIZE`] they are three units.
+fn corpus() -> Place {
+    let place = Place::new();
+    let words: Vec<_> = (0..1500)
+        .map(|i| format!("word{}", i % 1000 * 7919 % 1000))
+        .collect();
+    let text = words.join(" ");
+    place.write("in/a.txt", &text[..9000]);
+    place.write("in/b.jsonl", "{\"text\":\"one\"}\n{\"text\":\"two\"}\n");
+    place
+}
+
+const TOKENIZE: [&str; 8] = [
+    "tokenize",
+    "in",
+    "--unit-size",
+    "4kB",
+    "--threads",
+    "1",
+    "--out",
+    "d",
+];
+
+/// What becomes of a call.
+struct Injection<'a> {
+    /// System calls, with commas between.
+    calls: &'a str,
+    /// What strace makes of the call, such as `error=EIO`.
+    fault: &'a str,
+    /// Which of the calls, from 1.
+    nth: usize,
+}
+
+/// A run of which a call failed.
+#[derive(Debug)]
+struct Injected {
+    done: Done,
+    /// Whether a line on standard error was what failed.
+    is_silenced: bool,
+}
+
+/// Runs the program with the `nth` call of each thread made to fail; `None` where all made fewer.
+fn injected(place: &Place, injection: &Injection<'_>, args: &[&str]) -> Option<Injected> {
+    let Injection { calls, fault, nth } = injection;
+    let log = place.path("strace.log");
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o"])
+        .arg(&log)
+        .args(["-e", &format!("trace={calls}")])
+        .args(["-e", &format!("inject={calls}:{fault}:when={nth}")])
+        .arg(env!("CARGO_BIN_EXE_shardmill"))
+        .args(args)
+        .current_dir(place.path(""))
+        .stdin(Stdio::null())
+        .env_remove("RUST_BACKTRACE");
+    let done = Done::new(strace.output().unwrap());
+    let calls = fs::read_to_string(&log).unwrap();
+    fs::remove_file(log).unwrap();
+    let mut hits = calls
+        .lines()
+        .filter(|call| call.contains("(INJECTED)"))
+        .peekable();
+    hits.peek()?;
+    Some(Injected {
+        done,
+        is_silenced: hits.any(|call| call.contains(" write(2,")),
+    })
+}
+
+fn has_strace(untested: &str) -> bool {
+    let version = Command::new("strace").arg("-V").output();
+    if let Err(error) = &version {
+        skipped(untested, &format!("strace: {error}"));
+    }
+    version.is_ok()
+}
+
+/// A sweep over the calls of one command, each of which fails once.
+struct Sweep<'a> {
+    place: &'a Place,
+    args: &'a [&'a str],
+    /// The output of the command, and where it is made.
+    out: &'a str,
+    partial: &'a str,
+    expected: BTreeMap<String, Vec<u8>>,
+}
+
+impl Sweep<'_> {
+    /// Lets each of `calls` fail in a run of its own; says how many runs ended with an error.
+    fn run(&self, calls: &str, fault: &str) -> usize {
+        let mut errors = 0;
+        for nth in 1.. {
+            assert!(nth < 2000, "{calls} {fault}: no end");
+            let injection = Injection { calls, fault, nth };
+            let Some(run) = injected(self.place, &injection, self.args) else {
+                // No call was left to fail.
+                fs::remove_dir_all(self.place.path(self.out)).unwrap();
+                break;
+            };
+            let what = format!("{calls} {fault} {nth}: {run:?}");
+            let done = &run.done;
+            // The loader of the program opens its libraries, and says what it misses.
+            if done.code != Some(127) {
+                self.check(&run, &what);
+            }
+            errors += usize::from(done.code == Some(3));
+            self.check_next_run(&what);
+        }
+        errors
+    }
+
+    fn check(&self, run: &Injected, what: &str) {
+        let done = &run.done;
+        assert!([Some(0), Some(3)].contains(&done.code), "{what}");
+        let out = self.place.path(self.out);
+        let is_whole = out.exists() && output_bytes(&out) == self.expected;
+        assert!(is_whole || !out.exists(), "{what}: is not whole");
+        if done.code == Some(0) {
+            assert!(is_whole, "{what}: is not there");
+            return;
+        }
+        if !run.is_silenced {
+            // A run that fails may go on to say what it leaves.
+            let errors = done.stderr.lines().filter(|line| line.contains(" error: "));
+            assert_eq!(errors.count(), 1, "{what}");
+            assert!(done.stderr.starts_with("shardmill: error: "), "{what}");
+        }
+        let left = self.place.tree();
+        assert!(
+            !left.iter().any(|name| name.contains(".tmp-")),
+            "{what}: {left:?}"
+        );
+    }
+
+    fn check_next_run(&self, what: &str) {
+        let out = self.place.path(self.out);
+        let done = self.place.run(self.args);
+        assert_eq!(done.code, Some(0), "after {what}: {done:?}");
+        assert!(output_bytes(&out) == self.expected, "after {what}");
+        assert!(!self.place.path(self.partial).exists(), "after {what}");
+        fs::remove_dir_all(out).unwrap();
+    }
+}
+
+/// The sweep of `args`, whose output is `out` and is removed between runs.
+fn sweep<'a>(place: &'a Place, args: &'a [&'a str], [out, partial]: [&'a str; 2]) -> Sweep<'a> {
+    let done = place.run(args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let expected = output_bytes(&place.path(out));
+    fs::remove_dir_all(place.path(out)).unwrap();
+    Sweep {
+        place,
+        args,
+        out,
+        partial,
+        expected,
+    }
+}
+
+/// Calls that change what is on the disk.
+const CHANGES: [&str; 3] = ["write", "fsync", "rename,renameat2"];
+
+#[test]
+fn each_call_of_tokenize_may_fail_once() {
+    if !has_strace("calls that fail") {
+        return;
+    }
+    let place = corpus();
+    let sweep = sweep(&place, &TOKENIZE, ["d", "d.partial"]);
+    for calls in CHANGES {
+        for fault in ["error=EIO", "error=ENOSPC"] {
+            // Three units of three files each, in a thread of their own; what the main thread writes
+            // fails along with them.
+            let errors = sweep.run(calls, fault);
+            assert!(errors >= 8, "{calls}: {errors}");
+        }
+    }
+    assert!(sweep.run("openat", "error=EMFILE") >= 9);
+    assert!(sweep.run("mkdir", "error=ENOSPC") >= 1);
+}
+
+#[test]
+fn each_call_of_embed_may_fail_once() {
+    if !has_strace("calls that fail") {
+        return;
+    }
+    let place = corpus();
+    assert_eq!(place.run(TOKENIZE).code, Some(0));
+    let args = "embed d --out e --seq-len 8 --stride 8 --init-seed 1 --dim 2 --threads 1";
+    let args: Vec<_> = args.split(' ').collect();
+    let sweep = sweep(&place, &args, ["e", "e.partial"]);
+    for calls in CHANGES {
+        // Three arrays, their record and what is said of the run.
+        let errors = sweep.run(calls, "error=EIO");
+        assert!(errors >= 5, "{calls}: {errors}");
+    }
+}
+
+#[test]
+fn an_interrupted_call_is_made_again() {
+    if !has_strace("interrupted calls") {
+        return;
+    }
+    let place = corpus();
+    let sweep = sweep(&place, &TOKENIZE, ["d", "d.partial"]);
+    for calls in ["write", "fsync", "read"] {
+        assert_eq!(sweep.run(calls, "error=EINTR"), 0, "{calls}");
+    }
+}
+
+/// A place with a text whose shard is 9 MB.
+fn large_corpus() -> Place {
+    let place = Place::new();
+    let words: Vec<_> = (0..750_000_u32).map(|i| (i % 1000).to_string()).collect();
+    place.write("in.txt", words.join(" a, "));
+    place
+}
+
+const TOKENIZE_LARGE: [&str; 6] = ["tokenize", "in.txt", "--threads", "1", "--out", "d"];
+
+/// Whether there is a disk below `place`: what is in memory needs no way to it.
+fn is_on_disk(place: &Place) -> bool {
+    let stat = Command::new("stat")
+        .args(["-f", "-c", "%T"])
+        .arg(place.path(""))
+        .output();
+    let kind = String::from_utf8(stat.unwrap().stdout).unwrap();
+    let is_memory = ["tmpfs", "ramfs"].contains(&kind.trim());
+    if is_memory {
+        skipped("the way to the disk", "temporary files lie in memory");
+    }
+    !is_memory
+}
+
+#[test]
+fn each_write_of_a_large_shard_may_fail_once() {
+    if !has_strace("calls that fail") {
+        return;
+    }
+    let place = large_corpus();
+    if !is_on_disk(&place) {
+        return;
+    }
+    let sweep = sweep(&place, &TOKENIZE_LARGE, ["d", "d.partial"]);
+    // Four pieces by a thread of their own, the end and all other files.
+    for fault in ["error=EIO", "error=ENOSPC"] {
+        let errors = sweep.run("write", fault);
+        assert!(errors >= 6, "{errors}");
+    }
+    // What could not be written back is said here alone: no later sync says it.
+    assert_eq!(sweep.run("sync_file_range", "error=EIO"), 1);
+    let write_back = Injection {
+        calls: "sync_file_range",
+        fault: "error=EIO",
+        nth: 1,
+    };
+    let run = injected(&place, &write_back, &TOKENIZE_LARGE).unwrap();
+    let line = "shard-00000.u32: cannot write: Input/output error";
+    assert!(run.done.stderr.contains(line), "{run:?}");
+    assert_eq!(sweep.run("write", "error=EINTR"), 0);
+    assert!(sweep.run("clone,clone3", "error=EAGAIN") >= 2);
+    // Without a way past the page cache it goes through; that the way cannot be left is an error.
+    assert!(sweep.run("fcntl", "error=EINVAL") <= 2);
+}
+
+#[test]
+fn a_large_shard_reaches_the_disk_while_it_is_made() {
+    if !has_strace("the way to the disk") {
+        return;
+    }
+    let place = large_corpus();
+    if !is_on_disk(&place) {
+        return;
+    }
+    let done = Command::new("strace")
+        .args(["-f", "-qq", "-o", "strace.log"])
+        .args(["-e", "trace=fcntl,write,fsync"])
+        .arg(env!("CARGO_BIN_EXE_shardmill"))
+        .args(TOKENIZE_LARGE)
+        .current_dir(place.path(""))
+        .output();
+    let done = Done::new(done.unwrap());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let calls = fs::read_to_string(place.path("strace.log")).unwrap();
+    let direct = calls.lines().position(|call| call.contains("O_DIRECT"));
+    let direct = direct.unwrap();
+    if !calls.lines().nth(direct).unwrap().ends_with("= 0") {
+        return skipped("the way to the disk", "the file system has no O_DIRECT");
+    }
+    let pieces: Vec<_> = (calls.lines().enumerate())
+        .filter(|(_, call)| call.ends_with(" 2097152) = 2097152"))
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(pieces.len(), 4, "{calls}");
+    let earlier = &calls.lines().collect::<Vec<_>>()[direct..pieces[3]];
+    let is_synced = earlier.iter().any(|call| call.contains("fsync("));
+    assert!(direct < pieces[0] && !is_synced, "{calls}");
+}
+
+/// Files that a record of what is done promises, with their bytes.
+fn promised(record: &Value, found: &mut Vec<(String, u64)>) {
+    match record {
+        Value::Array(values) => values.iter().for_each(|value| promised(value, found)),
+        Value::Object(map) => {
+            for (file, bytes) in [("file", "bytes"), ("docs_file", "docs_bytes")] {
+                if let (Some(Value::String(file)), Some(bytes)) = (map.get(file), map.get(bytes)) {
+                    found.push((file.clone(), bytes.as_u64().unwrap()));
+                }
+            }
+            map.values().for_each(|value| promised(value, found));
+        }
+        _ => {}
+    }
+}
+
+/// Promises of the records in `directory` that its files do not keep.
+fn broken_promises(directory: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return 0;
+    };
+    let mut broken = 0;
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let is_record = path.extension().is_some_and(|end| end == "json") && !name.starts_with('.');
+        if !is_record || !(name.starts_with("shard-") || name == "manifest.json") {
+            continue;
+        }
+        let Ok(record) = serde_json::from_slice(&fs::read(&path).unwrap()) else {
+            broken += 1;
+            continue;
+        };
+        let mut files = Vec::new();
+        promised(&record, &mut files);
+        assert!(!files.is_empty(), "{name} promises nothing: {record}");
+        for (file, bytes) in files {
+            // Receipts outlast the rename that publishes what they are about.
+            let published = directory.with_extension("");
+            let places = [directory, &directory.join("new"), &published];
+            let places = places.map(|place| place.join(&file));
+            let is_kept = (places.iter().filter_map(|path| fs::metadata(path).ok()))
+                .any(|there| there.len() == bytes);
+            broken += usize::from(!is_kept);
+        }
+    }
+    broken
+}
+
+/// Cuts the power `cuts` times at different moments of runs with `durability`; says how many
+/// promises were broken, and how many runs had been at work.
+fn cut_runs(durability: &str, cuts: u32) -> Option<(usize, usize)> {
+    let place = Place::new();
+    let words: Vec<_> = (0..600_000)
+        .map(|i| format!("word{}", i % 1000 * 7919 % 1000))
+        .collect();
+    let text = words.join(" ");
+    place.write("in/a.txt", &text);
+    // Units that go through the page cache, and one that goes past it.
+    let args = |unit_size, durability, out| {
+        [
+            "tokenize",
+            "in",
+            "--unit-size",
+            unit_size,
+            "--durability",
+            durability,
+            "--out",
+            out,
+        ]
+    };
+    let sizes = ["100kB", "5MB"].map(|size| {
+        assert_eq!(place.run(args(size, "none", "expected")).code, Some(0));
+        let expected = output_bytes(&place.path("expected"));
+        fs::remove_dir_all(place.path("expected")).unwrap();
+        (size, expected)
+    });
+    let disk = Disk::new(&place)?;
+    let started = Instant::now();
+    assert_eq!(place.run(args("100kB", durability, "disk/d")).code, Some(0));
+    let whole = started.elapsed();
+    fs::remove_dir_all(place.path("disk/d")).unwrap();
+    let (mut broken, mut at_work) = (0, 0);
+    for cut in 0..cuts {
+        let (size, expected) = &sizes[cut as usize % sizes.len()];
+        let args = args(size, durability, "disk/d");
+        let mut run = place.command(args).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * (cut + 1) / cuts + Duration::from_millis(1));
+        at_work += usize::from(run.try_wait().unwrap().is_none());
+        disk.cut_power(&mut run);
+        broken += broken_promises(&place.path("disk/d.partial"));
+        broken += broken_promises(&place.path("disk/d.partial/new"));
+        if place.path("disk/d").exists() {
+            broken += broken_promises(&place.path("disk/d"));
+            broken += usize::from(place.run(["verify", "disk/d"]).code != Some(0));
+        }
+        // Without syncs nothing is promised of what comes after.
+        if durability == "full" {
+            let next = place.run(args);
+            assert_eq!(next.code, Some(0), "after cut {cut}: {next:?}");
+            assert!(output_bytes(&place.path("disk/d")) == *expected, "{cut}");
+        }
+        let _ = fs::remove_dir_all(place.path("disk/d"));
+        let _ = fs::remove_dir_all(place.path("disk/d.partial"));
+    }
+    Some((broken, at_work))
+}
+
+/// `FAULT_CUTS`, or 60.
+fn cuts() -> u32 {
+    let wanted = std::env::var("FAULT_CUTS").ok();
+    wanted.map_or(60, |cuts| cuts.parse().unwrap())
+}
+
+#[test]
+#[ignore = "takes a minute: cargo test faults:: -- --ignored"]
+fn five_hundred_kills_give_the_bytes_of_an_undisturbed_run() {
+    let place = Place::new();
+    let words: Vec<_> = (0..200_000)
+        .map(|i| format!("word{}", i % 1000 * 7919 % 1000))
+        .collect();
+    place.write("in/a.txt", words.join(" "));
+    let args = |out| {
+        [
+            "tokenize",
+            "in",
+            "--unit-size",
+            "50kB",
+            "--threads",
+            "2",
+            "--out",
+            out,
+        ]
+    };
+    let started = Instant::now();
+    assert_eq!(place.run(args("expected")).code, Some(0));
+    let whole = started.elapsed();
+    let expected = output_bytes(&place.path("expected"));
+    let mut killed = 0;
+    for kill in 0..500 {
+        let mut run = place
+            .command(args("d"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Moments all over a run, in no order.
+        std::thread::sleep(whole * (kill * 37 % 100) / 100);
+        killed += usize::from(run.try_wait().unwrap().is_none());
+        let _ = run.kill();
+        run.wait().unwrap();
+        let out = place.path("d");
+        if out.exists() {
+            assert!(output_bytes(&out) == expected, "kill {kill}");
+            fs::remove_dir_all(out).unwrap();
+        }
+    }
+    eprintln!("500 kills, {killed} of them into a run");
+    assert!(killed > 50, "{killed}");
+    assert_eq!(place.run(args("d")).code, Some(0));
+    assert!(output_bytes(&place.path("d")) == expected);
+    assert!(!place.path("d.partial").exists());
+}
+
+#[test]
+#[ignore = "takes minutes and needs root: cargo test faults:: -- --ignored"]
+fn a_power_cut_leaves_no_promise_without_its_files() {
+    if let Some((broken, at_work)) = cut_runs("full", cuts()) {
+        eprintln!(
+            "{} cuts, {at_work} of them into a run: {broken} broken promises",
+            cuts()
+        );
+        assert!(at_work > 0);
+        assert_eq!(broken, 0);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes and needs root: cargo test faults:: -- --ignored"]
+fn without_syncs_a_power_cut_breaks_promises() {
+    // Else the test above could not see them.
+    if let Some((broken, at_work)) = cut_runs("none", cuts()) {
+        eprintln!(
+            "{} cuts, {at_work} of them into a run: {broken} broken promises",
+            cuts()
+        );
+        assert!(broken > 0);
+    }
+}
