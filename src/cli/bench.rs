@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 use shardmill::{BenchConfig, BenchReport, Ceiling, Level, Sample, Stats, bench};
 
-use crate::cli::args::level;
+use crate::cli::args::{EncodingArgs, StdoutArgs, level};
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines, summary};
 use crate::cli::progress::Progress;
@@ -29,9 +29,8 @@ pub(crate) struct BenchArgs {
     /// that fall off as 1/rank, which repeat themselves less]
     #[arg(value_name = "INPUT")]
     input: Option<PathBuf>,
-    /// Encoding, by its tiktoken name
-    #[arg(long, value_name = "NAME", default_value = "gpt2")]
-    encoding: String,
+    #[command(flatten)]
+    encoding: EncodingArgs,
     /// Directory whose disk to measure; nothing is left there
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -47,15 +46,14 @@ pub(crate) struct BenchArgs {
     /// Vector instructions to use [default: the best available]
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     simd: Option<Level>,
-    /// Print one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let mut config = BenchConfig::default();
     config.input.clone_from(&args.input);
-    config.encoding.clone_from(&args.encoding);
+    config.encoding.clone_from(&args.encoding.name);
     config.dir.clone_from(&args.dir);
     config.dims.clone_from(&args.dims);
     config.size_bytes = args.size;
@@ -67,7 +65,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let report = bench(&config, &stats);
     drop(progress);
     let report = report?;
-    if args.json {
+    if args.stdout.json {
         let mut value = json!(report);
         value["seconds"] = json!(started.elapsed().as_secs_f64());
         print_json(&value)?;

@@ -4,20 +4,47 @@ use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 
 use anyhow::Result;
+use clap::Args;
 use serde_json::json;
 use shardmill::{Document, Encoding, Eot, Error, TokenId, TokenStore};
 
-use crate::cli::args::DecodeArgs;
+use crate::cli::args::{DatasetArgs, StdoutArgs};
 use crate::cli::output::{StandardOutput, print_json};
 
 /// Ids decoded at a time.
 const STEP: u64 = 1 << 16;
 
+pub(crate) const HELP: &str = "\
+Examples:
+  shardmill decode out | head
+  shardmill decode out --document 3
+  shardmill decode out --tokens 1000..1256 --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    #[command(flatten)]
+    dataset: DatasetArgs,
+    /// Only this document, counted from 0
+    #[arg(long, value_name = "I", conflicts_with_all = ["documents", "tokens"])]
+    document: Option<u64>,
+    /// Only these documents, counted from 0; the end is exclusive
+    #[arg(long, value_name = "FIRST..END", value_parser = range, conflicts_with = "tokens")]
+    documents: Option<Range<u64>>,
+    /// Only these tokens, counted from 0 over all shards; the end is exclusive
+    #[arg(long, value_name = "FIRST..END", value_parser = range)]
+    tokens: Option<Range<u64>>,
+    /// Include the documents' end-of-text tokens, by name
+    #[arg(long)]
+    keep_special: bool,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
+}
+
 pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
-    let store = TokenStore::open(&args.dataset)?;
+    let store = TokenStore::open(&args.dataset.dir)?;
     let encoding = Encoding::by_name(&store.manifest().encoding.name)?;
     let tokens = tokens(args, &store)?;
-    if args.json {
+    if args.stdout.json {
         let mut text = Vec::new();
         decode(
             &store,
@@ -153,5 +180,27 @@ fn damaged(store: &TokenStore, encoding: &Encoding, start: u64, ids: &[TokenId])
             "token {token} is {id}, which is no id of {}; shardmill verify says what is damaged",
             encoding.name()
         ),
+    }
+}
+
+fn range(typed: &str) -> Result<Range<u64>, String> {
+    let parsed = typed
+        .split_once("..")
+        .and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
+    parsed
+        .filter(|range| range.start <= range.end)
+        .ok_or_else(|| "a range is FIRST..END, such as 0..10".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_first_and_end() {
+        assert_eq!(range("3..7"), Ok(3..7));
+        for bad in ["", "3", "7..3", "..3", "a..b", "-1..2"] {
+            assert!(range(bad).is_err(), "{bad}");
+        }
     }
 }

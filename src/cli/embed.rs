@@ -9,33 +9,66 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use clap::Args;
+use serde_json::json;
 use shardmill::show;
 use shardmill::{
     ArrayFormat, Batch, Dtype, Element, EmbedConfig, EmbedOutcome, Error, Sink, Stats, StreamSink,
     TokenStore, embed, embed_to,
 };
 
-use crate::cli::args::EmbedArgs;
-use crate::cli::config::embed_config;
+use crate::cli::args::{DatasetArgs, OutputArgs, StdoutArgs};
 use crate::cli::coverage::Coverage;
+use crate::cli::embed_options::{EmbedOptions, embed_config};
+use crate::cli::made::{describe_embeddings, embeddings_line};
 use crate::cli::output::{STDOUT, StandardOutput, pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
+
+pub(crate) const HELP: &str = "\
+Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json.
+With --out - or a FIFO, the embeddings alone go there, without a header unless --format is given.
+When writing to a pipe, one core is left for its reader unless --threads is given.
+
+Examples:
+  shardmill embed out --out emb --init-seed 123 --dim 256
+  shardmill embed out --out emb --token-table wte.npy --position-table sinusoidal
+  shardmill embed out --out emb --token-table wte.npy --position-table rope --rope-style half
+  shardmill embed out --out emb --init-seed 123 --dim 256 --dtype bf16 --format safetensors
+  shardmill embed out --out - --token-table wte.npy --position-table wpe.npy | ./trainer";
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    dataset: DatasetArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
+    #[command(flatten)]
+    embed: EmbedOptions,
+}
+
+impl EmbedArgs {
+    /// Whether the embeddings go to standard output.
+    pub(crate) fn is_to_stdout(&self) -> bool {
+        self.output.out == Path::new(DASH)
+    }
+}
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     let config = embed_config(&args.embed, &args.output);
     config.validate()?;
     let out = &args.output.out;
     let is_stream = is_stream(out);
-    if is_stream && args.output.json && out == Path::new(DASH) {
+    if args.stdout.json && args.is_to_stdout() {
         return Err(Error::Config {
             field: "--json",
             what: "and --out - both write to standard output; leave one out".to_owned(),
         }
         .into());
     }
-    let store = TokenStore::open(&args.dataset)?;
+    let store = TokenStore::open(&args.dataset.dir)?;
     let stats = Arc::new(Stats::default());
     interrupt::stops(&stats, out)?;
     if is_stream {
@@ -46,15 +79,15 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     let done = embed(&store, &config, out, &run_info(out), &stats);
     drop(progress);
     let done = done?;
-    if args.output.json {
-        print_json(&describe(out, &done))?;
+    if args.stdout.json {
+        print_json(&describe_embeddings(out, &done))?;
     }
-    summary(&line(out, &done));
+    summary(&embeddings_line(out, &done));
     Ok(())
 }
 
 /// `--out` that stands for standard output.
-pub(crate) const DASH: &str = "-";
+const DASH: &str = "-";
 
 /// Whether `out` takes bytes as they come: a pipe or a device, not a directory to be made.
 fn is_stream(out: &Path) -> bool {
@@ -122,7 +155,7 @@ fn stream(
     let (file, name) = open_stream(&args.output.out)?;
     let mut config = config.clone();
     let is_pipe = (file.metadata()).is_ok_and(|there| there.file_type().is_fifo());
-    if is_pipe && args.output.threads.is_none() {
+    if is_pipe && args.output.threads.count.is_none() {
         // A pipe is slower than one thread that gathers, and whoever reads it needs a core: on two,
         // `cat` got 2.3 to 3.1 GB/s from one thread and 1.7 to 2.0 from two.
         config.threads = config.threads.saturating_sub(1).max(1);
@@ -134,7 +167,7 @@ fn stream(
     };
     let done = embed_to(store, &config, &mut rows, stats);
     drop(progress);
-    if rows.is_unread && args.output.out == Path::new(DASH) {
+    if rows.is_unread && args.is_to_stdout() {
         return Err(StandardOutput(ErrorKind::BrokenPipe.into()).into());
     }
     let done = done?;
@@ -144,7 +177,7 @@ fn stream(
         repeated_tokens,
         ..
     } = &done;
-    if args.output.json {
+    if args.stdout.json {
         print_json(&json!({
             "out": name.to_string_lossy(),
             "format": format.name(),
@@ -166,38 +199,4 @@ fn stream(
         pace(time, stats.done(), time)
     ));
     Ok(())
-}
-
-/// What was made, for `--json`.
-pub(crate) fn describe(out: &Path, done: &EmbedOutcome) -> Value {
-    json!({
-        "out": out.to_string_lossy(),
-        "was_there": done.was_there,
-        "record": done.record,
-        "bytes": done.record.bytes(),
-        "tokens_in_no_window": done.record.n_left_out_tokens(),
-        "tokens_in_several_windows": done.repeated_tokens,
-        "seconds": done.time.as_secs_f64(),
-    })
-}
-
-/// What was made, for people.
-pub(crate) fn line(out: &Path, done: &EmbedOutcome) -> String {
-    let [windows, seq_len, dim] = done.record.shape();
-    let what = format!(
-        "{}: embeddings of {}{}, {seq_len} x {dim} {}, {}",
-        show::name(out),
-        human::counted(windows, "window"),
-        Coverage::of(done),
-        done.record.dtype().name(),
-        human::bytes(done.record.bytes()),
-    );
-    if done.was_there {
-        format!("{what}; was there already, left as it is")
-    } else {
-        format!(
-            "{what} in {}",
-            pace(done.time, done.record.bytes(), done.time)
-        )
-    }
 }

@@ -1,19 +1,40 @@
 //! `shardmill info`.
 
 use anyhow::Result;
+use clap::Args;
 use serde_json::json;
 use shardmill::{DocumentWindows, LeftOut, Manifest, SourceInfo, TokenStore, WindowKind, Windows};
 
-use crate::cli::args::{InfoArgs, WindowArgs};
+use crate::cli::args::{DatasetArgs, ElementArgs, StdoutArgs, WindowArgs};
 use crate::cli::coverage::Coverage;
 use crate::cli::output::{print_json, print_lines};
-use crate::cli::{bad, human, start_threads};
+use crate::cli::threads::start_threads;
+use crate::cli::{bad, human};
 
 /// Sources and shards listed before the rest is only counted.
 const LISTED: usize = 10;
 
+pub(crate) const HELP: &str = "\
+Example:
+  shardmill info out --seq-len 1024 --dim 768 --dtype bf16";
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    dataset: DatasetArgs,
+    #[command(flatten)]
+    windows: WindowArgs,
+    /// Columns of the embeddings
+    #[arg(long, value_name = "N", default_value_t = 768)]
+    dim: u64,
+    #[command(flatten)]
+    elements: ElementArgs,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
+}
+
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
-    let store = TokenStore::open(&args.dataset)?;
+    let store = TokenStore::open(&args.dataset.dir)?;
     let WindowArgs {
         seq_len,
         stride,
@@ -29,10 +50,10 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let embeddings_bytes = windows
         .checked_mul(seq_len)
         .and_then(|ids| ids.checked_mul(args.dim))
-        .and_then(|elements| elements.checked_mul(args.dtype.size_bytes() as u64));
-    if args.json {
+        .and_then(|elements| elements.checked_mul(args.elements.dtype.size_bytes() as u64));
+    if args.stdout.json {
         return print_json(&json!({
-            "dataset": args.dataset.to_string_lossy(),
+            "dataset": args.dataset.dir.to_string_lossy(),
             "manifest": store.manifest(),
             "embeddings": {
                 "windows": windows,
@@ -43,7 +64,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
                 "left_out": left_out,
                 "tokens_in_no_window": coverage.left_out_tokens,
                 "tokens_in_several_windows": coverage.repeated_tokens,
-                "dtype": args.dtype,
+                "dtype": args.elements.dtype,
                 "bytes": embeddings_bytes,
             },
         }));
@@ -57,7 +78,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
             human::counted(seq_len, "token"),
             human::count(stride),
             args.dim,
-            args.dtype.name(),
+            args.elements.dtype.name(),
             embeddings_bytes.map_or("more than 18 EB".to_owned(), human::bytes)
         ),
     ));

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shardmill::{FORMATS, Format};
+use shardmill::{Corpus, CorpusOptions, FORMATS, Format};
+
+use crate::cli::human;
+use crate::cli::output::summary;
 
 /// Which corpus.
 #[derive(Debug, Args)]
@@ -41,4 +44,43 @@ fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
         let found = FORMATS.iter().find(|row| row.name == typed);
         InputFormat(found.map(|row| row.format))
     })
+}
+
+/// The corpus that the arguments name.
+pub(crate) fn open_corpus(args: &CorpusArgs) -> shardmill::Result<Corpus> {
+    open_inputs(&args.inputs, &args.selection)
+}
+
+/// The corpus of `inputs`.
+pub(crate) fn open_inputs(
+    inputs: &[OsString],
+    selection: &SelectionArgs,
+) -> shardmill::Result<Corpus> {
+    let mut options = CorpusOptions::default();
+    options.format = selection.input_format.0;
+    options.include.clone_from(&selection.include);
+    options.exclude.clone_from(&selection.exclude);
+    Corpus::open(inputs, &options)
+}
+
+/// Says what a person should know of how `corpus` was listed.
+pub(crate) fn say_of_corpus(corpus: &Corpus) {
+    let report = corpus.report();
+    if let Some(what) = report.left_out.describe(human::count) {
+        summary(&format!("left out: {what}"));
+    }
+    let json = &report.json_as_text;
+    if let Some(path) = json.paths.first() {
+        let what = human::counted(json.count, ".json file");
+        summary(&format!(
+            "read as text: {what} not of JSON Lines, such as {path}"
+        ));
+    }
+    if let Some([path, earlier]) = report.repeated.paths.first() {
+        let what = human::counted(report.repeated.count, "file");
+        summary(&format!(
+            "read again: {what} that the inputs name more than once, such as {path}, which is \
+             {earlier}"
+        ));
+    }
 }

@@ -1,36 +1,122 @@
 //! What a person types and sees: the only room that prints.
 //!
-//! `args` is what was typed, `config` turns it into what the library takes; one file per command
-//! does the work and says what came of it.
+//! One file per command has its arguments, its help and its `run`; its row in the table below puts
+//! it on the command line. A command knows the shared files alone, and none of these knows a command:
+//! `args` has the options that several commands have, `inputs`, `tokenize_options` and
+//! `embed_options` turn what was typed into what the library takes, `made` says what came of it.
 
 mod args;
 mod bad;
 mod bench;
-mod config;
 mod coverage;
 mod decode;
 mod embed;
+mod embed_options;
 mod exit;
 mod finish;
 mod human;
 mod info;
 mod inputs;
 mod interrupt;
+mod made;
 mod output;
 mod plan;
 mod positions;
 mod progress;
 mod run;
 mod status;
+mod threads;
 mod tokenize;
+mod tokenize_options;
 mod verify;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use clap::Parser;
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
 
-use args::{Cli, Command};
+#[derive(Debug, Parser)]
+#[command(
+    name = "shardmill",
+    version,
+    about = "Corpus in, token shards and input embeddings out",
+    after_help = HELP,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Examples:
+  shardmill tokenize books/ --out books.shards
+  shardmill info books.shards
+  shardmill run notes.txt --out notes --seq-len 256 --init-seed 123 --dim 256
+
+Exit codes: 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources (worth a retry),
+4 output locked by another run, 5 a check failed, 128 + n ended by signal n.";
+
+/// The enum of all commands, from rows of what each is for, its name and its arguments.
+macro_rules! commands {
+    ($($(#[$about:meta])* $name:ident($module:ident::$args:ident),)+) => {
+        #[derive(Debug, Subcommand)]
+        enum Command {
+            $($(#[$about])* #[command(after_help = $module::HELP)] $name($module::$args),)+
+        }
+
+        impl Command {
+            fn run(&self) -> Result<()> {
+                match self {
+                    $(Self::$name(args) => $module::run(args),)+
+                }
+            }
+
+            /// Whether `--json` was given.
+            fn has_json(&self) -> bool {
+                match self {
+                    $(Self::$name(args) => args.stdout.json,)+
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Tokenize a corpus and embed its windows: the main job
+    Run(run::RunArgs),
+    /// Turn a corpus into a dataset of token shards
+    Tokenize(tokenize::TokenizeArgs),
+    /// Turn the windows of a dataset into input embeddings
+    Embed(embed::EmbedArgs),
+    /// Show the units that a corpus will be cut into
+    Plan(plan::PlanArgs),
+    /// Show how far a dataset is: published, or which units are done
+    Status(status::StatusArgs),
+    /// Check the units that several processes made, and publish the dataset
+    Finish(finish::FinishArgs),
+    /// Show what is in a dataset, and how large its embeddings would be
+    Info(info::InfoArgs),
+    /// Check every checksum and every invariant of a dataset
+    Verify(verify::VerifyArgs),
+    /// Turn the ids of a dataset back into text
+    Decode(decode::DecodeArgs),
+    /// Write relative or absolute positions as an array
+    Positions(positions::PositionsArgs),
+    /// Measure this machine's ceilings, and how close to them shardmill comes
+    Bench(bench::BenchArgs),
+}
+
+impl Command {
+    /// Whether standard output is for one JSON object.
+    fn prints_json(&self) -> bool {
+        // Both on standard output is refused, and the reader there waits for embeddings.
+        let is_taken = matches!(self, Self::Embed(args) if args.is_to_stdout());
+        self.has_json() && !is_taken
+    }
+}
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
@@ -44,26 +130,16 @@ pub(crate) fn main() -> ExitCode {
     if let Err(error) = crate::fault::watch().context("cannot watch for signals") {
         return exit::code(Err(error));
     }
-    let outcome = match &cli.command {
-        Command::Run(args) => run::run(args),
-        Command::Tokenize(args) => tokenize::run(args),
-        Command::Embed(args) => embed::run(args),
-        Command::Plan(args) => plan::run(args),
-        Command::Status(args) => status::run(args),
-        Command::Finish(args) => finish::run(args),
-        Command::Info(args) => info::run(args),
-        Command::Verify(args) => verify::run(args),
-        Command::Decode(args) => decode::run(args),
-        Command::Positions(args) => positions::run(args),
-        Command::Bench(args) => bench::run(args),
-    };
-    exit::code(outcome)
+    exit::code(cli.command.run())
 }
 
-/// Starts rayon's own threads, which it would else start at the first parallel loop, and panic where
-/// it cannot.
-fn start_threads() -> anyhow::Result<()> {
-    rayon::ThreadPoolBuilder::new()
-        .build_global()
-        .context("cannot start a thread")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -3,21 +3,37 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
+use clap::Args;
 use serde_json::json;
 use shardmill::{Encoding, plan, show};
 
-use crate::cli::args::PlanArgs;
-use crate::cli::config::{open_corpus, say_of_corpus, tokenize_config};
+use crate::cli::args::StdoutArgs;
 use crate::cli::human;
+use crate::cli::inputs::{CorpusArgs, open_corpus, say_of_corpus};
 use crate::cli::output::{print_json, print_lines};
+use crate::cli::tokenize_options::{TokenizeOptions, tokenize_config};
+
+pub(crate) const HELP: &str = "\
+Example:
+  shardmill plan books/ --unit-size 64MiB";
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    corpus: CorpusArgs,
+    #[command(flatten)]
+    tokenize: TokenizeOptions,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
+}
 
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
-    let encoding = Encoding::by_name(&args.tokenize.encoding)?;
+    let encoding = Encoding::by_name(&args.tokenize.encoding.name)?;
     let config = tokenize_config(&args.tokenize);
     config.validate(&encoding)?;
     let corpus = open_corpus(&args.corpus)?;
     let plan = plan(&corpus, &encoding, &config)?;
-    if args.json {
+    if args.stdout.json {
         let units = plan.units.iter().map(
             |unit| json!({"start": unit.start, "end": unit.end, "bytes": plan.unit_bytes(unit)}),
         );

@@ -12,7 +12,7 @@ use shardmill::{
     write_positions,
 };
 
-use crate::cli::args::choice;
+use crate::cli::args::{StdoutArgs, choice};
 use crate::cli::output::{pace, print_json, summary};
 use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
@@ -87,9 +87,8 @@ pub(crate) struct PositionsArgs {
     /// Sync output to disk before it becomes visible
     #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
     durability: Durability,
-    /// Print one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
 }
 
 pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
@@ -100,7 +99,7 @@ pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
     let done = write_positions(&scheme, &args.out, args.overwrite, args.durability, &stats);
     drop(progress);
     let done = done?;
-    if args.json {
+    if args.stdout.json {
         print_json(&describe(args, &scheme, &done))?;
     }
     summary(&line(args, &scheme, &done));

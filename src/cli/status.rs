@@ -1,20 +1,33 @@
 //! `shardmill status`.
 
 use anyhow::Result;
+use clap::Args;
 use serde_json::json;
 use shardmill::show::name;
 use shardmill::{Partial, status};
 
-use crate::cli::args::StatusArgs;
+use crate::cli::args::{DirArgs, StdoutArgs};
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines};
 
+pub(crate) const HELP: &str = "\
+Example:
+  shardmill status out --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    dataset: DirArgs,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
+}
+
 pub(crate) fn run(args: &StatusArgs) -> Result<()> {
-    let found = status(&args.dataset)?;
-    if args.json {
+    let found = status(&args.dataset.dir)?;
+    if args.stdout.json {
         return print_json(&json!(found));
     }
-    let out = name(&args.dataset);
+    let out = name(&args.dataset.dir);
     let mut lines = Vec::new();
     if let Some(id) = found.dataset_id {
         lines.push(format!("{out}: published, dataset {id}"));

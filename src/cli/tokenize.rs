@@ -1,20 +1,53 @@
 //! `shardmill tokenize`.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use clap::Args;
+use serde_json::json;
 use shardmill::show;
-use shardmill::{Outcome, Stats, UnitShare, repair, tokenize, tokenize_units};
+use shardmill::{Stats, UnitShare, repair, tokenize, tokenize_units};
 
-use crate::cli::args::TokenizeArgs;
-use crate::cli::config::{Tokenization, say_of_corpus};
+use crate::cli::args::{OutputArgs, StdoutArgs};
 use crate::cli::exit::Unfinished;
+use crate::cli::inputs::{CorpusArgs, say_of_corpus};
+use crate::cli::made::{dataset_line, describe_dataset};
 use crate::cli::output::{pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
+use crate::cli::tokenize_options::{Tokenization, TokenizeOptions};
 use crate::cli::{bad, human, interrupt};
+
+pub(crate) const HELP: &str = "\
+INPUT is a file, a directory (all files in it, at any depth), a glob in quotes, a FIFO, or - for
+standard input. Links are followed, hidden files left out. Ids are those of tiktoken. DIR appears
+when it is complete.
+
+Examples:
+  shardmill tokenize books/ web.jsonl --out out
+  shardmill tokenize 'crawl/*.jsonl' --text-field body --encoding o200k_base --out out
+  shardmill tokenize site/ --include '*.{md,txt}' --exclude drafts --out out
+  zcat c4.json.gz | shardmill tokenize - --input-format jsonl --out out
+
+Run the same command again to resume a run that was interrupted.";
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizeArgs {
+    #[command(flatten)]
+    corpus: CorpusArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
+    /// Make only units whose index modulo N is I; run `finish` to publish
+    #[arg(long, value_name = "I/N", value_parser = share)]
+    units: Option<UnitShare>,
+    /// Rebuild damaged shards of DIR and keep the others
+    #[arg(long, conflicts_with = "units")]
+    repair: bool,
+    #[command(flatten)]
+    tokenize: TokenizeOptions,
+}
 
 pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     let job = Tokenization::new(&args.corpus, &args.tokenize, &args.output)?;
@@ -39,14 +72,14 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
         error,
         out: out.clone(),
     })?;
-    if args.output.json {
-        let mut said = describe(out, &done);
+    if args.stdout.json {
+        let mut said = describe_dataset(out, &done);
         said["inputs"] = json!(job.corpus.report());
         print_json(&said)?;
     }
     say_of_corpus(&job.corpus);
     bad::name_first(&done, out, Some(&job.corpus));
-    summary(&line(out, &done));
+    summary(&dataset_line(out, &done));
     Ok(())
 }
 
@@ -67,7 +100,7 @@ fn run_units(
         out: out.clone(),
     })?;
     let Some(done) = done else {
-        if args.output.json {
+        if args.stdout.json {
             print_json(&json!({
                 "out": out.to_string_lossy(),
                 "was_there": true,
@@ -82,7 +115,7 @@ fn run_units(
         return Ok(());
     };
     let time = started.elapsed();
-    if args.output.json {
+    if args.stdout.json {
         print_json(&json!({
             "out": out.to_string_lossy(),
             "was_there": false,
@@ -113,55 +146,11 @@ fn run_units(
     Ok(())
 }
 
-/// What was made, for `--json`.
-pub(crate) fn describe(out: &Path, done: &Outcome) -> Value {
-    let manifest = &done.manifest;
-    json!({
-        "out": out.to_string_lossy(),
-        "was_there": done.was_there,
-        "units_done_before": done.taken_over.units,
-        "dataset_id": manifest.dataset_id,
-        "encoding": manifest.encoding.name,
-        "n_vocab": manifest.encoding.n_vocab,
-        "sources": manifest.sources.len(),
-        "shards": manifest.shards.len(),
-        "totals": manifest.totals,
-        // In the totals too, where there are some.
-        "bad_records": manifest.totals.bad_records,
-        "seconds": done.time.as_secs_f64(),
-    })
-}
-
-/// What was made, for people.
-pub(crate) fn line(out: &Path, done: &Outcome) -> String {
-    let what = contents(out, done);
-    if done.was_there {
-        return format!("{what}; was there already, left as it is");
-    }
-    let totals = &done.manifest.totals;
-    let made = totals.source_bytes.saturating_sub(done.taken_over.bytes);
-    format!("{what} in {}", pace(done.time, made, done.making_time))
-}
-
-/// What is in a dataset, for people.
-pub(crate) fn contents(out: &Path, done: &Outcome) -> String {
-    let manifest = &done.manifest;
-    let totals = &manifest.totals;
-    let before = match done.taken_over.units {
-        0 => String::new(),
-        n => format!(" ({} done before)", human::count(n)),
-    };
-    let invalid = match totals.invalid_sequences {
-        0 => String::new(),
-        n => format!(", {} of invalid UTF-8", human::counted(n, "sequence")),
-    };
-    format!(
-        "{}: {}, {}{before}, {} from {}{invalid}{}",
-        show::name(out),
-        human::counted(totals.tokens, "token"),
-        human::counted(manifest.shards.len() as u64, "shard"),
-        human::counted(totals.documents, "document"),
-        human::bytes(totals.source_bytes),
-        bad::clause(&totals.bad_records),
-    )
+fn share(typed: &str) -> Result<UnitShare, String> {
+    let parsed = typed
+        .split_once('/')
+        .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+    parsed
+        .and_then(|(index, of)| UnitShare::new(index, of).ok())
+        .ok_or_else(|| "a part is I/N with I from 0 to N - 1, such as 0/2".to_owned())
 }

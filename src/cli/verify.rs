@@ -1,10 +1,12 @@
 //! `shardmill verify`.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 use serde_json::json;
 use shardmill::show;
 use shardmill::{
@@ -12,12 +14,31 @@ use shardmill::{
     verify_inputs,
 };
 
-use crate::cli::args::VerifyArgs;
-use crate::cli::config::open_inputs;
+use crate::cli::args::StdoutArgs;
 use crate::cli::exit::CheckFailed;
+use crate::cli::human;
+use crate::cli::inputs::{SelectionArgs, open_inputs};
 use crate::cli::output::{pace, print_json, summary};
 use crate::cli::progress::Progress;
-use crate::cli::{human, start_threads};
+use crate::cli::threads::start_threads;
+
+pub(crate) const HELP: &str = "\
+Example:
+  shardmill verify out && rsync -a out/ trainer:/data/out/";
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Directory of the dataset, or of embeddings
+    #[arg(value_name = "DATASET")]
+    dataset: PathBuf,
+    /// Also read these inputs and compare them with those that the dataset was made from
+    #[arg(long, value_name = "INPUT", num_args = 1..)]
+    inputs: Vec<OsString>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) stdout: StdoutArgs,
+}
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();
@@ -63,7 +84,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     }
     drop(progress);
     let time = started.elapsed();
-    if args.json {
+    if args.stdout.json {
         let mut found = json!({
             "is_whole": true,
             "dataset": dataset,

@@ -1,0 +1,99 @@
+//! How a corpus becomes tokens: the options, and what the library makes of them.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use shardmill::{
+    BadRecords, Corpus, Encoding, Eot, Error, InvalidUtf8, Special, TokenDtype, TokenizeConfig,
+};
+
+use crate::cli::args::{EncodingArgs, OutputArgs, choice};
+use crate::cli::human::parse_size;
+use crate::cli::inputs::{CorpusArgs, open_corpus};
+use crate::cli::output::summary;
+
+/// How a corpus becomes tokens.
+#[derive(Debug, Args)]
+pub(crate) struct TokenizeOptions {
+    #[command(flatten)]
+    pub(crate) encoding: EncodingArgs,
+    /// Field of a JSON Lines record that holds the document
+    #[arg(long, value_name = "FIELD", default_value = "text")]
+    pub(crate) text_field: String,
+    /// Where each document's end-of-text token goes
+    #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]
+    pub(crate) eot: Eot,
+    /// How to encode the text of a special token: as text, as its own id, or not (an error)
+    #[arg(long, default_value = "text", value_parser = choice(Special::ALL, Special::name))]
+    pub(crate) special: Special,
+    /// What to do with bytes that are not UTF-8, as in Python, and with lone surrogates in JSON
+    #[arg(long, default_value = "strict", value_parser = choice(InvalidUtf8::ALL, InvalidUtf8::name))]
+    pub(crate) invalid_utf8: InvalidUtf8,
+    /// What to do with a JSON Lines record without a document: end the run, or leave the record
+    /// out, count it, and list it in DIR/shard-*.bad.jsonl
+    #[arg(long, value_name = "WHAT", default_value = "error", value_parser = choice(BadRecords::ALL, BadRecords::name))]
+    pub(crate) bad_records: BadRecords,
+    /// Integer type of the ids; u16 only for vocabularies up to 65536
+    #[arg(long, default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
+    pub(crate) token_dtype: TokenDtype,
+    /// Bytes of input per shard, such as 1.5GB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) unit_size: u64,
+}
+
+/// How a corpus becomes tokens: what shapes the bytes.
+pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
+    let mut config = TokenizeConfig::default();
+    config.text_field.clone_from(&options.text_field);
+    config.eot = options.eot;
+    config.special = options.special;
+    config.invalid_utf8 = options.invalid_utf8;
+    config.bad_records = options.bad_records;
+    config.token_dtype = options.token_dtype;
+    config.unit_size_bytes = options.unit_size;
+    config
+}
+
+/// A corpus, and how it becomes tokens.
+#[derive(Debug)]
+pub(crate) struct Tokenization {
+    pub(crate) corpus: Corpus,
+    pub(crate) encoding: Encoding,
+    pub(crate) config: TokenizeConfig,
+}
+
+impl Tokenization {
+    pub(crate) fn new(
+        corpus: &CorpusArgs,
+        options: &TokenizeOptions,
+        output: &OutputArgs,
+    ) -> Result<Self> {
+        // Wrong names are said before a corpus of millions of files is listed.
+        let encoding = Encoding::by_name(&options.encoding.name)?;
+        let mut config = tokenize_config(options);
+        config.threads = output.threads.or(config.threads);
+        config.durability = output.publish.durability;
+        config.overwrite = output.publish.overwrite;
+        config.validate(&encoding)?;
+        if output.out == Path::new("-") {
+            return Err(Error::Config {
+                field: "--out",
+                what: "a dataset is a directory and cannot go to standard output; name one, or \
+                       ./- for one of this name"
+                    .to_owned(),
+            }
+            .into());
+        }
+        let corpus = open_corpus(corpus)?;
+        if corpus.has_stdin() && io::stdin().is_terminal() {
+            summary("reads text from the terminal until Ctrl-D at the start of a line");
+        }
+        Ok(Self {
+            corpus,
+            encoding,
+            config,
+        })
+    }
+}
