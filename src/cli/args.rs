@@ -1,15 +1,15 @@
-//! Options that several commands have, each written once. Knows no command.
+//! Options that several commands share, each written once. Knows no command.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shardmill::{Dtype, Durability, Level, Tail, WindowKind};
+use shardmill::{BUILTIN_NAMES, Dtype, Durability, Level, Tail, WindowKind};
 
 /// What standard output gets.
 #[derive(Debug, Args)]
 pub(crate) struct StdoutArgs {
-    /// Print one JSON object on standard output
+    /// Print the result or the error to standard output as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -17,7 +17,7 @@ pub(crate) struct StdoutArgs {
 /// The dataset to read.
 #[derive(Debug, Args)]
 pub(crate) struct DatasetArgs {
-    /// Directory of the dataset
+    /// Dataset directory
     #[arg(value_name = "DATASET")]
     pub(crate) dir: PathBuf,
 }
@@ -25,7 +25,7 @@ pub(crate) struct DatasetArgs {
 /// The dataset, whether or not it is published yet.
 #[derive(Debug, Args)]
 pub(crate) struct DirArgs {
-    /// Directory of the dataset, as given to --out
+    /// Dataset directory, as given to --out
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
 }
@@ -33,7 +33,7 @@ pub(crate) struct DirArgs {
 /// Where output goes, and how it is made.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Directory to create
+    /// Output directory to create
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -42,18 +42,18 @@ pub(crate) struct OutputArgs {
     pub(crate) threads: ThreadsArgs,
 }
 
-/// How output takes its place.
+/// How output is published.
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {
     /// Replace existing output
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Sync output to disk before it becomes visible
-    #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
+    #[arg(long, value_name = "LEVEL", default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
     pub(crate) durability: Durability,
 }
 
-/// On how many threads.
+/// How many threads to use.
 #[derive(Debug, Args)]
 pub(crate) struct ThreadsArgs {
     /// Number of threads [default: all cores]
@@ -62,7 +62,7 @@ pub(crate) struct ThreadsArgs {
 }
 
 impl ThreadsArgs {
-    /// The number of threads, if none was given `default`.
+    /// The number of threads, or `default` if none was given.
     pub(crate) fn or(&self, default: usize) -> usize {
         self.count.unwrap_or(default)
     }
@@ -71,38 +71,45 @@ impl ThreadsArgs {
 /// Which encoding.
 #[derive(Debug, Args)]
 pub(crate) struct EncodingArgs {
-    /// Encoding, by its tiktoken name
-    #[arg(long = "encoding", value_name = "NAME", default_value = "gpt2")]
+    #[arg(long = "encoding", value_name = "NAME", default_value = "gpt2", help = known_encodings())]
     pub(crate) name: String,
+}
+
+/// Help that lists the encodings.
+fn known_encodings() -> String {
+    format!(
+        "Encoding, by its tiktoken name: {}",
+        BUILTIN_NAMES.join(", ")
+    )
 }
 
 /// What embeddings are made of.
 #[derive(Debug, Args)]
 pub(crate) struct ElementArgs {
     /// Element type of the embeddings
-    #[arg(long, default_value = "f32", value_parser = choice(Dtype::ALL, Dtype::name))]
+    #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = choice(Dtype::ALL, Dtype::name))]
     pub(crate) dtype: Dtype,
 }
 
 /// Which windows.
 #[derive(Debug, Args)]
 pub(crate) struct WindowArgs {
-    /// Tokens in a window
+    /// Tokens per window
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) seq_len: u64,
-    /// Tokens from the start of one window to the start of the next [default: seq-len]
+    /// Tokens from the start of one window to the start of the next [default: --seq-len]
     #[arg(long, value_name = "N")]
     pub(crate) stride: Option<u64>,
-    /// Whether windows may cross the ends of documents, or stay within one
+    /// Let windows cross document boundaries (stream), or keep each within one document (documents)
     #[arg(long, value_name = "KIND", default_value = "stream", value_parser = choice(WindowKind::ALL, WindowKind::name))]
     pub(crate) window: WindowKind,
-    /// How to handle a document's last, incomplete window: drop (and count) it, or pad it with
-    /// end-of-text, whose targets are -100; needs --window documents
-    #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = choice(Tail::ALL, Tail::name))]
+    /// How to handle a document's last, incomplete window: drop and count it, or pad it with
+    /// end-of-text tokens, whose targets are -100; needs --window documents
+    #[arg(long, value_name = "HOW", default_value = "drop", value_parser = choice(Tail::ALL, Tail::name))]
     pub(crate) tail: Tail,
 }
 
-/// A parser that takes the names of `values` and lists them in help and errors.
+/// A parser that accepts the names of `values` and lists them in help and errors.
 pub(crate) fn choice<T, const N: usize>(
     values: [T; N],
     name: impl Fn(T) -> &'static str + Clone + Send + Sync + 'static,

@@ -15,8 +15,8 @@ use crate::cli::output::{print_json, print_lines, summary};
 use crate::cli::progress::Progress;
 
 pub(crate) const HELP: &str = "\
-Each rate is the median of 5 or more repetitions after a warm-up, with the slowest and the fastest
-beside it. Tokenizing starts with empty caches; gathering refills one buffer. Run it on an idle
+Each rate is the median of 5 or more repetitions after a warm-up, followed by the slowest and the \
+fastest. Tokenizing starts with empty caches; gathering refills one buffer. Run it on an idle \
 machine.
 
 Examples:
@@ -25,25 +25,25 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Text to tokenize, and whose ids to gather, up to 64 MiB [default: generated text, and ids
-    /// that fall off as 1/rank, which repeat themselves less]
+    /// Text to measure with, up to 64 MiB [default: generated text; for gathering,
+    /// Zipf-distributed ids, which repeat less]
     #[arg(value_name = "INPUT")]
     input: Option<PathBuf>,
     #[command(flatten)]
     encoding: EncodingArgs,
-    /// Directory whose disk to measure; nothing is left there
+    /// Directory on the disk to measure; no file is left there
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Columns of the embeddings
+    /// Embedding dimensions to measure
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [256, 768, 4096])]
     dims: Vec<usize>,
-    /// Bytes of memory to fill; should exceed the caches
+    /// Bytes of memory to fill; should exceed the CPU caches
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = human::parse_size)]
     size: u64,
-    /// Number of threads to measure, besides one [default: all cores]
+    /// Number of threads to measure, in addition to one [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Vector instructions to use [default: the best available]
+    /// SIMD level to use [default: the best available]
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     simd: Option<Level>,
     #[command(flatten)]

@@ -24,16 +24,16 @@ Examples:
 pub(crate) struct DecodeArgs {
     #[command(flatten)]
     dataset: DatasetArgs,
-    /// Only this document, counted from 0
+    /// Decode only this document, counted from 0
     #[arg(long, value_name = "I", conflicts_with_all = ["documents", "tokens"])]
     document: Option<u64>,
-    /// Only these documents, counted from 0; the end is exclusive
+    /// Decode only these documents, counted from 0; END is exclusive
     #[arg(long, value_name = "FIRST..END", value_parser = range, conflicts_with = "tokens")]
     documents: Option<Range<u64>>,
-    /// Only these tokens, counted from 0 over all shards; the end is exclusive
+    /// Decode only these tokens, counted from 0 across all shards; END is exclusive
     #[arg(long, value_name = "FIRST..END", value_parser = range)]
     tokens: Option<Range<u64>>,
-    /// Include the documents' end-of-text tokens, by name
+    /// Also print each document's end-of-text token, by name
     #[arg(long)]
     keep_special: bool,
     #[command(flatten)]

@@ -26,16 +26,20 @@ use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
 
 pub(crate) const HELP: &str = "\
-Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json.
-With --out - or a FIFO, the embeddings alone go there, without a header unless --format is given.
-When writing to a pipe, one core is left for its reader unless --threads is given.
+Writes embeddings.npy [n, seq_len, dim], inputs.npy and targets.npy [n, seq_len], and embed.json. \
+With --out - or a FIFO, only the embeddings are written, without a header unless --format is \
+given. When writing to a pipe, one core is left for its reader unless --threads is given.
 
 Examples:
   shardmill embed out --out emb --init-seed 123 --dim 256
-  shardmill embed out --out emb --token-table wte.npy --position-table sinusoidal
-  shardmill embed out --out emb --token-table wte.npy --position-table rope --rope-style half
-  shardmill embed out --out emb --init-seed 123 --dim 256 --dtype bf16 --format safetensors
-  shardmill embed out --out - --token-table wte.npy --position-table wpe.npy | ./trainer";
+  shardmill embed out --out emb --token-table wte.npy \\
+      --position-table sinusoidal
+  shardmill embed out --out emb --token-table wte.npy \\
+      --position-table rope --rope-style half
+  shardmill embed out --out emb --init-seed 123 --dim 256 \\
+      --dtype bf16 --format safetensors
+  shardmill embed out --out - --token-table wte.npy \\
+      --position-table wpe.npy | ./trainer";
 
 #[derive(Debug, Args)]
 pub(crate) struct EmbedArgs {
@@ -72,7 +76,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     let stats = Arc::new(Stats::default());
     interrupt::stops(&stats, out)?;
     if is_stream {
-        let format = args.embed.format.unwrap_or(ArrayFormat::Raw);
+        let format = args.embed.arrays.format.unwrap_or(ArrayFormat::Raw);
         return stream(&store, &config, args, format, &stats);
     }
     let progress = Progress::show("embed", &stats);

@@ -13,9 +13,9 @@ use crate::cli::progress::Progress;
 use crate::cli::{bad, human, interrupt};
 
 pub(crate) const HELP: &str = "\
-Reads DIR.partial, not the inputs, and names any units that are missing.
+Reads DIR.partial, not the inputs, and lists the missing units, if any.
 
-Example, with any number of processes or machines that see the same files:
+Example, for any number of processes or machines that see the same files:
   shardmill tokenize books/ --out out --units 0/2
   shardmill tokenize books/ --out out --units 1/2
   shardmill finish out";

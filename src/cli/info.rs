@@ -24,7 +24,7 @@ pub(crate) struct InfoArgs {
     dataset: DatasetArgs,
     #[command(flatten)]
     windows: WindowArgs,
-    /// Columns of the embeddings
+    /// Embedding dimension
     #[arg(long, value_name = "N", default_value_t = 768)]
     dim: u64,
     #[command(flatten)]

@@ -12,7 +12,7 @@ use crate::cli::output::summary;
 /// Which corpus.
 #[derive(Debug, Args)]
 pub(crate) struct CorpusArgs {
-    /// Files, directories, globs, FIFOs, or - for standard input
+    /// Files, directories, globs or FIFOs to read, or - for standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<OsString>,
     #[command(flatten)]
@@ -22,14 +22,14 @@ pub(crate) struct CorpusArgs {
 /// Which files the inputs name, and how they are read.
 #[derive(Debug, Args)]
 pub(crate) struct SelectionArgs {
-    /// Format of the inputs; auto goes by name and content
-    #[arg(long, default_value = "auto", value_parser = format_choice())]
+    /// Input format; auto detects it from the name and content of each file
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format_choice())]
     pub(crate) input_format: InputFormat,
-    /// Read only files in directories and globs that match; may be repeated. A pattern without a
-    /// slash is for names at any depth, one with a slash for paths below INPUT
+    /// From directories and globs, read only files that match; may be repeated. A pattern without
+    /// a slash matches names at any depth, one with a slash matches paths relative to INPUT
     #[arg(long, value_name = "PATTERN")]
     pub(crate) include: Vec<OsString>,
-    /// Leave out files and directories that match; may be repeated
+    /// Leave out files and directories that match; may be repeated. Patterns are as in --include
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<OsString>,
 }

@@ -1,4 +1,4 @@
-//! What was made, a dataset or embeddings: for people, and for `--json`.
+//! Describes the dataset or the embeddings that were made, for people and for `--json`.
 
 use std::path::Path;
 

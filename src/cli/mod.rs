@@ -1,9 +1,9 @@
 //! What a person types and sees: the only room that prints.
 //!
-//! One file per command has its arguments, its help and its `run`; its row in the table below puts
-//! it on the command line. A command knows the shared files alone, and none of these knows a command:
-//! `args` has the options that several commands have, `inputs`, `tokenize_options` and
-//! `embed_options` turn what was typed into what the library takes, `made` says what came of it.
+//! Each command is one file with its arguments, its help and its `run`, and one row in the table
+//! below. Commands know only the shared files, and no shared file knows a command: `args` holds the
+//! options of several commands; `inputs`, `tokenize_options` and `embed_options` turn options into
+//! what the library takes; `made` describes what a command made.
 
 mod args;
 mod bad;
@@ -56,8 +56,14 @@ Examples:
   shardmill info books.shards
   shardmill run notes.txt --out notes --seq-len 256 --init-seed 123 --dim 256
 
-Exit codes: 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources (worth a retry),
-4 output locked by another run, 5 a check failed, 128 + n ended by signal n.";
+Exit codes:
+  0        done
+  1        bad input or data
+  2        wrong usage
+  3        I/O error, or not enough memory or disk; worth a retry
+  4        the output is locked by another run
+  5        a check failed
+  128 + n  ended by signal n";
 
 /// The enum of all commands, from rows of what each is for, its name and its arguments.
 macro_rules! commands {
@@ -85,27 +91,27 @@ macro_rules! commands {
 }
 
 commands! {
-    /// Tokenize a corpus and embed its windows: the main job
+    /// Tokenize a corpus and make its embeddings, in one step
     Run(run::RunArgs),
-    /// Turn a corpus into a dataset of token shards
+    /// Tokenize a corpus into a dataset of token shards
     Tokenize(tokenize::TokenizeArgs),
-    /// Turn the windows of a dataset into input embeddings
+    /// Make input embeddings from the windows of a dataset
     Embed(embed::EmbedArgs),
-    /// Show the units that a corpus will be cut into
+    /// Show the units a corpus will be cut into
     Plan(plan::PlanArgs),
-    /// Show how far a dataset is: published, or which units are done
+    /// Show whether a dataset is published, or which of its units are done
     Status(status::StatusArgs),
-    /// Check the units that several processes made, and publish the dataset
+    /// Check and publish the units made by tokenize --units
     Finish(finish::FinishArgs),
-    /// Show what is in a dataset, and how large its embeddings would be
+    /// Show what is in a dataset and how large its embeddings would be
     Info(info::InfoArgs),
-    /// Check every checksum and every invariant of a dataset
+    /// Verify every checksum and invariant of a dataset
     Verify(verify::VerifyArgs),
-    /// Turn the ids of a dataset back into text
+    /// Decode the token ids of a dataset back into text
     Decode(decode::DecodeArgs),
-    /// Write relative or absolute positions as an array
+    /// Write an array of relative or absolute positions
     Positions(positions::PositionsArgs),
-    /// Measure this machine's ceilings, and how close to them shardmill comes
+    /// Measure this machine's limits and how close shardmill comes to them
     Bench(bench::BenchArgs),
 }
 

@@ -22,9 +22,9 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
     #[command(flatten)]
-    tokenize: TokenizeOptions,
-    #[command(flatten)]
     pub(crate) stdout: StdoutArgs,
+    #[command(flatten)]
+    tokenize: TokenizeOptions,
 }
 
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {

@@ -8,34 +8,36 @@ use clap::Args;
 use serde_json::{Value, json};
 use shardmill::show;
 use shardmill::{
-    Durability, Error, PositionScheme, PositionsOutcome, ROTARY_BASE, Stats, alibi_slopes,
-    write_positions,
+    Error, PositionScheme, PositionsOutcome, ROTARY_BASE, Stats, alibi_slopes, write_positions,
 };
 
-use crate::cli::args::{StdoutArgs, choice};
+use crate::cli::args::{PublishArgs, StdoutArgs, choice};
 use crate::cli::output::{pace, print_json, summary};
 use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
 
 pub(crate) const HELP: &str = "\
-Kinds, and what FILE.npy holds:
+What each kind writes to FILE.npy:
   t5          bucket of each query and key: i32 [query, key]
   alibi       bias of each head, query and key: f32 [head, query, key]
-  shaw        clipped distance from query to key, from 0: i32 [query, key]
+  shaw        index of the clipped distance from query to key: i32 [query, key]
   rope        cosine and sine of each angle: f32 [position, dim / 2, 2]
-  sinusoidal  sines and cosines in turn: f32 [position, dim]
+  sinusoidal  sines and cosines, interleaved: f32 [position, dim]
 
-Angles, sines and cosines are computed in double precision and rounded once. PyTorch code that
-computes them in f32 is less exact: for rope with dim 128 and 2048 positions its values differ by up
-to 1.2e-4.
+Angles, sines and cosines are computed in double precision and rounded once. PyTorch code that \
+computes them in f32 is less exact: for rope with dim 128 and 2048 positions, its values differ by \
+up to 1.2e-4.
 
 Examples:
   shardmill positions --kind t5 --seq-len 512 --bidirectional --out t5.npy
   shardmill positions --kind alibi --heads 8 --seq-len 512 --out alibi.npy
-  shardmill positions --kind shaw --seq-len 512 --clip-distance 16 --out shaw.npy
-  # the 512th token alone, while decoding with a cache
-  shardmill positions --kind alibi --heads 8 --query-len 1 --key-len 512 --out step.npy
-  shardmill positions --kind rope --seq-len 2048 --dim 128 --base 500000 --out rope.npy";
+  shardmill positions --kind shaw --seq-len 512 --clip-distance 16 \\
+      --out shaw.npy
+  # only the 512th token, when decoding with a cache
+  shardmill positions --kind alibi --heads 8 --query-len 1 --key-len 512 \\
+      --out step.npy
+  shardmill positions --kind rope --seq-len 2048 --dim 128 --base 500000 \\
+      --out rope.npy";
 
 /// Which positions. What a kind does not take is refused, so everything but the kind is optional
 /// here.
@@ -44,49 +46,45 @@ pub(crate) struct PositionsArgs {
     /// Position scheme
     #[arg(long, value_parser = choice(PositionScheme::NAMES, |name| name))]
     kind: &'static str,
-    /// File to create; its name ends in .npy
+    /// File to create; its name must end in .npy
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
-    /// Number of positions; for t5, alibi and shaw the number of queries and of keys
+    /// Number of positions; for t5, alibi and shaw, of both queries and keys
     #[arg(long, value_name = "N")]
     seq_len: Option<u64>,
-    /// Number of queries, if not seq-len [t5, alibi, shaw]
+    /// Number of queries, if different from --seq-len [t5, alibi, shaw]
     #[arg(long, value_name = "N")]
     query_len: Option<u64>,
-    /// Number of keys, if not seq-len [t5, alibi, shaw]
+    /// Number of keys, if different from --seq-len [t5, alibi, shaw]
     #[arg(long, value_name = "N")]
     key_len: Option<u64>,
-    /// Position of the first query, counted from the first key; by default the last query is at
+    /// Position of the first query, counted from the first key; by default, the last query is at
     /// the last key, as when decoding with a cache [t5, alibi, shaw]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     query_start: Option<i32>,
-    /// Attention heads [alibi]
+    /// Number of attention heads [alibi]
     #[arg(long, value_name = "N")]
     heads: Option<u32>,
-    /// Buckets, for both directions together [t5; default: 32]
+    /// Number of buckets, for both directions together [t5; default: 32]
     #[arg(long, value_name = "N")]
     num_buckets: Option<u32>,
-    /// Distances from here on share the last bucket [t5; default: 128]
+    /// Distances of N or more share the last bucket [t5; default: 128]
     #[arg(long, value_name = "N")]
     max_distance: Option<u32>,
     /// Distinguish keys after the query, too [t5, alibi]
     #[arg(long)]
     bidirectional: bool,
-    /// Largest distance to distinguish [shaw]
+    /// Clip distances to N in both directions [shaw]
     #[arg(long, value_name = "N")]
     clip_distance: Option<u32>,
-    /// Number of columns; for rope, of the rows to rotate [rope, sinusoidal]
+    /// Number of columns; for rope, dimension of the vectors to rotate [rope, sinusoidal]
     #[arg(long, value_name = "N")]
     dim: Option<u64>,
-    /// Ratio of the longest wavelength to the shortest [rope, sinusoidal; default: 10000]
+    /// Base (theta) of the angles [rope, sinusoidal; default: 10000]
     #[arg(long, value_name = "X")]
     base: Option<f64>,
-    /// Replace an existing file
-    #[arg(long)]
-    overwrite: bool,
-    /// Sync output to disk before it becomes visible
-    #[arg(long, default_value = "full", value_parser = choice(Durability::ALL, Durability::name))]
-    durability: Durability,
+    #[command(flatten)]
+    publish: PublishArgs,
     #[command(flatten)]
     pub(crate) stdout: StdoutArgs,
 }
@@ -96,7 +94,13 @@ pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
     let stats = Arc::new(Stats::default());
     interrupt::stops(&stats, &args.out)?;
     let progress = Progress::show("positions", &stats);
-    let done = write_positions(&scheme, &args.out, args.overwrite, args.durability, &stats);
+    let done = write_positions(
+        &scheme,
+        &args.out,
+        args.publish.overwrite,
+        args.publish.durability,
+        &stats,
+    );
     drop(progress);
     let done = done?;
     if args.stdout.json {

@@ -21,7 +21,7 @@ pub(crate) const HELP: &str = "\
 Writes the dataset to DIR and the embeddings to DIR/embeddings.
 
 Examples:
-  # weights as torch.manual_seed(123) and two torch.nn.Embedding would draw them
+  # weights as drawn by torch.manual_seed(123) and two torch.nn.Embedding
   shardmill run story.txt --out out --seq-len 256 --init-seed 123 --dim 256
   # a checkpoint's tables, in half precision
   shardmill run books/ --out out --token-table gpt2.safetensors#wte.weight \\
@@ -35,9 +35,9 @@ pub(crate) struct RunArgs {
     output: OutputArgs,
     #[command(flatten)]
     pub(crate) stdout: StdoutArgs,
-    #[command(flatten, next_help_heading = "Tokens")]
+    #[command(flatten)]
     tokenize: TokenizeOptions,
-    #[command(flatten, next_help_heading = "Embeddings")]
+    #[command(flatten)]
     embed: EmbedOptions,
 }
 

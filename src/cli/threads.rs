@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
-/// Starts rayon's own threads, which it would else start at the first parallel loop, and panic where
-/// it cannot.
+/// Starts rayon's own threads now. Its first parallel loop would start them too, but panics if it
+/// cannot.
 pub(crate) fn start_threads() -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .build_global()

@@ -19,17 +19,18 @@ use crate::cli::tokenize_options::{Tokenization, TokenizeOptions};
 use crate::cli::{bad, human, interrupt};
 
 pub(crate) const HELP: &str = "\
-INPUT is a file, a directory (all files in it, at any depth), a glob in quotes, a FIFO, or - for
-standard input. Links are followed, hidden files left out. Ids are those of tiktoken. DIR appears
-when it is complete.
+INPUT is a file, a directory (with all files in it, at any depth), a quoted glob, a FIFO, or - \
+for standard input. Links are followed; hidden files are left out. Token ids are exactly those of \
+tiktoken. DIR appears only when it is complete.
 
 Examples:
   shardmill tokenize books/ web.jsonl --out out
-  shardmill tokenize 'crawl/*.jsonl' --text-field body --encoding o200k_base --out out
+  shardmill tokenize 'crawl/*.jsonl' --text-field body --out out \\
+      --encoding o200k_base
   shardmill tokenize site/ --include '*.{md,txt}' --exclude drafts --out out
   zcat c4.json.gz | shardmill tokenize - --input-format jsonl --out out
 
-Run the same command again to resume a run that was interrupted.";
+To resume an interrupted run, run the same command again.";
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenizeArgs {
@@ -42,7 +43,7 @@ pub(crate) struct TokenizeArgs {
     /// Make only units whose index modulo N is I; run `finish` to publish
     #[arg(long, value_name = "I/N", value_parser = share)]
     units: Option<UnitShare>,
-    /// Rebuild damaged shards of DIR and keep the others
+    /// Rebuild the damaged shards of DIR and keep the others
     #[arg(long, conflicts_with = "units")]
     repair: bool,
     #[command(flatten)]

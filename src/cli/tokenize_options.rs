@@ -16,29 +16,30 @@ use crate::cli::output::summary;
 
 /// How a corpus becomes tokens.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Tokens")]
 pub(crate) struct TokenizeOptions {
     #[command(flatten)]
     pub(crate) encoding: EncodingArgs,
-    /// Field of a JSON Lines record that holds the document
+    /// Field that holds the document in each JSON Lines record
     #[arg(long, value_name = "FIELD", default_value = "text")]
     pub(crate) text_field: String,
-    /// Where each document's end-of-text token goes
+    /// Where to put each document's end-of-text token
     #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]
     pub(crate) eot: Eot,
-    /// How to encode the text of a special token: as text, as its own id, or not (an error)
-    #[arg(long, default_value = "text", value_parser = choice(Special::ALL, Special::name))]
+    /// How to treat special tokens in the input: as plain text, as their own ids, or as an error
+    #[arg(long, value_name = "HOW", default_value = "text", value_parser = choice(Special::ALL, Special::name))]
     pub(crate) special: Special,
-    /// What to do with bytes that are not UTF-8, as in Python, and with lone surrogates in JSON
-    #[arg(long, default_value = "strict", value_parser = choice(InvalidUtf8::ALL, InvalidUtf8::name))]
+    /// How to handle invalid UTF-8, as in Python's bytes.decode, and lone surrogates in JSON
+    #[arg(long, value_name = "HOW", default_value = "strict", value_parser = choice(InvalidUtf8::ALL, InvalidUtf8::name))]
     pub(crate) invalid_utf8: InvalidUtf8,
-    /// What to do with a JSON Lines record without a document: end the run, or leave the record
-    /// out, count it, and list it in DIR/shard-*.bad.jsonl
-    #[arg(long, value_name = "WHAT", default_value = "error", value_parser = choice(BadRecords::ALL, BadRecords::name))]
+    /// How to handle a JSON Lines record without a document: stop with an error, or skip the
+    /// record, count it and list it in DIR/shard-*.bad.jsonl
+    #[arg(long, value_name = "HOW", default_value = "error", value_parser = choice(BadRecords::ALL, BadRecords::name))]
     pub(crate) bad_records: BadRecords,
-    /// Integer type of the ids; u16 only for vocabularies up to 65536
-    #[arg(long, default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
+    /// Integer type of the token ids; u16 fits vocabularies of up to 65536 ids
+    #[arg(long, value_name = "DTYPE", default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
     pub(crate) token_dtype: TokenDtype,
-    /// Bytes of input per shard, such as 1.5GB
+    /// Bytes of input per shard, for example 1.5GB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) unit_size: u64,
 }

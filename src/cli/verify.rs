@@ -28,10 +28,10 @@ Example:
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Directory of the dataset, or of embeddings
+    /// Dataset directory, or embeddings directory
     #[arg(value_name = "DATASET")]
     dataset: PathBuf,
-    /// Also read these inputs and compare them with those that the dataset was made from
+    /// Also read these inputs and compare them with those the dataset was made from
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     inputs: Vec<OsString>,
     #[command(flatten)]
