@@ -22,7 +22,7 @@ pub(crate) struct CorpusArgs {
 /// Which files the inputs name, and how they are read.
 #[derive(Debug, Args)]
 pub(crate) struct SelectionArgs {
-    /// Input format; auto detects it from the name and content of each file
+    /// Input format; auto goes by the name and content of each input
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format_choice())]
     pub(crate) input_format: InputFormat,
     /// From directories and globs, read only files that match; may be repeated. A pattern without
