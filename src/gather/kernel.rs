@@ -1,41 +1,17 @@
 //! Fills a tile of output rows: safe code, generic over [`Simd`].
 //!
-//! One fused pass: widen, do to the element what its position does ([`change`](super::change)),
-//! one rounding, two vectors of sixteen elements per step. What is left at a row's ends goes
-//! through a single vector and then the scalar specification.
+//! Visits the pieces of the tile's rows in order. What is done to one is in `change.rs`, by what
+//! its position asks for.
 #![allow(
     clippy::inline_always,
     reason = "what is not inlined into the entered function loses its instructions"
 )]
 
-use super::change::{Change, PerPosition};
+use super::change::PerPosition;
 use super::lane::Lane;
+use super::row::Span;
 use super::tile::{Order, Place, Tile, prefetch_pieces};
-use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Lines, Simd};
-
-/// Elements of one step of the inner loop, of which any type fills whole cache lines.
-pub(super) const STEP: usize = LINES_ELEMENTS;
-
-/// [`STEP`] elements of output, and with which stores they are written.
-trait Block<E> {
-    fn put<S: Simd>(&mut self, s: S, values: [S::F32x16; 2]);
-}
-
-impl<E: Lane> Block<E> for [E; STEP] {
-    #[inline(always)]
-    fn put<S: Simd>(&mut self, s: S, values: [S::F32x16; 2]) {
-        for (values, to) in values.into_iter().zip(self.as_chunks_mut().0) {
-            E::store(s, values, to);
-        }
-    }
-}
-
-impl<E: Lane> Block<E> for Lines<E> {
-    #[inline(always)]
-    fn put<S: Simd>(&mut self, s: S, values: [S::F32x16; 2]) {
-        E::stream(s, values, self);
-    }
-}
+use crate::simd::{Kernel, Simd};
 
 /// Fills one tile.
 #[derive(Debug)]
@@ -82,122 +58,14 @@ impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
             // A last piece may be shorter than this one: what is prefetched may go past its row.
             let ahead = ahead.next().map(|ahead| start(tile, ahead));
             let ahead = ahead.and_then(|start| token.get(start..start + place.columns));
-            let rows = Rows {
+            let position = tile.position(place);
+            let span = Span {
                 row,
                 ahead: ahead.unwrap_or(row),
+                stream,
+                out: tile.piece(place, dim),
             };
-            let position = tile.position(place);
-            let out = tile.piece(place, dim);
-            positions.fill(s, position, place.column, rows, stream, out);
+            positions.fill(s, position, place.column, span);
         }
     }
-}
-
-/// The piece of a token row that a piece of an output row is made from, and the one to prefetch
-/// meanwhile; of one length.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a, T> {
-    pub(super) row: &'a [T],
-    pub(super) ahead: &'a [T],
-}
-
-impl<T> Rows<'_, T> {
-    #[inline(always)]
-    pub(super) fn split_at(self, at: usize) -> (Self, Self) {
-        let (row, row_rest) = self.row.split_at(at);
-        let (ahead, ahead_rest) = self.ahead.split_at(at);
-        let rest = Self {
-            row: row_rest,
-            ahead: ahead_rest,
-        };
-        (Self { row, ahead }, rest)
-    }
-}
-
-/// Fills `out` with `rows` as `change` has them; all three are of one length.
-#[inline(always)]
-pub(super) fn fill<S: Simd, T: Lane, C: Change<T>, E: Lane>(
-    s: S,
-    rows: Rows<T>,
-    change: C,
-    stream: bool,
-    out: &mut [E],
-) {
-    if S::IS_PLAIN {
-        return change.fill_rest(rows.row, out);
-    }
-    if stream {
-        let (head, body, tail) = bytemuck::pod_align_to_mut::<E, Lines<E>>(out);
-        if head.len().is_multiple_of(C::UNIT) {
-            return fill_pieces(s, rows, change, head, body, tail);
-        }
-    }
-    let (body, tail) = out.as_chunks_mut::<STEP>();
-    fill_pieces(s, rows, change, &mut [], body, tail);
-}
-
-/// Fills one row, which is given in three pieces.
-#[inline(always)]
-fn fill_pieces<S: Simd, T: Lane, C: Change<T>, E: Lane, B: Block<E>>(
-    s: S,
-    rows: Rows<T>,
-    change: C,
-    head: &mut [E],
-    body: &mut [B],
-    tail: &mut [E],
-) {
-    let (head_rows, rows) = rows.split_at(head.len());
-    let (body_rows, tail_rows) = rows.split_at(body.len() * STEP);
-    let (head_change, change) = change.split_at(head.len());
-    let (body_change, tail_change) = change.split_at(body.len() * STEP);
-    fill_edge(s, head_rows, head_change, head);
-    fill_blocks(s, body_rows, body_change, body);
-    fill_edge(s, tail_rows, tail_change, tail);
-}
-
-/// Fills whole blocks.
-#[inline(always)]
-fn fill_blocks<S: Simd, T: Lane, C: Change<T>, E: Lane, B: Block<E>>(
-    s: S,
-    rows: Rows<T>,
-    change: C,
-    out: &mut [B],
-) {
-    let aheads = rows.ahead.as_chunks::<STEP>().0;
-    let rows = rows.row.as_chunks::<STEP>().0;
-    for (((row, change), ahead), out) in rows.iter().zip(change.steps()).zip(aheads).zip(out) {
-        s.prefetch(ahead);
-        let [row_0, row_1] = halves(row);
-        out.put(
-            s,
-            [
-                C::apply(s, T::load(s, row_0), change[0]),
-                C::apply(s, T::load(s, row_1), change[1]),
-            ],
-        );
-    }
-}
-
-/// The two vectors of a step.
-#[inline(always)]
-pub(super) fn halves<T>(step: &[T; STEP]) -> [&[T; LANES]; 2] {
-    let halves = step.as_chunks().0;
-    [&halves[0], &halves[1]]
-}
-
-/// Fills fewer elements than a block has, with regular stores.
-#[inline(always)]
-fn fill_edge<S: Simd, T: Lane, C: Change<T>, E: Lane>(
-    s: S,
-    rows: Rows<T>,
-    change: C,
-    out: &mut [E],
-) {
-    let (rows, row_rest) = rows.row.as_chunks::<LANES>();
-    let (outs, out_rest) = out.as_chunks_mut::<LANES>();
-    let (change, change_rest) = change.split_at(rows.len() * LANES);
-    for ((row, change), out) in rows.iter().zip(change.vectors()).zip(outs) {
-        E::store(s, C::apply(s, T::load(s, row), change), out);
-    }
-    change_rest.fill_rest(row_rest, out_rest);
 }

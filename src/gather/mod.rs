@@ -11,13 +11,15 @@
 //! | File | Holds |
 //! | --- | --- |
 //! | `tile.rs` | the parts of an output that threads fill, and the order inside one |
-//! | `kernel.rs` | the loops over a tile, its rows and their vectors |
+//! | `kernel.rs` | the loop over a tile: visits its rows |
 //! | `change.rs` | what a position does to a row |
+//! | `row.rs` | the loops over a row: its steps, vectors and elements |
 //! | `lane.rs` | the element types |
 
 mod change;
 mod kernel;
 mod lane;
+mod row;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -31,7 +33,7 @@ use crate::dtype::{Dtype, Element};
 use crate::error::{Error, Result};
 use crate::simd::{Level, scalar};
 use crate::table::{Elements, Rope, RopeStyle, Table};
-use change::{AddedRows, HalfAngles, Nothing, PairAngles, PerPosition};
+use change::{AddedRows, HalfAngles, NoRows, PairAngles, PerPosition, PositionRows};
 use kernel::Gather;
 use lane::Lane;
 use tile::{Order, Tile};
@@ -309,20 +311,18 @@ impl Gatherer {
 
     fn fill_from<T: Lane, E: Lane>(&self, token: &[T], job: Job<E>) {
         let dim = job.dim;
+        let rows = |elements| PositionRows { elements, dim };
         match &self.positions {
-            Positions::Added(added) => {
-                let rows = added.elements();
-                self.run(token, AddedRows { rows, dim }, job);
-            }
+            Positions::Added(added) => self.run(token, AddedRows(rows(added.elements())), job),
             Positions::Turned(rope) => {
-                let rows = rope.angles();
+                let rows = rows(rope.angles());
                 match rope.style() {
-                    RopeStyle::Interleaved => self.run(token, PairAngles { rows, dim }, job),
-                    RopeStyle::Half => self.run(token, HalfAngles { rows, dim }, job),
+                    RopeStyle::Interleaved => self.run(token, PairAngles(rows), job),
+                    RopeStyle::Half => self.run(token, HalfAngles(rows), job),
                 }
             }
             Positions::None if T::DTYPE == E::DTYPE => self.copy(bytemuck::cast_slice(token), job),
-            Positions::None => self.run(token, Nothing, job),
+            Positions::None => self.run(token, NoRows, job),
         }
     }
 
@@ -345,7 +345,7 @@ impl Gatherer {
                 dim: words_per_row,
                 out,
             };
-            return self.run::<f32, _, f32>(token, Nothing, job);
+            return self.run::<f32, _, f32>(token, NoRows, job);
         }
         for (id, out) in ids.iter().zip(out.chunks_exact_mut(dim)) {
             out.copy_from_slice(&token[*id as usize * dim..][..dim]);
