@@ -1,6 +1,32 @@
 //! The three floating-point types of tables and outputs.
+//!
+//! This file lists the types; other rooms go from a [`Dtype`] to its Rust type by
+//! [`with_element`]. They name a type only if it needs code of its own: a file format that spells
+//! it in its own way, or the vectors that widen and round it.
 
 use half::{bf16, f16};
+
+/// Evaluates an expression in which a name stands for the Rust type of a [`Dtype`]:
+/// `with_element!(dtype, E => size_of::<E>())` is the size of an element.
+macro_rules! with_element {
+    ($dtype:expr, $element:ident => $body:expr) => {
+        match $dtype {
+            $crate::dtype::Dtype::F16 => {
+                type $element = half::f16;
+                $body
+            }
+            $crate::dtype::Dtype::BF16 => {
+                type $element = half::bf16;
+                $body
+            }
+            $crate::dtype::Dtype::F32 => {
+                type $element = f32;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_element;
 
 /// An element type of a table or an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -27,17 +53,65 @@ impl Dtype {
         }
     }
 
+    /// What PyTorch calls the type, in its module.
+    pub(crate) const fn torch_name(self) -> &'static str {
+        match self {
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+            Self::F32 => "float32",
+        }
+    }
+
     /// Bytes of one element.
     pub const fn size_bytes(self) -> usize {
+        with_element!(self, E => size_of::<E>())
+    }
+}
+
+/// The elements of a [`Table`](crate::Table), row-major, by type.
+#[derive(Clone, Copy, Debug)]
+pub enum Elements<'a> {
+    /// `f32` elements.
+    F32(&'a [f32]),
+    /// `f16` elements.
+    F16(&'a [f16]),
+    /// `bf16` elements.
+    BF16(&'a [bf16]),
+}
+
+impl<'a> Elements<'a> {
+    /// The elements that `bytes` are.
+    ///
+    /// # Panics
+    ///
+    /// Where they are not aligned for the type, or not whole elements.
+    pub(crate) fn from_bytes(dtype: Dtype, bytes: &'a [u8]) -> Self {
+        with_element!(dtype, E => <E as sealed::Sealed>::tag_slice(bytemuck::cast_slice(bytes)))
+    }
+
+    /// The elements as they lie in memory.
+    pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
-            Self::F16 | Self::BF16 => 2,
-            Self::F32 => 4,
+            Self::F32(values) => bytemuck::cast_slice(values),
+            Self::F16(values) => bytemuck::cast_slice(values),
+            Self::BF16(values) => bytemuck::cast_slice(values),
+        }
+    }
+
+    /// Their type.
+    pub(crate) fn dtype(self) -> Dtype {
+        match self {
+            Self::F32(_) => Dtype::F32,
+            Self::F16(_) => Dtype::F16,
+            Self::BF16(_) => Dtype::BF16,
         }
     }
 }
 
 mod sealed {
     use half::{bf16, f16};
+
+    use super::Elements;
 
     /// A vector of one of the types, with its tag.
     #[derive(Debug)]
@@ -47,27 +121,22 @@ mod sealed {
         BF16(Vec<bf16>),
     }
 
+    impl Values {
+        /// The same, borrowed.
+        pub fn elements(&self) -> Elements<'_> {
+            match self {
+                Self::F32(values) => Elements::F32(values),
+                Self::F16(values) => Elements::F16(values),
+                Self::BF16(values) => Elements::BF16(values),
+            }
+        }
+    }
+
     pub trait Sealed: Sized {
         /// Tags a vector with its type.
         fn tag(values: Vec<Self>) -> Values;
-    }
-
-    impl Sealed for f32 {
-        fn tag(values: Vec<Self>) -> Values {
-            Values::F32(values)
-        }
-    }
-
-    impl Sealed for f16 {
-        fn tag(values: Vec<Self>) -> Values {
-            Values::F16(values)
-        }
-    }
-
-    impl Sealed for bf16 {
-        fn tag(values: Vec<Self>) -> Values {
-            Values::BF16(values)
-        }
+        /// Tags a slice with its type.
+        fn tag_slice(values: &[Self]) -> Elements<'_>;
     }
 }
 
@@ -79,14 +148,24 @@ pub trait Element: sealed::Sealed + bytemuck::Pod + Send + Sync + std::fmt::Debu
     const DTYPE: Dtype;
 }
 
-impl Element for f32 {
-    const DTYPE: Dtype = Dtype::F32;
+macro_rules! element {
+    ($type:ty, $variant:ident) => {
+        impl sealed::Sealed for $type {
+            fn tag(values: Vec<Self>) -> Values {
+                Values::$variant(values)
+            }
+
+            fn tag_slice(values: &[Self]) -> Elements<'_> {
+                Elements::$variant(values)
+            }
+        }
+
+        impl Element for $type {
+            const DTYPE: Dtype = Dtype::$variant;
+        }
+    };
 }
 
-impl Element for f16 {
-    const DTYPE: Dtype = Dtype::F16;
-}
-
-impl Element for bf16 {
-    const DTYPE: Dtype = Dtype::BF16;
-}
+element!(f16, F16);
+element!(bf16, BF16);
+element!(f32, F32);

@@ -86,7 +86,7 @@ pub use dataset::{
     SourceInfo, TokenDtype, TokenStore, Tokens, Totals, Unit, Verified, bad_records, verify,
 };
 pub use document::{BadKind, BadRecords, DocumentFormat, FORMATS, Format, InvalidUtf8};
-pub use dtype::{Dtype, Element};
+pub use dtype::{Dtype, Element, Elements};
 pub use embed::{
     EmbedConfig, EmbedOutcome, EmbedRecord, EmbedTables, VerifiedEmbeddings, embed, embed_to, run,
     verify_embeddings,
@@ -108,8 +108,8 @@ pub use sink::{
     ArrayFormat, Batch, MemorySink, PositionsOutcome, Sink, StreamSink, write_positions,
 };
 pub use table::{
-    Elements, FORMATS as TABLE_FORMATS, InitialTables, PositionScheme, ROTARY_BASE, Rope,
-    RopeStyle, Table, TableFormat, TableOptions, TableSpec, TorchGenerator, alibi_slopes,
+    FORMATS as TABLE_FORMATS, InitialTables, PositionScheme, ROTARY_BASE, Rope, RopeStyle, Table,
+    TableFormat, TableOptions, TableSpec, TorchGenerator, alibi_slopes,
 };
 pub use token::TokenId;
 pub use window::{

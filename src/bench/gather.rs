@@ -8,11 +8,10 @@
 
 use std::collections::HashSet;
 
-use half::{bf16, f16};
 use serde::Serialize;
 
 use super::{BenchConfig, Sample};
-use crate::dtype::{Dtype, Element};
+use crate::dtype::{Dtype, Element, with_element};
 use crate::error::Result;
 use crate::gather::Gatherer;
 use crate::map::Buffer;
@@ -82,11 +81,9 @@ pub(super) fn measure(
                     let gatherer = gatherer.clone().with_threads(threads);
                     let job = (&gatherer, ids, seq_len);
                     let what = what.clone();
-                    samples.push(match dtype {
-                        Dtype::F32 => sample::<f32>(what, threads, job, &mut out)?,
-                        Dtype::F16 => sample::<f16>(what, threads, job, &mut out)?,
-                        Dtype::BF16 => sample::<bf16>(what, threads, job, &mut out)?,
-                    });
+                    samples.push(with_element!(dtype, E => {
+                        sample::<E>(what, threads, job, &mut out)?
+                    }));
                     stats.advance(1);
                 }
             }

@@ -5,10 +5,8 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use half::{bf16, f16};
-
 use crate::dataset::{EMBEDDINGS, MANIFEST, TokenStore, read_manifest, verify};
-use crate::dtype::{Dtype, Element};
+use crate::dtype::{Element, with_element};
 use crate::embed::EmbedConfig;
 use crate::embed::record::EmbedRecord;
 use crate::embed::size::{check_room, shape, windows};
@@ -261,11 +259,7 @@ impl<'a> Job<'a> {
     /// Gives all windows to `sink`, some at a time.
     fn feed(&self, gatherer: &Gatherer, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
         sink.begin(self.record.shape(), self.config.dtype)?;
-        match self.config.dtype {
-            Dtype::F16 => self.feed_as::<f16>(gatherer, sink, stats),
-            Dtype::BF16 => self.feed_as::<bf16>(gatherer, sink, stats),
-            Dtype::F32 => self.feed_as::<f32>(gatherer, sink, stats),
-        }
+        with_element!(self.config.dtype, E => self.feed_as::<E>(gatherer, sink, stats))
     }
 
     fn feed_as<E: Element>(

@@ -27,12 +27,10 @@ mod tile;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use half::{bf16, f16};
-
-use crate::dtype::{Dtype, Element};
+use crate::dtype::{Element, Elements, with_element};
 use crate::error::{Error, Result};
 use crate::simd::{Level, scalar};
-use crate::table::{Elements, Rope, RopeStyle, Table};
+use crate::table::{Rope, RopeStyle, Table};
 use change::{AddedRows, HalfAngles, NoRows, PairAngles, PerPosition, PositionRows};
 use kernel::Gather;
 use lane::Lane;
@@ -237,11 +235,7 @@ impl Gatherer {
             return Ok(());
         }
         // The cast is to the type itself; it names the type that `DTYPE` stands for.
-        match E::DTYPE {
-            Dtype::F32 => self.fill::<f32>(ids, seq_len, bytemuck::cast_slice_mut(out)),
-            Dtype::F16 => self.fill::<f16>(ids, seq_len, bytemuck::cast_slice_mut(out)),
-            Dtype::BF16 => self.fill::<bf16>(ids, seq_len, bytemuck::cast_slice_mut(out)),
-        }
+        with_element!(E::DTYPE, L => self.fill::<L>(ids, seq_len, bytemuck::cast_slice_mut(out)));
         Ok(())
     }
 
@@ -302,11 +296,10 @@ impl Gatherer {
             dim: self.dim(),
             out,
         };
-        match self.token.elements() {
-            Elements::F32(token) => self.fill_from(token, job),
-            Elements::F16(token) => self.fill_from(token, job),
-            Elements::BF16(token) => self.fill_from(token, job),
-        }
+        let token = self.token.bytes();
+        with_element!(self.token.dtype(), T => {
+            self.fill_from::<T, E>(bytemuck::cast_slice(token), job);
+        });
     }
 
     fn fill_from<T: Lane, E: Lane>(&self, token: &[T], job: Job<E>) {

@@ -132,9 +132,9 @@ impl Reference for bf16 {
 /// Element `index` of `table`, as `f32` and as its own bits.
 fn element(table: &Table, index: usize) -> (f32, u32) {
     match table.elements() {
-        crate::table::Elements::F32(values) => (values[index], values[index].bits()),
-        crate::table::Elements::F16(values) => (values[index].to_f32_const(), values[index].bits()),
-        crate::table::Elements::BF16(values) => (values[index].widen(), values[index].bits()),
+        crate::dtype::Elements::F32(values) => (values[index], values[index].bits()),
+        crate::dtype::Elements::F16(values) => (values[index].to_f32_const(), values[index].bits()),
+        crate::dtype::Elements::BF16(values) => (values[index].widen(), values[index].bits()),
     }
 }
 

@@ -1,13 +1,10 @@
 //! A batch, in buffers that go back to the loader.
 
-use half::{bf16, f16};
-
-use crate::dtype::Dtype;
+use crate::dtype::{Dtype, Elements};
 use crate::error::{Error, Result};
 use crate::loader::LoaderState;
 use crate::loader::ring::Lent;
 use crate::map::Table;
-use crate::table::Elements;
 use crate::token::TokenId;
 
 /// The document of what fills up a padded window.
@@ -153,11 +150,7 @@ impl LoadedBatch {
         let (dim, dtype) = self.buffers.embedding?;
         let bytes = &self.buffers.embeddings[..self.ids() * dim * dtype.size_bytes()];
         // The buffer begins on a page, and was made for whole elements.
-        Some(match dtype {
-            Dtype::F16 => Elements::F16(bytemuck::cast_slice::<u8, f16>(bytes)),
-            Dtype::BF16 => Elements::BF16(bytemuck::cast_slice::<u8, bf16>(bytes)),
-            Dtype::F32 => Elements::F32(bytemuck::cast_slice::<u8, f32>(bytes)),
-        })
+        Some(Elements::from_bytes(dtype, bytes))
     }
 
     /// The state from which a loader goes on after this batch.

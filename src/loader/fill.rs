@@ -3,10 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use half::{bf16, f16};
-
 use crate::dataset::TokenStore;
-use crate::dtype::{Dtype, Element};
+use crate::dtype::{Dtype, Element, with_element};
 use crate::error::Result;
 use crate::gather::Gatherer;
 use crate::loader::batch::{Buffers, NO_DOCUMENT};
@@ -56,11 +54,7 @@ impl Filler {
         let Some(gatherer) = &self.gatherer else {
             return Ok(());
         };
-        match self.dtype {
-            Dtype::F16 => self.gather::<f16>(gatherer, buffers),
-            Dtype::BF16 => self.gather::<bf16>(gatherer, buffers),
-            Dtype::F32 => self.gather::<f32>(gatherer, buffers),
-        }
+        with_element!(self.dtype, E => self.gather::<E>(gatherer, buffers))
     }
 
     /// Adds window `window` as the next row.

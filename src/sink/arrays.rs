@@ -130,11 +130,7 @@ impl ArrayLayout {
             }
             (ArrayFormat::Raw, dtype) => format!(
                 "torch.from_file('{file}', size={n} * {seq_len} * {dim}, dtype=torch.{}).view({n}, {seq_len}, {dim})",
-                match dtype {
-                    Dtype::F16 => "float16",
-                    Dtype::BF16 => "bfloat16",
-                    Dtype::F32 => "float32",
-                }
+                dtype.torch_name()
             ),
         }
     }

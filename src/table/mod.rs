@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
-use crate::dtype::{Dtype, Element, Values};
+use crate::dtype::{Dtype, Element, Elements, Values, with_element};
 use crate::error::{Error, Result};
 use crate::map::{self, Buffer, Map};
 
@@ -89,17 +89,6 @@ impl Deref for Bytes {
             Self::Memory(bytes) => bytes,
         }
     }
-}
-
-/// The elements of a [`Table`], row-major, by type.
-#[derive(Clone, Copy, Debug)]
-pub enum Elements<'a> {
-    /// `f32` elements.
-    F32(&'a [f32]),
-    /// `f16` elements.
-    F16(&'a [f16]),
-    /// `bf16` elements.
-    BF16(&'a [bf16]),
 }
 
 /// Where a format's reader found the elements in the bytes of a file.
@@ -178,16 +167,11 @@ impl Table {
     ///
     /// [`Error::Memory`] where there is no memory for it.
     pub fn to_huge_pages(&self) -> Result<Self> {
-        fn copied<E: Element>(table: &Table, values: &[E]) -> Result<Table> {
-            let mut copy = Buffer::zeroed(values.len())?;
-            copy.copy_from_slice(values);
-            Table::from_buffer(table.rows, table.dim, copy)
-        }
-        match self.elements() {
-            Elements::F32(values) => copied(self, values),
-            Elements::F16(values) => copied(self, values),
-            Elements::BF16(values) => copied(self, values),
-        }
+        with_element!(self.dtype(), E => {
+            let mut copy = Buffer::<E>::zeroed(self.rows * self.dim)?;
+            bytemuck::cast_slice_mut(&mut copy).copy_from_slice(self.bytes());
+            Self::from_buffer(self.rows, self.dim, copy)
+        })
     }
 
     /// The first elements as another table.
@@ -216,7 +200,7 @@ impl Table {
         let data = if slice.as_ptr().addr().is_multiple_of(dtype.size_bytes()) {
             Data::Bytes(Arc::new(Bytes::File(map)), bytes, dtype)
         } else {
-            Data::Owned(Arc::new(copy(slice, dtype)))
+            Data::Owned(Arc::new(with_element!(dtype, E => copy::<E>(slice))))
         };
         Self { rows, dim, data }
     }
@@ -233,39 +217,20 @@ impl Table {
 
     /// The type of the elements.
     pub fn dtype(&self) -> Dtype {
-        match self.elements() {
-            Elements::F32(_) => Dtype::F32,
-            Elements::F16(_) => Dtype::F16,
-            Elements::BF16(_) => Dtype::BF16,
-        }
+        self.elements().dtype()
     }
 
     /// All elements, row-major: `rows` x `dim` of them.
     pub fn elements(&self) -> Elements<'_> {
         match &self.data {
-            Data::Owned(values) => match &**values {
-                Values::F32(v) => Elements::F32(v),
-                Values::F16(v) => Elements::F16(v),
-                Values::BF16(v) => Elements::BF16(v),
-            },
-            Data::Bytes(bytes, range, dtype) => {
-                let bytes = &bytes[range.clone()];
-                match dtype {
-                    Dtype::F32 => Elements::F32(bytemuck::cast_slice(bytes)),
-                    Dtype::F16 => Elements::F16(bytemuck::cast_slice(bytes)),
-                    Dtype::BF16 => Elements::BF16(bytemuck::cast_slice(bytes)),
-                }
-            }
+            Data::Owned(values) => values.elements(),
+            Data::Bytes(bytes, range, dtype) => Elements::from_bytes(*dtype, &bytes[range.clone()]),
         }
     }
 
     /// The elements as they lie in memory and in files: little-endian, row-major.
     pub fn bytes(&self) -> &[u8] {
-        match self.elements() {
-            Elements::F32(v) => bytemuck::cast_slice(v),
-            Elements::F16(v) => bytemuck::cast_slice(v),
-            Elements::BF16(v) => bytemuck::cast_slice(v),
-        }
+        self.elements().bytes()
     }
 
     /// Writes row `i`, widened to `f32`, to `out`.
@@ -328,16 +293,10 @@ fn check_len(rows: usize, dim: usize, len: usize) -> Result<()> {
 }
 
 /// Copies little-endian elements that lie at any address.
-fn copy(bytes: &[u8], dtype: Dtype) -> Values {
-    let halves = || bytes.as_chunks::<2>().0.iter();
-    match dtype {
-        Dtype::F32 => {
-            let words = bytes.as_chunks::<4>().0.iter();
-            Values::F32(words.map(|b| f32::from_le_bytes(*b)).collect())
-        }
-        Dtype::F16 => Values::F16(halves().map(|b| f16::from_le_bytes(*b)).collect()),
-        Dtype::BF16 => Values::BF16(halves().map(|b| bf16::from_le_bytes(*b)).collect()),
-    }
+fn copy<E: Element>(bytes: &[u8]) -> Values {
+    let mut values = vec![E::zeroed(); bytes.len() / size_of::<E>()];
+    bytemuck::cast_slice_mut(&mut values).copy_from_slice(bytes);
+    E::tag(values)
 }
 
 fn widen<E: Copy>(row: &[E], out: &mut [f32], to_f32: impl Fn(E) -> f32) {

@@ -60,7 +60,7 @@ fn fill_row(position: usize, rates: &[f64], row: &mut [f32]) {
 mod tests {
     use super::super::rate;
     use super::*;
-    use crate::table::Elements;
+    use crate::dtype::Elements;
 
     #[test]
     fn double_precision_values_equal_numpys_to_the_last_place() {
