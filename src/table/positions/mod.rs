@@ -251,9 +251,11 @@ impl PositionScheme {
         out.write_all(&self.npy_header())?;
         match *self {
             Self::Sinusoidal { seq_len, dim, base } => {
-                sinusoidal::write_rows(&mut out, seq_len, dim, base)
+                write_angles(out, seq_len, dim, base, sinusoidal::fill_row)
             }
-            Self::Rope { seq_len, dim, base } => rope::write_rows(&mut out, seq_len, dim, base),
+            Self::Rope { seq_len, dim, base } => {
+                write_angles(out, seq_len, dim, base, rope::fill_pairs)
+            }
             Self::T5 {
                 query_len,
                 query_start,
@@ -337,6 +339,25 @@ fn rates(base: f64, dim: usize) -> io::Result<Vec<f64>> {
     let mut rates = reserved(dim.div_ceil(2))?;
     rates.extend((0..dim.div_ceil(2)).map(|i| rate(base, i, dim)));
     Ok(rates)
+}
+
+/// Writes `seq_len` rows of `dim` elements; `fill_row` computes one from its position and the rates.
+fn write_angles(
+    mut out: impl io::Write,
+    seq_len: u64,
+    dim: u64,
+    base: f64,
+    fill_row: impl Fn(usize, &[f64], &mut [f32]),
+) -> io::Result<()> {
+    let dim = in_memory(dim)?;
+    let rates = rates(base, dim)?;
+    let mut row = reserved(dim)?;
+    row.resize(dim, 0.0);
+    for position in 0..in_memory(seq_len)? {
+        fill_row(position, &rates, &mut row);
+        out.write_all(bytemuck::cast_slice(&row))?;
+    }
+    Ok(())
 }
 
 #[allow(

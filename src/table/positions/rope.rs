@@ -5,13 +5,12 @@
 //! the four products, the difference and the sum are rounded to f32 each; no multiply-add is fused.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::zeroed_f32;
-use super::{check_base, in_memory, rates, reserved, sin_cos};
+use super::{check_base, rates, sin_cos};
 use crate::error::{Error, Result};
 use crate::map::Buffer;
 
@@ -133,26 +132,9 @@ impl fmt::Debug for Rope {
     }
 }
 
-/// Writes `[seq_len, dim / 2, 2]` row by row.
-pub(super) fn write_rows(
-    out: &mut impl io::Write,
-    seq_len: u64,
-    dim: u64,
-    base: f64,
-) -> io::Result<()> {
-    let dim = in_memory(dim)?;
-    let rates = rates(base, dim)?;
-    let mut row = reserved(dim)?;
-    row.resize(dim, 0.0);
-    for position in 0..in_memory(seq_len)? {
-        fill_pairs(position, &rates, &mut row);
-        out.write_all(bytemuck::cast_slice(&row))?;
-    }
-    Ok(())
-}
-
+/// Computes the row of one position: a cosine and a sine for each pair of columns.
 #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
-fn fill_pairs(position: usize, rates: &[f64], row: &mut [f32]) {
+pub(super) fn fill_pairs(position: usize, rates: &[f64], row: &mut [f32]) {
     for (pair, rate) in row.as_chunks_mut::<2>().0.iter_mut().zip(rates) {
         let (sin, cos) = sin_cos(position, *rate);
         *pair = [cos as f32, sin as f32];

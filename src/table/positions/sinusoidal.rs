@@ -1,9 +1,7 @@
 //! Sines and cosines of the position, to be added to the token's row.
 
-use std::io;
-
 use super::super::{Table, zeroed_f32};
-use super::{ROTARY_BASE, in_memory, rates, reserved, sin_cos};
+use super::{ROTARY_BASE, rates, sin_cos};
 use crate::error::{Error, Result};
 
 impl Table {
@@ -27,26 +25,9 @@ impl Table {
     }
 }
 
-/// Writes `[seq_len, dim]` row by row.
-pub(super) fn write_rows(
-    out: &mut impl io::Write,
-    seq_len: u64,
-    dim: u64,
-    base: f64,
-) -> io::Result<()> {
-    let dim = in_memory(dim)?;
-    let rates = rates(base, dim)?;
-    let mut row = reserved(dim)?;
-    row.resize(dim, 0.0_f32);
-    for position in 0..in_memory(seq_len)? {
-        fill_row(position, &rates, &mut row);
-        out.write_all(bytemuck::cast_slice(&row))?;
-    }
-    Ok(())
-}
-
+/// Computes the row of one position.
 #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
-fn fill_row(position: usize, rates: &[f64], row: &mut [f32]) {
+pub(super) fn fill_row(position: usize, rates: &[f64], row: &mut [f32]) {
     for (pair, &rate) in row.chunks_mut(2).zip(rates) {
         let (sin, cos) = sin_cos(position, rate);
         pair[0] = sin as f32;
