@@ -99,21 +99,21 @@ impl Deref for Map {
 /// The size of a huge page on x86-64, and of the usual one on Arm.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// A table that begins as zeros, on huge pages where the system has them and it is large enough:
-/// random reads then find their addresses without a walk through page tables. Pages that are never
-/// touched take no memory.
+/// Items that begin as zeros, in memory of their own: on huge pages where the system has them and
+/// there are enough items. Random reads then find their addresses without a walk through page
+/// tables. Pages that are never touched take no memory.
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub(crate) struct Slab<T> {
     /// Raw, as items may be written through a shared reference: those that are atomics.
     map: memmap2::MmapRaw,
-    /// Bytes of the map before the first item, so that a large table begins on a huge page.
+    /// Bytes of the map before the first item, so that a large slab begins on a huge page.
     start: usize,
     len: usize,
-    /// Lets other threads see the table only where they may see items: a raw map may go anywhere.
+    /// Lets other threads see the slab only where they may see items: a raw map may go anywhere.
     items: PhantomData<T>,
 }
 
-impl<T: bytemuck::Zeroable> Table<T> {
+impl<T: bytemuck::Zeroable> Slab<T> {
     /// `len` items, all zero.
     ///
     /// # Errors
@@ -127,15 +127,15 @@ impl<T: bytemuck::Zeroable> Table<T> {
     /// are, would else be faulted in twice: first as a page of zeros that all share, of which it
     /// then gets a copy, while the other threads of the process are interrupted.
     pub(crate) fn zeroed_now(len: usize) -> Result<Self> {
-        let table = Self::zeroed(len)?;
+        let slab = Self::zeroed(len)?;
         // Kernels before Linux 5.14 do not know it.
         #[cfg(all(target_os = "linux", not(miri)))]
-        let _ = table.map.advise_range(
+        let _ = slab.map.advise_range(
             memmap2::Advice::PopulateWrite,
-            table.start,
-            size_of_val::<[T]>(&table),
+            slab.start,
+            size_of_val::<[T]>(&slab),
         );
-        Ok(table)
+        Ok(slab)
     }
 
     /// The items, for as long as the program runs.
@@ -143,8 +143,8 @@ impl<T: bytemuck::Zeroable> Table<T> {
     where
         T: 'static,
     {
-        let mut table = ManuallyDrop::new(self);
-        let items: *mut [T] = &raw mut **table;
+        let mut slab = ManuallyDrop::new(self);
+        let items: *mut [T] = &raw mut **slab;
         // SAFETY: as in `deref_mut`; the map is held for ever, and nobody else has it.
         unsafe { &mut *items }
     }
@@ -162,7 +162,7 @@ impl<T: bytemuck::Zeroable> Table<T> {
         } else {
             0
         };
-        // Without huge pages the table is slower, nothing else.
+        // Without huge pages the slab is slower, nothing else.
         #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(memmap2::Advice::HugePage);
         Some(Self {
@@ -174,7 +174,7 @@ impl<T: bytemuck::Zeroable> Table<T> {
     }
 }
 
-impl<T: bytemuck::Zeroable> Deref for Table<T> {
+impl<T: bytemuck::Zeroable> Deref for Slab<T> {
     type Target = [T];
 
     #[inline(always)]
@@ -187,7 +187,7 @@ impl<T: bytemuck::Zeroable> Deref for Table<T> {
     }
 }
 
-impl<T: bytemuck::Zeroable> DerefMut for Table<T> {
+impl<T: bytemuck::Zeroable> DerefMut for Slab<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
         let first = self.map.as_mut_ptr().wrapping_add(self.start).cast();
@@ -213,7 +213,7 @@ impl<T: bytemuck::Zeroable> DerefMut for Table<T> {
 /// assert_eq!(out[..], [3.0, 4.0, 3.0, 4.0]);
 /// # Ok::<(), shardmill::Error>(())
 /// ```
-pub struct Buffer<E>(Table<E>);
+pub struct Buffer<E>(Slab<E>);
 
 impl<E: Element> Buffer<E> {
     /// `len` zeros.
@@ -221,15 +221,15 @@ impl<E: Element> Buffer<E> {
     /// # Errors
     /// [`Error::Memory`] where there is no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
-        Ok(Self(Table::zeroed(len)?))
+        Ok(Self(Slab::zeroed(len)?))
     }
 
     /// The bytes of the elements.
-    pub(crate) fn into_bytes(self) -> Table<u8> {
-        let Table {
+    pub(crate) fn into_bytes(self) -> Slab<u8> {
+        let Slab {
             map, start, len, ..
         } = self.0;
-        Table {
+        Slab {
             map,
             start,
             // All of them lie in the map.
@@ -270,15 +270,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_begins_as_zeros_and_keeps_what_is_put_in() {
+    fn a_slab_begins_as_zeros_and_keeps_what_is_put_in() {
         for len in [0, 1, 1000, 1 << 20] {
-            let mut table = Table::<[u64; 3]>::zeroed(len).unwrap();
-            assert!(table.len() == len && table.iter().all(|item| *item == [0; 3]));
-            if let Some(last) = table.last_mut() {
+            let mut slab = Slab::<[u64; 3]>::zeroed(len).unwrap();
+            assert!(slab.len() == len && slab.iter().all(|item| *item == [0; 3]));
+            if let Some(last) = slab.last_mut() {
                 *last = [1, 2, 3];
             }
-            let put = table.iter().filter(|item| **item == [1, 2, 3]).count();
-            assert_eq!(put, usize::from(!table.is_empty()));
+            let put = slab.iter().filter(|item| **item == [1, 2, 3]).count();
+            assert_eq!(put, usize::from(!slab.is_empty()));
         }
     }
 

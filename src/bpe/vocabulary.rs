@@ -4,7 +4,7 @@ use std::hint::select_unpredictable;
 use std::sync::{LazyLock, OnceLock};
 
 use crate::bpe::hash;
-use crate::map::Table;
+use crate::map::Slab;
 use crate::simd::prefetch;
 use crate::token::TokenId;
 
@@ -97,7 +97,7 @@ impl Vocabulary {
     pub(super) fn nearer(&'static self) -> &'static Self {
         let copy = self.nearer.get_or_init(|| {
             let words = self.image.len().div_ceil(size_of::<u64>());
-            let copy = Table::<u64>::zeroed(words).ok()?.leak();
+            let copy = Slab::<u64>::zeroed(words).ok()?.leak();
             let image = &mut bytemuck::cast_slice_mut(copy)[..self.image.len()];
             image.copy_from_slice(self.image);
             Some(Box::new(Self::new(image)))

@@ -4,7 +4,7 @@ use crate::dtype::{Dtype, Elements};
 use crate::error::{Error, Result};
 use crate::loader::LoaderState;
 use crate::loader::ring::Lent;
-use crate::map::Table;
+use crate::map::Slab;
 use crate::token::TokenId;
 
 /// The document of what fills up a padded window.
@@ -25,14 +25,14 @@ pub(super) struct Buffers {
     /// Rows in use, and tokens in each.
     pub(super) rows: usize,
     pub(super) seq_len: usize,
-    pub(super) inputs: Table<TokenId>,
-    pub(super) targets: Table<TokenId>,
-    pub(super) positions: Table<u32>,
-    pub(super) documents: Table<u64>,
-    pub(super) windows: Table<u64>,
+    pub(super) inputs: Slab<TokenId>,
+    pub(super) targets: Slab<TokenId>,
+    pub(super) positions: Slab<u32>,
+    pub(super) documents: Slab<u64>,
+    pub(super) windows: Slab<u64>,
     pub(super) cu_seqlens: Vec<i32>,
     /// Bytes of the embeddings; none where there are no tables.
-    pub(super) embeddings: Table<u8>,
+    pub(super) embeddings: Slab<u8>,
     embedding: Option<(usize, Dtype)>,
 }
 
@@ -60,13 +60,13 @@ impl Buffers {
         Some(Self {
             rows: 0,
             seq_len: shape.seq_len,
-            inputs: Table::zeroed(ids).ok()?,
-            targets: Table::zeroed(ids).ok()?,
-            positions: Table::zeroed(ids).ok()?,
-            documents: Table::zeroed(ids).ok()?,
-            windows: Table::zeroed(shape.rows).ok()?,
+            inputs: Slab::zeroed(ids).ok()?,
+            targets: Slab::zeroed(ids).ok()?,
+            positions: Slab::zeroed(ids).ok()?,
+            documents: Slab::zeroed(ids).ok()?,
+            windows: Slab::zeroed(shape.rows).ok()?,
             cu_seqlens: Vec::new(),
-            embeddings: Table::zeroed(embeddings_bytes).ok()?,
+            embeddings: Slab::zeroed(embeddings_bytes).ok()?,
             embedding: shape.embeddings,
         })
     }

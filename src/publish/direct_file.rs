@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
-use crate::map::Table;
+use crate::map::Slab;
 use crate::publish::durability::Durability;
 use crate::publish::write_back::WriteBack;
 
@@ -149,7 +149,7 @@ fn write_cached(mut file: &File, bytes: &[u8]) -> io::Result<()> {
 #[derive(Debug, Default)]
 struct Pieces {
     /// The one that is filled, and up to where; empty before the first byte.
-    piece: Option<Table<u8>>,
+    piece: Option<Slab<u8>>,
     filled: usize,
     /// Who writes them; none before the first is full.
     writer: Option<Writer>,
@@ -219,15 +219,15 @@ impl Pieces {
     }
 }
 
-fn new_piece() -> io::Result<Table<u8>> {
-    Table::zeroed(PIECE_BYTES).map_err(|_| io::ErrorKind::OutOfMemory.into())
+fn new_piece() -> io::Result<Slab<u8>> {
+    Slab::zeroed(PIECE_BYTES).map_err(|_| io::ErrorKind::OutOfMemory.into())
 }
 
 /// A thread that writes full pieces and gives them back.
 #[derive(Debug)]
 struct Writer {
-    full: SyncSender<Table<u8>>,
-    empty: Receiver<Table<u8>>,
+    full: SyncSender<Slab<u8>>,
+    empty: Receiver<Slab<u8>>,
     pieces: usize,
     thread: JoinHandle<io::Result<()>>,
 }
@@ -248,7 +248,7 @@ impl Writer {
     }
 
     /// Hands a full piece over for an empty one; `None` if the thread has ended.
-    fn exchange(&mut self, full: Table<u8>) -> Option<io::Result<Table<u8>>> {
+    fn exchange(&mut self, full: Slab<u8>) -> Option<io::Result<Slab<u8>>> {
         self.full.send(full).ok()?;
         if self.pieces < PIECES {
             self.pieces += 1;
@@ -268,8 +268,8 @@ impl Writer {
 
 fn write_pieces(
     file: &File,
-    to_write: &Receiver<Table<u8>>,
-    written: &Sender<Table<u8>>,
+    to_write: &Receiver<Slab<u8>>,
+    written: &Sender<Slab<u8>>,
 ) -> io::Result<()> {
     let mut is_direct = set_direct(file, true).is_ok();
     // Where the file system has no way past the page cache, or takes it and caches all the same,

@@ -28,7 +28,7 @@ use half::{bf16, f16};
 
 use crate::dtype::{Dtype, Element, Elements, Values, with_element};
 use crate::error::{Error, Result};
-use crate::map::{self, Buffer, Map};
+use crate::map::{Buffer, Map, Slab};
 
 pub use mt19937::TorchGenerator;
 pub use open::{FORMATS, TableFormat, TableSpec};
@@ -77,7 +77,7 @@ enum Data {
 /// Bytes that begin on a page.
 enum Bytes {
     File(Map),
-    Memory(map::Table<u8>),
+    Memory(Slab<u8>),
 }
 
 impl Deref for Bytes {

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::map::Table;
+use crate::map::Slab;
 use crate::simd::prefetch;
 
 /// Words of the first segment, 32 KiB; each segment has twice as many as the one before.
@@ -14,7 +14,7 @@ const SEGMENTS: usize = 20;
 /// Grows by segments, so that a word keeps its place while others are added.
 #[derive(Debug)]
 pub(super) struct Arena {
-    segments: [OnceLock<Option<Table<AtomicU64>>>; SEGMENTS],
+    segments: [OnceLock<Option<Slab<AtomicU64>>>; SEGMENTS],
     used: AtomicUsize,
     max_words: AtomicUsize,
 }
@@ -64,7 +64,7 @@ impl Arena {
             return None;
         }
         let table = self.segments[segment]
-            .get_or_init(|| Table::zeroed(FIRST_WORDS << segment).ok())
+            .get_or_init(|| Slab::zeroed(FIRST_WORDS << segment).ok())
             .as_ref()?;
         for (to, word) in table.get(start..start + len)?.iter().zip(words) {
             to.store(word, Ordering::Relaxed);

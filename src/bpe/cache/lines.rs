@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::bpe::cache::TAKEN;
 use crate::bpe::cache::place::Place;
 use crate::error::Result;
-use crate::map::Table;
+use crate::map::Slab;
 use crate::simd::prefetch;
 
 /// Entries of a line.
@@ -21,7 +21,7 @@ struct Line {
 
 #[derive(Debug)]
 pub(super) struct Lines {
-    lines: Table<Line>,
+    lines: Slab<Line>,
     used: AtomicUsize,
 }
 
@@ -30,7 +30,7 @@ impl Lines {
     pub(super) fn new(len: usize) -> Result<Self> {
         debug_assert!(len.is_power_of_two() && len >= 2);
         Ok(Self {
-            lines: Table::zeroed_now(len)?,
+            lines: Slab::zeroed_now(len)?,
             used: AtomicUsize::new(0),
         })
     }

@@ -8,7 +8,7 @@ use crate::bpe::cache::arena::Arena;
 use crate::bpe::cache::{Key, TAKEN};
 use crate::bpe::hash::{ID_BITS, KEY_BYTES};
 use crate::error::Result;
-use crate::map::Table;
+use crate::map::Slab;
 use crate::simd::prefetch;
 use crate::token::TokenId;
 
@@ -52,7 +52,7 @@ const ENTRIES: usize = 2;
 /// A table of entries.
 #[derive(Debug)]
 pub(super) struct Short {
-    lines: Table<Line>,
+    lines: Slab<Line>,
     used: AtomicUsize,
 }
 
@@ -128,7 +128,7 @@ impl Short {
     pub(super) fn new(len: usize) -> Result<Self> {
         debug_assert!(len.is_power_of_two());
         Ok(Self {
-            lines: Table::zeroed_now(len)?,
+            lines: Slab::zeroed_now(len)?,
             used: AtomicUsize::new(0),
         })
     }
