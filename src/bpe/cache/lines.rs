@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::bpe::cache::TAKEN;
-use crate::bpe::cache::place::Place;
+use crate::bpe::cache::arena_ref::ArenaRef;
 use crate::error::Result;
 use crate::map::Slab;
 use crate::simd::prefetch;
@@ -65,14 +65,14 @@ impl Lines {
     }
 
     /// Where the pretoken of a hash lies, if it is known.
-    pub(super) fn get(&self, hash: u64) -> Option<Place> {
+    pub(super) fn get(&self, hash: u64) -> Option<ArenaRef> {
         for line in self.candidates(hash) {
             let hashes = line.hashes.iter();
             let entry = hashes.zip(&line.places).find_map(|(found, place)| {
                 (found.load(Ordering::Acquire) == hash).then(|| place.load(Ordering::Relaxed))
             });
             if let Some(place) = entry {
-                return Some(Place(place));
+                return Some(ArenaRef(place));
             }
             // Entries are taken from the first on. Only what finds no room goes to the other line,
             // and no room is ever made.
@@ -89,7 +89,7 @@ impl Lines {
     }
 
     /// Adds an entry. Where both of its lines are full, it is left out.
-    pub(super) fn insert(&self, hash: u64, place: Place) {
+    pub(super) fn insert(&self, hash: u64, place: ArenaRef) {
         debug_assert!(hash > TAKEN);
         if self
             .candidates(hash)
@@ -107,7 +107,7 @@ impl Lines {
             for (hash, place) in line.hashes.iter().zip(&line.places) {
                 let hash = hash.load(Ordering::Acquire);
                 if hash > TAKEN {
-                    grown.insert(hash, Place(place.load(Ordering::Relaxed)));
+                    grown.insert(hash, ArenaRef(place.load(Ordering::Relaxed)));
                 }
             }
         }
@@ -120,7 +120,7 @@ impl Line {
         self.hashes[ENTRIES - 1].load(Ordering::Relaxed) == 0
     }
 
-    fn insert(&self, hash: u64, place: Place) -> bool {
+    fn insert(&self, hash: u64, place: ArenaRef) -> bool {
         for (to, to_place) in self.hashes.iter().zip(&self.places) {
             let is_free = to.load(Ordering::Relaxed) == 0
                 && to

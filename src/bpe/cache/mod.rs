@@ -2,10 +2,10 @@
 //! bounded.
 //!
 //! ```text
-//! short    pretokens of up to 16 bytes, which are their own keys, and up to six ids of each
-//! lines    where longer ones are in the arena, by their hash
-//! arena    what does not fit: more ids, and the bytes of long pretokens
-//! place    where a long pretoken lies in it
+//! short      pretokens of up to 16 bytes, which are their own keys, and up to six ids of each
+//! lines      where longer ones are in the arena, by their hash
+//! arena      what does not fit: more ids, and the bytes of long pretokens
+//! arena_ref  where a long pretoken lies in it
 //! ```
 //!
 //! So two encoders merge the same only by chance: at the same time, or while a table grows, when what
@@ -21,8 +21,8 @@
 //! until they next miss something: for that long both take memory.
 
 mod arena;
+mod arena_ref;
 mod lines;
-mod place;
 mod short;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,8 +33,8 @@ use crate::error::Result;
 use crate::token::TokenId;
 
 use arena::Arena;
+use arena_ref::{ArenaRef, id_words, unpack};
 use lines::Lines;
-use place::{Place, id_words, unpack};
 use short::Short;
 
 pub(super) use short::View;
@@ -173,7 +173,7 @@ impl Tables {
         is_same
     }
 
-    fn push_ids(&self, place: Place, ids: &mut Vec<TokenId>) {
+    fn push_ids(&self, place: ArenaRef, ids: &mut Vec<TokenId>) {
         let end = ids.len() + place.ids();
         for word in &self.arena.get(place.at(), place.words())[place.byte_words()..] {
             ids.extend(unpack(word.load(Ordering::Relaxed)));
@@ -188,11 +188,11 @@ impl Tables {
         if self.long.get(hash).is_some() || !self.long.has_room(hash) {
             return;
         }
-        let len = Place::new(0, bytes.len(), ids.len()).words();
+        let len = ArenaRef::new(0, bytes.len(), ids.len()).words();
         let words = words_of(bytes).chain(id_words(ids));
         if let Some(at) = self.arena.push(len, len, words) {
             self.long
-                .insert(hash, Place::new(at, bytes.len(), ids.len()));
+                .insert(hash, ArenaRef::new(at, bytes.len(), ids.len()));
         }
     }
 }

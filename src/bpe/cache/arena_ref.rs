@@ -10,9 +10,9 @@ const ID: u64 = (1 << ID_BITS) - 1;
 
 /// The words of its bytes, then those of its ids, three each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(pub(super) u64);
+pub(super) struct ArenaRef(pub(super) u64);
 
-impl Place {
+impl ArenaRef {
     /// Bits of a number of bytes or ids.
     const LEN_BITS: u32 = 10;
 
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn places_hold_the_largest_numbers() {
         for (at, bytes, ids) in [(0, 1, 1), (u32::MAX, 512, 512), (7, 17, 1), (9, 1023, 1023)] {
-            let place = Place::new(at, bytes, ids);
+            let place = ArenaRef::new(at, bytes, ids);
             assert_eq!((place.at(), place.bytes(), place.ids()), (at, bytes, ids));
         }
     }
