@@ -10,7 +10,7 @@
 use super::change::PerPosition;
 use super::lane::Lane;
 use super::row::Span;
-use super::tile::{Order, Place, Tile, prefetch_pieces};
+use super::tile::{Tile, TileOrder, TileSpot, prefetch_pieces};
 use crate::simd::{Kernel, Simd};
 
 /// Fills one tile.
@@ -25,7 +25,7 @@ pub(super) struct Gather<'a, 't, T, P, E> {
     /// Whether to write past the caches.
     pub(super) stream: bool,
     /// In which order to go through the tile.
-    pub(super) order: Order,
+    pub(super) order: TileOrder,
     /// Elements of a row to fill at once.
     pub(super) piece_elements: usize,
     /// The output and its ids.
@@ -46,26 +46,26 @@ impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
             piece_elements,
             tile,
         } = self;
-        // The first element of what a place is made from.
-        let start = |tile: &Tile<E>, place: Place| tile.id(place) as usize * dim + place.column;
+        // The first element of what a spot is made from.
+        let start = |tile: &Tile<E>, spot: TileSpot| tile.id(spot) as usize * dim + spot.column;
         let visits = tile.visits(order, dim, piece_elements);
         let mut ahead = visits.clone();
         for _ in 0..prefetch_pieces(piece_elements * size_of::<T>()) {
             ahead.next();
         }
-        for place in visits {
-            let row = &token[start(tile, place)..][..place.columns];
+        for spot in visits {
+            let row = &token[start(tile, spot)..][..spot.columns];
             // A last piece may be shorter than this one: what is prefetched may go past its row.
             let ahead = ahead.next().map(|ahead| start(tile, ahead));
-            let ahead = ahead.and_then(|start| token.get(start..start + place.columns));
-            let position = tile.position(place);
+            let ahead = ahead.and_then(|start| token.get(start..start + spot.columns));
+            let position = tile.position(spot);
             let span = Span {
                 row,
                 ahead: ahead.unwrap_or(row),
                 stream,
-                out: tile.piece(place, dim),
+                out: tile.piece(spot, dim),
             };
-            positions.fill(s, position, place.column, span);
+            positions.fill(s, position, spot.column, span);
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::table::{Rope, RopeStyle, Table};
 use change::{AddedRows, HalfAngles, NoRows, PairAngles, PerPosition, PositionRows};
 use kernel::Gather;
 use lane::Lane;
-use tile::{Order, Tile};
+use tile::{Tile, TileOrder};
 
 /// Larger outputs do not stay in the cache, and streaming stores spare it.
 const STREAM_OVER_BYTES: usize = 8 << 20;
@@ -363,7 +363,7 @@ impl Gatherer {
             Stores::Regular => false,
             Stores::Streaming => true,
         };
-        let order = Order::for_dim(dim, P::HAS_ROWS);
+        let order = TileOrder::for_dim(dim, P::HAS_ROWS);
         let piece_elements = match P::PARTS {
             1 if has_whole_lines => order.piece_elements(dim),
             _ => dim,

@@ -9,7 +9,7 @@
 use half::{bf16, f16};
 
 use super::lane::Lane;
-use super::tile::{Order, Tile};
+use super::tile::{Tile, TileOrder};
 use super::{Gatherer, Positions, Stores};
 use crate::dtype::Dtype;
 use crate::simd::Level;
@@ -390,21 +390,21 @@ fn tiles_cover_the_output_once_in_either_order() {
     const DIM: usize = 5;
     for (batch, seq_len, parts) in [(1, 1, 4), (3, 5, 2), (5, 3, 7), (1, 9, 4), (9, 1, 4)] {
         for (order, piece) in [
-            (Order::TokenMajor, DIM),
-            (Order::PositionMajor, DIM),
-            (Order::PositionMajor, 2),
+            (TileOrder::TokenMajor, DIM),
+            (TileOrder::PositionMajor, DIM),
+            (TileOrder::PositionMajor, 2),
         ] {
             let ids: Vec<u32> = (0..).take(batch * seq_len).collect();
             let mut out = vec![u32::MAX; ids.len() * DIM];
             let tiles = Tile::whole(&ids, seq_len, DIM, &mut out).split(parts, order);
             assert!(tiles.len() <= parts);
             for mut tile in tiles {
-                for place in tile.visits(order, DIM, piece) {
-                    let id = tile.id(place);
-                    assert_eq!(tile.position(place), id as usize % seq_len);
-                    assert!(place.columns <= piece);
-                    let numbers = id * 10 + u32::try_from(place.column).unwrap()..;
-                    for (out, number) in tile.piece(place, DIM).iter_mut().zip(numbers) {
+                for spot in tile.visits(order, DIM, piece) {
+                    let id = tile.id(spot);
+                    assert_eq!(tile.position(spot), id as usize % seq_len);
+                    assert!(spot.columns <= piece);
+                    let numbers = id * 10 + u32::try_from(spot.column).unwrap()..;
+                    for (out, number) in tile.piece(spot, DIM).iter_mut().zip(numbers) {
                         assert_eq!(*out, u32::MAX);
                         *out = number;
                     }

@@ -17,14 +17,14 @@ pub(super) const PIECE_ELEMENTS: usize = 1024;
 
 /// In which order the rows of a tile are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum TileOrder {
     /// Sequence after sequence.
     TokenMajor,
     /// Position after position; of each, piece after piece of the row, through all sequences.
     PositionMajor,
 }
 
-impl Order {
+impl TileOrder {
     /// The faster order for rows of `dim` elements.
     pub(super) const fn for_dim(dim: usize, has_positions: bool) -> Self {
         if has_positions && dim >= POSITION_MAJOR_DIM {
@@ -76,7 +76,7 @@ struct Share<'a, E> {
 
 /// Where a piece of a row lies in its tile.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct TileSpot {
     sequence: usize,
     position: usize,
     /// First column.
@@ -101,10 +101,10 @@ impl<'a, E> Tile<'a, E> {
 
     /// Cuts the tile into `parts` or fewer, about equal ones: along the order's outer axis, so
     /// that each part runs as the whole would, or along the other one where that is too short.
-    pub(super) fn split(self, parts: usize, order: Order) -> Vec<Self> {
+    pub(super) fn split(self, parts: usize, order: TileOrder) -> Vec<Self> {
         let by_position = match order {
-            Order::TokenMajor => self.sequences.len() < parts.min(self.positions),
-            Order::PositionMajor => self.positions >= parts.min(self.sequences.len()),
+            TileOrder::TokenMajor => self.sequences.len() < parts.min(self.positions),
+            TileOrder::PositionMajor => self.positions >= parts.min(self.sequences.len()),
         };
         if by_position {
             self.split_positions(parts)
@@ -153,13 +153,13 @@ impl<'a, E> Tile<'a, E> {
         taken
     }
 
-    /// Every place of the tile, in order, where rows of `dim` are filled in pieces of
+    /// Every spot of the tile, in order, where rows of `dim` are filled in pieces of
     /// `piece_elements`.
     #[inline]
-    pub(super) fn visits(&self, order: Order, dim: usize, piece_elements: usize) -> Visits {
+    pub(super) fn visits(&self, order: TileOrder, dim: usize, piece_elements: usize) -> Visits {
         let (outer, inner) = match order {
-            Order::TokenMajor => (self.sequences.len(), self.positions),
-            Order::PositionMajor => (self.positions, self.sequences.len()),
+            TileOrder::TokenMajor => (self.sequences.len(), self.positions),
+            TileOrder::PositionMajor => (self.positions, self.sequences.len()),
         };
         Visits {
             order,
@@ -173,23 +173,23 @@ impl<'a, E> Tile<'a, E> {
         }
     }
 
-    /// The id at `place`.
+    /// The id at `spot`.
     #[inline]
-    pub(super) fn id(&self, place: Place) -> u32 {
-        self.sequences[place.sequence].ids[place.position]
+    pub(super) fn id(&self, spot: TileSpot) -> u32 {
+        self.sequences[spot.sequence].ids[spot.position]
     }
 
-    /// The position of `place` in its sequence.
+    /// The position of `spot` in its sequence.
     #[inline]
-    pub(super) fn position(&self, place: Place) -> usize {
-        self.first_position + place.position
+    pub(super) fn position(&self, spot: TileSpot) -> usize {
+        self.first_position + spot.position
     }
 
-    /// The output at `place`, in rows of `dim` elements.
+    /// The output at `spot`, in rows of `dim` elements.
     #[inline]
-    pub(super) fn piece(&mut self, place: Place, dim: usize) -> &mut [E] {
-        let start = place.position * dim + place.column;
-        &mut self.sequences[place.sequence].out[start..][..place.columns]
+    pub(super) fn piece(&mut self, spot: TileSpot, dim: usize) -> &mut [E] {
+        let start = spot.position * dim + spot.column;
+        &mut self.sequences[spot.sequence].out[start..][..spot.columns]
     }
 }
 
@@ -211,10 +211,10 @@ fn shares(total: usize, parts: usize) -> impl Iterator<Item = usize> {
     (0..parts).map(move |part| total / parts + usize::from(part < total % parts))
 }
 
-/// The places of a tile, in order.
+/// The spots of a tile, in order.
 #[derive(Clone, Debug)]
 pub(super) struct Visits {
-    order: Order,
+    order: TileOrder,
     inner_len: usize,
     dim: usize,
     piece_elements: usize,
@@ -225,10 +225,10 @@ pub(super) struct Visits {
 }
 
 impl Iterator for Visits {
-    type Item = Place;
+    type Item = TileSpot;
 
     #[inline]
-    fn next(&mut self) -> Option<Place> {
+    fn next(&mut self) -> Option<TileSpot> {
         self.left = self.left.checked_sub(1)?;
         let (outer, column, inner) = (self.outer, self.column, self.inner);
         self.inner += 1;
@@ -241,10 +241,10 @@ impl Iterator for Visits {
             }
         }
         let (sequence, position) = match self.order {
-            Order::TokenMajor => (outer, inner),
-            Order::PositionMajor => (inner, outer),
+            TileOrder::TokenMajor => (outer, inner),
+            TileOrder::PositionMajor => (inner, outer),
         };
-        Some(Place {
+        Some(TileSpot {
             sequence,
             position,
             column,
