@@ -6,6 +6,8 @@
 
 use half::{bf16, f16};
 
+use crate::choice::choice;
+
 /// Evaluates an expression in which a name stands for the Rust type of a [`Dtype`]:
 /// `with_element!(dtype, E => size_of::<E>())` is the size of an element.
 macro_rules! with_element {
@@ -28,31 +30,21 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
-/// An element type of a table or an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// IEEE 754 binary16, `torch.float16`.
-    F16,
-    /// The upper half of a binary32, `torch.bfloat16`.
-    BF16,
-    /// IEEE 754 binary32, `torch.float32`.
-    F32,
+choice! {
+    /// An element type of a table or an output.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Dtype {
+        /// IEEE 754 binary16, `torch.float16`.
+        F16 = "f16",
+        /// The upper half of a binary32, `torch.bfloat16`.
+        BF16 = "bf16",
+        /// IEEE 754 binary32, `torch.float32`.
+        F32 = "f32",
+    }
 }
 
 impl Dtype {
-    /// Every type, in the order in which messages list them.
-    pub const ALL: [Self; 3] = [Self::F16, Self::BF16, Self::F32];
-
-    /// `f16`, `bf16` or `f32`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F16 => "f16",
-            Self::BF16 => "bf16",
-            Self::F32 => "f32",
-        }
-    }
-
     /// What PyTorch calls the type, in its module.
     pub(crate) const fn torch_name(self) -> &'static str {
         match self {

@@ -52,6 +52,7 @@
 
 mod bench;
 mod bpe;
+mod choice;
 mod corpus;
 mod dataset;
 mod document;

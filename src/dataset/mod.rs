@@ -28,6 +28,8 @@ mod receipt;
 mod verify;
 mod writer;
 
+use crate::choice::choice;
+
 pub(crate) use bad::bad_file_name;
 pub use bad::{BadCounts, BadFile, BadRecord};
 pub use bad_list::bad_records;
@@ -57,29 +59,20 @@ pub const EMBEDDINGS: &str = "embeddings";
 #[cfg(target_endian = "big")]
 compile_error!("shard files are little-endian and are mapped as they are");
 
-/// The integer type of the ids in a shard file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenDtype {
-    /// Two bytes an id; for vocabularies of at most 65,536.
-    U16,
-    /// Four bytes an id.
-    #[default]
-    U32,
+choice! {
+    /// The integer type of the ids in a shard file.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum TokenDtype {
+        /// Two bytes an id; for vocabularies of at most 65,536.
+        U16 = "u16",
+        /// Four bytes an id.
+        #[default]
+        U32 = "u32",
+    }
 }
 
 impl TokenDtype {
-    /// Both types, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::U16, Self::U32];
-
-    /// `u16` or `u32`: the name, and the extension of shard files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::U16 => "u16",
-            Self::U32 => "u32",
-        }
-    }
-
     /// Bytes of one id.
     pub const fn size_bytes(self) -> u64 {
         match self {
@@ -97,30 +90,18 @@ impl TokenDtype {
     }
 }
 
-/// Where the end-of-text tokens of documents go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Eot {
-    /// One after each document, as nanoGPT and Megatron-LM have it.
-    #[default]
-    After,
-    /// One before each document, as llm.c has it.
-    Before,
-    /// None.
-    None,
-}
-
-impl Eot {
-    /// Every choice, in the order in which help lists them.
-    pub const ALL: [Self; 3] = [Self::After, Self::Before, Self::None];
-
-    /// The choice as it is spelled on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::After => "after",
-            Self::Before => "before",
-            Self::None => "none",
-        }
+choice! {
+    /// Where the end-of-text tokens of documents go.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Eot {
+        /// One after each document, as nanoGPT and Megatron-LM have it.
+        #[default]
+        After = "after",
+        /// One before each document, as llm.c has it.
+        Before = "before",
+        /// None.
+        None = "none",
     }
 }
 

@@ -1,30 +1,22 @@
 //! Records that cannot be read: what to do with them, and what is wrong with each.
 
+use crate::choice::choice;
 use crate::document::lenient::{Syntax, Type, shown};
 
-/// What to do with a JSON Lines record that holds no document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BadRecords {
-    /// End the run and say where.
-    #[default]
-    Error,
-    /// Leave the record out, count it, and list it beside the shard.
-    Skip,
+choice! {
+    /// What to do with a JSON Lines record that holds no document.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum BadRecords {
+        /// End the run and say where.
+        #[default]
+        Error = "error",
+        /// Leave the record out, count it, and list it beside the shard.
+        Skip = "skip",
+    }
 }
 
 impl BadRecords {
-    /// Both choices, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Error, Self::Skip];
-
-    /// The choice as it is spelled on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Skip => "skip",
-        }
-    }
-
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     pub(crate) fn is_error(&self) -> bool {
         *self == Self::Error

@@ -2,31 +2,21 @@
 
 use std::borrow::Cow;
 
-/// What to do with bytes that are not UTF-8: the error handlers of Python's `bytes.decode`. In the
-/// text of JSON Lines, likewise with escapes that are half of a surrogate pair.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InvalidUtf8 {
-    /// Refuse the document and say where.
-    #[default]
-    Strict,
-    /// Put one U+FFFD for each maximal part of an invalid sequence.
-    Replace,
-    /// Leave the invalid bytes out.
-    Ignore,
-}
+use crate::choice::choice;
 
-impl InvalidUtf8 {
-    /// Every choice, in the order in which help lists them.
-    pub const ALL: [Self; 3] = [Self::Strict, Self::Replace, Self::Ignore];
-
-    /// The choice as it is spelled on the command line and in Python.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Strict => "strict",
-            Self::Replace => "replace",
-            Self::Ignore => "ignore",
-        }
+choice! {
+    /// What to do with bytes that are not UTF-8: the error handlers of Python's `bytes.decode`. In the
+    /// text of JSON Lines, likewise with escapes that are half of a surrogate pair.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum InvalidUtf8 {
+        /// Refuse the document and say where.
+        #[default]
+        Strict = "strict",
+        /// Put one U+FFFD for each maximal part of an invalid sequence.
+        Replace = "replace",
+        /// Leave the invalid bytes out.
+        Ignore = "ignore",
     }
 }
 

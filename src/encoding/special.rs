@@ -4,33 +4,22 @@ use std::collections::HashMap;
 
 use memchr::memmem;
 
+use crate::choice::choice;
 use crate::pretoken;
 use crate::token::TokenId;
 
-/// What to do with the text of a special token in a document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Special {
-    /// Take it as ordinary text: tiktoken's `encode_ordinary`.
-    #[default]
-    Text,
-    /// Give it its own id: tiktoken's `encode(allowed_special="all")`.
-    Encode,
-    /// Refuse the document: tiktoken's `encode()`.
-    Error,
-}
-
-impl Special {
-    /// Every choice, in the order in which help lists them.
-    pub const ALL: [Self; 3] = [Self::Text, Self::Encode, Self::Error];
-
-    /// The choice as it is spelled on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Encode => "encode",
-            Self::Error => "error",
-        }
+choice! {
+    /// What to do with the text of a special token in a document.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Special {
+        /// Take it as ordinary text: tiktoken's `encode_ordinary`.
+        #[default]
+        Text = "text",
+        /// Give it its own id: tiktoken's `encode(allowed_special="all")`.
+        Encode = "encode",
+        /// Refuse the document: tiktoken's `encode()`.
+        Error = "error",
     }
 }
 

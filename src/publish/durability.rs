@@ -3,30 +3,22 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::choice::choice;
 use crate::error::{Error, Result};
 
-/// Whether output is forced to the disk before it becomes visible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Every file and directory is synced: what is visible survives a power cut.
-    #[default]
-    Full,
-    /// Nothing is synced; the bytes are the same.
-    None,
+choice! {
+    /// Whether output is forced to the disk before it becomes visible.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Durability {
+        /// Every file and directory is synced: what is visible survives a power cut.
+        #[default]
+        Full = "full",
+        /// Nothing is synced; the bytes are the same.
+        None = "none",
+    }
 }
 
 impl Durability {
-    /// Both choices, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Full, Self::None];
-
-    /// The choice as it is spelled on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::None => "none",
-        }
-    }
-
     /// Syncs `file`, called `path`, if that is asked for.
     pub(crate) fn sync(self, file: &File, path: &Path) -> Result<()> {
         match self {

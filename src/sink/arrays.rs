@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::choice::choice;
 use crate::dtype::{Dtype, Element};
 use crate::error::Result;
 use crate::hash::Hash128;
@@ -13,32 +14,22 @@ use crate::sink::{Batch, Sink};
 use crate::table::{npy, safetensors};
 use crate::token::TokenId;
 
-/// How arrays are laid out in files and streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ArrayFormat {
-    /// As `numpy.save` writes it; bf16, for which NumPy has no type, as `<u2`.
-    #[default]
-    Npy,
-    /// A safetensors file of one tensor, which is called as the array is.
-    Safetensors,
-    /// The elements alone, little-endian, row-major.
-    Raw,
+choice! {
+    /// How arrays are laid out in files and streams.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ArrayFormat {
+        /// As `numpy.save` writes it; bf16, for which NumPy has no type, as `<u2`.
+        #[default]
+        Npy = "npy",
+        /// A safetensors file of one tensor, which is called as the array is.
+        Safetensors = "safetensors",
+        /// The elements alone, little-endian, row-major.
+        Raw = "raw",
+    }
 }
 
 impl ArrayFormat {
-    /// All formats, in the order in which help lists them.
-    pub const ALL: [Self; 3] = [Self::Npy, Self::Safetensors, Self::Raw];
-
-    /// The format as it is spelled on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Npy => "npy",
-            Self::Safetensors => "safetensors",
-            Self::Raw => "raw",
-        }
-    }
-
     const fn extension(self) -> &'static str {
         match self {
             Self::Npy => "npy",

@@ -10,6 +10,7 @@ use std::ops::{Deref, Range};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::choice::choice;
 use crate::dataset::{DocRecord, Shard, TokenStore};
 use crate::error::{Error, Result};
 use crate::window::{at_least_1, covered, repeated};
@@ -17,28 +18,17 @@ use crate::window::{at_least_1, covered, repeated};
 /// Records between two numbers of the index.
 const BLOCK_RECORDS: usize = 64;
 
-/// What becomes of the end of a document, where no whole window is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tail {
-    /// Left out, and counted: every window has `seq_len` inputs with their targets.
-    #[default]
-    Drop,
-    /// One more window where targets are left, filled up with the end-of-text id; what fills it has
-    /// [`IGNORED_TARGET`](crate::IGNORED_TARGET) for its targets.
-    Pad,
-}
-
-impl Tail {
-    /// Both, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Drop, Self::Pad];
-
-    /// `drop` or `pad`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Drop => "drop",
-            Self::Pad => "pad",
-        }
+choice! {
+    /// What becomes of the end of a document, where no whole window is left.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Tail {
+        /// Left out, and counted: every window has `seq_len` inputs with their targets.
+        #[default]
+        Drop = "drop",
+        /// One more window where targets are left, filled up with the end-of-text id; what fills it has
+        /// [`IGNORED_TARGET`](crate::IGNORED_TARGET) for its targets.
+        Pad = "pad",
     }
 }
 

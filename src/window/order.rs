@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::choice::choice;
 use crate::error::{Error, Result};
 use crate::table::TorchGenerator;
 use crate::window::KeyedPermutation;
@@ -12,27 +13,16 @@ const MAX_SHUFFLED: u64 = u32::MAX as u64 / 20;
 /// Draws of a 64-bit number.
 const DRAWS_PER_INT64: u64 = 2;
 
-/// How a seed becomes an order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ShuffleOrder {
-    /// As PyTorch's `DataLoader(shuffle=True)`: 4 bytes a window, for less than 214,748,364.
-    #[default]
-    Torch,
-    /// [`KeyedPermutation`]: no memory, for up to 2^63 windows.
-    Keyed,
-}
-
-impl ShuffleOrder {
-    /// Both, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Torch, Self::Keyed];
-
-    /// `torch` or `keyed`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Torch => "torch",
-            Self::Keyed => "keyed",
-        }
+choice! {
+    /// How a seed becomes an order.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ShuffleOrder {
+        /// As PyTorch's `DataLoader(shuffle=True)`: 4 bytes a window, for less than 214,748,364.
+        #[default]
+        Torch = "torch",
+        /// [`KeyedPermutation`]: no memory, for up to 2^63 windows.
+        Keyed = "keyed",
     }
 }
 

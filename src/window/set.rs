@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::choice::choice;
 use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
 use crate::show::counted;
@@ -15,29 +16,20 @@ use crate::window::{DocumentWindows, LeftOut, Tail, Windows};
 /// leaves out by default.
 pub const IGNORED_TARGET: TokenId = (-100_i32).cast_unsigned();
 
-/// Whether windows know documents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WindowKind {
-    /// All documents are one stream, and windows run over their ends.
-    #[default]
-    Stream,
-    /// A window lies within one document.
-    Documents,
+choice! {
+    /// Whether windows know documents.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum WindowKind {
+        /// All documents are one stream, and windows run over their ends.
+        #[default]
+        Stream = "stream",
+        /// A window lies within one document.
+        Documents = "documents",
+    }
 }
 
 impl WindowKind {
-    /// Both, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Stream, Self::Documents];
-
-    /// `stream` or `documents`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Stream => "stream",
-            Self::Documents => "documents",
-        }
-    }
-
     /// Checks that windows of this kind can have `tail`.
     ///
     /// # Errors

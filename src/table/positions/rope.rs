@@ -11,30 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use super::super::zeroed_f32;
 use super::{check_base, rates, sin_cos};
+use crate::choice::choice;
 use crate::error::{Error, Result};
 use crate::map::Buffer;
 
-/// Which columns make a pair.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RopeStyle {
-    /// Columns `2i` and `2i + 1`, as in RoFormer and GPT-J.
-    #[default]
-    Interleaved,
-    /// Columns `i` and `i + dim/2`, as in GPT-NeoX and Llama.
-    Half,
-}
-
-impl RopeStyle {
-    /// Both styles, in the order in which help lists them.
-    pub const ALL: [Self; 2] = [Self::Interleaved, Self::Half];
-
-    /// `interleaved` or `half`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Interleaved => "interleaved",
-            Self::Half => "half",
-        }
+choice! {
+    /// Which columns make a pair.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum RopeStyle {
+        /// Columns `2i` and `2i + 1`, as in RoFormer and GPT-J.
+        #[default]
+        Interleaved = "interleaved",
+        /// Columns `i` and `i + dim/2`, as in GPT-NeoX and Llama.
+        Half = "half",
     }
 }
 

@@ -1,0 +1,29 @@
+//! Enums of which a user chooses one variant by its name.
+
+/// Defines an enum, with `ALL` and `name()`, from rows of `Variant = "name"`.
+macro_rules! choice {
+    (
+        $(#[$enum_attribute:meta])*
+        $visibility:vis enum $choice:ident {
+            $($(#[$attribute:meta])* $variant:ident = $name:literal,)+
+        }
+    ) => {
+        $(#[$enum_attribute])*
+        $visibility enum $choice {
+            $($(#[$attribute])* $variant,)+
+        }
+
+        impl $choice {
+            /// Every choice, in the order in which help and messages list them.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            /// The choice as it is spelled on the command line and in files.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use choice;
