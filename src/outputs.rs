@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::dataset::{EMBEDDINGS, MANIFEST, PLAN, read_manifest, receipt_unit, shard_file_unit};
+use crate::dataset::{
+    EMBEDDINGS, MANIFEST, PLAN, ShardInfo, read_manifest, receipt_unit, shard_file_unit,
+};
 use crate::publish::inventory::{Inventory, OutputRecord};
 use crate::publish::json_file::read_json;
 use crate::sink::is_array_name;
@@ -43,7 +45,7 @@ fn is_spool(name: &str) -> bool {
 
 fn files_of_dataset(directory: &Path) -> Option<HashSet<String>> {
     let manifest = read_manifest(directory).ok()?;
-    let files = manifest.shards.iter().flat_map(|shard| shard.files());
+    let files = manifest.shards.iter().flat_map(ShardInfo::files);
     Some(files.map(|file| file.name.to_owned()).collect())
 }
 
