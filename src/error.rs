@@ -2,24 +2,38 @@
 //!
 //! A variant per cause that a caller would treat differently. Every message is one line, without
 //! control characters whatever the names in it hold, and says where (path, then line or byte) and,
-//! where that is known, what to do.
+//! if that is known, what to do. Settings are named by their Rust fields and parameters, in
+//! backquotes; a front end that calls them something else translates those.
+
+mod message;
+mod problem;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::show::{self, count, counted, name};
+pub(crate) use problem::Problem;
 
 /// What every fallible function of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that can go wrong in shardmill.
+///
+/// Displayed, it is one line: [`problem`](Self::problem), then [`hint`](Self::hint) if there is one.
+///
+/// ```
+/// let mut config = shardmill::EmbedConfig::default();
+/// config.seq_len = 0;
+/// let error = config.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "seq_len: must be at least 1");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused a call.
-    #[error("{}: {what}: {source}", name(path))]
     Io {
         /// The file or directory concerned.
         path: PathBuf,
@@ -29,7 +43,6 @@ pub enum Error {
         source: io::Error,
     },
     /// The operating system could not read an input to its end.
-    #[error("{}: byte {offset}: cannot read: {source}", name(path))]
     Read {
         /// The input.
         path: PathBuf,
@@ -39,18 +52,15 @@ pub enum Error {
         source: io::Error,
     },
     /// An input cannot be used as it is.
-    #[error("{}: {}", name(path), name(what))]
     Input {
         /// The input.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// What is wrong with it.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// An input is not valid UTF-8.
-    #[error(
-        "{}: byte {offset}: invalid UTF-8; use --invalid-utf8 replace or ignore to accept it",
-        name(path)
-    )]
     Utf8 {
         /// The input.
         path: PathBuf,
@@ -58,49 +68,53 @@ pub enum Error {
         offset: u64,
     },
     /// A byte position of an input is not acceptable.
-    #[error("{}: byte {offset}: {}", name(path), name(what))]
     Byte {
         /// The input.
         path: PathBuf,
         /// Byte offset in the input.
         offset: u64,
-        /// What is wrong there and what to do.
+        /// What is wrong there.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// A line of a JSON Lines input is not acceptable.
-    #[error("{}: line {line}: {}", name(path), name(what))]
     Json {
         /// The input.
         path: PathBuf,
         /// Line number, counted from 1.
         line: u64,
-        /// What is wrong with the line and what to do.
+        /// What is wrong with the line.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// A dataset is damaged or is not one.
-    #[error("{}: {}", name(path), name(what))]
     Shard {
         /// The file or directory.
         path: PathBuf,
         /// What does not hold.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// A table file is not one that can be used.
-    #[error("{}: {}", name(path), name(what))]
     Table {
         /// The table's file, with `#key` where it has several.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// What is wrong with it.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// Sizes that do not fit together.
-    #[error("{}", name(what))]
     Shape {
         /// What does not fit what.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// There is no encoding of that name.
-    #[error("unknown encoding '{}'; known are {known}", show::name(name))]
     UnknownEncoding {
         /// The name asked for.
         name: String,
@@ -108,40 +122,31 @@ pub enum Error {
         known: String,
     },
     /// A setting is out of range or contradicts another.
-    #[error("{field}: {}", name(what))]
     Config {
-        /// The setting, as its command line option is spelled.
+        /// The setting: the name of the Rust field or parameter.
         field: &'static str,
         /// What is wrong with its value.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// The output is there already, or cannot be where it was asked to be.
-    #[error("{}: {}", name(path), name(what))]
     Output {
         /// The output.
         path: PathBuf,
-        /// What is in the way and what to do.
+        /// What is in the way.
         what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
     },
     /// The run was asked to end, by [`Stats::stop`](crate::Stats::stop).
-    #[error("stopped before the end")]
     Stopped,
     /// Another run is writing the same output.
-    #[error(
-        "{}: another run is writing here; wait for it to end or choose another --out",
-        name(path)
-    )]
     Locked {
         /// The directory that the other run holds.
         path: PathBuf,
     },
     /// There is not enough room for the output.
-    #[error(
-        "{}: needs {} and the disk has {} free; make room or lower the size",
-        name(path),
-        counted(*needed_bytes, "byte"),
-        count(*free_bytes)
-    )]
     NoRoom {
         /// Where the output would have gone.
         path: PathBuf,
@@ -151,7 +156,6 @@ pub enum Error {
         free_bytes: u64,
     },
     /// The system starts no more threads.
-    #[error("cannot start {}: {what}; use fewer --threads", counted(*threads as u64, "thread"))]
     Threads {
         /// How many there were to be.
         threads: usize,
@@ -159,10 +163,6 @@ pub enum Error {
         what: String,
     },
     /// There is not enough memory.
-    #[error(
-        "out of memory: cannot allocate {}; use smaller sizes or fewer threads",
-        counted(*needed_bytes, "byte")
-    )]
     Memory {
         /// What was asked for.
         needed_bytes: u64,
@@ -171,7 +171,8 @@ pub enum Error {
 
 impl Error {
     /// Whether the same call may go well another time, with the same inputs and settings: the system
-    /// refused what it may grant later, another run was at work here, or this one was stopped.
+    /// refused what it may grant later, another run was at work here, or this one was stopped. A
+    /// caller may try again.
     ///
     /// ```
     /// use shardmill::TokenStore;
@@ -201,13 +202,69 @@ impl Error {
         }
     }
 
-    /// Wraps a system error; made for `map_err`.
-    pub(crate) fn io(path: impl AsRef<Path>, what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            path: path.as_ref().to_owned(),
-            what,
-            source,
+    /// Whether a setting is wrong, whatever the data: the caller has to change the call.
+    ///
+    /// ```
+    /// let error = shardmill::Encoding::by_name("gpt1").unwrap_err();
+    /// assert!(error.is_usage());
+    /// ```
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::UnknownEncoding { .. } | Self::Config { .. })
+    }
+
+    /// Whether the data is at fault: an input, a table, or what lies in the place of the output is
+    /// missing, damaged, or does not fit. Settings and retries do not help; a caller reports it, or
+    /// leaves that file out.
+    ///
+    /// Every error is exactly one of these three: of usage, of data, or
+    /// [retryable](Self::is_retryable).
+    ///
+    /// ```
+    /// let dir = std::env::temp_dir();
+    /// let error = shardmill::TokenStore::open(&dir.join("no-dataset")).unwrap_err();
+    /// assert!(error.is_data());
+    /// ```
+    pub fn is_data(&self) -> bool {
+        !self.is_usage() && !self.is_retryable()
+    }
+
+    /// Whether a path is wrong: nothing is there, it leads through something that is no directory,
+    /// or it is no name for a file. A caller that gets paths from a person asks for another one.
+    ///
+    /// ```
+    /// let error = shardmill::TokenStore::open("no/such/dataset".as_ref()).unwrap_err();
+    /// assert!(error.is_wrong_path());
+    /// ```
+    pub fn is_wrong_path(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Read { source, .. } => is_of_path(source),
+            _ => false,
         }
+    }
+
+    /// Whether another run holds the output: the caller waits for it to end, or takes another
+    /// output.
+    ///
+    /// ```
+    /// # fn example(done: shardmill::Result<shardmill::Outcome>) {
+    /// match done {
+    ///     Err(error) if error.is_locked() => println!("is being made by another process"),
+    ///     done => println!("{done:?}"),
+    /// }
+    /// # }
+    /// ```
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+
+    /// Whether the run ended because [`Stats::stop`](crate::Stats::stop) asked for it: a caller
+    /// that did has nothing to report.
+    ///
+    /// ```
+    /// assert!(shardmill::Error::Stopped.is_stopped());
+    /// ```
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped)
     }
 
     /// The file or directory concerned, where there is one.

@@ -50,10 +50,7 @@ impl Map {
             } else {
                 "is not a regular file"
             };
-            return Err(Error::Input {
-                path: path.to_owned(),
-                what: what.to_owned(),
-            });
+            return Err(Error::input(path, what));
         }
         let map = if metadata.len() == 0 {
             None

@@ -104,15 +104,15 @@ impl BenchConfig {
         const MAX_DIM: usize = 1 << 16;
         const MIN_SIZE_BYTES: u64 = 1 << 20;
         const MAX_SIZE_BYTES: u64 = 1 << 40;
-        let refuse = |field, what: String| Err(Error::Config { field, what });
+        let refuse = |field, what: String| Err(Error::config(field, what));
         if !(1..=MAX_THREADS).contains(&self.threads) {
-            return refuse("--threads", format!("must be from 1 to {MAX_THREADS}"));
+            return refuse("threads", format!("must be from 1 to {MAX_THREADS}"));
         }
         if self.dims.is_empty() || !self.dims.iter().all(|dim| (1..=MAX_DIM).contains(dim)) {
-            return refuse("--dims", format!("must be from 1 to {MAX_DIM} each"));
+            return refuse("dims", format!("must be from 1 to {MAX_DIM} each"));
         }
         if !(MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&self.size_bytes) {
-            return refuse("--size", "must be from 1MiB to 1TiB".to_owned());
+            return refuse("size_bytes", "must be from 1MiB to 1TiB".to_owned());
         }
         Encoding::by_name(&self.encoding).map(drop)
     }

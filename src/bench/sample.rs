@@ -112,11 +112,7 @@ mod tests {
 
     #[test]
     fn an_error_ends_it() {
-        let error = || {
-            Err(crate::error::Error::Shape {
-                what: "no".to_owned(),
-            })
-        };
+        let error = || Err(crate::error::Error::shape("no"));
         assert!(Sample::take((), 1, 1, error).is_err());
     }
 }

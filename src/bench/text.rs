@@ -18,29 +18,25 @@ const CONTEXT: usize = 3;
 
 /// The text of the input, as far as it is taken.
 pub(super) fn read(path: &Path) -> Result<String> {
-    let refuse = |what: &str| Error::Input {
-        path: path.to_owned(),
-        what: what.to_owned(),
-    };
+    let refuse = |what: &str, hint: &str| Error::input(path, (what, hint));
     let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
     let mut bytes = Vec::new();
     file.take(INPUT_BYTES)
         .read_to_end(&mut bytes)
         .map_err(Error::io(path, "cannot read"))?;
     if bytes.is_empty() {
-        return Err(refuse("is empty; give a text of some megabytes"));
+        return Err(refuse("is empty", "give a text of some megabytes"));
     }
     String::from_utf8(bytes).or_else(|error| {
         let valid = error.utf8_error().valid_up_to();
         let is_cut = valid as u64 + 4 > INPUT_BYTES;
         if !is_cut {
-            return Err(refuse(&format!(
-                "byte {valid}: invalid UTF-8; give a text in UTF-8"
-            )));
+            let what = format!("byte {valid}: invalid UTF-8");
+            return Err(refuse(&what, "give a text in UTF-8"));
         }
         let mut bytes = error.into_bytes();
         bytes.truncate(valid);
-        String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8"))
+        String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8", "give a text in UTF-8"))
     })
 }
 

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::{BenchConfig, BenchReport, Ceiling, Level, Sample, Stats, bench};
 
 use crate::cli::args::{EncodingArgs, StdoutArgs, level};
+use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines, summary};
 use crate::cli::progress::Progress;

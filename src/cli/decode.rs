@@ -3,13 +3,13 @@
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::{Document, Encoding, Eot, Error, TokenId, TokenStore};
 
 use crate::cli::args::{DatasetArgs, StdoutArgs};
-use crate::cli::output::{StandardOutput, print_json};
+use crate::cli::failure::{Failure, Result};
+use crate::cli::output::print_json;
 
 /// Ids decoded at a time.
 const STEP: u64 = 1 << 16;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     }
     let mut stdout = BufWriter::new(io::stdout().lock());
     decode(&store, &encoding, tokens, args.keep_special, &mut stdout)?;
-    stdout.flush().map_err(|error| StandardOutput(error).into())
+    stdout.flush().map_err(Failure::Stdout)
 }
 
 /// The tokens asked for.
@@ -82,11 +82,10 @@ fn tokens(args: &DecodeArgs, store: &TokenStore) -> Result<Range<u64>> {
     let documents = store.manifest().totals.documents;
     if last > documents {
         return Err(match args.document {
-            Some(_) => Error::Config {
-                field: "--document",
+            Some(_) => Failure::Usage {
+                option: "--document",
                 what: format!("there are {documents} documents, counted from 0"),
-            }
-            .into(),
+            },
             None => beyond("--documents", last, documents, "documents"),
         });
     }
@@ -106,12 +105,11 @@ fn tokens(args: &DecodeArgs, store: &TokenStore) -> Result<Range<u64>> {
     Ok(found)
 }
 
-fn beyond(field: &'static str, end: u64, there: u64, what: &str) -> anyhow::Error {
-    Error::Config {
-        field,
+fn beyond(option: &'static str, end: u64, there: u64, what: &str) -> Failure {
+    Failure::Usage {
+        option,
         what: format!("{end} is beyond the {there} {what} that there are"),
     }
-    .into()
 }
 
 /// Writes the text of `tokens`, without the end-of-text tokens of documents unless asked to.
@@ -159,12 +157,12 @@ fn decode_all(
     let mut start = tokens.start;
     while start < tokens.end {
         let take = STEP.min(tokens.end - start);
-        ids.resize(usize::try_from(take)?, 0);
+        ids.resize(usize::try_from(take).unwrap_or(usize::MAX), 0);
         store.read(start, &mut ids)?;
         let text = encoding
             .decode_bytes(&ids)
             .map_err(|_| damaged(store, encoding, start, &ids))?;
-        out.write_all(&text).map_err(StandardOutput)?;
+        out.write_all(&text).map_err(Failure::Stdout)?;
         start += take;
     }
     Ok(())
@@ -177,13 +175,14 @@ fn damaged(store: &TokenStore, encoding: &Encoding, start: u64, ids: &[TokenId])
     Error::Shard {
         path: store.path().to_owned(),
         what: format!(
-            "token {token} is {id}, which is no id of {}; shardmill verify says what is damaged",
+            "token {token} is {id}, which is no id of {}",
             encoding.name()
         ),
+        hint: Some("shardmill verify says what is damaged".to_owned()),
     }
 }
 
-fn range(typed: &str) -> Result<Range<u64>, String> {
+fn range(typed: &str) -> std::result::Result<Range<u64>, String> {
     let parsed = typed
         .split_once("..")
         .and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));

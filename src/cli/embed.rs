@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::show;
@@ -20,8 +19,9 @@ use shardmill::{
 use crate::cli::args::{DatasetArgs, OutputArgs, StdoutArgs};
 use crate::cli::coverage::Coverage;
 use crate::cli::embed_options::{EmbedOptions, embed_config};
+use crate::cli::failure::{Failure, Result};
 use crate::cli::made::{describe_embeddings, embeddings_line};
-use crate::cli::output::{STDOUT, StandardOutput, pace, print_json, run_info, summary};
+use crate::cli::output::{STDOUT, pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
 
@@ -66,11 +66,10 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     let out = &args.output.out;
     let is_stream = is_stream(out);
     if args.stdout.json && args.is_to_stdout() {
-        return Err(Error::Config {
-            field: "--json",
+        return Err(Failure::Usage {
+            option: "--json",
             what: "and --out - both write to standard output; leave one out".to_owned(),
-        }
-        .into());
+        });
     }
     let store = TokenStore::open(&args.dataset.dir)?;
     let stats = Arc::new(Stats::default());
@@ -107,7 +106,7 @@ fn open_stream(out: &Path) -> Result<(File, &Path)> {
     if out == Path::new(DASH) {
         // Not the standard library's own handle, which looks for line ends in what it is given.
         let stdout = stdout().as_fd().try_clone_to_owned();
-        let stdout = stdout.map_err(StandardOutput)?;
+        let stdout = stdout.map_err(Failure::Stdout)?;
         return Ok((stdout.into(), Path::new(STDOUT)));
     }
     let opened = OpenOptions::new().write(true).open(out);
@@ -172,7 +171,7 @@ fn stream(
     let done = embed_to(store, &config, &mut rows, stats);
     drop(progress);
     if rows.is_unread && args.is_to_stdout() {
-        return Err(StandardOutput(ErrorKind::BrokenPipe.into()).into());
+        return Err(Failure::Stdout(ErrorKind::BrokenPipe.into()));
     }
     let done = done?;
     let time = started.elapsed();

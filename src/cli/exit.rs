@@ -1,64 +1,24 @@
-//! Error lines and exit codes.
+//! Exit codes.
 //!
 //! 0 ok, 1 bad input or data, 2 usage, 3 I/O or resources, 4 output locked by another run, 5 a
-//! check failed, 128 + n ended by signal n. With `--json` an error is also one object on standard
-//! output: `error`, `code`, and `path`, `byte` and `line` where they are known.
+//! check failed, 128 + n ended by signal n.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
-use serde_json::{Value, json};
-use shardmill::{Error, show};
+use shardmill::Error;
 
+use crate::cli::failure::{Failure, Result};
 use crate::cli::interrupt;
-use crate::cli::output::{StandardOutput, print_json};
-
-/// Marks an error of `verify`, whatever it is, as a check of `dir` that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub(crate) struct CheckFailed {
-    #[source]
-    pub(crate) error: Error,
-    pub(crate) dir: PathBuf,
-}
-
-impl CheckFailed {
-    fn code(&self) -> u8 {
-        let is_of_dir = self.error.path() == Some(&self.dir);
-        match (code_of(&self.error), &self.error) {
-            // What could not be read was not checked.
-            (3, _) => 3,
-            // Nor was what is not there.
-            (code, Error::Io { .. }) if is_of_dir => code,
-            _ => 5,
-        }
-    }
-}
-
-/// Marks an error of a run that may have left finished units.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub(crate) struct Unfinished {
-    #[source]
-    pub(crate) error: Error,
-    pub(crate) out: PathBuf,
-}
-
-/// Whether errors are to be told on standard output too, as JSON.
-static AS_JSON: AtomicBool = AtomicBool::new(false);
-
-/// Tells errors from now on as JSON too.
-pub(crate) fn tell_as_json() {
-    AS_JSON.store(true, Ordering::Relaxed);
-}
+use crate::cli::output::STDOUT;
+use crate::cli::report::{Report, tell_as_json};
 
 /// Prints clap's help, or its complaint on one line.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        return code(error.print().map_err(|error| StandardOutput(error).into()));
+        return code(error.print().map_err(Failure::Stdout));
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Nothing was asked for: the whole help says more than a line. If stderr is gone there is
@@ -79,102 +39,63 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
         .take_while(|what| !what.starts_with("Usage:") && !what.starts_with("For more information"))
         .collect();
-    Failure::new(format!("{}; see --help", what.join("; ")), 2).tell()
+    Report::new(format!("{}; see --help", what.join("; ")), 2).tell()
 }
 
-/// Tells the error, if there is one, and chooses the exit code.
-pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = outcome else {
+/// Tells the failure, if there is one, and chooses the exit code.
+pub(crate) fn code(outcome: Result<()>) -> ExitCode {
+    let Err(failure) = outcome else {
         return ExitCode::SUCCESS;
     };
-    if (error.downcast_ref()).is_some_and(StandardOutput::is_unread) {
+    // Nobody reads it any more, which is no failure. Of any other file or pipe it is one.
+    if matches!(&failure, Failure::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    let code = Failure::of(&error).tell();
-    if let Some(Unfinished { out, error }) = error.downcast_ref()
+    let code = report(&failure).tell();
+    if let Failure::Unfinished { error, out } = &failure
         && error.is_retryable()
         // What is there belongs to another run.
-        && !matches!(error, Error::Locked { .. })
+        && !error.is_locked()
     {
         interrupt::say_what_is_left(out);
     }
     code
 }
 
-/// What went wrong, as it is told.
-#[derive(Debug)]
-pub(super) struct Failure {
-    line: String,
-    code: u8,
-    /// Where it was: members of the JSON object.
-    place: Vec<(&'static str, Value)>,
-}
-
-impl Failure {
-    pub(super) fn new(line: String, code: u8) -> Self {
-        Self {
-            line,
-            code,
-            place: Vec::new(),
+fn report(failure: &Failure) -> Report {
+    match failure {
+        Failure::Library(error) | Failure::Unfinished { error, .. } if error.is_stopped() => {
+            interrupt::outcome()
         }
-    }
-
-    fn of(error: &anyhow::Error) -> Self {
-        // The library's errors hold their cause in their own line.
-        if let Some(check) = error.downcast_ref::<CheckFailed>() {
-            return Self::of_library(&check.error, check.code());
+        Failure::Library(error) | Failure::Unfinished { error, .. } => {
+            Report::of_library(error, code_of(error))
         }
-        let of_library = error
-            .downcast_ref()
-            .or_else(|| error.downcast_ref().map(|Unfinished { error, .. }| error));
-        match of_library {
-            Some(Error::Stopped) => interrupt::outcome(),
-            Some(error) => Self::of_library(error, code_of(error)),
-            None => Self::new(format!("{error:#}"), 3),
-        }
-    }
-
-    fn of_library(error: &Error, code: u8) -> Self {
-        let path = error.path().map(|path| path.to_string_lossy().into());
-        let place = [
-            ("path", path),
-            ("byte", error.byte().map(Value::from)),
-            ("line", error.line().map(Value::from)),
-        ];
-        let known = place
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)));
-        Self {
-            line: error.to_string(),
-            code,
-            place: known.collect(),
-        }
-    }
-
-    /// Says it on standard error; with `--json` prints an object too.
-    pub(super) fn tell(self) -> ExitCode {
-        let Self { line, code, place } = self;
-        // In one piece, or the lines of two processes mix. If stderr is gone there is nobody to
-        // tell.
-        let said = format!("shardmill: error: {}\n", show::name(&line));
-        let _ = io::stderr().write_all(said.as_bytes());
-        if AS_JSON.load(Ordering::Relaxed) {
-            let mut object = json!({"error": line, "code": code});
-            for (key, value) in place {
-                object[key] = value;
-            }
-            // What cannot be printed was said.
-            let _ = print_json(&object);
-        }
-        ExitCode::from(code)
+        Failure::Check { error, dir } => Report::of_library(error, code_of_check(error, dir)),
+        Failure::Usage { option, what } => Report::new(format!("{option}: {what}"), 2),
+        Failure::Stdout(source) => Report::new(format!("{STDOUT}: {source}"), 3),
+        Failure::System { what, source } => Report::new(format!("{what}: {source}"), 3),
     }
 }
 
 fn code_of(error: &Error) -> u8 {
-    match error {
-        Error::UnknownEncoding { .. } | Error::Config { .. } => 2,
-        Error::Locked { .. } => 4,
-        _ if error.is_retryable() => 3,
-        _ => 1,
+    if error.is_usage() {
+        2
+    } else if error.is_locked() {
+        4
+    } else if error.is_retryable() {
+        3
+    } else {
+        1
+    }
+}
+
+/// The code for an error of a check of `dir`.
+fn code_of_check(error: &Error, dir: &Path) -> u8 {
+    match code_of(error) {
+        // What could not be read was not checked.
+        3 => 3,
+        // Nor was what is not there.
+        code if error.is_wrong_path() && error.path() == Some(dir) => code,
+        _ => 5,
     }
 }

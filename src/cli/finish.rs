@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
 use clap::Args;
 use shardmill::{Stats, TokenizeConfig, finish};
 
 use crate::cli::args::{DirArgs, PublishArgs, StdoutArgs, ThreadsArgs};
+use crate::cli::failure::Result;
 use crate::cli::made::{dataset_contents, dataset_line, describe_dataset};
 use crate::cli::output::{pace, print_json, run_info, summary};
 use crate::cli::progress::Progress;

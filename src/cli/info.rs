@@ -1,12 +1,12 @@
 //! `shardmill info`.
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::{DocumentWindows, LeftOut, Manifest, SourceInfo, TokenStore, WindowKind, Windows};
 
 use crate::cli::args::{DatasetArgs, ElementArgs, StdoutArgs, WindowArgs};
 use crate::cli::coverage::Coverage;
+use crate::cli::failure::Result;
 use crate::cli::output::{print_json, print_lines};
 use crate::cli::threads::start_threads;
 use crate::cli::{bad, human};

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use shardmill::{Stats, status};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::exit::Failure;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::human;
 use crate::cli::output::summary;
+use crate::cli::report::Report;
 
 /// A run that waits for a stream, or for a disk, ends after this all the same.
 const GRACE: Duration = Duration::from_secs(3);
@@ -22,7 +22,8 @@ static CAME: AtomicI32 = AtomicI32::new(0);
 
 /// Makes both signals stop the run of `stats`, whose output is `out`.
 pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
+    let signals = Signals::new([SIGINT, SIGTERM]);
+    let mut signals = signals.map_err(Failure::system("cannot watch for signals"))?;
     let (stats, out) = (Arc::clone(stats), out.to_owned());
     let watch = move || {
         if let Some(signal) = signals.forever().next() {
@@ -37,16 +38,16 @@ pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
     };
     std::thread::Builder::new()
         .spawn(watch)
-        .context("cannot start a thread")?;
+        .map_err(Failure::system("cannot start a thread"))?;
     Ok(())
 }
 
 /// What a run that was stopped has to tell.
-pub(crate) fn outcome() -> Failure {
+pub(crate) fn outcome() -> Report {
     let signal = CAME.load(Ordering::Relaxed);
     let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
     let code = u8::try_from(128 + signal).unwrap_or(3);
-    Failure::new(format!("stopped by {name}"), code)
+    Report::new(format!("stopped by {name}"), code)
 }
 
 /// Says how to go on with a run to `out` that did not come to its end, if it left anything.

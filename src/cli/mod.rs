@@ -13,16 +13,19 @@ mod decode;
 mod embed;
 mod embed_options;
 mod exit;
+mod failure;
 mod finish;
 mod human;
 mod info;
 mod inputs;
 mod interrupt;
 mod made;
+mod options;
 mod output;
 mod plan;
 mod positions;
 mod progress;
+mod report;
 mod run;
 mod status;
 mod threads;
@@ -32,8 +35,9 @@ mod verify;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+
+use failure::{Failure, Result};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -131,10 +135,11 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     if cli.command.prints_json() {
-        exit::tell_as_json();
+        report::tell_as_json();
     }
-    if let Err(error) = crate::fault::watch().context("cannot watch for signals") {
-        return exit::code(Err(error));
+    let watched = crate::fault::watch();
+    if let Err(failure) = watched.map_err(Failure::system("cannot watch for signals")) {
+        return exit::code(Err(failure));
     }
     exit::code(cli.command.run())
 }

@@ -5,26 +5,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
 use serde_json::{Value, json};
 use shardmill::show::{is_control, name};
 
+use crate::cli::failure::{Failure, Result};
 use crate::cli::human;
 
 /// What standard output is called in messages.
 pub(crate) const STDOUT: &str = "standard output";
-
-/// An error of standard output.
-#[derive(Debug, thiserror::Error)]
-#[error("{STDOUT}")]
-pub(crate) struct StandardOutput(#[source] pub(crate) io::Error);
-
-impl StandardOutput {
-    /// Whether nobody reads it any more, which is no failure. Of any other file or pipe it is one.
-    pub(crate) fn is_unread(&self) -> bool {
-        self.0.kind() == io::ErrorKind::BrokenPipe
-    }
-}
 
 /// Writes lines for people to standard output, whatever the names in them hold.
 pub(crate) fn print_lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Result<()> {
@@ -41,7 +29,7 @@ fn print(text: &str) -> Result<()> {
     stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
-        .map_err(|error| StandardOutput(error).into())
+        .map_err(Failure::Stdout)
 }
 
 /// Writes one JSON object to standard output. JSON itself asks for escapes of some control

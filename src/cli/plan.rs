@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::{Encoding, plan, show};
 
 use crate::cli::args::StdoutArgs;
+use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::inputs::{CorpusArgs, open_corpus, say_of_corpus};
 use crate::cli::output::{print_json, print_lines};

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use shardmill::show;
 use shardmill::{
-    Error, PositionScheme, PositionsOutcome, ROTARY_BASE, Stats, alibi_slopes, write_positions,
+    PositionScheme, PositionsOutcome, ROTARY_BASE, Stats, alibi_slopes, write_positions,
 };
 
 use crate::cli::args::{PublishArgs, StdoutArgs, choice};
+use crate::cli::failure::{Failure, Result};
 use crate::cli::output::{pace, print_json, summary};
 use crate::cli::progress::Progress;
 use crate::cli::{human, interrupt};
@@ -111,9 +111,9 @@ pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
 }
 
 /// The scheme that was asked for.
-fn scheme(args: &PositionsArgs) -> Result<PositionScheme, Error> {
+fn scheme(args: &PositionsArgs) -> Result<PositionScheme> {
     refuse_what_is_not_taken(args)?;
-    let length = |field, own: Option<u64>| needed(args, field, own.or(args.seq_len));
+    let length = |option, own: Option<u64>| needed(args, option, own.or(args.seq_len));
     let query_len = || length("--query-len", args.query_len);
     let key_len = || length("--key-len", args.key_len);
     let seq_len = || needed(args, "--seq-len", args.seq_len);
@@ -155,10 +155,10 @@ fn scheme(args: &PositionsArgs) -> Result<PositionScheme, Error> {
     })
 }
 
-fn needed<T>(args: &PositionsArgs, field: &'static str, value: Option<T>) -> Result<T, Error> {
-    value.ok_or_else(|| Error::Config {
-        field,
-        what: match field {
+fn needed<T>(args: &PositionsArgs, option: &'static str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Failure::Usage {
+        option,
+        what: match option {
             "--query-len" | "--key-len" => {
                 format!("is needed with --kind {}; or --seq-len for both", args.kind)
             }
@@ -168,7 +168,7 @@ fn needed<T>(args: &PositionsArgs, field: &'static str, value: Option<T>) -> Res
 }
 
 /// An option that would change nothing is a mistake.
-fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<(), Error> {
+fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<()> {
     const RELATIVE: &[&str] = &["t5", "alibi", "shaw"];
     const ABSOLUTE: &[&str] = &["rope", "sinusoidal"];
     let options = [
@@ -183,15 +183,15 @@ fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<(), Error> {
         ("--dim", args.dim.is_some(), ABSOLUTE),
         ("--base", args.base.is_some(), ABSOLUTE),
     ];
-    for (field, is_given, kinds) in options {
+    for (option, is_given, kinds) in options {
         if is_given && !kinds.contains(&args.kind) {
             let what = format!("goes with --kind {}, not {}", kinds.join(" or "), args.kind);
-            return Err(Error::Config { field, what });
+            return Err(Failure::Usage { option, what });
         }
     }
     if let (Some(_), Some(_), Some(_)) = (args.seq_len, args.query_len, args.key_len) {
-        return Err(Error::Config {
-            field: "--seq-len",
+        return Err(Failure::Usage {
+            option: "--seq-len",
             what: "has no effect with both --query-len and --key-len; leave it out".to_owned(),
         });
     }

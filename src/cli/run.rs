@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::{EMBEDDINGS, Stats, run as run_job};
 
 use crate::cli::args::{OutputArgs, StdoutArgs};
 use crate::cli::embed_options::{EmbedOptions, embed_config};
-use crate::cli::exit::Unfinished;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::inputs::{CorpusArgs, say_of_corpus};
 use crate::cli::made::{dataset_line, describe_dataset, describe_embeddings, embeddings_line};
 use crate::cli::output::{print_json, run_info, summary};
@@ -59,7 +58,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         &stats,
     );
     drop(progress);
-    let (tokens, embeddings) = done.map_err(|error| Unfinished {
+    let (tokens, embeddings) = done.map_err(|error| Failure::Unfinished {
         error,
         out: out.clone(),
     })?;

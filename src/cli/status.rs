@@ -1,12 +1,12 @@
 //! `shardmill status`.
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::show::name;
 use shardmill::{Partial, status};
 
 use crate::cli::args::{DirArgs, StdoutArgs};
+use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines};
 

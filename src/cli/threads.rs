@@ -1,11 +1,11 @@
 //! The threads of commands that read in parallel.
 
-use anyhow::{Context, Result};
+use crate::cli::failure::{Failure, Result};
 
 /// Starts rayon's own threads now. Its first parallel loop would start them too, but panics if it
 /// cannot.
 pub(crate) fn start_threads() -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .build_global()
-        .context("cannot start a thread")
+        .map_err(Failure::system("cannot start a thread"))
 }

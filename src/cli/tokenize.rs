@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::show;
 use shardmill::{Stats, UnitShare, repair, tokenize, tokenize_units};
 
 use crate::cli::args::{OutputArgs, StdoutArgs};
-use crate::cli::exit::Unfinished;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::inputs::{CorpusArgs, say_of_corpus};
 use crate::cli::made::{dataset_line, describe_dataset};
 use crate::cli::output::{pace, print_json, run_info, summary};
@@ -69,7 +68,7 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
         &stats,
     );
     drop(progress);
-    let done = done.map_err(|error| Unfinished {
+    let done = done.map_err(|error| Failure::Unfinished {
         error,
         out: out.clone(),
     })?;
@@ -96,7 +95,7 @@ fn run_units(
     let progress = Progress::show("tokenize", stats);
     let done = tokenize_units(&job.corpus, &job.encoding, &job.config, share, out, stats);
     drop(progress);
-    let done = done.map_err(|error| Unfinished {
+    let done = done.map_err(|error| Failure::Unfinished {
         error,
         out: out.clone(),
     })?;
@@ -147,7 +146,7 @@ fn run_units(
     Ok(())
 }
 
-fn share(typed: &str) -> Result<UnitShare, String> {
+fn share(typed: &str) -> std::result::Result<UnitShare, String> {
     let parsed = typed
         .split_once('/')
         .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));

@@ -3,13 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use anyhow::Result;
 use clap::Args;
 use shardmill::{
-    BadRecords, Corpus, Encoding, Eot, Error, InvalidUtf8, Special, TokenDtype, TokenizeConfig,
+    BadRecords, Corpus, Encoding, Eot, InvalidUtf8, Special, TokenDtype, TokenizeConfig,
 };
 
 use crate::cli::args::{EncodingArgs, OutputArgs, choice};
+use crate::cli::failure::{Failure, Result};
 use crate::cli::human::parse_size;
 use crate::cli::inputs::{CorpusArgs, open_corpus};
 use crate::cli::output::summary;
@@ -79,13 +79,12 @@ impl Tokenization {
         config.overwrite = output.publish.overwrite;
         config.validate(&encoding)?;
         if output.out == Path::new("-") {
-            return Err(Error::Config {
-                field: "--out",
+            return Err(Failure::Usage {
+                option: "--out",
                 what: "a dataset is a directory and cannot go to standard output; name one, or \
                        ./- for one of this name"
                     .to_owned(),
-            }
-            .into());
+            });
         }
         let corpus = open_corpus(corpus)?;
         if corpus.has_stdin() && io::stdin().is_terminal() {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use shardmill::show;
@@ -15,7 +14,7 @@ use shardmill::{
 };
 
 use crate::cli::args::StdoutArgs;
-use crate::cli::exit::CheckFailed;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::human;
 use crate::cli::inputs::{SelectionArgs, open_inputs};
 use crate::cli::output::{pace, print_json, summary};
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();
     start_threads()?;
     let dir = &args.dataset;
-    let failed = |error| CheckFailed {
+    let failed = |error| Failure::Check {
         error,
         dir: dir.clone(),
     };
@@ -78,7 +77,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     };
     if let Some(corpus) = &inputs {
         match verify_inputs(dir, corpus, &stats) {
-            Err(error @ Error::Config { .. }) => return Err(error.into()),
+            Err(error) if error.is_usage() => return Err(error.into()),
             compared => compared.map_err(failed)?,
         }
     }
@@ -135,7 +134,8 @@ fn check_no_link(inside: &Path, dir: &Path) -> shardmill::Result<()> {
     }
     Err(Error::Shard {
         path: inside.to_owned(),
-        what: "is a link; move what it leads to here".to_owned(),
+        what: "is a link".to_owned(),
+        hint: Some("move what it leads to here".to_owned()),
     })
 }
 
@@ -151,8 +151,9 @@ fn check_same(
     Err(Error::Shard {
         path: dir.join(EMBEDDINGS).join("embed.json"),
         what: format!(
-            "is of dataset {}, and this is {}; make the embeddings again",
+            "is of dataset {}, and this is {}",
             embeddings.dataset_id, dataset.dataset_id
         ),
+        hint: Some("make the embeddings again".to_owned()),
     })
 }

@@ -63,10 +63,10 @@ impl Listing {
 
     fn add_stdin(&mut self) -> Result<()> {
         if self.corpus.has_stdin() {
-            return Err(Error::Config {
-                field: "INPUT",
-                what: "'-' is given twice; standard input can be read once".to_owned(),
-            });
+            return Err(Error::config(
+                "arguments",
+                "'-' is given twice; standard input can be read once",
+            ));
         }
         let base = self.corpus.add_base(PathBuf::new());
         let source = Source::new(
@@ -83,7 +83,7 @@ impl Listing {
     /// Adds a file that is named itself; its name is its own, without directories.
     fn add_file(&mut self, path: &Path, metadata: &Metadata) -> Result<()> {
         let (Some(name), Some(base)) = (path.file_name(), path.parent()) else {
-            return Err(refuse(path, "is not a file name".to_owned()));
+            return Err(refuse(path, "is not a file name"));
         };
         let found = Found {
             relative: name.to_owned(),
@@ -139,10 +139,10 @@ impl Listing {
 
     fn push(&mut self, source: Source, id: FileId) -> Result<()> {
         let Ok(index) = u32::try_from(self.corpus.sources.len()) else {
-            return Err(Error::Config {
-                field: "INPUT",
-                what: "more than 4294967295 sources; make several datasets".to_owned(),
-            });
+            return Err(Error::config(
+                "arguments",
+                ("more than 4294967295 sources", "make several datasets"),
+            ));
         };
         self.files.push((id, index));
         self.corpus.sources.push(source);
@@ -196,11 +196,8 @@ impl Listing {
     }
 }
 
-fn refuse(path: &Path, what: String) -> Error {
-    Error::Input {
-        path: path.to_owned(),
-        what,
-    }
+fn refuse(path: &Path, what: impl Into<String>) -> Error {
+    Error::input(path, what.into())
 }
 
 fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
@@ -213,8 +210,7 @@ fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
     } else if file_type.is_fifo() || file_type.is_char_device() {
         Ok(Kind::Stream)
     } else {
-        let what = "is neither a file, a directory nor a FIFO";
-        Err(refuse(path, what.to_owned()))
+        Err(refuse(path, "is neither a file, a directory nor a FIFO"))
     }
 }
 

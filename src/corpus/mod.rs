@@ -83,12 +83,8 @@ impl Corpus {
     /// # Errors
     /// An argument that names nothing, or something that cannot be read.
     pub fn open(arguments: &[OsString], options: &CorpusOptions) -> Result<Self> {
-        let filter = Filter::new(&options.include, &options.exclude).map_err(|(path, what)| {
-            Error::Input {
-                path: path.into(),
-                what,
-            }
-        })?;
+        let filter = Filter::new(&options.include, &options.exclude)
+            .map_err(|(path, what)| Error::input(path, what))?;
         let mut listing = Listing::new(options.format, filter);
         for argument in arguments {
             listing.add(argument)?;

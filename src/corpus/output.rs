@@ -25,27 +25,27 @@ impl Corpus {
     /// # Errors
     /// [`Error::Output`].
     pub fn check_output(&self, out: &Path) -> Result<()> {
-        let refuse = |relation: &str, input: &Path| {
-            Err(Error::Output {
-                path: out.to_owned(),
-                what: format!(
-                    "{relation} the input {}; choose an output outside of it",
-                    name(input)
+        let overlap = |relation: &str, input: &Path| {
+            Err(Error::output(
+                out,
+                (
+                    format!("{relation} the input {}", name(input)),
+                    "choose an output outside of it",
                 ),
-            })
+            ))
         };
         let real_out = real_path(out);
         let mut partial = real_out.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         if let Some(input) = self.that_reads(&real_out).or(self.that_reads(&partial)) {
-            return refuse("is inside", &input);
+            return overlap("is inside", &input);
         }
         if let Some(source) = self.source_in(&real_out) {
-            return refuse("holds", &source);
+            return overlap("holds", &source);
         }
         if let Some(source) = self.source_in(&partial) {
-            return refuse("is made in a .partial directory that holds", &source);
+            return overlap("is made in a .partial directory that holds", &source);
         }
         Ok(())
     }

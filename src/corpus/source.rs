@@ -110,10 +110,7 @@ impl Source {
     /// Maps or reads the file at `path`, which must still be as it was listed.
     pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
         let Kind::File { bytes, .. } = self.kind else {
-            return Err(Error::Input {
-                path: path.to_owned(),
-                what: "is a stream and cannot be read twice".to_owned(),
-            });
+            return Err(Error::input(path, "is a stream and cannot be read twice"));
         };
         let mut file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         let opened = if bytes < MAP_FROM_BYTES {
@@ -181,16 +178,10 @@ impl Source {
         if self.is_believed && self.format == Format::Text {
             return Ok(());
         }
-        let refuse = |what: String| {
-            Err(Error::Input {
-                path: path.to_owned(),
-                what,
-            })
-        };
+        let refuse = |what: &str, hint: &str| Err(Error::input(path, (what, hint)));
         if let Some(format) = document::foreign_format(bytes) {
-            return refuse(format!(
-                "is {format} data, which is not supported; give it as plain text or JSON Lines"
-            ));
+            let what = format!("is {format} data, which is not supported");
+            return refuse(&what, "give it as plain text or JSON Lines");
         }
         if self.format == Format::Text {
             // One record is a document, too, where a name says so; a stream has none.
@@ -199,9 +190,7 @@ impl Source {
                 Kind::Stream | Kind::Stdin => document::is_json_lines(bytes, false).unwrap_or(true),
             };
             if looks_like_lines {
-                return refuse(
-                    "looks like JSON Lines; say --input-format jsonl or text".to_owned(),
-                );
+                return refuse("looks like JSON Lines", "choose `format` jsonl or text");
             }
         }
         Ok(())
@@ -220,13 +209,11 @@ impl Source {
 }
 
 /// What is said of a file that is not what it was a moment ago.
-pub(crate) const CHANGED: &str =
-    "the file changed while it was in use; run again when nothing writes to it";
+pub(crate) const CHANGED: (&str, &str) = (
+    "the file changed while it was in use",
+    "run again when nothing writes to it",
+);
 
 fn changed(path: &Path, offset: u64) -> Error {
-    Error::Byte {
-        path: path.to_owned(),
-        offset,
-        what: CHANGED.to_owned(),
-    }
+    Error::at_byte(path, offset, CHANGED)
 }

@@ -165,13 +165,13 @@ impl Walker<'_> {
         if *ways <= MAX_WAYS {
             return Ok(());
         }
-        Err(Error::Input {
-            path: path.to_owned(),
-            what: format!(
-                "is a link to a directory to which more than {MAX_WAYS} links led before; exclude \
-                 some of them"
+        Err(Error::input(
+            path,
+            (
+                format!("is a link to a directory to which more than {MAX_WAYS} links led before"),
+                "exclude some of them",
             ),
-        })
+        ))
     }
 
     /// Takes an entry of `directory` if it is a file that is read, and remembers a directory.

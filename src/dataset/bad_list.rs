@@ -60,10 +60,7 @@ pub(super) fn check_length(map: &Map, bad: &BadFile) -> Result<()> {
 }
 
 fn damaged(path: &Path, what: String) -> Error {
-    Error::Shard {
-        path: path.to_owned(),
-        what,
-    }
+    Error::shard(path, what)
 }
 
 /// The records that the file `map` lists.

@@ -57,8 +57,5 @@ pub(super) fn not_opened(path: &Path, name: &str, errno: Errno) -> Error {
         Errno::LOOP | Errno::NXIO => "is not a regular file",
         errno => return Error::io(path, "cannot open")(errno.into()),
     };
-    Error::Shard {
-        path: path.to_owned(),
-        what: what.to_owned(),
-    }
+    Error::shard(path, what)
 }

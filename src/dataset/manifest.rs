@@ -258,18 +258,17 @@ impl Manifest {
         struct Version {
             format_version: u32,
         }
-        let damaged = |what: String| Error::Shard {
-            path: path.to_owned(),
-            what,
-        };
+        let damaged = |what: String| Error::shard(path, what);
         let not_json = |error: serde_json::Error| damaged(format!("is not a manifest: {error}"));
         let version: Version = serde_json::from_slice(bytes).map_err(not_json)?;
         if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version.format_version) {
-            return Err(damaged(format!(
-                "has format version {}, this program reads {OLDEST_VERSION} to {FORMAT_VERSION}; use \
-                 the release that wrote it or make the dataset again",
-                version.format_version
-            )));
+            let found = version.format_version;
+            let what = format!(
+                "has format version {found}, this program reads {OLDEST_VERSION} to \
+                 {FORMAT_VERSION}"
+            );
+            let hint = "use the release that wrote it or make the dataset again";
+            return Err(Error::shard(path, (what, hint)));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(not_json)?;
         if manifest.computed_id() != manifest.dataset_id {

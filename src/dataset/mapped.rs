@@ -224,12 +224,7 @@ impl OnUse {
 /// Checks what the manifest says of shard `index`. Names from a file are untrusted: they may lead out
 /// of the directory, or to one shard a million times.
 fn check_info(path: &Path, index: usize, info: &ShardInfo, dtype: TokenDtype) -> Result<()> {
-    let wrong = |what: String| {
-        Err(Error::Shard {
-            path: path.join(MANIFEST),
-            what,
-        })
-    };
+    let wrong = |what: String| Err(Error::shard(path.join(MANIFEST), what));
     let names = file_names(index, dtype);
     if (&info.file, &info.docs_file) != (&names.0, &names.1) {
         let (tokens, docs) = names;
@@ -255,10 +250,10 @@ fn check_size(path: &Path, bytes: u64, expected: u64) -> Result<()> {
     if bytes == expected {
         return Ok(());
     }
-    Err(Error::Shard {
-        path: path.to_owned(),
-        what: format!("has {bytes} bytes, the manifest says {expected}"),
-    })
+    Err(Error::shard(
+        path,
+        format!("has {bytes} bytes, the manifest says {expected}"),
+    ))
 }
 
 /// Checks the size of a file that is not opened.
@@ -267,10 +262,7 @@ fn check_file(directory: &OwnedFd, path: &Path, name: &str, expected_bytes: u64)
     let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|errno| not_opened(&path, name, errno))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Error::Input {
-            path,
-            what: "is not a regular file".to_owned(),
-        });
+        return Err(Error::input(path, "is not a regular file"));
     }
     // A size is not negative.
     check_size(

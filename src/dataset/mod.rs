@@ -53,7 +53,7 @@ pub(crate) use writer::ShardWriter;
 
 /// The name of the manifest in a dataset's directory.
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// The directory in a dataset that `shardmill run` puts embeddings into.
+/// The directory in a dataset that [`run`](crate::run) puts embeddings into.
 pub const EMBEDDINGS: &str = "embeddings";
 
 #[cfg(target_endian = "big")]

@@ -39,7 +39,7 @@ impl Staging {
             self.check_discard(&match found {
                 Ok(Some(found)) => found.difference(plan).unwrap_or_default(),
                 Ok(None) => "they have no plan.json".to_owned(),
-                Err(error) => error.to_string(),
+                Err(error) => error.problem(),
             })?;
             self.discard()?;
         }
@@ -69,13 +69,14 @@ impl Staging {
         match &found {
             Ok(Some(found)) if found == plan => return Ok(true),
             Ok(Some(found)) if found.plan_id == plan.plan_id => {
-                return Err(Error::Output {
-                    path: self.partial().to_owned(),
-                    what: "has a plan for inputs of the same sizes and other contents; give all \
-                           processes the same inputs, or run without --units to make again what \
-                           changed"
-                        .to_owned(),
-                });
+                return Err(Error::output(
+                    self.partial(),
+                    (
+                        "has a plan for inputs of the same sizes and other contents",
+                        "give all processes the same inputs, or run `tokenize` alone to make again \
+                         what changed",
+                    ),
+                ));
             }
             // Of several that begin at once, one writes the plan and all read it.
             Ok(None)

@@ -164,10 +164,7 @@ impl Plan {
     /// [`Error::Shard`] where it is damaged or of another version.
     pub(crate) fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(PLAN);
-        let damaged = |what: String| Error::Shard {
-            path: path.clone(),
-            what,
-        };
+        let damaged = |what: String| Error::shard(&path, what);
         let Some(plan) = read_json::<Self>(&path, "plan", MAX_BYTES)? else {
             return Ok(None);
         };
@@ -243,11 +240,11 @@ impl Plan {
     }
 }
 
-/// What shapes the bytes, as its command line option is spelled, and how to show it.
+/// What shapes the bytes, as messages name it, and how to show it.
 type Field = (&'static str, fn(&Plan) -> String);
 
 const FIELDS: [Field; 9] = [
-    ("--encoding", |plan| plan.encoding.name.clone()),
+    ("`encoding`", |plan| plan.encoding.name.clone()),
     ("the vocabulary", |plan| {
         let EncodingInfo {
             n_vocab,
@@ -258,21 +255,21 @@ const FIELDS: [Field; 9] = [
         } = &plan.encoding;
         format!("{vocabulary_hash} ({n_vocab}, {pattern}, {end_of_text})")
     }),
-    ("--text-field", |plan| {
+    ("`text_field`", |plan| {
         format!("'{}'", plan.settings.text_field)
     }),
-    ("--eot", |plan| plan.settings.eot.name().to_owned()),
-    ("--special", |plan| plan.settings.special.name().to_owned()),
-    ("--invalid-utf8", |plan| {
+    ("`eot`", |plan| plan.settings.eot.name().to_owned()),
+    ("`special`", |plan| plan.settings.special.name().to_owned()),
+    ("`invalid_utf8`", |plan| {
         plan.settings.invalid_utf8.name().to_owned()
     }),
-    ("--bad-records", |plan| {
+    ("`bad_records`", |plan| {
         plan.settings.bad_records.name().to_owned()
     }),
-    ("--token-dtype", |plan| {
+    ("`token_dtype`", |plan| {
         plan.settings.token_dtype.name().to_owned()
     }),
-    ("--unit-size", |plan| {
+    ("`unit_size_bytes`", |plan| {
         format!("{} bytes", plan.settings.unit_size_bytes)
     }),
 ];

@@ -78,13 +78,13 @@ impl TokenStore {
             starts.push(total);
         }
         if total != manifest.totals.tokens {
-            return Err(Error::Shard {
-                path: path.join(MANIFEST),
-                what: format!(
+            return Err(Error::shard(
+                path.join(MANIFEST),
+                format!(
                     "says {} tokens, its shards have {total}",
                     manifest.totals.tokens
                 ),
-            });
+            ));
         }
         Ok(Self {
             path: path.to_owned(),
@@ -158,13 +158,11 @@ impl TokenStore {
     pub fn read(&self, start: u64, to: &mut [TokenId]) -> Result<()> {
         let end = start.checked_add(to.len() as u64);
         if end.is_none_or(|end| end > self.n_tokens()) {
-            return Err(Error::Shape {
-                what: format!(
-                    "tokens {start} and {} more were asked for, the dataset has {}",
-                    to.len(),
-                    self.n_tokens()
-                ),
-            });
+            return Err(Error::shape(format!(
+                "tokens {start} and {} more were asked for, the dataset has {}",
+                to.len(),
+                self.n_tokens()
+            )));
         }
         let mut at = start;
         let mut rest = to;

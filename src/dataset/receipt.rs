@@ -210,10 +210,7 @@ impl DoneUnit {
         } in self.shard.files()
         {
             let path = directory.join(name);
-            let damaged = |what: String| Error::Shard {
-                path: path.clone(),
-                what,
-            };
+            let damaged = |what: String| Error::shard(&path, what);
             let file = open_regular(&path)?.ok_or_else(|| damaged("is missing".to_owned()))?;
             let map = Map::from_file(&file, &path)?;
             if map.len() as u64 != bytes {
@@ -294,10 +291,7 @@ impl Receipt {
         index: usize,
     ) -> Result<Option<Self>> {
         let path = partial.join(receipt_name(index));
-        let damaged = |what: String| Error::Shard {
-            path: path.clone(),
-            what,
-        };
+        let damaged = |what: String| Error::shard(&path, what);
         let Some(receipt) = read_json::<Self>(&path, "receipt", MAX_BYTES)? else {
             return Ok(None);
         };

@@ -85,10 +85,7 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
 }
 
 fn damaged(path: &Path, what: String) -> Error {
-    Error::Shard {
-        path: path.to_owned(),
-        what,
-    }
+    Error::shard(path, what)
 }
 
 /// The units must cover the sources without gap or overlap.

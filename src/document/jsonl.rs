@@ -178,7 +178,7 @@ mod tests {
     fn text(line: &str) -> Result<String, String> {
         read(line.as_bytes(), "text", InvalidUtf8::Strict)
             .map(|record| record.text.into_owned())
-            .map_err(|bad| bad.message("text"))
+            .map_err(|bad| bad.problem("text").to_string())
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
             (
                 r#"{"a":1,"b\u0007\u202e\ud800":2}"#,
                 "no field \"text\"; there are \"a\", \"b\\u{7}\\u{202e}\u{fffd}\"; choose one with \
-                 --text-field",
+                 `text_field`",
             ),
             ("[1]", "is an array, not an object"),
             (r#""\ud800""#, "is a string, not an object"),
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(
             what,
             format!(
-                "no field \"text\"; there are {} and 2 more; choose one with --text-field",
+                "no field \"text\"; there are {} and 2 more; choose one with `text_field`",
                 names.join(", ")
             )
         );

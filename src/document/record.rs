@@ -2,6 +2,7 @@
 
 use crate::choice::choice;
 use crate::document::lenient::{Syntax, Type, shown};
+use crate::error::Problem;
 
 choice! {
     /// What to do with a JSON Lines record that holds no document.
@@ -146,8 +147,42 @@ impl Bad {
         }
     }
 
-    /// What to say of it, where `field` was looked for; fit for a terminal.
-    pub(crate) fn message(&self, field: &str) -> String {
+    /// What to say of it if `field` was looked for; fit for a terminal.
+    pub(crate) fn problem(&self, field: &str) -> Problem {
+        match self.hint() {
+            Some(hint) => (self.what(field), hint).into(),
+            None => self.what(field).into(),
+        }
+    }
+
+    /// The same as files of bad records have it: in words that are part of their format.
+    pub(crate) fn listed(&self, field: &str) -> String {
+        let what = self.what(field);
+        match self.listed_hint() {
+            Some(hint) => format!("{what}; {hint}"),
+            None => what,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match &self.why {
+            Why::Missing(fields) if !fields.is_empty() => Some("choose one with `text_field`"),
+            Why::Surrogate => Some("use `invalid_utf8` replace or ignore to accept it"),
+            _ => None,
+        }
+    }
+
+    /// [`hint`](Self::hint) as it was worded when the format was fixed. Manifests have hashes of
+    /// these bytes, so a repaired dataset needs the same.
+    fn listed_hint(&self) -> Option<&'static str> {
+        match &self.why {
+            Why::Missing(fields) if !fields.is_empty() => Some("choose one with --text-field"),
+            Why::Surrogate => Some("use --invalid-utf8 replace or ignore to accept it"),
+            _ => None,
+        }
+    }
+
+    fn what(&self, field: &str) -> String {
         let column = self.at + 1;
         let field = shown(field);
         match &self.why {
@@ -157,14 +192,13 @@ impl Bad {
                 format!("no field {field}: the object is empty")
             }
             Why::Missing(fields) => {
-                format!("no field {field}; there are {fields}; choose one with --text-field")
+                format!("no field {field}; there are {fields}")
             }
             Why::NotString(found) => format!("field {field} is {}, not a string", found.name()),
             Why::Utf8 => format!("column {column}: invalid UTF-8"),
-            Why::Surrogate => format!(
-                "column {column}: an escape \\u is half of a surrogate pair; use --invalid-utf8 \
-                 replace or ignore to accept it"
-            ),
+            Why::Surrogate => {
+                format!("column {column}: an escape \\u is half of a surrogate pair")
+            }
         }
     }
 }

@@ -170,13 +170,16 @@ fn hold_dataset(store: &TokenStore, out: &Path) -> Result<Option<File>> {
     let real = real.map_err(Error::io(parent, "cannot open"))?;
     let lock = lock_existing(&real, Sharing::Shared)?;
     if read_manifest(&real)?.dataset_id != store.manifest().dataset_id {
-        return Err(Error::Output {
-            path: out.to_owned(),
-            what: format!(
-                "lies in a dataset other than {}, or in one that replaced it; choose another --out",
-                show::name(store.path())
+        return Err(Error::output(
+            out,
+            (
+                format!(
+                    "lies in a dataset other than {}, or in one that replaced it",
+                    show::name(store.path())
+                ),
+                "choose another `out`",
             ),
-        });
+        ));
     }
     Ok(lock)
 }
@@ -239,7 +242,7 @@ impl<'a> Job<'a> {
             windows,
             order,
             tables,
-            seq_len: to_usize("--seq-len", config.seq_len)?,
+            seq_len: to_usize("seq_len", config.seq_len)?,
         })
     }
 
@@ -270,12 +273,12 @@ impl<'a> Job<'a> {
     ) -> Result<()> {
         let rows = self.record.shape()[0];
         let row_elements = self.seq_len.checked_mul(gatherer.dim());
-        let row_elements = row_elements.ok_or_else(|| Error::Shape {
-            what: format!(
+        let row_elements = row_elements.ok_or_else(|| {
+            Error::shape(format!(
                 "a window of {} with {} has too many elements",
                 counted(self.seq_len as u64, "row"),
                 counted(gatherer.dim() as u64, "column")
-            ),
+            ))
         })?;
         let row_bytes = row_elements.saturating_mul(size_of::<E>());
         let step = (STEP_BYTES / row_bytes.max(1)).max(1) as u64;
@@ -310,11 +313,11 @@ impl<'a> Job<'a> {
     }
 
     /// The tables have a row for every id, so one without a row is damage.
-    fn damaged(&self, what: &dyn std::fmt::Display) -> Error {
-        Error::Shard {
-            path: self.windows.store().path().to_owned(),
-            what: format!("{what}; shardmill verify says what is damaged"),
-        }
+    fn damaged(&self, error: &Error) -> Error {
+        Error::shard(
+            self.windows.store().path(),
+            (error.problem(), "`verify` says what is damaged"),
+        )
     }
 
     /// Reads the windows at places `first..` of the order.
@@ -341,13 +344,13 @@ fn check_output(store: &TokenStore, config: &EmbedConfig, out: &Path) -> Result<
         if let (Ok(out_path), Ok(input_path)) = (&real_out, input.canonicalize())
             && input_path.starts_with(out_path)
         {
-            return Err(Error::Output {
-                path: out.to_owned(),
-                what: format!(
-                    "holds the input {}; choose another --out",
-                    show::name(&input)
+            return Err(Error::output(
+                out,
+                (
+                    format!("holds the input {}", show::name(&input)),
+                    "choose another `out`",
                 ),
-            });
+            ));
         }
     }
     Ok(())

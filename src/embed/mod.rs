@@ -24,7 +24,7 @@ pub use run::run;
 pub use tables::EmbedTables;
 
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::pipeline::MAX_THREADS;
 use crate::publish::durability::Durability;
 use crate::simd::Level;
@@ -137,42 +137,49 @@ impl EmbedConfig {
     /// # Errors
     /// [`Error::Config`] names the setting.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |field, what: &str| {
-            Err(Error::Config {
-                field,
-                what: what.to_owned(),
-            })
-        };
+        let refuse = |field, what: Problem| Err(Error::config(field, what));
         if self.seq_len == 0 {
-            return refuse("--seq-len", "must be at least 1");
+            return refuse("seq_len", "must be at least 1".into());
         }
         if self.stride() == 0 {
-            return refuse("--stride", "must be at least 1");
+            return refuse("stride", "must be at least 1".into());
         }
         self.window.check_tail(self.tail)?;
         if self.batch_size == 0 {
-            return refuse("--batch-size", "must be at least 1");
+            return refuse("batch_size", "must be at least 1".into());
         }
         if !(1..=MAX_THREADS).contains(&self.threads) {
-            return refuse("--threads", &format!("must be from 1 to {MAX_THREADS}"));
+            return refuse("threads", format!("must be from 1 to {MAX_THREADS}").into());
         }
         self.check_rope()?;
         match (self.init_seed, &self.token_table, &self.position_table) {
             (None, None, _) => refuse(
-                "--token-table",
-                "is needed; give a file, or --init-seed SEED --dim N to draw one",
+                "token_table",
+                (
+                    "is needed",
+                    "give a file, or `init_seed` and `dim` to draw one",
+                )
+                    .into(),
             ),
             (None, Some(_), None) => refuse(
-                "--position-table",
-                "is needed; give a file, sinusoidal, rope or none, or --init-seed SEED to draw one",
+                "position_table",
+                (
+                    "is needed",
+                    "give a file, sinusoidal, rope or none, or `init_seed` to draw one",
+                )
+                    .into(),
             ),
             (Some(_), Some(_), Some(_)) => refuse(
-                "--init-seed",
-                "draws nothing when both tables are given; leave it or one of them out",
+                "init_seed",
+                (
+                    "draws nothing when both tables are given",
+                    "leave it or one of them out",
+                )
+                    .into(),
             ),
             (Some(_), None, _) if self.dim.is_none() => refuse(
-                "--dim",
-                "is needed with --init-seed: how many columns the tables have",
+                "dim",
+                "is needed with `init_seed`: how many columns the tables have".into(),
             ),
             _ => Ok(()),
         }
@@ -180,26 +187,26 @@ impl EmbedConfig {
 
     /// Checks what rotary positions take.
     fn check_rope(&self) -> Result<()> {
-        let refuse = |field, what| Err(Error::Config { field, what });
+        let refuse = |field, what| Err(Error::config(field, what));
         let name = self.position_table.as_ref();
         if name.is_none_or(|name| name != ROPE) {
             let given = [
-                ("--rope-style", self.rope_style.is_some()),
-                ("--rope-base", self.rope_base.is_some()),
+                ("rope_style", self.rope_style.is_some()),
+                ("rope_base", self.rope_base.is_some()),
             ];
             return match given.into_iter().find(|(_, is_given)| *is_given) {
                 Some((field, _)) => {
-                    refuse(field, "goes with --position-table rope alone".to_owned())
+                    refuse(field, "goes with `position_table` rope alone".to_owned())
                 }
                 None => Ok(()),
             };
         }
         if let Some(base) = self.rope_base {
-            check_base("--rope-base", base)?;
+            check_base("rope_base", base)?;
         }
         match self.dim {
             Some(dim) if !dim.is_multiple_of(2) => refuse(
-                "--dim",
+                "dim",
                 format!("is {dim}; rotary positions turn pairs of columns, so it is even"),
             ),
             _ => Ok(()),

@@ -224,25 +224,23 @@ impl EmbedRecord {
     fn read(opened: &OwnedFd, directory: &Path) -> Result<Self> {
         let path = directory.join(EMBED);
         let map = map_in(opened, directory, EMBED)?;
-        let record: Self = serde_json::from_slice(&map).map_err(|error| Error::Shard {
-            path: path.clone(),
-            what: format!("is not a record of embeddings: {error}"),
+        let record: Self = serde_json::from_slice(&map).map_err(|error| {
+            Error::shard(&path, format!("is not a record of embeddings: {error}"))
         })?;
         if record.format_version != FORMAT_VERSION {
-            return Err(Error::Shard {
+            return Err(Error::shard(
                 path,
-                what: format!(
+                format!(
                     "has format version {}, this program reads {FORMAT_VERSION}",
                     record.format_version
                 ),
-            });
+            ));
         }
         if record.hash != Some(record.computed_hash()) || !is_text_of(&map, &record) {
-            return Err(Error::Shard {
+            return Err(Error::shard(
                 path,
-                what: "was changed after it was written: its hash is not that of the rest"
-                    .to_owned(),
-            });
+                "was changed after it was written: its hash is not that of the rest",
+            ));
         }
         Ok(record)
     }
@@ -281,10 +279,7 @@ pub fn verify_embeddings(path: &Path, stats: &Stats) -> Result<VerifiedEmbedding
 fn verify_files(opened: &OwnedFd, path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
     let record = EmbedRecord::read(opened, path)?;
     stats.begin(record.bytes());
-    let damaged = |file: &str, what: &str| Error::Shard {
-        path: path.join(file),
-        what: what.to_owned(),
-    };
+    let damaged = |file: &str, what: &str| Error::shard(path.join(file), what);
     let layout = record.layout();
     let files = record.files.iter();
     if !files.clone().map(|file| &file.file).eq(&layout.names()) {

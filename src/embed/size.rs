@@ -27,14 +27,14 @@ pub(super) fn shape(
     windows.check_not_empty()?;
     let batches = Batches::new(windows.len(), config.batch_size, config.drop_last)?;
     if batches.n_rows() == 0 {
-        return Err(Error::Config {
-            field: "--drop-last",
-            what: format!(
+        return Err(Error::config(
+            "drop_last",
+            format!(
                 "would drop everything: {} cannot fill a batch of {}",
                 counted(windows.len(), "window"),
                 config.batch_size
             ),
-        });
+        ));
     }
     Ok([batches.n_rows(), config.seq_len, dim])
 }

@@ -93,7 +93,7 @@ impl<'a> TablePlan<'a> {
     pub(super) fn open(config: &'a EmbedConfig, n_vocab: u32) -> Result<Self> {
         config.validate()?;
         let n_vocab = n_vocab as usize;
-        let seq_len = to_usize("--seq-len", config.seq_len)?;
+        let seq_len = to_usize("seq_len", config.seq_len)?;
         let token = config
             .token_table
             .as_deref()
@@ -101,13 +101,13 @@ impl<'a> TablePlan<'a> {
             .transpose()?;
         let dim = match (&token, config.dim) {
             (Some(token), Some(dim)) if token.table.dim() != dim => {
-                return Err(Error::Config {
-                    field: "--dim",
-                    what: format!(
+                return Err(Error::config(
+                    "dim",
+                    format!(
                         "is {dim}, the token table has {} columns",
                         token.table.dim()
                     ),
-                });
+                ));
             }
             (Some(token), _) => token.table.dim(),
             (None, dim) => dim.unwrap_or(0),
@@ -213,12 +213,10 @@ impl PositionPlan {
         };
         let file = FileTable::open(name, TableOptions::position(seq_len), config)?;
         if file.table.dim() != dim {
-            return Err(Error::Shape {
-                what: format!(
-                    "the token table has {dim} columns and the position table {}; they must agree",
-                    file.table.dim()
-                ),
-            });
+            return Err(Error::shape(format!(
+                "the token table has {dim} columns and the position table {}; they must agree",
+                file.table.dim()
+            )));
         }
         Ok(Self::File(file))
     }
@@ -278,17 +276,14 @@ impl EmbedTables {
 
 fn check_context_length(context_length: usize, seq_len: usize) -> Result<()> {
     if context_length < seq_len {
-        return Err(Error::Config {
-            field: "--context-length",
-            what: format!("is {context_length}, windows have {seq_len} positions"),
-        });
+        return Err(Error::config(
+            "context_length",
+            format!("is {context_length}, windows have {seq_len} positions"),
+        ));
     }
     Ok(())
 }
 
 pub(super) fn to_usize(field: &'static str, value: u64) -> Result<usize> {
-    usize::try_from(value).map_err(|_| Error::Config {
-        field,
-        what: "is beyond what memory can hold".to_owned(),
-    })
+    usize::try_from(value).map_err(|_| Error::config(field, "is beyond what memory can hold"))
 }

@@ -10,7 +10,7 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::bpe::{Encoder, Memory};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::pretoken::{Cl100k, O200k, R50k, ends};
 use crate::simd::Level;
@@ -58,11 +58,9 @@ pub(crate) struct SpecialFound {
 
 impl SpecialFound {
     /// What is wrong and what to do, for an error line.
-    pub(crate) fn message(&self) -> String {
-        format!(
-            "special token {} in the text; use --special text or encode to accept it",
-            self.name
-        )
+    pub(crate) fn problem(&self) -> Problem {
+        let what = format!("special token {} in the text", self.name);
+        (what, "use `special` text or encode to accept it").into()
     }
 }
 
@@ -190,19 +188,18 @@ impl Encoding {
         let mut start = 0;
         for &end in ends {
             if end <= start || !text.is_char_boundary(end) {
-                return Err(Error::Shape {
-                    what: format!(
-                        "a pretoken from byte {start} cannot end at byte {end} of a text of {}",
-                        text.len()
-                    ),
-                });
+                return Err(Error::shape(format!(
+                    "a pretoken from byte {start} cannot end at byte {end} of a text of {}",
+                    text.len()
+                )));
             }
             start = end;
         }
         if start != text.len() {
-            return Err(Error::Shape {
-                what: format!("pretokens end at byte {start} of a text of {}", text.len()),
-            });
+            return Err(Error::shape(format!(
+                "pretokens end at byte {start} of a text of {}",
+                text.len()
+            )));
         }
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
@@ -220,9 +217,9 @@ impl Encoding {
         let mut encoder = self.encoder();
         let done = self.encode_into(&mut encoder, text, special, &mut ids);
         self.put_back(encoder);
-        done.map_err(|found| Error::Config {
-            field: "text",
-            what: format!("byte {}: {}", found.offset, found.message()),
+        done.map_err(|found| {
+            let place = format_args!("byte {}: ", found.offset);
+            Error::config("text", found.problem().at(place))
         })?;
         Ok(ids)
     }
@@ -306,8 +303,11 @@ impl Encoding {
     pub fn decode_bytes(&self, ids: &[TokenId]) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(ids.len() * 4);
         for (index, &id) in ids.iter().enumerate() {
-            let token = self.token_bytes(id).ok_or_else(|| Error::Shape {
-                what: format!("token {index} has id {id}, which is not in {}", self.name()),
+            let token = self.token_bytes(id).ok_or_else(|| {
+                Error::shape(format!(
+                    "token {index} has id {id}, which is not in {}",
+                    self.name()
+                ))
             })?;
             bytes.extend_from_slice(token);
         }

@@ -175,9 +175,10 @@ impl Gatherer {
     /// [`Error::Shape`] where the rows of `rope` have another length, or there is a position table.
     pub fn with_rope(mut self, rope: Rope) -> Result<Self> {
         if matches!(self.positions, Positions::Added(_)) {
-            return Err(shape(
-                "rotary positions take the place of a position table; give one of the two".into(),
-            ));
+            return Err(Error::shape((
+                "rotary positions take the place of a position table",
+                "give one of the two",
+            )));
         }
         if rope.dim() != self.dim() {
             return Err(shape(format!(
@@ -415,5 +416,5 @@ fn is_word_aligned<E>(elements: &[E]) -> bool {
 }
 
 fn shape(what: String) -> Error {
-    Error::Shape { what }
+    Error::shape(what)
 }

@@ -42,12 +42,10 @@ impl Buffers {
     /// # Errors
     /// [`Error::Config`] where there is no memory for them.
     pub(super) fn new(shape: Shape) -> Result<Self> {
-        Self::zeroed(shape).ok_or_else(|| Error::Config {
-            field: "--batch-size",
-            what: format!(
-                "{} windows of {} are more than memory holds; lower it",
-                shape.rows, shape.seq_len
-            ),
+        Self::zeroed(shape).ok_or_else(|| {
+            let Shape { rows, seq_len, .. } = shape;
+            let what = format!("{rows} windows of {seq_len} are more than memory holds");
+            Error::config("batch_size", (what, "lower it"))
         })
     }
 

@@ -99,30 +99,30 @@ impl LoaderConfig {
     /// # Errors
     /// [`Error::Config`] names the setting.
     pub fn validate(&self) -> Result<()> {
-        at_least_1("--seq-len", self.seq_len)?;
-        at_least_1("--stride", self.stride())?;
-        at_least_1("--batch-size", self.batch_size)?;
+        at_least_1("seq_len", self.seq_len)?;
+        at_least_1("stride", self.stride())?;
+        at_least_1("batch_size", self.batch_size)?;
         self.window.check_tail(self.tail)?;
         Rank::new(self.rank, self.world_size)?;
         for (field, value) in [("threads", self.threads), ("depth", self.depth)] {
             if !(1..=MAX_DEPTH).contains(&value) {
-                return Err(Error::Config {
+                return Err(Error::config(
                     field,
-                    what: format!("must be from 1 to {MAX_DEPTH}"),
-                });
+                    format!("must be from 1 to {MAX_DEPTH}"),
+                ));
             }
         }
         // cu_seqlens counts the tokens of a batch in i32.
         let tokens = self.batch_size.checked_mul(self.seq_len);
         if tokens.is_none_or(|tokens| tokens > i32::MAX.cast_unsigned().into()) {
-            return Err(Error::Config {
-                field: "--batch-size",
-                what: format!(
+            return Err(Error::config(
+                "batch_size",
+                format!(
                     "{} of {} are more than 2,147,483,647 tokens",
                     counted(self.batch_size, "window"),
                     self.seq_len
                 ),
-            });
+            ));
         }
         Ok(())
     }

@@ -254,20 +254,20 @@ fn places(
 ) -> Result<std::ops::Range<u64>> {
     let first = begin.next_sample();
     let Some(rest) = n_windows.checked_sub(first) else {
-        return Err(Error::Config {
-            field: "state",
-            what: format!("is at sample {first}, the dataset has {n_windows}"),
-        });
+        return Err(Error::config(
+            "state",
+            format!("is at sample {first}, the dataset has {n_windows}"),
+        ));
     };
     let batches = Batches::new(rest, step, drop_last)?;
     if first == 0 && batches.is_empty() {
-        return Err(Error::Config {
-            field: "--drop-last",
-            what: format!(
+        return Err(Error::config(
+            "drop_last",
+            format!(
                 "would drop everything: {} cannot fill a step of {step}",
                 counted(n_windows, "window")
             ),
-        });
+        ));
     }
     Ok(first..first + batches.n_rows())
 }

@@ -268,9 +268,7 @@ mod tests {
     }
 
     fn failure(number: u64) -> Error {
-        Error::Shape {
-            what: format!("number {number}"),
-        }
+        Error::shape(format!("number {number}"))
     }
 
     #[test]

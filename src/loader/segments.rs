@@ -106,13 +106,13 @@ impl Segments {
             at = to;
         }
         if at < tokens.end {
-            return Err(Error::Shard {
-                path: shard.files()[1].path().to_owned(),
-                what: format!(
-                    "ends at token {at}, the shard has {}; shardmill verify says what is damaged",
-                    shard.tokens().len()
+            return Err(Error::shard(
+                shard.files()[1].path(),
+                (
+                    format!("ends at token {at}, the shard has {}", shard.tokens().len()),
+                    "`verify` says what is damaged",
                 ),
-            });
+            ));
         }
         Ok(())
     }

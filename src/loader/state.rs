@@ -89,17 +89,17 @@ impl LoaderState {
             &begin.format_version,
         )?;
         same("dataset", &self.dataset_id, &begin.dataset_id)?;
-        same("--seq-len", &self.seq_len, &begin.seq_len)?;
-        same("--stride", &self.stride, &begin.stride)?;
-        same("--window", &self.window.name(), &begin.window.name())?;
-        same("--tail", &self.tail.name(), &begin.tail.name())?;
+        same("`seq_len`", &self.seq_len, &begin.seq_len)?;
+        same("`stride`", &self.stride, &begin.stride)?;
+        same("`window`", &self.window.name(), &begin.window.name())?;
+        same("`tail`", &self.tail.name(), &begin.tail.name())?;
         let seed = |seed: Option<u64>| seed.map_or("none".to_owned(), |seed| seed.to_string());
-        same("--shuffle", &seed(self.shuffle), &seed(begin.shuffle))?;
+        same("`shuffle`", &seed(self.shuffle), &seed(begin.shuffle))?;
         if self.shuffle.is_none() {
             return Ok(());
         }
         let (saved, here) = (self.shuffle_order.name(), begin.shuffle_order.name());
-        same("--shuffle-order", &saved, &here)
+        same("`shuffle_order`", &saved, &here)
     }
 }
 
@@ -107,8 +107,8 @@ fn same<T: PartialEq + std::fmt::Display>(name: &str, saved: &T, here: &T) -> Re
     if saved == here {
         return Ok(());
     }
-    Err(Error::Config {
-        field: "state",
-        what: format!("was saved with {name} {saved}, the loader has {here}; they must agree"),
-    })
+    Err(Error::config(
+        "state",
+        format!("was saved with {name} {saved}, the loader has {here}; they must agree"),
+    ))
 }

@@ -58,10 +58,10 @@ impl UnitShare {
         if index < of {
             Ok(Self { index, of })
         } else {
-            Err(Error::Config {
-                field: "--units",
-                what: format!("part {index} of {of} is none; parts are counted from 0"),
-            })
+            Err(Error::config(
+                "index",
+                format!("part {index} of {of} is none; parts are counted from 0"),
+            ))
         }
     }
 }
@@ -102,10 +102,10 @@ pub fn tokenize_units(
     config.validate(encoding)?;
     corpus.check_output(out)?;
     if corpus.has_stream() {
-        return Err(Error::Config {
-            field: "--units",
-            what: "a stream cannot be shared: each process would have to read all of it".to_owned(),
-        });
+        return Err(Error::config(
+            "share",
+            "a stream cannot be shared: each process would have to read all of it",
+        ));
     }
     let pool = thread_pool(config.threads)?;
     let terms = Terms {
@@ -182,9 +182,14 @@ pub fn finish(
     stats: &Stats,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let nothing = || Error::Shard {
-        path: out.to_owned(),
-        what: "nothing to finish: no units found; run `tokenize --units` first".to_owned(),
+    let nothing = || {
+        Error::shard(
+            out,
+            (
+                "nothing to finish: no units found",
+                "run `tokenize_units` first",
+            ),
+        )
     };
     let Some(mut staging) =
         Staging::open_existing(out, Terms::alone(&OUTPUTS, overwrite, durability))?
@@ -201,12 +206,13 @@ pub fn finish(
     if staging.is_complete() {
         // A run was killed before it published.
         if !staging.new_output().join(MANIFEST).is_file() {
-            return Err(Error::Output {
-                path: staging.partial().to_owned(),
-                what: "holds whole embeddings, not a dataset; run that command again to put them \
-                       in their place"
-                    .to_owned(),
-            });
+            return Err(Error::output(
+                staging.partial().to_owned(),
+                (
+                    "holds whole embeddings, not a dataset",
+                    "run that command again to put them in their place",
+                ),
+            ));
         }
         let manifest = read_manifest(staging.new_output())?;
         pool.install(|| verify(staging.new_output(), stats))?;
@@ -293,16 +299,18 @@ fn receipts(directory: &Path, plan: &Plan) -> Result<Vec<DoneUnit>> {
     if missing.is_empty() {
         return Ok(units);
     }
-    Err(Error::Output {
-        path: directory.to_owned(),
-        what: format!(
-            "{} of {} not done: {}; run `tokenize --units` for them, or `tokenize` alone for all \
-             that is left",
-            count(missing.len() as u64),
-            counted(plan.units.len() as u64, "unit"),
-            listed(&missing)
+    Err(Error::output(
+        directory,
+        (
+            format!(
+                "{} of {} not done: {}",
+                count(missing.len() as u64),
+                counted(plan.units.len() as u64, "unit"),
+                listed(&missing)
+            ),
+            "run `tokenize_units` for them, or `tokenize` alone for all that is left",
         ),
-    })
+    ))
 }
 
 /// Two units have parts of a source that was not the same file when they were made.
@@ -320,13 +328,16 @@ fn other_input(
     } else {
         "modified in between, or copied with another time".to_owned()
     };
-    Error::Output {
-        path: directory.to_owned(),
-        what: format!(
-            "units {first} and {second} were made from different versions of '{name}': {differs}; \
-             run tokenize without --units, which reads the inputs again and makes again what changed"
+    Error::output(
+        directory,
+        (
+            format!(
+                "units {first} and {second} were made from different versions of '{name}': \
+                 {differs}"
+            ),
+            "run `tokenize` alone, which reads the inputs again and makes again what changed",
         ),
-    }
+    )
 }
 
 /// The first few of a list, and how many more there are.

@@ -60,14 +60,13 @@ pub(crate) fn find_same(
             time: started.elapsed(),
             making_time: Duration::ZERO,
         })),
-        Found::Damaged(damaged) if !config.overwrite => Err(Error::Shard {
-            path: out.to_owned(),
-            what: format!(
-                "is damaged: {}; add --repair to tokenize to make damaged shards again, or add \
-                 --overwrite to make all of it again",
-                damaged.error
+        Found::Damaged(damaged) if !config.overwrite => Err(Error::shard(
+            out,
+            (
+                format!("is damaged: {}", damaged.error.problem()),
+                "use `repair` to make damaged shards again, or `overwrite` to make all of it again",
             ),
-        }),
+        )),
         Found::Damaged(_) | Found::Other => Ok(None),
     }
 }

@@ -33,18 +33,21 @@ const STDIN: &str = "-";
 /// ```
 pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> {
     if corpus.has_stream() {
-        return Err(Error::Config {
-            field: "--inputs",
-            what: "a stream cannot be read again; name the files that it came from".to_owned(),
-        });
+        return Err(Error::config(
+            "corpus",
+            (
+                "a stream cannot be read again",
+                "name the files that it came from",
+            ),
+        ));
     }
     let manifest = read_manifest(path)?;
     let has_stdin = manifest.sources.iter().any(|info| info.name == STDIN);
     if has_stdin && !corpus.sources().iter().any(|source| source.name() == STDIN) {
-        return Err(Error::Config {
-            field: "--inputs",
-            what: "the dataset was made from standard input, which cannot be read again".to_owned(),
-        });
+        return Err(Error::config(
+            "corpus",
+            "the dataset was made from standard input, which cannot be read again",
+        ));
     }
     compare_lists(path, &manifest, corpus)?;
     stats.begin(corpus.total_bytes());
@@ -52,10 +55,8 @@ pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> 
     let hashes: Vec<_> = hashes.collect();
     let plan = plan_of(manifest);
     // A manifest may say anything of its units.
-    plan.check().map_err(|what| Error::Shard {
-        path: path.join(MANIFEST),
-        what,
-    })?;
+    plan.check()
+        .map_err(|what| Error::shard(path.join(MANIFEST), what))?;
     // Each is a range of the corpus, and large where there are many.
     let ranges = plan
         .units
@@ -64,18 +65,23 @@ pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> 
         .collect::<Result<Vec<Ranges>>>()?;
     let found = source_hashes(&ranges);
     match hashes.iter().zip(&found).position(|(a, b)| a != b) {
-        None => check_cuts(corpus, &plan).map_err(|_| Error::Shard {
-            path: path.join(MANIFEST),
-            what: "its shards do not begin where these inputs are cut: a file was replaced while \
-                   it was read; make the dataset again"
-                .to_owned(),
+        None => check_cuts(corpus, &plan).map_err(|_| {
+            Error::shard(
+                path.join(MANIFEST),
+                (
+                    "its shards do not begin where these inputs are cut: a file was replaced while \
+                     it was read",
+                    "make the dataset again",
+                ),
+            )
         }),
-        Some(source) => Err(Error::Input {
-            path: corpus.path_of(source),
-            what: "has changed since the dataset was made from it: its hash is another; make the \
-                   dataset again, or restore the file"
-                .to_owned(),
-        }),
+        Some(source) => Err(Error::input(
+            corpus.path_of(source),
+            (
+                "has changed since the dataset was made from it: its hash is another",
+                "make the dataset again, or restore the file",
+            ),
+        )),
     }
 }
 
@@ -99,22 +105,19 @@ fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()
         } else {
             continue;
         };
-        return Err(Error::Input {
-            path: corpus.path_of(index),
-            what,
-        });
+        return Err(Error::input(corpus.path_of(index), what));
     }
     if manifest.sources.len() == corpus.len() {
         return Ok(());
     }
-    Err(Error::Input {
-        path: path.to_owned(),
-        what: format!(
+    Err(Error::input(
+        path,
+        format!(
             "was made from {}, and the inputs are {}",
             counted(manifest.sources.len() as u64, "source"),
             corpus.len()
         ),
-    })
+    ))
 }
 
 /// The plan by which a dataset was made.

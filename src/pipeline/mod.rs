@@ -47,7 +47,7 @@ pub use status::{Partial, Status, status};
 use crate::dataset::{Eot, Settings, TokenDtype};
 use crate::document::{BadRecords, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 
 /// No machine has this many CPUs; a larger number is a typo.
@@ -111,22 +111,26 @@ impl TokenizeConfig {
     /// # Errors
     /// [`Error::Config`] names the setting.
     pub fn validate(&self, encoding: &Encoding) -> Result<()> {
-        let refuse = |field, what: String| Err(Error::Config { field, what });
+        let refuse = |field, what: Problem| Err(Error::config(field, what));
         if self.unit_size_bytes == 0 {
-            return refuse("--unit-size", "must be at least 1 byte".to_owned());
+            return refuse("unit_size_bytes", "must be at least 1 byte".into());
         }
         if !(1..=MAX_THREADS).contains(&self.threads) {
-            return refuse("--threads", format!("must be from 1 to {MAX_THREADS}"));
+            return refuse("threads", format!("must be from 1 to {MAX_THREADS}").into());
         }
         if u64::from(encoding.n_vocab()) > self.token_dtype.max_vocab() {
             return refuse(
-                "--token-dtype",
-                format!(
-                    "{} has {} ids, which do not fit {}; use u32",
-                    encoding.name(),
-                    encoding.n_vocab(),
-                    self.token_dtype.name()
-                ),
+                "token_dtype",
+                (
+                    format!(
+                        "{} has {} ids, which do not fit {}",
+                        encoding.name(),
+                        encoding.n_vocab(),
+                        self.token_dtype.name()
+                    ),
+                    "use u32",
+                )
+                    .into(),
             );
         }
         Ok(())

@@ -78,10 +78,10 @@ impl UnitCutter {
 pub fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Result<Plan> {
     config.validate(encoding)?;
     if corpus.has_stream() {
-        return Err(Error::Config {
-            field: "INPUT",
-            what: "a stream is cut while it is read; there is no plan before".to_owned(),
-        });
+        return Err(Error::config(
+            "corpus",
+            "a stream is cut while it is read; there is no plan before",
+        ));
     }
     let sources = corpus.sources().iter().map(|source| PlannedSource {
         name: source.name(),
@@ -146,11 +146,7 @@ pub(crate) fn check_cuts(corpus: &Corpus, plan: &Plan) -> Result<()> {
     };
     // A unit may end where the next source begins.
     let source = (cut.source as usize).saturating_sub(usize::from(cut.byte == 0));
-    Err(Error::Byte {
-        path: corpus.path_of(source),
-        offset: cut.byte,
-        what: CHANGED.to_owned(),
-    })
+    Err(Error::at_byte(corpus.path_of(source), cut.byte, CHANGED))
 }
 
 /// The position behind the last source.

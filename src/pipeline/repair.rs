@@ -68,12 +68,13 @@ pub fn repair(
     drop(plan);
     let built = build(corpus, encoding, config, &mut staging, stats)?;
     if built.manifest != manifest {
-        return Err(Error::Shard {
-            path: out.to_owned(),
-            what: "cannot be repaired: its manifest is not that of its inputs; add --overwrite to \
-                   make all of it again"
-                .to_owned(),
-        });
+        return Err(Error::shard(
+            out,
+            (
+                "cannot be repaired: its manifest is not that of its inputs",
+                "use `overwrite` to make all of it again",
+            ),
+        ));
     }
     staging.keep_embeddings(out)?;
     staging.keep_dataset(&built.manifest)?;

@@ -77,10 +77,10 @@ pub fn status(out: &Path) -> Result<Status> {
         .map(|plan| partial_status(&partial, &plan, stage))
         .transpose()?;
     if dataset_id.is_none() && partial.is_none() {
-        return Err(Error::Shard {
-            path: out,
-            what: "is no dataset, and no run is making one there".to_owned(),
-        });
+        return Err(Error::shard(
+            out,
+            "is no dataset, and no run is making one there",
+        ));
     }
     Ok(Status {
         dataset_id,

@@ -302,12 +302,14 @@ impl OpenSource {
             .expected_bytes
             .is_some_and(|expected| total > expected || (self.is_at_end && total != expected));
         if has_changed {
-            return Err(Error::Byte {
-                path: self.path.clone(),
-                offset: total,
-                what: "the file changed while it was in use; run again when nothing writes to it"
-                    .to_owned(),
-            });
+            return Err(Error::at_byte(
+                &self.path,
+                total,
+                (
+                    "the file changed while it was in use",
+                    "run again when nothing writes to it",
+                ),
+            ));
         }
         Ok(())
     }

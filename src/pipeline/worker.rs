@@ -5,7 +5,7 @@ use crate::corpus::Corpus;
 use crate::dataset::Eot;
 use crate::document::{Bad, BadKind, BadRecords, Extent};
 use crate::encoding::{Encoding, SpecialFound};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::{Chunk, Piece};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::token::TokenId;
@@ -122,7 +122,7 @@ impl Worker<'_> {
                 Ok(())
             }
             Some(line) if bad.kind() != BadKind::InvalidUtf8 => {
-                Err(self.line_error(piece, line, bad.message(&self.config.text_field)))
+                Err(self.line_error(piece, line, bad.problem(&self.config.text_field)))
             }
             _ => Err(Error::Utf8 {
                 path: self.corpus.path_of(piece.source as usize),
@@ -165,17 +165,17 @@ impl Worker<'_> {
 
     fn special_error(&self, found: &SpecialFound, piece: &Piece, extent: Extent) -> Error {
         match extent.line {
-            Some(line) => self.line_error(piece, line, found.message()),
-            None => Error::Byte {
-                path: self.corpus.path_of(piece.source as usize),
-                offset: piece.byte + found.offset as u64,
-                what: found.message(),
-            },
+            Some(line) => self.line_error(piece, line, found.problem()),
+            None => Error::at_byte(
+                self.corpus.path_of(piece.source as usize),
+                piece.byte + found.offset as u64,
+                found.problem(),
+            ),
         }
     }
 
     /// An error on line `index` of `piece`, counted in the whole source.
-    fn line_error(&self, piece: &Piece, index: u32, what: String) -> Error {
+    fn line_error(&self, piece: &Piece, index: u32, problem: Problem) -> Error {
         let path = self.corpus.path_of(piece.source as usize);
         let before = piece.lines_before.or_else(|| {
             let source = &self.corpus.sources()[piece.source as usize];
@@ -184,17 +184,13 @@ impl Worker<'_> {
             Some(memchr::memchr_iter(b'\n', opened.get(..start)?).count() as u64)
         });
         match before {
-            Some(before) => Error::Json {
-                path,
-                line: before + u64::from(index) + 1,
-                what,
-            },
+            Some(before) => Error::at_line(path, before + u64::from(index) + 1, problem),
             // The file went away meanwhile; the piece's own start still helps.
-            None => Error::Byte {
+            None => Error::at_byte(
                 path,
-                offset: piece.byte,
-                what: format!("line {} from here: {what}", u64::from(index) + 1),
-            },
+                piece.byte,
+                problem.at(format_args!("line {} from here: ", u64::from(index) + 1)),
+            ),
         }
     }
 }

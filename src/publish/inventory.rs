@@ -210,10 +210,13 @@ impl Inventory {
 }
 
 fn not_ours(path: &Path) -> Error {
-    Error::Output {
-        path: path.to_owned(),
-        what: "was not made by shardmill and is in the way; move it elsewhere".to_owned(),
-    }
+    Error::output(
+        path,
+        (
+            "was not made by shardmill and is in the way",
+            "move it elsewhere",
+        ),
+    )
 }
 
 /// Whether a run says what `partial` is, or has not begun to.

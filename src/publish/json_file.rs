@@ -17,10 +17,7 @@ use crate::publish::temp_file::TempFile;
 pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {
     // A FIFO of this name must not make the run wait.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let irregular = || Error::Shard {
-        path: path.to_owned(),
-        what: "is not a regular file".to_owned(),
-    };
+    let irregular = || Error::shard(path, "is not a regular file");
     let file = match openat(CWD, path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::NOENT) => return Ok(None),
@@ -41,10 +38,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(
     what: &str,
     max_bytes: u64,
 ) -> Result<Option<T>> {
-    let damaged = |what: String| Error::Shard {
-        path: path.to_owned(),
-        what,
-    };
+    let damaged = |what: String| Error::shard(path, what);
     let Some(file) = open_regular(path)? else {
         return Ok(None);
     };

@@ -88,10 +88,10 @@ pub(crate) fn lock_existing(partial: &Path, sharing: Sharing) -> Result<Option<F
         Ok(lock) => File::from(lock),
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::NOTDIR | Errno::LOOP) => {
-            return Err(Error::Output {
-                path: partial.to_owned(),
-                what: "is not a directory and is in the way; move it elsewhere".to_owned(),
-            });
+            return Err(Error::output(
+                partial,
+                ("is not a directory and is in the way", "move it elsewhere"),
+            ));
         }
         Err(errno) => return Err(Error::io(partial, "cannot open")(errno.into())),
     };

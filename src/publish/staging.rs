@@ -170,13 +170,14 @@ impl Staging {
     }
 
     fn unknown(&self) -> Error {
-        Error::Output {
-            path: self.partial.clone(),
-            what: format!(
-                "its {STATE} is damaged, or not about what lies there; look at what is there and \
-                 remove it, or let tokenize or embed discard it with --overwrite"
+        Error::output(
+            &self.partial,
+            (
+                format!("its {STATE} is damaged, or not about what lies there"),
+                "look at what is there and remove it, or let `tokenize` or `embed` discard it with \
+                 `overwrite`",
             ),
-        }
+        )
     }
 
     /// Writes a state that is true already.
@@ -299,13 +300,14 @@ impl Staging {
                 if units == 1 { "" } else { "s" }
             ),
         };
-        Err(Error::Output {
-            path: self.partial.clone(),
-            what: format!(
-                "holds {what}: {difference}; run that command again to go on with it, add \
-                 --overwrite to discard it or choose another --out"
+        Err(Error::output(
+            &self.partial,
+            (
+                format!("holds {what}: {difference}"),
+                "run that command again to go on with it, use `overwrite` to discard it or choose \
+                 another `out`",
             ),
-        })
+        ))
     }
 
     /// Says that `new` holds the whole output, of which every file is synced, and nothing else.
@@ -360,12 +362,14 @@ impl Staging {
             fs::rename(&self.new, &self.out)
         };
         renamed.map_err(|error| match error.kind() {
-            io::ErrorKind::CrossesDevices => Error::Output {
-                path: self.partial.clone(),
-                what: "lies in a lower layer of an overlay file system, where no directory can be \
-                       renamed; copy it beside itself, and let the copy take its place"
-                    .to_owned(),
-            },
+            io::ErrorKind::CrossesDevices => Error::output(
+                &self.partial,
+                (
+                    "lies in a lower layer of an overlay file system, where no directory can be \
+                     renamed",
+                    "copy it beside itself, and let the copy take its place",
+                ),
+            ),
             _ => Error::io(&self.out, "cannot publish")(error),
         })?;
         self.stage = Stage::Published;
@@ -404,10 +408,13 @@ impl Staging {
         if identity(parent_of(&self.out)) == self.parent {
             return Ok(());
         }
-        Err(Error::Output {
-            path: self.out.clone(),
-            what: "the directory that it was to be in was replaced meanwhile; run again".to_owned(),
-        })
+        Err(Error::output(
+            &self.out,
+            (
+                "the directory that it was to be in was replaced meanwhile",
+                "run again",
+            ),
+        ))
     }
 
     /// Removes OUT.partial, of which nothing is needed any more.

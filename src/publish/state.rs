@@ -101,13 +101,13 @@ pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
         Ok(Some(state)) => state,
         Ok(None) if is_unbegun(partial)? => return Ok(Stage::Empty),
         Ok(None) => {
-            return Err(Error::Output {
-                path: partial.to_owned(),
-                what: format!(
-                    "is in the way: it has no {STATE}, so no run of this version made it; move it \
-                     elsewhere"
+            return Err(Error::output(
+                partial,
+                (
+                    format!("is in the way: it has no {STATE}, so no run of this version made it"),
+                    "move it elsewhere",
                 ),
-            });
+            ));
         }
         Err(error @ Error::Io { .. }) => return Err(error),
         Err(_) => return Ok(Stage::Unknown),

@@ -16,24 +16,22 @@ use crate::publish::terms::Terms;
 /// What an output's directory is called while it is made.
 const PARTIAL: &str = ".partial";
 
+/// What helps if an output can never be there.
+const ANOTHER_OUT: &str = "choose another `out`";
+
 /// `out` as a name that a rename can take, and the name of the directory that is filled for it.
 ///
 /// # Errors
 /// [`Error::Output`] if `out` ends in no name, or in one that is kept for directories that are
 /// being filled.
 pub(crate) fn places(out: &Path) -> Result<(PathBuf, PathBuf)> {
-    let refuse = |what: &str| Error::Output {
-        path: out.to_owned(),
-        what: what.to_owned(),
-    };
+    let refuse = |what: &str| Error::output(out, (what, ANOTHER_OUT));
     let Some(name) = out.file_name() else {
-        return Err(refuse(
-            "is not a name for a new directory; choose another --out",
-        ));
+        return Err(refuse("is not a name for a new directory"));
     };
     if name.as_encoded_bytes().ends_with(PARTIAL.as_bytes()) {
         return Err(refuse(
-            "ends in .partial, as directories do that are being filled; choose another --out",
+            "ends in .partial, as directories do that are being filled",
         ));
     }
     let mut partial = name.to_owned();
@@ -93,10 +91,10 @@ pub(crate) fn create_output(directory: &Path) -> Result<()> {
 pub(super) fn check_owner(partial: &Path, found: &Metadata) -> Result<()> {
     const WRITABLE_BY_ALL: u32 = 0o002;
     let refuse = |what: &str| {
-        Err(Error::Output {
-            path: partial.to_owned(),
-            what: format!("{what}; move it elsewhere or choose another --out"),
-        })
+        Err(Error::output(
+            partial,
+            (what, "move it elsewhere or choose another `out`"),
+        ))
     };
     if found.mode() & WRITABLE_BY_ALL != 0 {
         return refuse("can be written to by every user, so what lies there is not to be trusted");
@@ -147,41 +145,46 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
     };
     // A damaged record makes an output no less ours.
     let is_ours = || has_record() || RunId::of(out).is_some();
-    let what = if found.is_symlink() {
+    let problem = if found.is_symlink() {
         if overwrite {
             // The link itself goes; what it points to is never touched.
             return Ok(());
         }
-        "is a link; add --overwrite to replace the link and leave its target alone, or choose \
-         another --out"
+        (
+            "is a link",
+            "use `overwrite` to replace the link and leave its target alone, or choose another \
+             `out`",
+        )
     } else if !found.is_dir() {
-        "exists and is not a directory; choose another --out"
+        ("exists and is not a directory", ANOTHER_OUT)
     } else if is_mount_point(out, &found) {
-        "is a mount point, which no rename can replace; choose a directory in it for --out"
+        (
+            "is a mount point, which no rename can replace",
+            "choose a directory in it for `out`",
+        )
     } else if is_empty(out) {
         return Ok(());
     } else if !is_ours() {
-        "exists and was not made by shardmill; remove it or choose another --out"
+        (
+            "exists and was not made by shardmill",
+            "remove it or choose another `out`",
+        )
     } else if let Some((_, why)) = terms
         .spares
         .filter(|(record, _)| is_record(&out.join(record)))
     {
-        return Err(Error::Output {
-            path: out.to_owned(),
-            what: format!("{why}; choose another --out"),
-        });
+        (why, ANOTHER_OUT)
     } else if !overwrite {
-        "exists and is not exactly this output; add --overwrite to replace it or choose another \
-         --out"
+        (
+            "exists and is not exactly this output",
+            "use `overwrite` to replace it or choose another `out`",
+        )
     } else {
         // All of it goes when it is replaced.
         inventory.check_own(out, Room::Output)?;
         return check_listed(out, inventory);
     };
-    Err(Error::Output {
-        path: out.to_owned(),
-        what: what.to_owned(),
-    })
+    Err(Error::output(out, problem))
 }
 
 pub(super) fn is_empty(directory: &Path) -> bool {
@@ -197,12 +200,13 @@ fn check_listed(out: &Path, inventory: &Inventory) -> Result<()> {
         if is_empty(out) {
             return Ok(());
         }
-        return Err(Error::Output {
-            path: out.to_owned(),
-            what: "has no record that can be read, so nothing says which of its files a run made; \
-                   remove the directory if none is needed, or choose another --out"
-                .to_owned(),
-        });
+        return Err(Error::output(
+            out,
+            (
+                "has no record that can be read, so nothing says which of its files a run made",
+                "remove the directory if none is needed, or choose another `out`",
+            ),
+        ));
     };
     inventory.each_entry(out, Room::Output, |entry| match entry.room {
         Some(Room::Output) => check_listed(entry.path, inventory),
@@ -213,12 +217,13 @@ fn check_listed(out: &Path, inventory: &Inventory) -> Result<()> {
         {
             Ok(())
         }
-        None => Err(Error::Output {
-            path: entry.path.to_owned(),
-            what:
-                "is not listed by the output that it lies in, so no run made it; move it elsewhere"
-                    .to_owned(),
-        }),
+        None => Err(Error::output(
+            entry.path,
+            (
+                "is not listed by the output that it lies in, so no run made it",
+                "move it elsewhere",
+            ),
+        )),
     })
 }
 
@@ -242,12 +247,14 @@ pub(super) fn check_can_move(out: &Path, partial: &Path) -> Result<()> {
         && fs::rename(out, partial)
             .is_err_and(|error| error.kind() == std::io::ErrorKind::CrossesDevices);
     if is_fixed {
-        return Err(Error::Output {
-            path: out.to_owned(),
-            what: "lies in a lower layer of an overlay file system, where no directory can be \
-                   renamed; remove it or choose another --out"
-                .to_owned(),
-        });
+        return Err(Error::output(
+            out,
+            (
+                "lies in a lower layer of an overlay file system, where no directory can be \
+                 renamed",
+                "remove it or choose another `out`",
+            ),
+        ));
     }
     Ok(())
 }

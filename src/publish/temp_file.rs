@@ -152,10 +152,10 @@ impl TempFile {
             .map_err(Error::io(&self.path, "cannot read its size"))?
             .len();
         if length != expected_bytes {
-            return Err(Error::Shard {
-                path: self.path.clone(),
-                what: format!("has {length} bytes after {expected_bytes} were written"),
-            });
+            return Err(Error::shard(
+                &self.path,
+                format!("has {length} bytes after {expected_bytes} were written"),
+            ));
         }
         self.durability.sync(file, &self.path)
     }

@@ -110,20 +110,20 @@ impl fmt::Display for Level {
 impl FromStr for Level {
     type Err = Error;
 
-    /// Finds an available level by name, as `--simd` takes it; else [`Error::Config`].
+    /// Finds an available level by name, such as `avx2`; else [`Error::Config`].
     fn from_str(name: &str) -> Result<Self> {
         let levels = Self::available();
         if let Some(level) = levels.iter().find(|level| level.name() == name) {
             return Ok(*level);
         }
         let known: Vec<_> = levels.iter().map(|level| level.name()).collect();
-        Err(Error::Config {
-            field: "--simd",
-            what: format!(
+        Err(Error::config(
+            "level",
+            format!(
                 "this CPU has no level '{name}'; it has {}",
                 known.join(", ")
             ),
-        })
+        ))
     }
 }
 

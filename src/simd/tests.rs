@@ -273,7 +273,7 @@ fn names_are_parsed_and_shown() {
     assert_eq!(Level::available().last(), Some(&Level::detect()));
     let error = "sse9".parse::<Level>().unwrap_err().to_string();
     assert!(
-        error.starts_with("--simd: this CPU has no level 'sse9'; it has scalar"),
+        error.starts_with("level: this CPU has no level 'sse9'; it has scalar"),
         "{error}"
     );
 }

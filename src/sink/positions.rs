@@ -81,10 +81,6 @@ pub fn write_positions(
 
 /// The directory of `out` and its name there.
 fn split(out: &Path) -> Result<(&Path, &str)> {
-    let refuse = |what: &str| Error::Output {
-        path: out.to_owned(),
-        what: what.to_owned(),
-    };
     let name = out.file_name().and_then(|name| name.to_str());
     let is_npy = out.extension().is_some_and(|end| end == "npy");
     match name {
@@ -92,22 +88,23 @@ fn split(out: &Path) -> Result<(&Path, &str)> {
             let parent = out.parent().filter(|parent| *parent != Path::new(""));
             Ok((parent.unwrap_or(Path::new(".")), name))
         }
-        _ => Err(refuse(
-            "is not a name that ends in .npy; choose another --out",
+        _ => Err(Error::output(
+            out,
+            ("is not a name that ends in .npy", "choose another `out`"),
         )),
     }
 }
 
 fn check_replaceable(out: &Path, is_file: bool, overwrite: bool) -> Result<()> {
-    let what = match (is_file, overwrite) {
+    let problem = match (is_file, overwrite) {
         (true, true) => return Ok(()),
-        (true, false) => "exists and holds something else; use --overwrite or another --out",
-        (false, _) => "exists and is not a file; choose another --out",
+        (true, false) => (
+            "exists and holds something else",
+            "use `overwrite` or another `out`",
+        ),
+        (false, _) => ("exists and is not a file", "choose another `out`"),
     };
-    Err(Error::Output {
-        path: out.to_owned(),
-        what: what.to_owned(),
-    })
+    Err(Error::output(out, problem))
 }
 
 /// Whether the file holds the array of `scheme`, whose length it has.

@@ -285,9 +285,9 @@ impl fmt::Debug for Table {
 
 fn check_len(rows: usize, dim: usize, len: usize) -> Result<()> {
     if dim == 0 || rows.checked_mul(dim) != Some(len) {
-        return Err(Error::Shape {
-            what: format!("a table of {rows} x {dim} cannot be made of {len} elements"),
-        });
+        return Err(Error::shape(format!(
+            "a table of {rows} x {dim} cannot be made of {len} elements"
+        )));
     }
     Ok(())
 }
@@ -307,9 +307,9 @@ fn widen<E: Copy>(row: &[E], out: &mut [f32], to_f32: impl Fn(E) -> f32) {
 
 /// Zeros for `rows` x `dim` elements.
 fn zeroed_f32(rows: usize, dim: usize) -> Result<Buffer<f32>> {
-    let len = rows.checked_mul(dim).ok_or_else(|| Error::Shape {
-        what: format!("a table of {rows} x {dim} is too large"),
-    })?;
+    let len = rows
+        .checked_mul(dim)
+        .ok_or_else(|| Error::shape(format!("a table of {rows} x {dim} is too large")))?;
     Buffer::zeroed(len)
 }
 

@@ -17,12 +17,16 @@ use std::fmt::Write as _;
 use self::header::Header;
 use super::{Extent, TableOptions};
 use crate::dtype::Dtype;
+use crate::error::Problem;
 use crate::show::shortened;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// A table's header takes some 128 bytes; NumPy itself refuses more than 10,000 by default.
 const MAX_HEADER_BYTES: usize = 1 << 16;
+
+/// What helps with types that are not read.
+const SAVE_F4: &str = "save it with .astype('<f4')";
 
 /// `descr` of the u32 token ids in outputs.
 pub(crate) const U32_DESCR: &str = "<u4";
@@ -41,12 +45,13 @@ pub(super) fn read(
     bytes: &[u8],
     key: Option<&str>,
     options: &TableOptions,
-) -> Result<Extent, String> {
+) -> Result<Extent, Problem> {
     if let Some(key) = key {
-        return Err(format!(
-            "a .npy file holds one table and takes no key; leave out #{}",
-            shortened(key)
-        ));
+        return Err((
+            "a .npy file holds one table and takes no key",
+            format!("leave out #{}", shortened(key)),
+        )
+            .into());
     }
     let (text, data_start) = split(bytes)?;
     let Header {
@@ -56,7 +61,7 @@ pub(super) fn read(
     } = header::parse(text)?;
     let dtype = dtype_of(&descr, options.table_dtype)?;
     if fortran_order {
-        return Err("is in Fortran order; save np.ascontiguousarray(table)".to_owned());
+        return Err(("is in Fortran order", "save np.ascontiguousarray(table)").into());
     }
     let extent = Extent::new(&shape, dtype, data_start)?;
     let found = bytes.len() - data_start;
@@ -65,7 +70,8 @@ pub(super) fn read(
             "shape {shape:?} of {} needs {} bytes after the header, the file has {found}",
             dtype.name(),
             extent.bytes.len()
-        ));
+        )
+        .into());
     }
     Ok(extent)
 }
@@ -101,26 +107,28 @@ fn split(bytes: &[u8]) -> Result<(&[u8], usize), String> {
     Ok((text, bytes.len() - data.len()))
 }
 
-fn dtype_of(descr: &str, table_dtype: Option<Dtype>) -> Result<Dtype, String> {
-    match descr {
-        "<f2" => Ok(Dtype::F16),
-        "<f4" => Ok(Dtype::F32),
+fn dtype_of(descr: &str, table_dtype: Option<Dtype>) -> Result<Dtype, Problem> {
+    let problem = match descr {
+        "<f2" => return Ok(Dtype::F16),
+        "<f4" => return Ok(Dtype::F32),
         // Saved from bf16 as its bits, or by the ml_dtypes package as two opaque bytes.
-        "<u2" | "|V2" | "<V2" if table_dtype == Some(Dtype::BF16) => Ok(Dtype::BF16),
-        "<u2" | "|V2" | "<V2" => Err(format!(
-            "has elements '{descr}', which do not say what they are; if they are bf16, give \
-             --table-dtype bf16"
-        )),
-        "<f8" => Err("is f64 ('<f8'); save it with .astype('<f4')".to_owned()),
-        _ if descr.starts_with('>') => Err(format!(
-            "is big-endian ('{}'); save it with .astype('<f4')",
-            shortened(descr)
-        )),
-        _ => Err(format!(
+        "<u2" | "|V2" | "<V2" if table_dtype == Some(Dtype::BF16) => return Ok(Dtype::BF16),
+        "<u2" | "|V2" | "<V2" => (
+            format!("has elements '{descr}', which do not say what they are"),
+            "if they are bf16, give `table_dtype` bf16",
+        )
+            .into(),
+        "<f8" => ("is f64 ('<f8')", SAVE_F4).into(),
+        _ if descr.starts_with('>') => {
+            (format!("is big-endian ('{}')", shortened(descr)), SAVE_F4).into()
+        }
+        _ => format!(
             "has elements '{}'; a table has '<f2', '<f4', or bf16 as '<u2'",
             shortened(descr)
-        )),
-    }
+        )
+        .into(),
+    };
+    Err(problem)
 }
 
 /// The bytes before the elements, exactly as `numpy.save` writes them (version 1.0).

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::TableOptions;
 use super::{Extent, Table, npy, safetensors};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::map::Map;
 use crate::show;
 
@@ -85,7 +85,7 @@ pub struct TableFormat {
     read: Reader,
 }
 
-type Reader = fn(&[u8], Option<&str>, &TableOptions) -> std::result::Result<Extent, String>;
+type Reader = fn(&[u8], Option<&str>, &TableOptions) -> std::result::Result<Extent, Problem>;
 
 /// Every format there is.
 pub const FORMATS: &[TableFormat] = &[
@@ -114,14 +114,12 @@ impl Table {
     pub fn open(spec: &TableSpec, options: &TableOptions) -> Result<Self> {
         let map = Map::open(spec.path())?;
         let found = format_of(spec.path())
+            .map_err(Problem::from)
             .and_then(|format| (format.read)(&map, spec.key(), options))
-            .and_then(|extent| enough_rows(extent, options.min_rows));
+            .and_then(|extent| Ok(enough_rows(extent, options.min_rows)?));
         match found {
             Ok(extent) => Ok(Self::from_map(map, extent)),
-            Err(what) => Err(Error::Table {
-                path: spec.whole_name(),
-                what,
-            }),
+            Err(problem) => Err(Error::table(spec.whole_name(), problem)),
         }
     }
 }

@@ -17,6 +17,7 @@ use safetensors::tensor::Metadata;
 
 use super::{Extent, TableOptions};
 use crate::dtype::Dtype;
+use crate::error::Problem;
 use crate::show::shortened;
 
 /// The format's own limit.
@@ -33,7 +34,7 @@ pub(super) fn read(
     bytes: &[u8],
     key: Option<&str>,
     options: &TableOptions,
-) -> Result<Extent, String> {
+) -> Result<Extent, Problem> {
     let (metadata, data_start) = parse(bytes)?;
     let names = metadata.offset_keys();
     let name = choose(&names, key, &options.default_keys)?;
@@ -41,9 +42,13 @@ pub(super) fn read(
     let shape: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
     let extent = dtype_of(info.dtype).and_then(|dtype| {
         // Cannot overflow: the tensors' end was compared with the file's length.
-        Extent::new(&shape, dtype, data_start + info.data_offsets.0)
+        Ok(Extent::new(
+            &shape,
+            dtype,
+            data_start + info.data_offsets.0,
+        )?)
     });
-    extent.map_err(|what| format!("tensor '{}' {what}", shortened(name)))
+    extent.map_err(|problem| problem.at(format_args!("tensor '{}' ", shortened(name))))
 }
 
 /// The checked header, and where the tensors start.
@@ -108,15 +113,13 @@ fn choose<'a>(
     names: &'a [String],
     key: Option<&str>,
     default_keys: &[String],
-) -> Result<&'a str, String> {
+) -> Result<&'a str, Problem> {
     if let Some(key) = key {
         return match find(names, key)? {
             Some(name) => Ok(name),
-            None => Err(format!(
-                "has no tensor '{}'; it has {}",
-                shortened(key),
-                list(names)
-            )),
+            None => {
+                Err(format!("has no tensor '{}'; it has {}", shortened(key), list(names)).into())
+            }
         };
     }
     if let [only] = names {
@@ -128,10 +131,8 @@ fn choose<'a>(
         }
     }
     let file = format!("holds {} tensors", names.len());
-    Err(format!(
-        "{file}; name one as FILE#key: it has {}",
-        list(names)
-    ))
+    let hint = format!("name one as FILE#key: it has {}", list(names));
+    Err((file, hint).into())
 }
 
 /// The tensor called `key`; else the only one whose name differs by a prefix such as
@@ -175,15 +176,13 @@ fn list(names: &[impl AsRef<str>]) -> String {
     text.join(", ")
 }
 
-fn dtype_of(dtype: FileDtype) -> Result<Dtype, String> {
+fn dtype_of(dtype: FileDtype) -> Result<Dtype, Problem> {
     match dtype {
         FileDtype::F16 => Ok(Dtype::F16),
         FileDtype::BF16 => Ok(Dtype::BF16),
         FileDtype::F32 => Ok(Dtype::F32),
-        FileDtype::F64 => Err("is f64; save it as F32, BF16 or F16".to_owned()),
-        _ => Err(format!(
-            "has elements {dtype}; a table has F32, BF16 or F16"
-        )),
+        FileDtype::F64 => Err(("is f64", "save it as F32, BF16 or F16").into()),
+        _ => Err(format!("has elements {dtype}; a table has F32, BF16 or F16").into()),
     }
 }
 

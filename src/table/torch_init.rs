@@ -150,20 +150,17 @@ impl InitialTables {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming the option that is 0, [`Error::Shape`] where a table has more
+    /// [`Error::Config`] naming the field that is 0, [`Error::Shape`] where a table has more
     /// elements than can be counted.
     pub fn validate(&self) -> Result<()> {
         let at_least_1 = [
-            ("--dim", self.dim),
-            ("--context-length", self.context_length),
-            ("--init-position-draw", self.position_draw as usize),
+            ("dim", self.dim),
+            ("context_length", self.context_length),
+            ("position_draw", self.position_draw as usize),
         ];
         for (field, value) in at_least_1 {
             if value == 0 {
-                return Err(Error::Config {
-                    field,
-                    what: "must be at least 1".to_owned(),
-                });
+                return Err(Error::config(field, "must be at least 1"));
             }
         }
         self.elements(self.n_vocab)?;
@@ -216,8 +213,11 @@ impl InitialTables {
     }
 
     fn elements(&self, rows: usize) -> Result<u64> {
-        let elements = rows.checked_mul(self.dim).ok_or_else(|| Error::Shape {
-            what: format!("a table of {rows} x {} has too many elements", self.dim),
+        let elements = rows.checked_mul(self.dim).ok_or_else(|| {
+            Error::shape(format!(
+                "a table of {rows} x {} has too many elements",
+                self.dim
+            ))
         })?;
         Ok(elements as u64)
     }
@@ -310,25 +310,25 @@ mod tests {
         let good = InitialTables::new(0, 3, 4, 5);
         let mut no_draw = good.clone();
         no_draw.position_draw = 0;
-        for (bad, option) in [
+        for (bad, field) in [
             (
                 InitialTables {
                     dim: 0,
                     ..good.clone()
                 },
-                "--dim",
+                "dim",
             ),
             (
                 InitialTables {
                     context_length: 0,
                     ..good.clone()
                 },
-                "--context-length",
+                "context_length",
             ),
-            (no_draw, "--init-position-draw"),
+            (no_draw, "position_draw"),
         ] {
             let error = bad.tables().unwrap_err().to_string();
-            assert!(error.starts_with(option), "{error}");
+            assert!(error.starts_with(field), "{error}");
         }
         let huge = InitialTables {
             n_vocab: usize::MAX,

@@ -146,8 +146,8 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
     /// [`Error::Config`] where `seq_len` or `stride` is 0; [`Error::Shard`] names a record that
     /// does not fit the ones around it.
     pub fn new(store: S, seq_len: u64, stride: u64, tail: Tail) -> Result<Self> {
-        at_least_1("--seq-len", seq_len)?;
-        at_least_1("--stride", stride)?;
+        at_least_1("seq_len", seq_len)?;
+        at_least_1("stride", stride)?;
         let cut = Cut {
             seq_len,
             stride,
@@ -252,10 +252,7 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
 }
 
 fn damaged(shard: &Shard, what: String) -> Error {
-    Error::Shard {
-        path: shard.files()[1].path().to_owned(),
-        what,
-    }
+    Error::shard(shard.files()[1].path().to_owned(), what)
 }
 
 /// For each shard, the tokens of its last document that lie in later shards.

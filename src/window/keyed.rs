@@ -67,10 +67,10 @@ impl KeyedPermutation {
     /// [`Error::Config`] where `len` is over [`MAX_LEN`](Self::MAX_LEN).
     pub fn new(len: u64, seed: u64, epoch: u64) -> Result<Self> {
         if len > Self::MAX_LEN {
-            return Err(Error::Config {
-                field: "--shuffle",
-                what: format!("{len} windows are too many, at most 2^63 can be shuffled"),
-            });
+            return Err(Error::config(
+                "shuffle",
+                format!("{len} windows are too many, at most 2^63 can be shuffled"),
+            ));
         }
         let width = (u64::BITS - len.saturating_sub(1).leading_zeros()).max(2);
         let state = mix(mix(seed).wrapping_add(epoch.wrapping_mul(GOLDEN)));
@@ -181,7 +181,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("--shuffle: 9223372036854775809")
+                .starts_with("shuffle: 9223372036854775809")
         );
         let largest = KeyedPermutation::new(1 << 63, 0, 0).unwrap();
         assert!(largest.at((1 << 63) - 1) < 1 << 63);

@@ -59,8 +59,8 @@ impl Windows {
     ///
     /// [`Error::Config`] where `seq_len` or `stride` is 0.
     pub fn new(n_tokens: u64, seq_len: u64, stride: u64) -> Result<Self> {
-        at_least_1("--seq-len", seq_len)?;
-        at_least_1("--stride", stride)?;
+        at_least_1("seq_len", seq_len)?;
+        at_least_1("stride", stride)?;
         Ok(Self {
             n_tokens,
             seq_len,
@@ -161,7 +161,7 @@ impl Batches {
     ///
     /// [`Error::Config`] where `batch_size` is 0.
     pub fn new(n_windows: u64, batch_size: u64, drop_last: bool) -> Result<Self> {
-        at_least_1("--batch-size", batch_size)?;
+        at_least_1("batch_size", batch_size)?;
         Ok(Self {
             n_rows: if drop_last {
                 n_windows - n_windows % batch_size
@@ -222,10 +222,7 @@ fn repeated(count: u64, seq_len: u64, stride: u64) -> u64 {
 
 pub(crate) fn at_least_1(field: &'static str, value: u64) -> Result<()> {
     if value == 0 {
-        return Err(Error::Config {
-            field,
-            what: "must be at least 1".to_owned(),
-        });
+        return Err(Error::config(field, "must be at least 1"));
     }
     Ok(())
 }
@@ -237,13 +234,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zero_sizes_are_refused_by_the_name_of_the_option() {
+    fn zero_sizes_are_refused_by_name() {
         let error = |result: Result<Windows>| result.unwrap_err().to_string();
-        assert!(error(Windows::new(9, 0, 1)).starts_with("--seq-len: "));
-        assert!(error(Windows::new(9, 1, 0)).starts_with("--stride: "));
+        assert!(error(Windows::new(9, 0, 1)).starts_with("seq_len: "));
+        assert!(error(Windows::new(9, 1, 0)).starts_with("stride: "));
         let windows = Windows::new(9, 1, 1).unwrap();
         let error = windows.batches(0, true).unwrap_err().to_string();
-        assert!(error.starts_with("--batch-size: "));
+        assert!(error.starts_with("batch_size: "));
     }
 
     proptest! {

@@ -171,14 +171,16 @@ impl Order {
 fn check(n: u64) -> Result<u32> {
     match u32::try_from(n) {
         Ok(small) if n < MAX_SHUFFLED => Ok(small),
-        _ => Err(Error::Config {
-            field: "--shuffle",
-            what: format!(
-                "{n} windows are too many, at most {} can be shuffled as PyTorch does; use \
-                 --shuffle-order keyed",
-                MAX_SHUFFLED - 1
+        _ => Err(Error::config(
+            "shuffle",
+            (
+                format!(
+                    "{n} windows are too many, at most {} can be shuffled as PyTorch does",
+                    MAX_SHUFFLED - 1
+                ),
+                "use `shuffle_order` keyed",
             ),
-        }),
+        )),
     }
 }
 
@@ -201,10 +203,10 @@ mod tests {
             for error in errors {
                 let text = error.unwrap_err().to_string();
                 assert!(
-                    text.starts_with("--shuffle: ") && text.contains("214748363"),
+                    text.starts_with("shuffle: ") && text.contains("214748363"),
                     "{text}"
                 );
-                assert!(text.contains("--shuffle-order keyed"), "{text}");
+                assert!(text.contains("`shuffle_order` keyed"), "{text}");
             }
         }
         // What the message names is there.

@@ -42,10 +42,10 @@ impl Rank {
     /// [`Error::Config`] where there is no such process.
     pub fn new(rank: u32, world_size: u32) -> Result<Self> {
         if rank >= world_size {
-            return Err(Error::Config {
-                field: "rank",
-                what: format!("is {rank}, of a world size of {world_size}; ranks count from 0"),
-            });
+            return Err(Error::config(
+                "rank",
+                format!("is {rank}, of a world size of {world_size}; ranks count from 0"),
+            ));
         }
         Ok(Self { rank, world_size })
     }

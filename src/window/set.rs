@@ -36,11 +36,10 @@ impl WindowKind {
     /// [`Error::Config`] for padding without documents.
     pub fn check_tail(self, tail: Tail) -> Result<()> {
         match (self, tail) {
-            (Self::Stream, Tail::Pad) => Err(Error::Config {
-                field: "--tail",
-                what: "pad needs --window documents; a stream has one tail, which is left out"
-                    .to_owned(),
-            }),
+            (Self::Stream, Tail::Pad) => Err(Error::config(
+                "tail",
+                "pad needs `window` documents; a stream has one tail, which is left out",
+            )),
             _ => Ok(()),
         }
     }
@@ -115,28 +114,27 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         let n_tokens = self.store.n_tokens();
         let tokens = counted(n_tokens, "token");
         let seq_len = self.seq_len;
-        let what = match &self.kind {
-            Kind::Stream(_) if n_tokens > 1 => format!(
-                "has {tokens}, no window of {seq_len} and its target; lower --seq-len to {} or less",
-                n_tokens - 1
+        let (what, hint) = match &self.kind {
+            Kind::Stream(_) if n_tokens > 1 => (
+                format!("has {tokens}, no window of {seq_len} and its target"),
+                format!("lower `seq_len` to {} or less", n_tokens - 1),
             ),
-            Kind::Stream(_) => {
-                format!("has {tokens}, no window and its target, whatever --seq-len; add more text")
-            }
-            Kind::Documents(windows) => format!(
-                "has {tokens} in {}, none of them with a window of {seq_len} and its target; lower \
-                 --seq-len{}",
-                counted(windows.left_out().documents, "document"),
+            Kind::Stream(_) => (
+                format!("has {tokens}, no window and its target, whatever `seq_len`"),
+                "add more text".to_owned(),
+            ),
+            Kind::Documents(windows) => (
+                format!(
+                    "has {tokens} in {}, none of them with a window of {seq_len} and its target",
+                    counted(windows.left_out().documents, "document"),
+                ),
                 match windows.tail() {
-                    Tail::Drop => " or use --tail pad",
-                    Tail::Pad => "",
-                }
+                    Tail::Drop => "lower `seq_len` or use `tail` pad".to_owned(),
+                    Tail::Pad => "lower `seq_len`".to_owned(),
+                },
             ),
         };
-        Err(Error::Input {
-            path: self.store.path().to_owned(),
-            what,
-        })
+        Err(Error::input(self.store.path(), (what, hint)))
     }
 
     /// Number of windows.
@@ -212,13 +210,13 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         let n_vocab = self.store.manifest().encoding.n_vocab;
         // The maximum is found with vectors.
         match ids.iter().copied().max() {
-            Some(id) if id >= n_vocab => Err(Error::Shard {
-                path: self.store.path().to_owned(),
-                what: format!(
-                    "id {id} is beyond the vocabulary of {n_vocab}; shardmill verify says what is \
-                     damaged"
+            Some(id) if id >= n_vocab => Err(Error::shard(
+                self.store.path(),
+                (
+                    format!("id {id} is beyond the vocabulary of {n_vocab}"),
+                    "`verify` says what is damaged",
                 ),
-            }),
+            )),
             _ => Ok(()),
         }
     }

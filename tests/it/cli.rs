@@ -168,7 +168,7 @@ const USAGE_ERRORS: &[(&[&str], &str)] = &[
     ),
     (
         &["embed", "d", "--out", "x"],
-        "--token-table: is needed; give a file, or --init-seed SEED --dim N to draw one",
+        "--token-table: is needed; give a file, or --init-seed and --dim to draw one",
     ),
     (
         &["embed", "d", "--out", "x", "--init-seed", "1"],
@@ -307,7 +307,7 @@ fn the_summary_comes_last_and_skipped_entries_before_it() {
 fn other_settings_are_refused_until_overwrite_is_given() {
     let place = dataset();
     let before = output_bytes(&place.path("d"));
-    let refused = "d: exists and is not exactly this output; add --overwrite to replace it or choose another --out";
+    let refused = "d: exists and is not exactly this output; use --overwrite to replace it or choose another --out";
     place
         .run(with(&TOKENIZE, &["--eot", "none"]))
         .failed(1, refused);
@@ -351,7 +351,7 @@ fn run_makes_a_dataset_and_its_embeddings() {
     let other = with(&args, &["--dtype", "f16"]);
     place.run(&other).failed(
         1,
-        "e/embeddings: exists and is not exactly this output; add --overwrite to replace it or choose \
+        "e/embeddings: exists and is not exactly this output; use --overwrite to replace it or choose \
          another --out",
     );
     place.run(with(&other, &["--overwrite"])).said(&[
@@ -394,7 +394,7 @@ fn embed_says_what_it_made_and_refuses_to_replace_it() {
     let other = with(&EMBED, &["--shuffle", "7"]);
     place.run(&other).failed(
         1,
-        "e: exists and is not exactly this output; add --overwrite to replace it or choose another --out",
+        "e: exists and is not exactly this output; use --overwrite to replace it or choose another --out",
     );
     assert_eq!(output_bytes(&place.path("e")), before);
     place
@@ -524,7 +524,7 @@ fn windows_within_documents_say_what_they_leave_out() {
     assert_eq!(file, *record);
 
     // Another kind of window, tail or order is another output.
-    let refused = "e: exists and is not exactly this output; add --overwrite to replace it or choose another --out";
+    let refused = "e: exists and is not exactly this output; use --overwrite to replace it or choose another --out";
     place.run(EMBED).failed(1, refused);
     place
         .run(with(&documents, &["--tail", "pad"]))

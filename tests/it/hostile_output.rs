@@ -61,7 +61,7 @@ fn a_link_is_replaced_only_when_asked_and_its_target_is_left_alone() {
     place.write("folder/thesis.txt", "mine");
     place.run(["tokenize", "a.txt", "--out", "other", "--eot", "none"]);
     let other = output_bytes(&place.path("other"));
-    let is_a_link = "is a link; add --overwrite to replace the link and leave its target alone, or \
+    let is_a_link = "is a link; use --overwrite to replace the link and leave its target alone, or \
                      choose another --out";
     for target in ["nowhere", "folder", "folder/thesis.txt", "other"] {
         std::os::unix::fs::symlink(target, place.path("link")).unwrap();

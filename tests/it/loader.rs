@@ -267,7 +267,7 @@ proptest! {
         let loader = Loader::new(&store, &config, Some(gatherer));
         if n == 0 || (config.drop_last && n < step) {
             let error = loader.unwrap_err().to_string();
-            prop_assert!(error.contains("--seq-len") || error.starts_with("--drop-last: "), "{}", error);
+            prop_assert!(error.contains("seq_len") || error.starts_with("drop_last: "), "{}", error);
             return Ok(());
         }
         let order = match config.shuffle {
@@ -518,14 +518,11 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
             .to_string()
     };
     for (text, what) in [
-        (error(|c| c.seq_len = 0), "--seq-len: must be at least 1"),
-        (
-            error(|c| c.stride = Some(0)),
-            "--stride: must be at least 1",
-        ),
+        (error(|c| c.seq_len = 0), "seq_len: must be at least 1"),
+        (error(|c| c.stride = Some(0)), "stride: must be at least 1"),
         (
             error(|c| c.batch_size = 0),
-            "--batch-size: must be at least 1",
+            "batch_size: must be at least 1",
         ),
         (error(|c| c.threads = 0), "threads: must be from 1 to 1024"),
         (error(|c| c.depth = 1025), "depth: must be from 1 to 1024"),
@@ -535,11 +532,11 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
         ),
         (
             error(|c| c.tail = Tail::Pad),
-            "--tail: pad needs --window documents",
+            "tail: pad needs `window` documents",
         ),
         (
             error(|c| c.batch_size = 1 << 40),
-            "--batch-size: 1,099,511,627,776 windows of 256 are",
+            "batch_size: 1,099,511,627,776 windows of 256 are",
         ),
         (
             error(|c| c.seq_len = 10_000_000),
@@ -547,7 +544,7 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
         ),
         (
             error(|c| (c.drop_last, c.batch_size, c.world_size) = (true, 4096, 1000)),
-            "--drop-last: would drop everything: ",
+            "drop_last: would drop everything: ",
         ),
     ] {
         assert!(text.contains(what), "{text}");

@@ -139,7 +139,7 @@ fn a_device_that_takes_nothing_is_said() {
 fn another_format_is_another_output() {
     let place = dataset();
     assert_eq!(place.run(embed("e", &[])).code, Some(0));
-    let refused = "e: exists and is not exactly this output; add --overwrite to replace it or choose another --out";
+    let refused = "e: exists and is not exactly this output; use --overwrite to replace it or choose another --out";
     place
         .run(embed("e", &["--format", "raw"]))
         .failed(1, refused);

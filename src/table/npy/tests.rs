@@ -13,6 +13,11 @@ fn file(text: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// [`super::read`], with its problem as a line.
+fn read(bytes: &[u8], key: Option<&str>, options: &TableOptions) -> Result<Extent, String> {
+    super::read(bytes, key, options).map_err(|problem| problem.to_string())
+}
+
 fn read_plain(bytes: &[u8]) -> Result<Extent, String> {
     read(bytes, None, &TableOptions::default())
 }
@@ -25,7 +30,7 @@ fn dict(descr: &str, order: &str, shape: &str) -> String {
     format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n")
 }
 
-/// Opens `bytes` as a file would be, with `--table-dtype bf16`.
+/// Opens `bytes` as a file would be, with the type bf16.
 fn open(bytes: &[u8]) -> crate::error::Result<Table> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("table.npy");
@@ -154,7 +159,7 @@ fn nameless_16_bit_elements_are_bf16_only_on_request() {
         for dtype in [None, Some(Dtype::F16), Some(Dtype::F32)] {
             let options = TableOptions::default().with_table_dtype(dtype);
             let error = read(&bytes, None, &options).unwrap_err();
-            assert!(error.contains("--table-dtype bf16"), "{error}");
+            assert!(error.contains("`table_dtype` bf16"), "{error}");
         }
         assert_eq!(open(&bytes).unwrap().dtype(), Dtype::BF16);
     }

@@ -32,7 +32,7 @@ pub use rope::{Rope, RopeStyle};
 /// "RoFormer" (Su et al., 2021), 3.2.2.
 pub const ROTARY_BASE: f64 = 10_000.0;
 
-/// A position scheme with its sizes: what `shardmill positions` writes.
+/// A position scheme with its sizes: what [`write_positions`](crate::write_positions) writes.
 ///
 /// ```
 /// use shardmill::PositionScheme;
@@ -161,20 +161,20 @@ impl PositionScheme {
     pub fn validate(&self) -> Result<()> {
         match *self {
             Self::Sinusoidal { seq_len, dim, base } => {
-                at_least_1("--seq-len", seq_len)?;
-                at_least_1("--dim", dim)?;
-                check_base("--base", base)?;
+                at_least_1("seq_len", seq_len)?;
+                at_least_1("dim", dim)?;
+                check_base("base", base)?;
             }
             Self::Rope { seq_len, dim, base } => {
-                at_least_1("--seq-len", seq_len)?;
-                at_least_1("--dim", dim)?;
+                at_least_1("seq_len", seq_len)?;
+                at_least_1("dim", dim)?;
                 if !dim.is_multiple_of(2) {
                     return refuse(
-                        "--dim",
+                        "dim",
                         format!("is {dim}; rotary positions turn pairs of columns, so it is even"),
                     );
                 }
-                check_base("--base", base)?;
+                check_base("base", base)?;
             }
             Self::T5 {
                 query_len,
@@ -194,7 +194,7 @@ impl PositionScheme {
                 ..
             } => {
                 check_lengths(query_len, key_len)?;
-                at_least_1("--heads", heads.into())?;
+                at_least_1("heads", heads.into())?;
             }
             Self::Shaw {
                 query_len,
@@ -206,18 +206,16 @@ impl PositionScheme {
                 // The largest index is twice as large and an i32.
                 if !(1..=MAX_CLIP_DISTANCE).contains(&clip_distance) {
                     let what = format!("must be from 1 to {MAX_CLIP_DISTANCE}");
-                    return refuse("--clip-distance", what);
+                    return refuse("clip_distance", what);
                 }
             }
         }
         match self.npy_bytes() {
             Some(_) => Ok(()),
-            None => Err(Error::Shape {
-                what: format!(
-                    "an array of shape {:?} is larger than any file",
-                    self.shape()
-                ),
-            }),
+            None => Err(Error::shape(format!(
+                "an array of shape {:?} is larger than any file",
+                self.shape()
+            ))),
         }
     }
 
@@ -298,7 +296,7 @@ impl PositionScheme {
 const MAX_CLIP_DISTANCE: u32 = (i32::MAX / 2).cast_unsigned();
 
 fn refuse<T>(field: &'static str, what: String) -> Result<T> {
-    Err(Error::Config { field, what })
+    Err(Error::config(field, what))
 }
 
 fn at_least_1(field: &'static str, value: u64) -> Result<()> {
@@ -309,8 +307,8 @@ fn at_least_1(field: &'static str, value: u64) -> Result<()> {
 }
 
 fn check_lengths(query_len: u64, key_len: u64) -> Result<()> {
-    at_least_1("--query-len", query_len)?;
-    at_least_1("--key-len", key_len)
+    at_least_1("query_len", query_len)?;
+    at_least_1("key_len", key_len)
 }
 
 /// Checks the base of wavelengths; `field` is what it is called. Below 1 wavelengths would fall,
@@ -409,20 +407,17 @@ mod tests {
             clip_distance,
         };
         for (scheme, expected) in [
-            (rope(0, 1e4), "--dim: must be at least 1"),
-            (rope(7, 1e4), "--dim: is 7; rotary positions turn pairs"),
-            (
-                rope(8, 0.0),
-                "--base: is 0; it must be a number of 1 or more",
-            ),
-            (rope(8, f64::NAN), "--base: is NaN"),
-            (rope(8, f64::INFINITY), "--base: is inf"),
-            (t5(1, 128, false), "--num-buckets: must be from 2 to 1024"),
-            (t5(3, 128, true), "--num-buckets: must be from 4 to 1024"),
-            (t5(32, 16, false), "--max-distance: is 16; it must be above"),
-            (shaw(0, 4, 2), "--query-len: must be at least 1"),
-            (shaw(4, 0, 2), "--key-len: must be at least 1"),
-            (shaw(4, 4, 0), "--clip-distance: must be from 1"),
+            (rope(0, 1e4), "dim: must be at least 1"),
+            (rope(7, 1e4), "dim: is 7; rotary positions turn pairs"),
+            (rope(8, 0.0), "base: is 0; it must be a number of 1 or more"),
+            (rope(8, f64::NAN), "base: is NaN"),
+            (rope(8, f64::INFINITY), "base: is inf"),
+            (t5(1, 128, false), "num_buckets: must be from 2 to 1024"),
+            (t5(3, 128, true), "num_buckets: must be from 4 to 1024"),
+            (t5(32, 16, false), "max_distance: is 16; it must be above"),
+            (shaw(0, 4, 2), "query_len: must be at least 1"),
+            (shaw(4, 0, 2), "key_len: must be at least 1"),
+            (shaw(4, 4, 0), "clip_distance: must be from 1"),
             (shaw(1 << 40, 1 << 40, 2), "an array of shape"),
         ] {
             let error = scheme.validate().unwrap_err().to_string();

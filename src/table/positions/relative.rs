@@ -75,7 +75,7 @@ impl T5Buckets {
         let directions = 1 + u32::from(bidirectional);
         if !(2 * directions..=MAX_BUCKETS).contains(&num_buckets) {
             let what = format!("must be from {} to {MAX_BUCKETS}", 2 * directions);
-            return refuse("--num-buckets", what);
+            return refuse("num_buckets", what);
         }
         let exact = num_buckets / directions / 2;
         if !(exact + 1..=MAX_MAX_DISTANCE).contains(&max_distance) {
@@ -83,7 +83,7 @@ impl T5Buckets {
                 "is {max_distance}; it must be above {exact}, the distances that have a bucket \
                  each, and at most {MAX_MAX_DISTANCE}"
             );
-            return refuse("--max-distance", what);
+            return refuse("max_distance", what);
         }
         Ok(())
     }

@@ -79,14 +79,15 @@ impl Rope {
 
     /// Checks what [`new`](Self::new) refuses, before any memory is taken.
     pub(crate) fn check(dim: usize, base: f64) -> Result<()> {
-        check_base("--rope-base", base)?;
+        check_base("base", base)?;
         if dim == 0 || !dim.is_multiple_of(2) {
-            return Err(Error::Shape {
-                what: format!(
+            return Err(Error::shape((
+                format!(
                     "rotary positions turn pairs of columns, and rows of {dim} elements are not \
-                     made of pairs; use tables of an even dim"
+                     made of pairs"
                 ),
-            });
+                "use tables of an even dim",
+            )));
         }
         Ok(())
     }
@@ -168,7 +169,7 @@ mod tests {
         }
         for base in [0.0, 0.99, -1.0, f64::NAN, f64::INFINITY] {
             let error = Rope::new(RopeStyle::Half, 2, 8, base).unwrap_err();
-            assert!(error.to_string().starts_with("--rope-base: is "), "{error}");
+            assert!(error.to_string().starts_with("base: is "), "{error}");
         }
         assert!(Rope::new(RopeStyle::Half, usize::MAX, 8, 1e4).is_err());
     }

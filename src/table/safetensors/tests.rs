@@ -26,6 +26,11 @@ fn file_of(names: &[&str]) -> Vec<u8> {
     file(&format!("{{{}}}", tensors.join(",")), 4 * names.len())
 }
 
+/// [`super::read`], with its problem as a line.
+fn read(bytes: &[u8], key: Option<&str>, options: &TableOptions) -> Result<Extent, String> {
+    super::read(bytes, key, options).map_err(|problem| problem.to_string())
+}
+
 fn read_plain(bytes: &[u8]) -> Result<Extent, String> {
     read(bytes, None, &TableOptions::default())
 }

@@ -68,7 +68,10 @@ fn verify_finds_each_flipped_bit_of_a_list_and_repair_makes_it_again() {
         fs::remove_file(&path).unwrap();
         damaged("missing");
         let refused = place.run(&args);
-        assert!(refused.stderr.contains("add --repair"), "{refused:?}");
+        assert!(
+            refused.stderr.contains("use `tokenize --repair`"),
+            "{refused:?}"
+        );
         let done = place.run(&repair);
         assert_eq!(done.code, Some(0), "{done:?}");
         assert!(output_bytes(&dir) == files);

@@ -240,7 +240,7 @@ fn a_dataset_without_bad_records_has_no_list_of_them() {
             usize::from(name == "skip")
         );
     }
-    let refused = "d-skip: exists and is not exactly this output; add --overwrite to replace it or \
+    let refused = "d-skip: exists and is not exactly this output; use --overwrite to replace it or \
                    choose another --out";
     place
         .run(["tokenize", "a.jsonl", "--out", "d-skip"])
@@ -346,7 +346,7 @@ fn a_dataset_of_format_version_1_is_read_and_checked() {
         serde_json::from_str::<Value>(VERSION_1).unwrap()
     );
     // It is another output than the one that is made now.
-    let refused = "d: exists and is not exactly this output; add --overwrite to replace it or \
+    let refused = "d: exists and is not exactly this output; use --overwrite to replace it or \
                    choose another --out";
     place
         .run(["tokenize", "a.txt", "--out", "d"])

@@ -12,7 +12,7 @@ use super::read;
 use crate::support::{Place, output_bytes, skipped};
 
 const RECORDS: &str = "{\"text\":\"one\"}\n{\"text\":\"two\", \"n\": NaN}\n";
-const LOOKS: &str = "looks like JSON Lines; say --input-format jsonl or text";
+const LOOKS: &str = "looks like JSON Lines; choose --input-format jsonl or text";
 
 #[test]
 fn json_lines_called_json_are_json_lines_to_every_command() {

@@ -16,7 +16,7 @@ fn units_of_another_plan_are_refused_by_the_first_difference() {
     let refused = |difference: &str, args: &[&str]| {
         let line = format!(
             "d.partial: holds {done} finished units of another run: {difference}; run that command \
-             again to go on with it, add --overwrite to discard it or choose another --out"
+             again to go on with it, use --overwrite to discard it or choose another --out"
         );
         place.run(args).failed(1, &line);
         assert_eq!(tree(&place.path("d.partial")), before);
@@ -162,7 +162,7 @@ fn a_damaged_plan_is_refused_until_it_may_be_discarded() {
         let done = place.run(args("d", &[]));
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains(what), "{what}: {done:?}");
-        assert!(done.stderr.contains("add --overwrite"), "{done:?}");
+        assert!(done.stderr.contains("use --overwrite"), "{done:?}");
     }
     let huge = fs::File::create(place.path("d.partial/plan.json")).unwrap();
     huge.set_len(9 << 30).unwrap();

@@ -127,7 +127,10 @@ fn repair_makes_damaged_shards_again_and_keeps_the_others() {
             refused.stderr.contains("d: is damaged: d/shard-0000"),
             "{refused:?}"
         );
-        assert!(refused.stderr.contains("add --repair"), "{refused:?}");
+        assert!(
+            refused.stderr.contains("use `tokenize --repair`"),
+            "{refused:?}"
+        );
         assert_eq!(place.tree(), damaged);
         let done = finish_run(&place, &repair, "d", &expected);
         assert_eq!(done_before(&done), SHARDS as u64 - 1, "{what}: {done:?}");
@@ -140,7 +143,7 @@ fn repair_makes_damaged_shards_again_and_keeps_the_others() {
     let mut a = place.read("in/a.txt");
     a[100] = b'W';
     place.write("in/a.txt", a);
-    let other = "d: exists and is not exactly this output; add --overwrite to replace it or choose \
+    let other = "d: exists and is not exactly this output; use --overwrite to replace it or choose \
                  another --out";
     flip(&place.path("d/shard-00001.u32"), 8);
     place.run(&repair).failed(1, other);

@@ -116,7 +116,7 @@ fn parts_of_another_plan_or_of_other_contents_are_refused() {
     a[4990..5030].fill(b'x');
     place.write("in/a.txt", a);
     let other = "d.partial: has a plan for inputs of the same sizes and other contents; give all \
-                 processes the same inputs, or run without --units to make again what changed";
+                 processes the same inputs, or run `tokenize` alone to make again what changed";
     place.run(args("d", &["--units", "1/2"])).failed(1, other);
     assert_eq!(place.tree(), before);
     let stream = "--units: a stream cannot be shared: each process would have to read all of it";
@@ -147,7 +147,7 @@ fn an_input_edited_between_two_processes_is_refused_by_finish() {
         let before = place.tree();
         let line = format!(
             "d.partial: units 0 and 1 were made from different versions of 'a.txt': {what}; run \
-             tokenize without --units, which reads the inputs again and makes again what changed"
+             `tokenize` alone, which reads the inputs again and makes again what changed"
         );
         place.run(["finish", "d"]).failed(1, &line);
         assert_eq!(place.tree(), before);

@@ -1,0 +1,74 @@
+//! How a failure is told: one line on standard error and, with `--json`, one object on standard
+//! output: `error`, `code`, and `path`, `byte` and `line` if they are known.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use shardmill::{Error, show};
+
+use crate::cli::options;
+use crate::cli::output::print_json;
+
+/// Whether errors are to be told on standard output too, as JSON.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Tells errors from now on as JSON too.
+pub(crate) fn tell_as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
+
+/// What went wrong, as it is told.
+#[derive(Debug)]
+pub(crate) struct Report {
+    line: String,
+    code: u8,
+    /// Where it was: members of the JSON object.
+    place: Vec<(&'static str, Value)>,
+}
+
+impl Report {
+    pub(crate) fn new(line: String, code: u8) -> Self {
+        Self {
+            line,
+            code,
+            place: Vec::new(),
+        }
+    }
+
+    pub(crate) fn of_library(error: &Error, code: u8) -> Self {
+        let path = error.path().map(|path| path.to_string_lossy().into());
+        let place = [
+            ("path", path),
+            ("byte", error.byte().map(Value::from)),
+            ("line", error.line().map(Value::from)),
+        ];
+        let known = place
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
+        Self {
+            line: options::line(error),
+            code,
+            place: known.collect(),
+        }
+    }
+
+    /// Says it on standard error; with `--json` prints an object too.
+    pub(crate) fn tell(self) -> ExitCode {
+        let Self { line, code, place } = self;
+        // In one piece, or the lines of two processes mix. If stderr is gone there is nobody to
+        // tell.
+        let said = format!("shardmill: error: {}\n", show::name(&line));
+        let _ = io::stderr().write_all(said.as_bytes());
+        if AS_JSON.load(Ordering::Relaxed) {
+            let mut object = json!({"error": line, "code": code});
+            for (key, value) in place {
+                object[key] = value;
+            }
+            // What cannot be printed was said.
+            let _ = print_json(&object);
+        }
+        ExitCode::from(code)
+    }
+}

@@ -1,0 +1,129 @@
+//! What is wrong, before it is known where: the parts of errors, and errors made of them.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// What is wrong and, if that is known, what to do. Made of a text, or of two:
+/// `("exists and is not a file", "choose another `out`")`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    what: String,
+    hint: Option<String>,
+}
+
+impl Problem {
+    /// The same with `place` before it.
+    pub(crate) fn at(self, place: impl fmt::Display) -> Self {
+        Self {
+            what: format!("{place}{}", self.what),
+            hint: self.hint,
+        }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(what: String) -> Self {
+        Self { what, hint: None }
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(what: &str) -> Self {
+        what.to_owned().into()
+    }
+}
+
+impl<W: Into<String>, H: Into<String>> From<(W, H)> for Problem {
+    fn from((what, hint): (W, H)) -> Self {
+        Self {
+            what: what.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hint {
+            Some(hint) => write!(f, "{}; {hint}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+/// A constructor for each variant that holds a problem.
+impl Error {
+    pub(crate) fn input(path: impl Into<PathBuf>, problem: impl Into<Problem>) -> Self {
+        let Problem { what, hint } = problem.into();
+        let path = path.into();
+        Self::Input { path, what, hint }
+    }
+
+    pub(crate) fn at_byte(
+        path: impl Into<PathBuf>,
+        offset: u64,
+        problem: impl Into<Problem>,
+    ) -> Self {
+        let Problem { what, hint } = problem.into();
+        Self::Byte {
+            path: path.into(),
+            offset,
+            what,
+            hint,
+        }
+    }
+
+    pub(crate) fn at_line(
+        path: impl Into<PathBuf>,
+        line: u64,
+        problem: impl Into<Problem>,
+    ) -> Self {
+        let Problem { what, hint } = problem.into();
+        Self::Json {
+            path: path.into(),
+            line,
+            what,
+            hint,
+        }
+    }
+
+    pub(crate) fn shard(path: impl Into<PathBuf>, problem: impl Into<Problem>) -> Self {
+        let Problem { what, hint } = problem.into();
+        let path = path.into();
+        Self::Shard { path, what, hint }
+    }
+
+    pub(crate) fn table(path: impl Into<PathBuf>, problem: impl Into<Problem>) -> Self {
+        let Problem { what, hint } = problem.into();
+        let path = path.into();
+        Self::Table { path, what, hint }
+    }
+
+    pub(crate) fn shape(problem: impl Into<Problem>) -> Self {
+        let Problem { what, hint } = problem.into();
+        Self::Shape { what, hint }
+    }
+
+    pub(crate) fn config(field: &'static str, problem: impl Into<Problem>) -> Self {
+        let Problem { what, hint } = problem.into();
+        Self::Config { field, what, hint }
+    }
+
+    pub(crate) fn output(path: impl Into<PathBuf>, problem: impl Into<Problem>) -> Self {
+        let Problem { what, hint } = problem.into();
+        let path = path.into();
+        Self::Output { path, what, hint }
+    }
+
+    /// Wraps a system error; made for `map_err`.
+    pub(crate) fn io(path: impl AsRef<Path>, what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            path: path.as_ref().to_owned(),
+            what,
+            source,
+        }
+    }
+}
