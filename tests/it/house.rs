@@ -5,14 +5,15 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use: all of them stand above it in this table.
-const ROOMS: [(&str, &[&str]); 26] = [
+const ROOMS: [(&str, &[&str]); 27] = [
+    ("choice", &[]),
     ("fault", &[]),
     ("show", &[]),
     ("token", &[]),
     ("progress", &[]),
-    ("dtype", &[]),
-    ("document", &[]),
+    ("dtype", &["choice"]),
     ("error", &["show"]),
+    ("document", &["choice", "error"]),
     ("threads", &["error"]),
     ("hash", &["progress"]),
     ("map", &["dtype", "error"]),
@@ -21,25 +22,33 @@ const ROOMS: [(&str, &[&str]); 26] = [
     ("bpe", &["error", "map", "pretoken", "simd", "token"]),
     (
         "encoding",
-        &["bpe", "error", "hash", "pretoken", "simd", "token"],
+        &[
+            "bpe", "choice", "error", "hash", "pretoken", "simd", "token",
+        ],
     ),
-    ("publish", &["error", "hash", "map"]),
+    ("publish", &["choice", "error", "hash", "map"]),
     (
         "dataset",
         &[
-            "document", "encoding", "error", "hash", "map", "progress", "publish", "token",
+            "choice", "document", "encoding", "error", "hash", "map", "progress", "publish",
+            "token",
         ],
     ),
-    ("table", &["dtype", "error", "map", "show", "simd"]),
+    (
+        "table",
+        &["choice", "dtype", "error", "map", "show", "simd"],
+    ),
     (
         "window",
-        &["dataset", "error", "show", "table", "threads", "token"],
+        &[
+            "choice", "dataset", "error", "show", "table", "threads", "token",
+        ],
     ),
     ("gather", &["dtype", "error", "simd", "table"]),
     (
         "sink",
         &[
-            "dtype", "error", "hash", "progress", "publish", "table", "token",
+            "choice", "dtype", "error", "hash", "progress", "publish", "table", "token",
         ],
     ),
     ("outputs", &["dataset", "publish", "sink"]),
@@ -54,8 +63,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
     (
         "loader",
         &[
-            "dataset", "dtype", "error", "gather", "hash", "map", "show", "table", "token",
-            "window",
+            "dataset", "dtype", "error", "gather", "hash", "map", "show", "token", "window",
         ],
     ),
     (

@@ -402,18 +402,18 @@ fn a_state_of_something_else_is_refused_by_name() {
         );
     };
     let changes: [(Change, &str); 7] = [
-        (|c| c.seq_len = 32, "--seq-len 16, the loader has 32"),
-        (|c| c.stride = None, "--stride 8, the loader has 16"),
+        (|c| c.seq_len = 32, "`seq_len` 16, the loader has 32"),
+        (|c| c.stride = None, "`stride` 8, the loader has 16"),
         (
             |c| c.window = WindowKind::Stream,
-            "--window documents, the loader has stream",
+            "`window` documents, the loader has stream",
         ),
-        (|c| c.tail = Tail::Pad, "--tail drop, the loader has pad"),
-        (|c| c.shuffle = Some(6), "--shuffle 5, the loader has 6"),
-        (|c| c.shuffle = None, "--shuffle 5, the loader has none"),
+        (|c| c.tail = Tail::Pad, "`tail` drop, the loader has pad"),
+        (|c| c.shuffle = Some(6), "`shuffle` 5, the loader has 6"),
+        (|c| c.shuffle = None, "`shuffle` 5, the loader has none"),
         (
             |c| c.shuffle_order = ShuffleOrder::Keyed,
-            "--shuffle-order torch, the loader has keyed",
+            "`shuffle_order` torch, the loader has keyed",
         ),
     ];
     for (change, what) in changes {
@@ -540,7 +540,7 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
         ),
         (
             error(|c| c.seq_len = 10_000_000),
-            "no window of 10000000 and its target; lower --seq-len",
+            "no window of 10000000 and its target; lower `seq_len`",
         ),
         (
             error(|c| (c.drop_last, c.batch_size, c.world_size) = (true, 4096, 1000)),
