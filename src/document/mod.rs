@@ -67,7 +67,7 @@ impl Format {
         let is_known = |known: &&str| extension.eq_ignore_ascii_case(known);
         FORMATS
             .iter()
-            .find(|row| row.extensions.iter().any(|known| is_known(&known)))
+            .find(|row| row.extensions.iter().any(is_known))
             .map_or(Self::Text, |row| row.format)
     }
 
