@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use shardmill::show;
 use shardmill::{
-    EMBEDDINGS, Error, Stats, Verified, VerifiedEmbeddings, verify, verify_embeddings,
+    Corpus, EMBEDDINGS, Error, Stats, Verified, VerifiedEmbeddings, verify, verify_embeddings,
     verify_inputs,
 };
 
@@ -39,97 +39,122 @@ pub(crate) struct VerifyArgs {
     pub(crate) stdout: StdoutArgs,
 }
 
+/// What was checked and found whole.
+struct Whole {
+    dataset: Option<Verified>,
+    embeddings: Option<VerifiedEmbeddings>,
+    inputs: Option<Corpus>,
+}
+
 pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     let started = Instant::now();
     start_threads()?;
-    let dir = &args.dataset;
-    let failed = |error| Failure::Check {
-        error,
-        dir: dir.clone(),
-    };
-    let is_embeddings = dir.join("embed.json").is_file();
     let stats = Arc::new(Stats::default());
     let progress = Progress::show("verify", &stats);
-    let dataset = if is_embeddings {
-        None
-    } else {
-        Some(verify(dir, &stats).map_err(failed)?)
+    let (dataset, embeddings) =
+        check_output(&args.dataset, &stats).map_err(|error| failed(error, args))?;
+    let whole = Whole {
+        dataset,
+        embeddings,
+        inputs: check_inputs(args, &stats)?,
     };
-    let embeddings = if is_embeddings {
-        Some(dir.clone())
-    } else {
-        // A link that leads nowhere is damage too.
-        Some(dir.join(EMBEDDINGS)).filter(|inside| inside.symlink_metadata().is_ok())
-    };
-    let embeddings = embeddings
-        .map(|inside| {
-            check_no_link(&inside, dir)?;
-            verify_embeddings(&inside, &stats)
-        })
-        .transpose()
-        .map_err(failed)?;
-    if let (Some(dataset), Some(embeddings)) = (&dataset, &embeddings) {
-        check_same(dir, dataset, embeddings).map_err(failed)?;
-    }
-    let inputs = match &*args.inputs {
-        [] => None,
-        inputs => Some(open_inputs(inputs, &args.selection)?),
-    };
-    if let Some(corpus) = &inputs {
-        match verify_inputs(dir, corpus, &stats) {
-            Err(error) if error.is_usage() => return Err(error.into()),
-            compared => compared.map_err(failed)?,
-        }
-    }
     drop(progress);
     let time = started.elapsed();
     if args.stdout.json {
-        let mut found = json!({
-            "is_whole": true,
-            "dataset": dataset,
-            "embeddings": embeddings,
-            "seconds": time.as_secs_f64(),
-        });
-        if let Some(corpus) = &inputs {
-            found["inputs"] = json!(corpus.len());
-        }
-        print_json(&found)?;
+        print_json(&whole.describe(time))?;
     }
-    let mut bytes = 0;
-    let mut parts = Vec::new();
-    if let Some(dataset) = dataset {
-        bytes += dataset.bytes;
-        parts.push(format!(
-            "{}, {}, {}",
-            human::counted(dataset.tokens, "token"),
-            human::counted(dataset.shards, "shard"),
-            human::counted(dataset.documents, "document"),
-        ));
-    }
-    if let Some(embeddings) = embeddings {
-        bytes += embeddings.bytes;
-        parts.push(format!(
-            "embeddings of {}",
-            human::counted(embeddings.windows, "window")
-        ));
-    }
-    if let Some(corpus) = inputs {
-        bytes += corpus.total_bytes();
-        let inputs = human::counted(corpus.len() as u64, "input");
-        parts.push(format!("{inputs} unchanged"));
-    }
-    summary(&format!(
-        "{}: whole: {} checked in {}",
-        show::name(dir),
-        parts.join(" and "),
-        pace(time, bytes, time)
-    ));
+    summary(&whole.line(&args.dataset, time));
     Ok(())
 }
 
+fn failed(error: Error, args: &VerifyArgs) -> Failure {
+    Failure::Check {
+        error,
+        dir: args.dataset.clone(),
+    }
+}
+
+/// Checks the dataset in `dir` and the embeddings in it, or the embeddings that `dir` is.
+fn check_output(
+    dir: &Path,
+    stats: &Stats,
+) -> shardmill::Result<(Option<Verified>, Option<VerifiedEmbeddings>)> {
+    if dir.join("embed.json").is_file() {
+        return Ok((None, Some(verify_embeddings(dir, stats)?)));
+    }
+    let dataset = verify(dir, stats)?;
+    let inside = dir.join(EMBEDDINGS);
+    // A link that leads nowhere is damage too.
+    if inside.symlink_metadata().is_err() {
+        return Ok((Some(dataset), None));
+    }
+    check_no_link(&inside)?;
+    let embeddings = verify_embeddings(&inside, stats)?;
+    check_same(dir, &dataset, &embeddings)?;
+    Ok((Some(dataset), Some(embeddings)))
+}
+
+/// Compares the inputs that are named with those of the dataset.
+fn check_inputs(args: &VerifyArgs, stats: &Stats) -> Result<Option<Corpus>> {
+    if args.inputs.is_empty() {
+        return Ok(None);
+    }
+    let corpus = open_inputs(&args.inputs, &args.selection)?;
+    match verify_inputs(&args.dataset, &corpus, stats) {
+        Err(error) if error.is_usage() => Err(error.into()),
+        Err(error) => Err(failed(error, args)),
+        Ok(()) => Ok(Some(corpus)),
+    }
+}
+
+impl Whole {
+    fn describe(&self, time: Duration) -> Value {
+        let mut found = json!({
+            "is_whole": true,
+            "dataset": self.dataset,
+            "embeddings": self.embeddings,
+            "seconds": time.as_secs_f64(),
+        });
+        if let Some(corpus) = &self.inputs {
+            found["inputs"] = json!(corpus.len());
+        }
+        found
+    }
+
+    fn line(&self, dir: &Path, time: Duration) -> String {
+        let mut bytes = 0;
+        let mut parts = Vec::new();
+        if let Some(dataset) = &self.dataset {
+            bytes += dataset.bytes;
+            parts.push(format!(
+                "{}, {}, {}",
+                human::counted(dataset.tokens, "token"),
+                human::counted(dataset.shards, "shard"),
+                human::counted(dataset.documents, "document"),
+            ));
+        }
+        if let Some(embeddings) = &self.embeddings {
+            bytes += embeddings.bytes;
+            let windows = human::counted(embeddings.windows, "window");
+            parts.push(format!("embeddings of {windows}"));
+        }
+        if let Some(corpus) = &self.inputs {
+            bytes += corpus.total_bytes();
+            let inputs = human::counted(corpus.len() as u64, "input");
+            parts.push(format!("{inputs} unchanged"));
+        }
+        format!(
+            "{}: whole: {} checked in {}",
+            show::name(dir),
+            parts.join(" and "),
+            pace(time, bytes, time)
+        )
+    }
+}
+
 /// Embeddings that lie in a dataset go with it wherever it is copied.
-fn check_no_link(inside: &Path, dir: &Path) -> shardmill::Result<()> {
-    if inside == dir || !inside.is_symlink() {
+fn check_no_link(inside: &Path) -> shardmill::Result<()> {
+    if !inside.is_symlink() {
         return Ok(());
     }
     Err(Error::Shard {

@@ -248,7 +248,7 @@ fn circle(from: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Ve
                 return Some(way);
             }
             if seen.insert(next.clone()) {
-                ways.push([&way[..], &[next.clone()]].concat());
+                ways.push([&way[..], std::slice::from_ref(next)].concat());
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Corpora of a size that offsets and memory must be made for. They take minutes and some GB of
-//! the disk: cargo test load:: -- --ignored
+//! the disk: `cargo test load:: -- --ignored`
 
 use crate::support;
 
