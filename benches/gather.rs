@@ -30,10 +30,10 @@ use criterion::{
     measurement::WallTime,
 };
 use half::{bf16, f16};
-use shardmill::{
-    Buffer, Dtype, Element, Gatherer, Hash128, Level, Rope, RopeStyle, Stores, Table, TableOptions,
-    TableSpec, store_all,
-};
+use shardmill::bench::store_all;
+use shardmill::gather::Stores;
+use shardmill::table::{Rope, RopeStyle, TableOptions, TableSpec};
+use shardmill::{Buffer, Dtype, Element, Gatherer, Hash128, Level, Table};
 
 const SEQ_LEN: usize = 1024;
 const OUT_ELEMENTS: usize = 32 << 20;

@@ -27,10 +27,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
+use shardmill::window::{DocumentWindows, KeyedPermutation, ShuffleOrder, Tail, WindowKind};
 use shardmill::{
-    Corpus, CorpusOptions, DocumentWindows, Dtype, Element, Elements, Encoding, Gatherer, Hash128,
-    InitialTables, KeyedPermutation, Loader, LoaderConfig, ShuffleOrder, Stats, Tail, TokenStore,
-    TokenizeConfig, WindowKind, tokenize,
+    Corpus, CorpusOptions, Dtype, Element, Elements, Encoding, Gatherer, Hash128, InitialTables,
+    Loader, LoaderConfig, Stats, TokenStore, TokenizeConfig, tokenize,
 };
 
 const SEQ_LEN: usize = 1024;

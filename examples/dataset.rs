@@ -7,8 +7,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use shardmill::dataset::Eot;
 use shardmill::{
-    Corpus, CorpusOptions, Encoding, Eot, Gatherer, InitialTables, Order, Stats, TokenStore,
+    Corpus, CorpusOptions, Encoding, Gatherer, InitialTables, Order, Stats, TokenStore,
     TokenizeConfig, Windows, tokenize,
 };
 

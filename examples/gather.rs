@@ -11,7 +11,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use half::{bf16, f16};
-use shardmill::{Buffer, Element, Gatherer, Table, TableOptions, TableSpec};
+use shardmill::table::{TableOptions, TableSpec};
+use shardmill::{Buffer, Element, Gatherer, Table};
 
 type AnyError = Box<dyn std::error::Error>;
 

@@ -246,7 +246,7 @@ impl Error {
     /// output.
     ///
     /// ```
-    /// # fn example(done: shardmill::Result<shardmill::Outcome>) {
+    /// # fn example(done: shardmill::Result<shardmill::pipeline::Outcome>) {
     /// match done {
     ///     Err(error) if error.is_locked() => println!("is being made by another process"),
     ///     done => println!("{done:?}"),

@@ -50,73 +50,53 @@
 //! - Output becomes visible when it is complete, by one rename.
 //! - Errors are values of [`Error`]: one line that says what, which file, which byte or line.
 
-mod bench;
+pub mod bench;
 mod bpe;
 mod choice;
-mod corpus;
-mod dataset;
-mod document;
+pub mod corpus;
+pub mod dataset;
+pub mod document;
 mod dtype;
-mod embed;
-mod encoding;
+pub mod embed;
+pub mod encoding;
 mod error;
-mod gather;
+pub mod gather;
 mod hash;
-mod loader;
+pub mod loader;
 mod map;
 mod outputs;
-mod pipeline;
+pub mod pipeline;
 mod pretoken;
 mod progress;
 mod publish;
 pub mod show;
 mod simd;
-mod sink;
-mod table;
+pub mod sink;
+pub mod table;
 mod threads;
 mod token;
-mod window;
+pub mod window;
 
-pub use bench::{
-    BenchConfig, BenchReport, Ceiling, GatherSpeed, Sample, TokenizeSpeed, bench, store_all,
-};
-pub use corpus::{Corpus, CorpusOptions, CorpusReport, Listed, Repeated, SkippedFiles};
-pub use dataset::{
-    BadCounts, BadFile, BadRecord, DocRecord, Document, EMBEDDINGS, EncodingInfo, Eot,
-    FORMAT_VERSION, Manifest, Plan, PlannedSource, Position, Settings, Shard, ShardInfo, ShardRef,
-    SourceInfo, TokenDtype, TokenStore, Tokens, Totals, Unit, Verified, bad_records, verify,
-};
-pub use document::{BadKind, BadRecords, DocumentFormat, FORMATS, Format, InvalidUtf8};
+pub use corpus::{Corpus, CorpusOptions};
+pub use dataset::{Manifest, TokenStore, verify};
 pub use dtype::{Dtype, Element, Elements};
-pub use embed::{
-    EmbedConfig, EmbedOutcome, EmbedRecord, EmbedTables, VerifiedEmbeddings, embed, embed_to, run,
-    verify_embeddings,
-};
-pub use encoding::{BUILTIN_NAMES, Encoding, Special};
+pub use embed::{EmbedConfig, embed, run, verify_embeddings};
+pub use encoding::{Encoding, Special};
 pub use error::{Error, Result};
-pub use gather::{Gatherer, Stores};
+pub use gather::Gatherer;
 pub use hash::Hash128;
-pub use loader::{LoadedBatch, Loader, LoaderConfig, LoaderState, NO_DOCUMENT};
+pub use loader::{Loader, LoaderConfig};
 pub use map::Buffer;
 pub use pipeline::{
-    Outcome, Partial, Status, TakenOver, TokenizeConfig, UnitShare, UnitsOutcome, finish, plan,
-    repair, status, tokenize, tokenize_units, verify_inputs,
+    TokenizeConfig, UnitShare, finish, plan, repair, status, tokenize, tokenize_units,
+    verify_inputs,
 };
 pub use progress::Stats;
 pub use publish::Durability;
 pub use simd::Level;
-pub use sink::{
-    ArrayFormat, Batch, MemorySink, PositionsOutcome, Sink, StreamSink, write_positions,
-};
-pub use table::{
-    FORMATS as TABLE_FORMATS, InitialTables, PositionScheme, ROTARY_BASE, Rope, RopeStyle, Table,
-    TableFormat, TableOptions, TableSpec, TorchGenerator, alibi_slopes,
-};
+pub use table::{InitialTables, Table};
 pub use token::TokenId;
-pub use window::{
-    Batches, DocumentWindow, DocumentWindows, IGNORED_TARGET, KeyedPermutation, LeftOut, Order,
-    Rank, ShuffleOrder, Tail, WindowKind, Windows,
-};
+pub use window::{Order, Windows};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

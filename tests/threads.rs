@@ -6,9 +6,10 @@ use std::fs;
 use std::sync::Arc;
 
 use serde_json::json;
+use shardmill::window::WindowKind;
 use shardmill::{
     Corpus, CorpusOptions, EmbedConfig, Encoding, Loader, LoaderConfig, Stats, TokenStore,
-    TokenizeConfig, WindowKind, embed, repair, tokenize,
+    TokenizeConfig, embed, repair, tokenize,
 };
 
 #[test]

@@ -6,10 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use shardmill::{
-    Corpus, CorpusOptions, Durability, Eot, Error, InvalidUtf8, Special, Stats, TokenStore,
-    TokenizeConfig, tokenize, verify,
-};
+use shardmill::{Corpus, CorpusOptions, Durability, Error, Special, Stats, TokenStore, TokenizeConfig, tokenize, verify};
+use shardmill::dataset::Eot;
+use shardmill::document::InvalidUtf8;
 use shardmill_fuzz::{NAMES, assert_same_ids, bytes_of, kept, oracle};
 use tempfile::TempDir;
 

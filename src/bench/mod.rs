@@ -56,7 +56,7 @@ fn spawn<'scope, T: Send + 'scope>(
 /// What is measured.
 ///
 /// ```
-/// let mut config = shardmill::BenchConfig::default();
+/// let mut config = shardmill::bench::BenchConfig::default();
 /// config.threads = 2;
 /// config.dims = vec![768];
 /// ```
@@ -132,7 +132,7 @@ impl BenchConfig {
     }
 }
 
-/// What [`bench()`] measured.
+/// What [`measure`] measured.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct BenchReport {
@@ -162,7 +162,16 @@ impl BenchReport {
 /// # Errors
 /// Those of [`BenchConfig::validate`]; [`Error::Io`] where the file or the pipe cannot be written
 /// or the input not be read; [`Error::Memory`], for about five times `size_bytes` are needed.
-pub fn bench(config: &BenchConfig, stats: &Stats) -> Result<BenchReport> {
+///
+/// ```no_run
+/// use shardmill::Stats;
+/// use shardmill::bench::{BenchConfig, measure};
+///
+/// let report = measure(&BenchConfig::default(), &Stats::default())?;
+/// println!("{report:?}");
+/// # Ok::<(), shardmill::Error>(())
+/// ```
+pub fn measure(config: &BenchConfig, stats: &Stats) -> Result<BenchReport> {
     config.validate()?;
     let encoding = Encoding::by_name(&config.encoding)?;
     let input = config.input.as_deref().map(text::read).transpose()?;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shardmill::{BUILTIN_NAMES, Dtype, Durability, Level, Tail, WindowKind};
+use shardmill::encoding::BUILTIN_NAMES;
+use shardmill::window::{Tail, WindowKind};
+use shardmill::{Dtype, Durability, Level};
 
 /// What standard output gets.
 #[derive(Debug, Args)]

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use shardmill::{BadCounts, BadKind, BadRecord, Corpus, Outcome, bad_records};
+use shardmill::Corpus;
+use shardmill::dataset::{BadCounts, BadRecord, bad_records};
+use shardmill::document::BadKind;
+use shardmill::pipeline::Outcome;
 
 use crate::cli::human;
 use crate::cli::output::summary;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
-use shardmill::{BenchConfig, BenchReport, Ceiling, Level, Sample, Stats, bench};
+use shardmill::bench::{BenchConfig, BenchReport, Ceiling, Sample, measure};
+use shardmill::{Level, Stats};
 
 use crate::cli::args::{EncodingArgs, StdoutArgs, level};
 use crate::cli::failure::Result;
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let started = Instant::now();
     let stats = Arc::new(Stats::default());
     let progress = Progress::count("bench", &stats);
-    let report = bench(&config, &stats);
+    let report = measure(&config, &stats);
     drop(progress);
     let report = report?;
     if args.stdout.json {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shardmill::EmbedOutcome;
+use shardmill::embed::EmbedOutcome;
 
 use crate::cli::human::counted;
 

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use clap::Args;
 use serde_json::json;
-use shardmill::{Document, Encoding, Eot, Error, TokenId, TokenStore};
+use shardmill::dataset::{Document, Eot};
+use shardmill::{Encoding, Error, TokenId, TokenStore};
 
 use crate::cli::args::{DatasetArgs, StdoutArgs};
 use crate::cli::failure::{Failure, Result};

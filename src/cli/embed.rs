@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
+use shardmill::embed::{EmbedOutcome, embed_to};
 use shardmill::show;
-use shardmill::{
-    ArrayFormat, Batch, Dtype, Element, EmbedConfig, EmbedOutcome, Error, Sink, Stats, StreamSink,
-    TokenStore, embed, embed_to,
-};
+use shardmill::sink::{ArrayFormat, Batch, Sink, StreamSink};
+use shardmill::{Dtype, Element, EmbedConfig, Error, Stats, TokenStore, embed};
 
 use crate::cli::args::{DatasetArgs, OutputArgs, StdoutArgs};
 use crate::cli::coverage::Coverage;

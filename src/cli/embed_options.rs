@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use shardmill::{ArrayFormat, Dtype, EmbedConfig, Level, RopeStyle, ShuffleOrder};
+use shardmill::sink::ArrayFormat;
+use shardmill::table::RopeStyle;
+use shardmill::window::ShuffleOrder;
+use shardmill::{Dtype, EmbedConfig, Level};
 
 use crate::cli::args::{ElementArgs, OutputArgs, WindowArgs, choice, level};
 use crate::cli::human::parse_seed;

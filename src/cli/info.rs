@@ -2,7 +2,9 @@
 
 use clap::Args;
 use serde_json::json;
-use shardmill::{DocumentWindows, LeftOut, Manifest, SourceInfo, TokenStore, WindowKind, Windows};
+use shardmill::dataset::SourceInfo;
+use shardmill::window::{DocumentWindows, LeftOut, WindowKind};
+use shardmill::{Manifest, TokenStore, Windows};
 
 use crate::cli::args::{DatasetArgs, ElementArgs, StdoutArgs, WindowArgs};
 use crate::cli::coverage::Coverage;

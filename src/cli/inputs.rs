@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shardmill::{Corpus, CorpusOptions, FORMATS, Format};
+use shardmill::document::{FORMATS, Format};
+use shardmill::{Corpus, CorpusOptions};
 
 use crate::cli::human;
 use crate::cli::output::summary;

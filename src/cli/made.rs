@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use shardmill::embed::EmbedOutcome;
+use shardmill::pipeline::Outcome;
 use shardmill::show;
-use shardmill::{EmbedOutcome, Outcome};
 
 use crate::cli::coverage::Coverage;
 use crate::cli::output::pace;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
+use shardmill::Stats;
 use shardmill::show;
-use shardmill::{
-    PositionScheme, PositionsOutcome, ROTARY_BASE, Stats, alibi_slopes, write_positions,
-};
+use shardmill::sink::{PositionsOutcome, write_positions};
+use shardmill::table::{PositionScheme, ROTARY_BASE, alibi_slopes};
 
 use crate::cli::args::{PublishArgs, StdoutArgs, choice};
 use crate::cli::failure::{Failure, Result};

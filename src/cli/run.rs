@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
-use shardmill::{EMBEDDINGS, Stats, run as run_job};
+use shardmill::dataset::EMBEDDINGS;
+use shardmill::{Stats, run as run_job};
 
 use crate::cli::args::{OutputArgs, StdoutArgs};
 use crate::cli::embed_options::{EmbedOptions, embed_config};

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use serde_json::json;
+use shardmill::pipeline::Partial;
 use shardmill::show::name;
-use shardmill::{Partial, status};
+use shardmill::status;
 
 use crate::cli::args::{DirArgs, StdoutArgs};
 use crate::cli::failure::Result;

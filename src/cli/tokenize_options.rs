@@ -4,9 +4,9 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use clap::Args;
-use shardmill::{
-    BadRecords, Corpus, Encoding, Eot, InvalidUtf8, Special, TokenDtype, TokenizeConfig,
-};
+use shardmill::dataset::{Eot, TokenDtype};
+use shardmill::document::{BadRecords, InvalidUtf8};
+use shardmill::{Corpus, Encoding, Special, TokenizeConfig};
 
 use crate::cli::args::{EncodingArgs, OutputArgs, choice};
 use crate::cli::failure::{Failure, Result};

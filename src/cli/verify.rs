@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
+use shardmill::dataset::{EMBEDDINGS, Verified};
+use shardmill::embed::VerifiedEmbeddings;
 use shardmill::show;
-use shardmill::{
-    Corpus, EMBEDDINGS, Error, Stats, Verified, VerifiedEmbeddings, verify, verify_embeddings,
-    verify_inputs,
-};
+use shardmill::{Corpus, Error, Stats, verify, verify_embeddings, verify_inputs};
 
 use crate::cli::args::StdoutArgs;
 use crate::cli::failure::{Failure, Result};

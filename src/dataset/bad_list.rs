@@ -12,7 +12,7 @@ use crate::publish::json_file::open_regular;
 /// The first `limit` records that the dataset in the directory `path` leaves out.
 ///
 /// ```no_run
-/// for bad in shardmill::bad_records("out".as_ref(), 10)? {
+/// for bad in shardmill::dataset::bad_records("out".as_ref(), 10)? {
 ///     println!("{} {:?}: {}", bad.name, bad.line, bad.message);
 /// }
 /// # Ok::<(), shardmill::Error>(())

@@ -32,6 +32,14 @@ pub struct Verified {
 /// # Errors
 /// [`Error::Shard`] names the first file, block or record that is wrong, in the order of the
 /// manifest.
+///
+/// ```no_run
+/// use shardmill::{Stats, verify};
+///
+/// let verified = verify("out".as_ref(), &Stats::default())?;
+/// println!("{} tokens in {} shards are whole", verified.tokens, verified.shards);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
     let (store, directory) = read_directory(path, |directory| {
         let file = map_in(directory, path, MANIFEST)?;

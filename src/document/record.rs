@@ -39,7 +39,7 @@ pub enum BadKind {
     NullField,
     /// The field is something else that is not a string.
     NotAString,
-    /// The line is not UTF-8, and [`InvalidUtf8::Strict`](crate::InvalidUtf8::Strict) asks for that.
+    /// The line is not UTF-8, and [`InvalidUtf8::Strict`](crate::document::InvalidUtf8::Strict) asks for that.
     InvalidUtf8,
     /// An escape in the text is half of a surrogate pair, which no UTF-8 can hold; likewise.
     LoneSurrogate,

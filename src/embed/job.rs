@@ -63,9 +63,23 @@ pub(super) struct Job<'a> {
 ///
 /// # Errors
 /// [`Error::NoRoom`] before any work where the disk is too small; else as for
-/// [`EmbedTables::open`](crate::EmbedTables::open),
-/// [`DocumentWindows::new`](crate::DocumentWindows::new) and [`Order::shuffled`]. Nothing is visible
+/// [`EmbedTables::open`](crate::embed::EmbedTables::open),
+/// [`DocumentWindows::new`](crate::window::DocumentWindows::new) and [`Order::shuffled`]. Nothing is visible
 /// then but what was before.
+///
+/// ```no_run
+/// use shardmill::{EmbedConfig, Stats, TokenStore, embed};
+///
+/// let store = TokenStore::open("out".as_ref())?;
+/// let mut config = EmbedConfig::default();
+/// config.seq_len = 256;
+/// config.init_seed = Some(123);
+/// config.dim = Some(768);
+/// let run = serde_json::json!({});
+/// let done = embed(&store, &config, "embeddings".as_ref(), &run, &Stats::default())?;
+/// println!("shape {:?}", done.record.shape());
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn embed(
     store: &TokenStore,
     config: &EmbedConfig,

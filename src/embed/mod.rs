@@ -70,7 +70,7 @@ pub struct EmbedConfig {
     pub position_table: Option<OsString>,
     /// Which columns `rope` turns together; interleaved ones if not given.
     pub rope_style: Option<RopeStyle>,
-    /// The base of the wavelengths of `rope`; [`ROTARY_BASE`](crate::ROTARY_BASE) if not given.
+    /// The base of the wavelengths of `rope`; [`ROTARY_BASE`](crate::table::ROTARY_BASE) if not given.
     pub rope_base: Option<f64>,
     /// The type of tables in files that do not name it.
     pub table_dtype: Option<Dtype>,

@@ -272,6 +272,14 @@ pub struct VerifiedEmbeddings {
 ///
 /// # Errors
 /// [`Error::Shard`] names the first file or block that is wrong.
+///
+/// ```no_run
+/// use shardmill::{Stats, verify_embeddings};
+///
+/// let verified = verify_embeddings("out/embeddings".as_ref(), &Stats::default())?;
+/// println!("{} windows are whole", verified.windows);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn verify_embeddings(path: &Path, stats: &Stats) -> Result<VerifiedEmbeddings> {
     read_directory(path, |opened| verify_files(opened, path, stats))
 }

@@ -29,6 +29,20 @@ use crate::publish::terms::Terms;
 /// # Errors
 /// Those of [`tokenize`](crate::tokenize) and [`embed`](crate::embed()); wrong settings and tables
 /// are found before any work.
+///
+/// ```no_run
+/// use shardmill::{Corpus, CorpusOptions, EmbedConfig, Encoding, Stats, TokenizeConfig, run};
+///
+/// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
+/// let encoding = Encoding::by_name("gpt2")?;
+/// let mut embed = EmbedConfig::default();
+/// embed.seq_len = 256;
+/// embed.init_seed = Some(123);
+/// embed.dim = Some(768);
+/// let (config, info) = (TokenizeConfig::default(), serde_json::json!({}));
+/// run(&corpus, &encoding, &config, &embed, "out".as_ref(), &info, &Stats::default())?;
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn run(
     corpus: &Corpus,
     encoding: &Encoding,

@@ -28,7 +28,8 @@ impl Error {
     /// What is wrong and where, without what to do about it; one line.
     ///
     /// ```
-    /// use shardmill::{InitialTables, Rope, RopeStyle};
+    /// use shardmill::InitialTables;
+    /// use shardmill::table::{Rope, RopeStyle};
     ///
     /// let error = Rope::new(RopeStyle::Half, 16, 7, 1e4).unwrap_err();
     /// assert!(error.problem().ends_with("rows of 7 elements are not made of pairs"));

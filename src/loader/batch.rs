@@ -105,7 +105,7 @@ impl LoadedBatch {
         &self.buffers.inputs[..self.ids()]
     }
 
-    /// The ids one later, `[rows, seq_len]` row-major; [`IGNORED_TARGET`](crate::IGNORED_TARGET)
+    /// The ids one later, `[rows, seq_len]` row-major; [`IGNORED_TARGET`](crate::window::IGNORED_TARGET)
     /// where a padded window has none.
     pub fn targets(&self) -> &[TokenId] {
         &self.buffers.targets[..self.ids()]

@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 1024;
 /// config.seq_len = 1024;
 /// config.batch_size = 8;
 /// config.shuffle = Some(123);
-/// config.shuffle_order = shardmill::ShuffleOrder::Keyed;
+/// config.shuffle_order = shardmill::window::ShuffleOrder::Keyed;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -56,7 +56,8 @@ use segments::Segments;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use shardmill::{Corpus, CorpusOptions, Encoding, Loader, LoaderConfig, ShuffleOrder, TokenStore};
+/// use shardmill::{Corpus, CorpusOptions, Encoding, Loader, LoaderConfig, TokenStore};
+/// use shardmill::window::ShuffleOrder;
 /// # use shardmill::{Stats, TokenizeConfig, tokenize};
 /// # let directory = tempfile::tempdir()?;
 /// # let out = directory.path().join("out");

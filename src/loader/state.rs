@@ -23,7 +23,7 @@ const FORMAT_VERSION: u32 = 1;
 /// ```
 /// # fn example(loader: &shardmill::Loader) -> Result<(), serde_json::Error> {
 /// let saved = serde_json::to_string(&loader.state())?;
-/// let state: shardmill::LoaderState = serde_json::from_str(&saved)?;
+/// let state: shardmill::loader::LoaderState = serde_json::from_str(&saved)?;
 /// assert_eq!(state, loader.state());
 /// # Ok(())
 /// # }

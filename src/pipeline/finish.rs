@@ -91,6 +91,19 @@ pub struct UnitsOutcome {
 ///
 /// # Errors
 /// As [`tokenize`](crate::tokenize); a corpus with a stream in it cannot be shared.
+///
+/// ```no_run
+/// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, UnitShare, tokenize_units};
+///
+/// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
+/// let encoding = Encoding::by_name("gpt2")?;
+/// // The first of four processes.
+/// let share = UnitShare::new(0, 4)?;
+/// let config = TokenizeConfig::default();
+/// let out = "out".as_ref();
+/// tokenize_units(&corpus, &encoding, &config, share, out, &Stats::default())?;
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn tokenize_units(
     corpus: &Corpus,
     encoding: &Encoding,
@@ -173,6 +186,15 @@ pub fn tokenize_units(
 /// # Errors
 /// [`Error::Output`] names units that are missing, [`Error::Shard`] a damaged one; all stays as it
 /// is then.
+///
+/// ```no_run
+/// use shardmill::{Durability, Stats, finish};
+///
+/// let run = serde_json::json!({});
+/// let done = finish("out".as_ref(), false, Durability::Full, 4, &run, &Stats::default())?;
+/// println!("{} shards", done.manifest.shards.len());
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn finish(
     out: &Path,
     overwrite: bool,

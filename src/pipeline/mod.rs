@@ -60,7 +60,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 ///
 /// ```
 /// let mut config = shardmill::TokenizeConfig::default();
-/// config.eot = shardmill::Eot::None;
+/// config.eot = shardmill::dataset::Eot::None;
 /// config.threads = 4;
 /// ```
 #[derive(Clone, Debug)]

@@ -75,6 +75,16 @@ impl UnitCutter {
 ///
 /// # Errors
 /// [`Error::Config`] for a stream, which has to be read to be cut.
+///
+/// ```no_run
+/// use shardmill::{Corpus, CorpusOptions, Encoding, TokenizeConfig, plan};
+///
+/// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
+/// let encoding = Encoding::by_name("gpt2")?;
+/// let plan = plan(&corpus, &encoding, &TokenizeConfig::default())?;
+/// println!("{} units of {} bytes", plan.units.len(), plan.total_bytes());
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Result<Plan> {
     config.validate(encoding)?;
     if corpus.has_stream() {

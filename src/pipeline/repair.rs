@@ -31,6 +31,18 @@ use crate::threads::thread_pool;
 ///
 /// # Errors
 /// As [`tokenize`]. The damaged dataset stays until its repaired form takes its place.
+///
+/// ```no_run
+/// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, repair};
+///
+/// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
+/// let encoding = Encoding::by_name("gpt2")?;
+/// let config = TokenizeConfig::default();
+/// let run = serde_json::json!({});
+/// let done = repair(&corpus, &encoding, &config, "out".as_ref(), &run, &Stats::default())?;
+/// println!("{} shards were whole", done.taken_over.units);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn repair(
     corpus: &Corpus,
     encoding: &Encoding,

@@ -52,6 +52,14 @@ pub struct Partial {
 ///
 /// # Errors
 /// [`Error::Shard`] where nothing is there, or a manifest or plan is damaged.
+///
+/// ```no_run
+/// let status = shardmill::status("out".as_ref())?;
+/// if let Some(partial) = status.partial {
+///     println!("{} of {} units done", partial.done.len(), partial.units);
+/// }
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 pub fn status(out: &Path) -> Result<Status> {
     let (out, partial) = places(out)?;
     let manifest = out.join(MANIFEST);

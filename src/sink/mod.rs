@@ -37,7 +37,8 @@ pub struct Batch<'a, E> {
 /// Receives batches; for users to implement.
 ///
 /// ```
-/// use shardmill::{Batch, Element, Result, Sink};
+/// use shardmill::{Element, Result};
+/// use shardmill::sink::{Batch, Sink};
 ///
 /// /// Counts what passes.
 /// struct Counter(usize);

@@ -14,7 +14,7 @@ const M: usize = 397;
 /// # Examples
 ///
 /// ```
-/// use shardmill::TorchGenerator;
+/// use shardmill::table::TorchGenerator;
 ///
 /// let mut generator = TorchGenerator::new(123);
 /// // torch.manual_seed(123); torch.rand(1)

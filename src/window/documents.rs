@@ -27,7 +27,7 @@ choice! {
         #[default]
         Drop = "drop",
         /// One more window where targets are left, filled up with the end-of-text id; what fills it has
-        /// [`IGNORED_TARGET`](crate::IGNORED_TARGET) for its targets.
+        /// [`IGNORED_TARGET`](crate::window::IGNORED_TARGET) for its targets.
         Pad = "pad",
     }
 }
@@ -120,7 +120,8 @@ struct Scan {
 /// `S` is a reference or an [`Arc`](std::sync::Arc) to the dataset.
 ///
 /// ```no_run
-/// use shardmill::{DocumentWindows, Tail, TokenStore};
+/// use shardmill::TokenStore;
+/// use shardmill::window::{DocumentWindows, Tail};
 ///
 /// let store = TokenStore::open("out".as_ref())?;
 /// let windows = DocumentWindows::new(&store, 256, 128, Tail::Drop)?;

@@ -39,7 +39,7 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// # Examples
 ///
 /// ```
-/// use shardmill::KeyedPermutation;
+/// use shardmill::window::KeyedPermutation;
 ///
 /// let order = KeyedPermutation::new(1 << 40, 123, 0)?;
 /// assert_eq!(order.at(0), 292_010_389_603);

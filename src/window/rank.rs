@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// # Examples
 ///
 /// ```
-/// use shardmill::Rank;
+/// use shardmill::window::Rank;
 ///
 /// let shares: Vec<Vec<u64>> = (0..3)
 ///     .map(|rank| Ok(Rank::new(rank, 3)?.of(0..8).collect()))

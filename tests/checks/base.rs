@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::json;
+use shardmill::document::BadRecords;
 use shardmill::{
-    BadRecords, Corpus, CorpusOptions, Durability, EmbedConfig, Gatherer, Loader, LoaderConfig,
-    Stats, Table, TokenStore, TokenizeConfig, UnitShare, run, tokenize_units,
+    Corpus, CorpusOptions, Durability, EmbedConfig, Gatherer, Loader, LoaderConfig, Stats, Table,
+    TokenStore, TokenizeConfig, UnitShare, run, tokenize_units,
 };
 
 use super::edits::{Entry, Files, write};

@@ -3,8 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use shardmill::{DocumentWindows, Encoding, Gatherer, Loader, LoaderConfig, LoaderState};
-use shardmill::{Tail, TokenStore, bad_records};
+use shardmill::TokenStore;
+use shardmill::dataset::bad_records;
+use shardmill::loader::LoaderState;
+use shardmill::window::DocumentWindows;
+use shardmill::window::Tail;
+use shardmill::{Encoding, Gatherer, Loader, LoaderConfig};
 
 /// Reads all of the dataset in `directory`: an error, or something that may be wrong, but never
 /// beyond what is there.

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use shardmill::{Dtype, Elements, Table, TableOptions, TableSpec};
+use shardmill::table::{TableOptions, TableSpec};
+use shardmill::{Dtype, Elements, Table};
 
 use super::place;
 

@@ -5,9 +5,8 @@ use std::fs;
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use shardmill::{
-    BadRecords, Corpus, CorpusOptions, Error, Format, Stats, TokenStore, tokenize, verify,
-};
+use shardmill::document::{BadRecords, Format};
+use shardmill::{Corpus, CorpusOptions, Error, Stats, TokenStore, tokenize, verify};
 
 use super::base::config;
 use super::{encoding, place};

@@ -603,7 +603,7 @@ fn the_keyed_order_needs_no_pytorch_and_says_its_name() {
         let rows = &array[array.len() - 6 * 2 * 4..];
         rows.chunks(8).map(<[u8]>::to_vec).collect()
     };
-    let order = shardmill::KeyedPermutation::new(6, 123, 0).unwrap();
+    let order = shardmill::window::KeyedPermutation::new(6, 123, 0).unwrap();
     let expected: Vec<_> = (0..6)
         .map(|i| rows("s")[usize::try_from(order.at(i)).unwrap()].clone())
         .collect();

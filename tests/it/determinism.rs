@@ -89,7 +89,7 @@ fn assert_is_hard(dataset: &Dataset) {
         shards[0].text_bytes > 3 * CHUNK,
         "at least three chunks in a unit"
     );
-    let pieces = |flag: fn(&shardmill::DocRecord) -> bool| {
+    let pieces = |flag: fn(&shardmill::dataset::DocRecord) -> bool| {
         let shards = dataset.store.shards().map(Result::unwrap);
         shards
             .map(|shard| {
@@ -102,7 +102,7 @@ fn assert_is_hard(dataset: &Dataset) {
             .sum::<usize>()
     };
     assert!(pieces(|record| record.began_earlier() && record.goes_on()) >= 2);
-    assert!(pieces(shardmill::DocRecord::is_empty) >= 2);
+    assert!(pieces(shardmill::dataset::DocRecord::is_empty) >= 2);
     assert!(dataset.store.manifest().sources.len() > 20);
 }
 

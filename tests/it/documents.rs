@@ -7,10 +7,12 @@ use std::sync::Arc;
 use common_dataset::model::{Document, any_source, documents};
 use common_dataset::{Dataset, config, encoding, oracle, write};
 use proptest::prelude::*;
-use shardmill::{
-    DocRecord, DocumentWindows, EmbedConfig, Eot, Format, IGNORED_TARGET, LeftOut, MemorySink,
-    Stats, Tail, TokenStore, WindowKind, embed_to,
-};
+use shardmill::dataset::{DocRecord, Eot};
+use shardmill::document::Format;
+use shardmill::embed::embed_to;
+use shardmill::sink::MemorySink;
+use shardmill::window::{DocumentWindows, IGNORED_TARGET, LeftOut, Tail, WindowKind};
+use shardmill::{EmbedConfig, Stats, TokenStore};
 use tempfile::TempDir;
 
 /// A window as the specification has it.

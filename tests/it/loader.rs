@@ -8,10 +8,15 @@ use common_dataset::model::{Document, any_source, documents};
 use common_dataset::{Dataset, config as tokenize_config, encoding, oracle, text_path, write};
 use half::{bf16, f16};
 use proptest::prelude::*;
+use shardmill::dataset::Eot;
+use shardmill::document::Format;
+use shardmill::embed::embed_to;
+use shardmill::loader::{LoadedBatch, LoaderState, NO_DOCUMENT};
+use shardmill::sink::MemorySink;
+use shardmill::window::{IGNORED_TARGET, ShuffleOrder, Tail, WindowKind};
 use shardmill::{
-    Buffer, Dtype, Elements, EmbedConfig, Eot, Format, Gatherer, IGNORED_TARGET, InitialTables,
-    LoadedBatch, Loader, LoaderConfig, LoaderState, MemorySink, NO_DOCUMENT, Order, ShuffleOrder,
-    Stats, Table, Tail, TokenStore, WindowKind, embed_to,
+    Buffer, Dtype, Elements, EmbedConfig, Gatherer, InitialTables, Loader, LoaderConfig, Order,
+    Stats, Table, TokenStore,
 };
 use tempfile::TempDir;
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use shardmill::{DocumentWindows, Tail, TokenStore};
+use shardmill::TokenStore;
+use shardmill::window::{DocumentWindows, Tail};
 use support::{Done, Place};
 
 /// A place with a text of which `n` shards are made, in units of 2 bytes: a token each, and one more

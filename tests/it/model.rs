@@ -6,7 +6,9 @@ use crate::common_dataset;
 use common_dataset::model::{ModelShard, any_source, documents, shards};
 use common_dataset::{Dataset, assert_same_files, config, encoding, fifo, oracle, widen, write};
 use proptest::prelude::*;
-use shardmill::{DocRecord, Eot, Format, Position, TokenizeConfig};
+use shardmill::TokenizeConfig;
+use shardmill::dataset::{DocRecord, Eot, Position};
+use shardmill::document::Format;
 use tempfile::TempDir;
 
 /// Settings of a run, small enough that most documents are cut.

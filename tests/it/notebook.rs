@@ -10,7 +10,8 @@
 mod dataset;
 use crate::golden::support;
 
-use shardmill::{Encoding, Gatherer, Table, TorchGenerator, Windows};
+use shardmill::table::TorchGenerator;
+use shardmill::{Encoding, Gatherer, Table, Windows};
 
 use support::{flat_u32, golden, read_npy, sha256, shardmill, succeed, verdict_path};
 

@@ -12,9 +12,10 @@ use std::process::Command;
 
 use half::bf16;
 use serde_json::{Value, json};
-use shardmill::{
-    DocRecord, Dtype, EmbedConfig, InitialTables, MemorySink, Stats, TokenStore, Tokens, embed_to,
-};
+use shardmill::dataset::{DocRecord, Tokens};
+use shardmill::embed::embed_to;
+use shardmill::sink::MemorySink;
+use shardmill::{Dtype, EmbedConfig, InitialTables, Stats, TokenStore};
 use tempfile::TempDir;
 
 use support::{fixture, golden, sha256, shardmill, skip, succeed, verdict_path};

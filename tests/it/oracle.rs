@@ -16,7 +16,9 @@ use common_dataset::{
 };
 use long_texts::long_texts;
 use proptest::prelude::*;
-use shardmill::{BUILTIN_NAMES, Eot, Error, Special, TokenId};
+use shardmill::dataset::Eot;
+use shardmill::encoding::BUILTIN_NAMES;
+use shardmill::{Error, Special, TokenId};
 use tempfile::TempDir;
 use tiktoken_rs::CoreBPE;
 

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use shardmill::{KeyedPermutation, Order, ShuffleOrder};
+use shardmill::Order;
+use shardmill::window::{KeyedPermutation, ShuffleOrder};
 
 use support::skip;
 

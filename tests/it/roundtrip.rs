@@ -13,7 +13,10 @@ use common_dataset::{
     Dataset, config, encoding, format_of, model, records_path, shardmill, text, text_path,
 };
 use proptest::prelude::*;
-use shardmill::{BUILTIN_NAMES, Eot, Format, Level, Special, TokenDtype, Tokens};
+use shardmill::dataset::{Eot, TokenDtype, Tokens};
+use shardmill::document::Format;
+use shardmill::encoding::BUILTIN_NAMES;
+use shardmill::{Level, Special};
 
 /// Texts in many scripts, edges, JSON Lines; without the large English ones.
 fn inputs() -> Vec<PathBuf> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use shardmill::EmbedRecord;
+use shardmill::embed::EmbedRecord;
 use sign::sign;
 use support::{Done, Place, skipped, spawn};
 

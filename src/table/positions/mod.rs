@@ -32,10 +32,10 @@ pub use rope::{Rope, RopeStyle};
 /// "RoFormer" (Su et al., 2021), 3.2.2.
 pub const ROTARY_BASE: f64 = 10_000.0;
 
-/// A position scheme with its sizes: what [`write_positions`](crate::write_positions) writes.
+/// A position scheme with its sizes: what [`write_positions`](crate::sink::write_positions) writes.
 ///
 /// ```
-/// use shardmill::PositionScheme;
+/// use shardmill::table::PositionScheme;
 ///
 /// // One query, at the position of the last of three keys: decoding with a cache.
 /// let (query_len, query_start, key_len) = (1, None, 3);

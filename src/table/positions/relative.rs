@@ -185,7 +185,7 @@ impl PartialOrd for Natural {
 /// next higher.
 ///
 /// ```
-/// assert_eq!(shardmill::alibi_slopes(4), [0.25, 0.0625, 0.015_625, 0.003_906_25]);
+/// assert_eq!(shardmill::table::alibi_slopes(4), [0.25, 0.0625, 0.015_625, 0.003_906_25]);
 /// ```
 pub fn alibi_slopes(heads: u32) -> Vec<f64> {
     let lower = match heads.checked_ilog2() {

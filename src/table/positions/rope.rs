@@ -32,7 +32,8 @@ choice! {
 /// position. Cloning shares them.
 ///
 /// ```
-/// use shardmill::{Gatherer, Rope, RopeStyle, Table};
+/// use shardmill::{Gatherer, Table};
+/// use shardmill::table::{Rope, RopeStyle};
 ///
 /// let token = Table::from_vec(1, 4, vec![1.0_f32, 0.0, 0.0, 1.0])?;
 /// let rope = Rope::new(RopeStyle::Interleaved, 2, 4, 10_000.0)?;

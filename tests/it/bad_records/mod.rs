@@ -7,7 +7,9 @@ mod runs;
 use crate::support;
 
 use serde_json::{Value, json};
-use shardmill::{BadKind, BadRecord, Manifest, Stats, TokenStore, bad_records, verify};
+use shardmill::dataset::{BadRecord, bad_records};
+use shardmill::document::BadKind;
+use shardmill::{Manifest, Stats, TokenStore, verify};
 use support::{Place, output_bytes};
 
 /// A record of each kind that holds no document, and what is said of it.

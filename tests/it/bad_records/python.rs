@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use shardmill::{Encoding, TokenStore, bad_records};
+use shardmill::dataset::bad_records;
+use shardmill::{Encoding, TokenStore};
 
 use super::{BAD, tokenize};
 use crate::support::{Place, fixture, skipped};

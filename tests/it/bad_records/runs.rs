@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
-use shardmill::{Stats, bad_records, verify};
+use shardmill::dataset::bad_records;
+use shardmill::{Stats, verify};
 
 use super::{corpus, tokenize};
 use crate::support::{Place, output_bytes, skipped};

@@ -15,9 +15,13 @@ use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use shardmill::dataset::Tokens;
+use shardmill::document::Format;
+use shardmill::encoding::BUILTIN_NAMES;
+use shardmill::pipeline::Outcome;
 use shardmill::{
-    BUILTIN_NAMES, Corpus, CorpusOptions, Durability, Encoding, Error, Format, Outcome, Stats,
-    TokenId, TokenStore, TokenizeConfig, Tokens, tokenize, verify,
+    Corpus, CorpusOptions, Durability, Encoding, Error, Stats, TokenId, TokenStore, TokenizeConfig,
+    tokenize, verify,
 };
 use tempfile::TempDir;
 use tiktoken_rs::CoreBPE;

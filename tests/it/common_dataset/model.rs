@@ -4,7 +4,9 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
-use shardmill::{DocRecord, Eot, Format, Position, TokenId};
+use shardmill::TokenId;
+use shardmill::dataset::{DocRecord, Eot, Position};
+use shardmill::document::Format;
 use tiktoken_rs::CoreBPE;
 
 /// A document with its ids.

@@ -2,7 +2,8 @@
 //! every level that this CPU has.
 
 use half::{bf16, f16};
-use shardmill::{Dtype, Element, Gatherer, Level, Stores, Table};
+use shardmill::gather::Stores;
+use shardmill::{Dtype, Element, Gatherer, Level, Table};
 
 use super::support::{self, golden};
 

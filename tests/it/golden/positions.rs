@@ -1,9 +1,9 @@
 //! Position arrays against the values that Python, NumPy and PyTorch gave.
 
 use serde_json::Value;
-use shardmill::{
-    Gatherer, Level, PositionScheme, ROTARY_BASE, Rope, RopeStyle, Stores, Table, alibi_slopes,
-};
+use shardmill::gather::Stores;
+use shardmill::table::{PositionScheme, ROTARY_BASE, Rope, RopeStyle, alibi_slopes};
+use shardmill::{Gatherer, Level, Table};
 
 use super::support::golden;
 

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use half::{bf16, f16};
 use serde_json::Value;
-use shardmill::{Element, Gatherer, InitialTables, Level, Stores, Table};
+use shardmill::gather::Stores;
+use shardmill::{Element, Gatherer, InitialTables, Level, Table};
 
 use super::support::{flat_u32, golden, sha256};
 

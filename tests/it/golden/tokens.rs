@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use shardmill::{
-    Corpus, CorpusOptions, Encoding, Eot, Stats, TokenDtype, TokenStore, TokenizeConfig, Tokens,
-    tokenize,
-};
+use shardmill::dataset::{Eot, TokenDtype, Tokens};
+use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenStore, TokenizeConfig, tokenize};
 
 use super::support::{flat_u32, golden, sha256, verdict_path};
 

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use serde_json::Value;
-use shardmill::{Elements, InitialTables, Order, Table, TorchGenerator, Windows};
+use shardmill::table::TorchGenerator;
+use shardmill::{Elements, InitialTables, Order, Table, Windows};
 
 use super::support::{golden, sha256, verdict_path};
 
