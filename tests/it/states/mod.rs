@@ -3,6 +3,7 @@
 //! else; what no command made stays.
 
 mod behavior;
+mod embeddings;
 mod evidence;
 mod file_systems;
 mod kills;
