@@ -1,11 +1,26 @@
 use super::*;
-use crate::dataset::MANIFEST;
-use crate::outputs::OUTPUTS;
+use crate::dataset::{EMBEDDINGS, MANIFEST, PLAN, receipt_unit, shard_file_unit};
 use crate::publish::claim::{Claim, claim};
+use crate::publish::inventory::OutputRecord;
 use crate::publish::temp_file::TempFile;
+use crate::sink::is_array_name;
+
+/// Datasets that list no files.
+static NAMES: Inventory = Inventory {
+    records: &[OutputRecord {
+        name: MANIFEST,
+        files: |_| Some(HashSet::new()),
+    }],
+    is_output_file: |name| shard_file_unit(name).is_some() || is_array_name(name),
+    is_scratch: |_| false,
+    nested: EMBEDDINGS,
+    plan: PLAN,
+    receipt_unit,
+    file_unit: shard_file_unit,
+};
 
 fn open(out: &Path, overwrite: bool) -> Result<Staging> {
-    Staging::open(out, Terms::alone(&OUTPUTS, overwrite, Durability::Full))
+    Staging::open(out, Terms::alone(&NAMES, overwrite, Durability::Full))
 }
 
 /// As a run does that can use nothing of what it finds.
@@ -111,8 +126,7 @@ fn what_was_replaced_is_told_from_what_is_not_in_its_place() {
     assert_eq!(stage(&out, &partial).unwrap(), Stage::Unknown);
     fs::remove_dir_all(partial.join(NEW)).unwrap();
     fs::rename(&aside, partial.join(NEW)).unwrap();
-    let found =
-        Staging::open_existing(&out, Terms::alone(&OUTPUTS, true, Durability::Full)).unwrap();
+    let found = Staging::open_existing(&out, Terms::alone(&NAMES, true, Durability::Full)).unwrap();
     assert!(found.is_none());
     assert_eq!(contents(&out), "new");
     assert!(!partial.exists());
@@ -192,7 +206,7 @@ fn a_directory_without_a_state_is_never_taken_for_ours() {
     fs::copy(out.join(MANIFEST), partial.join(MANIFEST)).unwrap();
     keeps(&out, &[&partial.join(MANIFEST)]);
     let look = || Ok(Some(()));
-    let claimed = claim(&out, Terms::alone(&OUTPUTS, true, Durability::Full), look).unwrap();
+    let claimed = claim(&out, Terms::alone(&NAMES, true, Durability::Full), look).unwrap();
     assert!(matches!(claimed, Claim::There(())));
     assert!(partial.join(MANIFEST).exists());
     assert!(matches!(
@@ -227,7 +241,7 @@ fn an_output_made_between_the_look_and_the_lock_is_looked_at_again() {
         }
         Ok(Some(contents(&out)))
     };
-    let claimed = claim(&out, Terms::alone(&OUTPUTS, false, Durability::Full), look).unwrap();
+    let claimed = claim(&out, Terms::alone(&NAMES, false, Durability::Full), look).unwrap();
     assert!(matches!(claimed, Claim::There(found) if found == "one"));
 }
 
