@@ -97,7 +97,7 @@ fn standard_input_is_not_compared() {
     assert_eq!(done.code, Some(0), "{done:?}");
     place.run(words("verify d --inputs in1/a.txt")).failed(
         2,
-        "--inputs: the dataset was made from standard input, which cannot be read again",
+        "INPUT: the dataset was made from standard input, which cannot be read again",
     );
 }
 
