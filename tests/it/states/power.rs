@@ -126,7 +126,7 @@ fn replacing_histories() -> Vec<History> {
         history(
             "replaced embeddings, after the same without syncs",
             vec![
-                (tokenize("in2", d, ""), None),
+                (embed("one", d, ""), None),
                 (embed("two", d, &format!("--overwrite {none}")), None),
             ],
             embed("two", d, ""),
