@@ -1,4 +1,4 @@
-//! Enums of which a user chooses one variant by its name.
+//! Enums whose variants a user chooses by name.
 
 /// Defines an enum, with `ALL` and `name()`, from rows of `Variant = "name"`.
 macro_rules! choice {

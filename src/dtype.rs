@@ -1,8 +1,8 @@
 //! The three floating-point types of tables and outputs.
 //!
-//! This file lists the types; other rooms go from a [`Dtype`] to its Rust type by
-//! [`with_element`]. They name a type only if it needs code of its own: a file format that spells
-//! it in its own way, or the vectors that widen and round it.
+//! This file lists the types; other rooms get from a [`Dtype`] to its Rust type with
+//! [`with_element`]. They name a type only if it needs its own code: a file format with its own
+//! spelling, or the vectors that widen and round it.
 
 use half::{bf16, f16};
 

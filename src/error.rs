@@ -1,9 +1,9 @@
 //! The library's one error type.
 //!
-//! A variant per cause that a caller would treat differently. Every message is one line, without
-//! control characters whatever the names in it hold, and says where (path, then line or byte) and,
-//! if that is known, what to do. Settings are named by their Rust fields and parameters, in
-//! backquotes; a front end that calls them something else translates those.
+//! One variant per cause that a caller would treat differently. Every message is one line, free of
+//! control characters whatever names it contains. It says where (path, then line or byte) and, if
+//! known, what to do. Settings are named by their Rust fields and parameters, in backquotes; a
+//! front end that calls them something else translates these.
 
 mod message;
 mod problem;

@@ -1,15 +1,15 @@
-//! UNSAFE ROOM: faults that would end the program without a word.
+//! UNSAFE ROOM: faults that would end the program without a message.
 //!
 //! ```text
-//! memory that is not there       the default is an abort
-//! a mapped file became shorter,  SIGBUS at the first byte that cannot be read
+//! out of memory                  the default is an abort
+//! a mapped file shrinks,         SIGBUS at the first byte that cannot be read
 //! or its disk fails
 //! a file-size limit              SIGXFSZ, before a write could return an error
 //! ```
 //!
-//! Of the first two nothing can be undone, so the program says one line and ends with 3: what lies
-//! under temporary names is for the next run to remove. The last becomes an error of the write.
-//! The library never does this: it may live in a program with handlers of its own.
+//! The first two cannot be recovered from, so the program prints one line and exits with 3; the
+//! next run removes what is left under temporary names. The last becomes an error of the write. The
+//! library never installs these handlers: it may be part of a program that has its own.
 #![allow(
     unsafe_code,
     reason = "an allocator is unsafe, and so is to answer a signal"

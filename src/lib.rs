@@ -17,10 +17,10 @@
 //!            a pipe                       Table (token) + Table (position)
 //! ```
 //!
-//! The short way is [`run`]: a corpus to a dataset with its embeddings. Its two halves are
+//! The shortest path is [`run`]: from a corpus to a dataset with its embeddings. Its two halves are
 //! [`tokenize`] and [`embed()`]. A trainer takes batches from a [`Loader`], which prepares them
-//! ahead and goes on from a saved state; the parts below it are [`TokenStore`], [`Windows`] and
-//! [`Order`]. One that has ids of its own uses [`Gatherer`] alone:
+//! ahead of time and can resume from a saved state; it is built on [`TokenStore`], [`Windows`] and
+//! [`Order`]. A program that has its own ids can use [`Gatherer`] alone:
 //!
 //! ```
 //! use shardmill::{Buffer, Encoding, Gatherer, InitialTables, Windows};
@@ -47,8 +47,9 @@
 //!   bit.
 //! - Output depends on the inputs and the settings alone: not on threads, chunk sizes, CPU or
 //!   machine.
-//! - Output becomes visible when it is complete, by one rename.
-//! - Errors are values of [`Error`]: one line that says what, which file, which byte or line.
+//! - Output becomes visible only when it is complete, by one rename.
+//! - Errors are values of [`Error`]. Their messages are one line that says what is wrong, in which
+//!   file, at which byte or line.
 
 pub mod bench;
 mod bpe;

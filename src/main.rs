@@ -1,4 +1,4 @@
-//! The `shardmill` program: parse, run, exit code.
+//! The `shardmill` program: parse, run, exit with a code.
 
 mod cli;
 mod fault;

@@ -1,8 +1,8 @@
 //! UNSAFE ROOM: file maps, and memory on huge pages: tables, and buffers for output.
 //!
-//! Maps a file read-only and hands out its bytes. The file may change under the map: callers treat
-//! the bytes as untrusted input and check lengths again when they are done. Nothing in this room
-//! knows what the bytes mean.
+//! Maps a file read-only and hands out its bytes. The file may change under the map, so callers
+//! treat the bytes as untrusted input and check lengths again when they are done. Nothing in this
+//! room knows what the bytes mean.
 #![allow(
     unsafe_code,
     reason = "mapping a file is unsafe: another process may write to it"

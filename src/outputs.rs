@@ -1,5 +1,5 @@
-//! The outputs that there are: a dataset, and embeddings, which may lie in the dataset that they were
-//! made from.
+//! The kinds of output: a dataset, and embeddings, which may lie in the dataset that they were made
+//! from.
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How far a run is, for a display.
+//! The progress of a run, for display.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

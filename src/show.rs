@@ -1,7 +1,7 @@
-//! What messages are made of: names that are safe to show, and counts with their word.
+//! The parts of messages: names that are safe to show, and counts with their nouns.
 //!
-//! A file may have any name. Shown as it is, one could color a terminal, turn the order of a line
-//! around, or add a line that looks like the program's own.
+//! A file may have any name. Shown raw, it could color a terminal, reverse the order of a line, or
+//! add a line that looks like the program's own.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Write};

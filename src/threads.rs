@@ -1,7 +1,6 @@
-//! Threads that a run starts, as many as it may have.
+//! The threads of a run, as many as it may use.
 //!
-//! Where rayon is used without a pool it starts threads of its own, one for each core, and panics
-//! where it cannot.
+//! Without a pool, rayon starts its own threads, one for each core, and panics if it cannot.
 
 use crate::error::{Error, Result};
 

@@ -1,4 +1,4 @@
-//! What all rooms call a token.
+//! The token type that all rooms share.
 
 /// The id of a token, as in tiktoken.
 pub type TokenId = u32;

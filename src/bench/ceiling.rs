@@ -1,4 +1,4 @@
-//! What the machine can do at most.
+//! The most that this machine can do.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,10 +1,10 @@
-//! Gathering, by types and dim.
+//! Measures the gather, by element types and dim.
 //!
-//! Every output of as many elements is made of sequences of 1024 positions, and every table has
-//! 50257 rows, or as many as fit the same size. Ids are those of the text that was given, again from
-//! its start where it is too short, modulo the rows; without a text they fall off about as 1/rank
-//! and are scattered over the table. Text repeats itself more than such ids do, and what repeats
-//! itself comes from the caches: so each sample says how many rows differ.
+//! All outputs have the same number of elements, in sequences of 1024 positions. Every table has
+//! 50257 rows, or as many as fit the same size. Ids are those of the given text modulo the rows,
+//! repeated from its start if it is too short. Without a text, id frequencies fall off about as
+//! 1/rank, and the ids are scattered over the table. Text repeats itself more than such ids do, and
+//! repeated rows come from the caches, so each sample reports how many rows are distinct.
 
 use std::collections::HashSet;
 

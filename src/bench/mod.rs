@@ -1,21 +1,21 @@
-//! This machine's ceilings, and how close tokenizing and gathering come to them.
+//! Measures this machine's ceilings, and how close tokenizing and gathering come to them.
 //!
-//! A rate says little without the rate that the machine could reach: so the same run measures plain
-//! stores, a copy, a file and a pipe, and the two hot loops beside them. It is part of the library
-//! because the streaming store is a kernel, which lives behind the walls of `simd`, and because the
-//! criterion benches measure against the same ceilings; the program only prints.
+//! A rate means little without the rate that the machine could reach, so one run measures plain
+//! stores, a copy, a file and a pipe along with the two hot loops. This is part of the library
+//! because the streaming store is a kernel, which is private to `simd`, and because the criterion
+//! benches measure against the same ceilings. The program only prints.
 //!
 //! ```text
 //! sample     one warm-up, then repetitions: median, least and most
 //! ceiling    stores, copy, file, pipe
-//! text       text to tokenize, where none is given
+//! text       text to tokenize, if none is given
 //! tokenize   bytes of text a second, on a first pass
 //! gather     bytes of output a second, by types and dim
 //! ```
 //!
-//! Buffers are larger than caches, touched before the clock runs, and on huge pages. What is
-//! measured on several threads is split into one part for each. It does not know what the results
-//! are shown as.
+//! Buffers are larger than the caches, touched before the clock starts, and on huge pages. Work
+//! that is measured on several threads is split into one part per thread. This room does not know
+//! how the results are shown.
 
 mod ceiling;
 mod gather;

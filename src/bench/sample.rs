@@ -1,4 +1,4 @@
-//! How a rate is measured.
+//! Measures a rate.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Text to tokenize.
+//! The text to tokenize.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,8 +1,8 @@
-//! Tokenizing, in memory.
+//! Measures tokenizing, in memory.
 //!
-//! Each repetition is a first pass: its encoders remember nothing of the text. Threads take pieces
-//! of about a megabyte that end at a line's end, as the pipeline's chunks do, and have an encoder
-//! each.
+//! Each repetition is a first pass: its encoders have not cached any of the text. Each thread has
+//! its own encoder and takes pieces of about a megabyte that end at the end of a line, like the
+//! pipeline's chunks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

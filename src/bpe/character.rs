@@ -1,5 +1,5 @@
-//! Where characters of up to three bytes are in bytes that may be cut anywhere; the build script looks
-//! for them the same way.
+//! Finds characters of up to three bytes in bytes that may be cut anywhere. The build script uses
+//! the same code.
 
 /// The bytes of the character that `bytes` begin with; 1 for each of a part of one, and of one of four
 /// bytes. `None` where there are no bytes.

@@ -1,9 +1,9 @@
 //! Text -> ids.
 //!
-//! The encoders of an encoding remember up to 48 MiB for each and 60 MiB more for all together. For
-//! what is scanned and merged at once an encoder takes less than 1 MiB, and more by the length of a
-//! pretoken of many KB; all share up to 9 MiB of their vocabulary's tables on huge pages. A text that
-//! has few different pretokens takes as little as a tenth of that.
+//! The encoders of an encoding cache up to 48 MiB each and another 60 MiB in total. An encoder's
+//! working memory for scanning and merging is less than 1 MiB, plus the length of a pretoken of
+//! many KB. All encoders share up to 9 MiB of their vocabulary's tables on huge pages. A text with
+//! few distinct pretokens takes as little as a tenth of that.
 
 use std::ops::Range;
 use std::sync::Arc;

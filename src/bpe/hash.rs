@@ -1,4 +1,5 @@
-//! Hashes of the tables in this room; the build script fills some of them with the same ones.
+//! The hash functions of the tables in this room. The build script fills some of the tables and
+//! uses the same functions.
 
 const A: u64 = 0x9e37_79b9_7f4a_7c15;
 const B: u64 = 0xd6e8_feb8_6659_fd93;

@@ -1,5 +1,5 @@
-//! Byte pair encoding of one pretoken: merge the neighbours of the lowest rank, the leftmost of
-//! equals first, until no two merge.
+//! Byte pair encoding of one pretoken: merge the adjacent pair with the lowest rank, leftmost first
+//! among equals, until no pair merges.
 
 use std::ops::Range;
 

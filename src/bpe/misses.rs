@@ -1,4 +1,4 @@
-//! Pretokens that an encoder does not remember, gathered so that they are merged by turns.
+//! Collects the pretokens that an encoder has not cached, so that their merges can be interleaved.
 
 use std::ops::Range;
 

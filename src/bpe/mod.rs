@@ -1,22 +1,22 @@
-//! Pretoken -> ids: byte pair encoding with a cache in front.
+//! Pretoken -> ids: byte pair encoding behind a cache.
 //!
 //! ```text
 //! hash         the hash functions of the tables, shared with the build script
 //! ranks        rank files, for the build script
 //! vocabulary   the tables: bytes -> id, pair -> merged id
-//! character    where characters are in bytes, shared with the build script
-//! parts        bytes -> what merging can begin with
-//! merge        bytes -> ids by merges, the lowest rank first; a way for each length:
-//! sweep          the pairs of neighbours, searched for the least by vectors
-//! tournament     a tree of the pairs of neighbours
+//! character    finds characters in bytes, shared with the build script
+//! parts        bytes -> the parts that merging can begin with
+//! merge        bytes -> ids by merges, the lowest rank first; one algorithm per length:
+//! sweep          vectors search the adjacent pairs for the lowest rank
+//! tournament     a tree of the adjacent pairs
 //! stitch         pieces, each encoded alone
 //! plain          a heap of merges; the specification
-//! cache        bytes of pretokens seen before -> their ids
-//! misses       those not seen before: vocabulary, else merge
+//! cache        pretokens seen before -> their ids
+//! misses       pretokens not seen before: vocabulary, else merge
 //! encoder      text -> pretokens -> cache, else misses
 //! ```
 //!
-//! Knows no files, documents or special tokens.
+//! Knows nothing of files, documents or special tokens.
 
 mod cache;
 mod character;

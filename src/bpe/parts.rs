@@ -1,30 +1,33 @@
-//! Bytes -> the parts that merging can begin with: whole characters where that is proven right, else
+//! Bytes -> the parts that merging can begin with: whole characters if that is proven correct, else
 //! bytes.
 //!
-//! Half of all merges in languages that are not written in ASCII put bytes together to characters.
-//! What a character of two or three bytes becomes by itself is found by a look or two. The encoding
-//! stays the same if merging begins there, unless a border of the character is *crossed*: unless
-//! there is a token that begins or ends with a part of a character and has this border inside, by
-//! the two bytes at it.
+//! In languages that are not written in ASCII, half of all merges join bytes into characters. A
+//! lookup or two finds what a character of two or three bytes becomes by itself. The encoding stays
+//! the same if merging begins there, unless a border of the character is *crossed*, that is, unless
+//! there is a token that begins or ends with a part of a character and has this border inside,
+//! judged by the two bytes at it.
 //!
-//! Proof. Let S be characters of a text whose borders are not crossed, P the merging from bytes on,
-//! by the pairs of the vocabulary, and Q the same from where each of S is what it becomes by itself.
-//! While a character of S is not one part, no merge of P crosses its borders: that would make a
-//! token that begins or ends with a part of the character and has the border inside. So P makes of
-//! each of S what it becomes by itself, by merges that see nothing else: call these I. To show is
-//! that Q makes the merges of P without I, in their order. Up to some step it did. Let m be the next
+//! Proof. Let S be a set of characters of a text whose borders are not crossed. Let P be the
+//! merging that starts from bytes, by the pairs of the vocabulary, and Q the same merging started
+//! with each character of S already turned into what it becomes by itself. While a character of S
+//! is not one part, no merge of P crosses its borders: that would make a token that begins or ends
+//! with a part of the character and has the border inside. So P turns each character of S into what
+//! it becomes by itself, by merges that see nothing else; call these merges I. We show that Q makes
+//! the merges of P except I, in the same order. Suppose it did up to some step. Let m be the next
 //! merge of P.
 //!
-//! - If m is in I, Q began with it.
-//! - If not, Q can make it, as it touches no c of S that P has not finished. What Q could make and P
-//!   not touches such a c. If c is several parts in Q, nothing merges inside it, as it is finished
-//!   there, nor across its borders. So c is one token in Q, and the merge is of a higher rank than c:
-//!   a pair is in the vocabulary only where merges of lower ranks than its own lead to it. In P the
-//!   next of the merges that lead to c is possible, and none of them is of a higher rank than c. As
-//!   P chose m, m is of no higher rank than that one, so of a lower one than all that only Q could
-//!   make; and among what both can make, m is the first in Q as in P.
+//! - If m is in I, Q began with it done.
+//! - If not, Q can make it, because m touches no c of S that P has not finished. Any merge that Q
+//!   can make but P cannot touches such a c. If c is several parts in Q, nothing merges inside it,
+//!   because it is finished there, nor across its borders. So c is one token in Q, and the merge
+//!   has a higher rank than c: a pair is in the vocabulary only if merges of lower ranks than its
+//!   own lead to it. In P, the next of the merges that lead to c is possible, and none of them has
+//!   a higher rank than c. P chose m, so m has no higher rank than that one, and thus a lower rank
+//!   than every merge that only Q could make. Among the merges that both can make, m comes first in
+//!   Q as in P.
 //!
-//! When P has no merge left, all of S is finished, both have the same parts, and Q has none left.
+//! When P has no merge left, all of S is finished, both have the same parts, and Q has no merge
+//! left.
 
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{Vocabulary, character};

@@ -1,5 +1,5 @@
-//! Byte pair encoding of any number of bytes at once: the specification of the faster ways, and
-//! what is left where they prove nothing.
+//! Byte pair encoding of any number of bytes at once: the specification of the faster algorithms,
+//! and the fallback if they cannot prove their result.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

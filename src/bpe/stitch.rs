@@ -1,26 +1,27 @@
-//! Byte pair encoding in linear time: pieces that are encoded alone, and stitched where that is
-//! proven right.
+//! Byte pair encoding in linear time: pieces are encoded alone and stitched where that is proven
+//! correct.
 //!
 //! Two tokens *fit* if the encoding of their bytes is these two tokens. A sequence of tokens is
 //! the encoding of its bytes if and only if each fits the next:
 //!
-//! - If: let the bytes be merged, and take the first merge across a border of two tokens, t and u.
-//!   Up to then no merge crossed a border, so each part lies in one token and this merge joins a
-//!   part of t to a part of u. As nothing crossed the outer borders of t and u, the merges inside
-//!   were those that their bytes alone see: the least pair of all that lies there is the least
-//!   pair there. So the bytes of t and u alone are merged across the border as well, and t does
-//!   not fit u. Hence no merge crosses a border, and each token comes out as it does in its pair.
-//! - Only if: let t and u be neighbours in an encoding. No merge crossed their outer borders, so
-//!   as above the merges inside are those of their bytes alone, and end in t and u.
+//! - If: merge the bytes, and take the first merge across a border between two tokens, t and u. Up
+//!   to then no merge crossed a border, so each part lies in one token, and this merge joins a part
+//!   of t to a part of u. Nothing crossed the outer borders of t and u, so the merges inside were
+//!   the ones that their bytes would see alone: the lowest pair overall, if it lies there, is the
+//!   lowest pair there. So the bytes of t and u alone are merged across the border as well, and t
+//!   does not fit u. Hence no merge crosses a border, and each token comes out as it does in its
+//!   pair.
+//! - Only if: let t and u be adjacent in an encoding. No merge crossed their outer borders, so as
+//!   above, the merges inside are those of their bytes alone, and end in t and u.
 //!
-//! So the tokens of one piece up to a border, and those of another behind it, are right together if
-//! the two at the border fit. The next piece begins at a border somewhat before the end of the
-//! last, where the bytes behind the end make no difference any more. Then it mostly begins with the
-//! token that the last has there; what fits in the last piece fits here, and nothing needs to be
-//! merged to know.
+//! So the tokens of one piece up to a border and those of another piece after it are correct
+//! together if the two tokens at the border fit. The next piece begins at a border somewhat before
+//! the end of the last piece, where the bytes after that end no longer matter. Usually it then
+//! begins with the same token that the last piece has there; what fits in the last piece fits here,
+//! so no merging is needed to check.
 //!
-//! Where no border is proven right, the piece is doubled; where even the tokens before it come into
-//! doubt, all is merged at once. So the time is O(n log n) whatever the bytes.
+//! If no border can be proven correct, the piece is doubled. If even the tokens before it come into
+//! doubt, everything is merged at once. So the time is O(n log n) for any bytes.
 
 use std::ops::Range;
 

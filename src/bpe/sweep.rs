@@ -1,13 +1,13 @@
-//! Byte pair encoding of up to [`MAX_PARTS`] parts, of several texts by turns.
+//! Byte pair encoding of up to [`MAX_PARTS`] parts, interleaved over several texts.
 //!
-//! A part stays at its first place. `keys[i]` has the rank of part `i` and the next, and below
-//! it `i`: the least is the next merge, the leftmost of equals. A bit of `live` says where parts
-//! are. So nothing moves, and all that a merge takes is the two pairs that it makes, and a search
-//! for the least, some vectors. Beyond both ends lies an edge that merges with nothing, so that no
-//! merge is special.
+//! A part keeps its first position. `keys[i]` holds the rank of part `i` and its successor in the
+//! high bits and `i` in the low bits, so the minimum is the next merge, leftmost among equals. The
+//! bits of `live` mark the positions of parts. So nothing moves: a merge costs the two pairs that
+//! it creates, and a search for the minimum over a few vectors. Beyond both ends lies an edge that
+//! merges with nothing, so no merge is a special case.
 //!
-//! What takes long is to wait for the memory in which the two pairs are looked up. So a merge is two
-//! steps, and between them the other texts take theirs, while what this one asked for comes.
+//! The slow part is waiting for the memory in which the two pairs are looked up. So a merge is two
+//! steps, and between them the other texts take theirs while this text's memory is prefetched.
 
 use crate::bpe::Vocabulary;
 use crate::bpe::hash::ID_BITS;

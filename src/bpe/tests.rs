@@ -1,4 +1,4 @@
-//! Every way to merge gives the ids of the definition.
+//! Every merge algorithm returns the ids of the definition.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Byte pair encoding of up to [`MAX_BYTES`] bytes.
 //!
-//! The parts are a linked list. Each pair of neighbours plays in a tournament, a binary tree in
-//! which a node holds the lesser of the two below it; the root is the next merge. A merge
-//! changes three pairs, and each plays anew on its way up: no branch depends on who wins.
+//! The parts are a linked list. The adjacent pairs play a tournament: a binary tree in which a node
+//! holds the lesser of its two children, so the root is the next merge. A merge changes three
+//! pairs, and each replays its matches on the way up. No branch depends on the winner.
 
 use crate::bpe::Vocabulary;
 use crate::bpe::parts::Parts;

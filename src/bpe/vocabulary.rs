@@ -1,4 +1,4 @@
-//! The vocabularies, as the build script laid them out.
+//! The vocabularies, in the layout that the build script wrote.
 
 use std::hint::select_unpredictable;
 use std::sync::{LazyLock, OnceLock};

@@ -1,4 +1,4 @@
-//! Records that were left out, for people.
+//! Reports, for people, the records that were left out.
 
 use std::path::Path;
 

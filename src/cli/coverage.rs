@@ -1,4 +1,4 @@
-//! What windows leave out of a dataset, and what they repeat, for people.
+//! Reports, for people, what the windows leave out of a dataset and what they repeat.
 
 use std::fmt;
 

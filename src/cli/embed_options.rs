@@ -1,4 +1,4 @@
-//! How windows become embeddings: the options, and what the library makes of them.
+//! The options that say how windows become embeddings, and their translation for the library.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! Why a command ends without having done its work.
+//! Why a command fails.
 
 use std::io;
 use std::path::PathBuf;

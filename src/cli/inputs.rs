@@ -1,4 +1,4 @@
-//! Which corpus: the arguments that name it, and how they are read.
+//! The arguments that name the corpus, and how they are read.
 
 use std::ffi::OsString;
 

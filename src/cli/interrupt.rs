@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: a run ends soon, keeps what is finished and says how to go on.
+//! SIGINT and SIGTERM: a run ends soon, keeps what is finished and says how to resume.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! What a person types and sees: the only room that prints.
+//! What a person types and sees. This is the only room that prints.
 //!
 //! Each command is one file with its arguments, its help and its `run`, and one row in the table
-//! below. Commands know only the shared files, and no shared file knows a command: `args` holds the
+//! below. Commands use only the shared files, and no shared file uses a command: `args` holds the
 //! options of several commands; `inputs`, `tokenize_options` and `embed_options` turn options into
 //! what the library takes; `made` describes what a command made.
 

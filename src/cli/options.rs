@@ -1,4 +1,4 @@
-//! What the command line calls the settings and functions that the library names: one table.
+//! One table that maps the library's names of settings and functions to the command line's names.
 
 #[cfg(test)]
 mod tests;

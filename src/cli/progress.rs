@@ -1,4 +1,4 @@
-//! A progress bar on standard error, where that is a terminal.
+//! A progress bar on standard error, if that is a terminal.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};

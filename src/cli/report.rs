@@ -1,4 +1,4 @@
-//! How a failure is told: one line on standard error and, with `--json`, one object on standard
+//! How a failure is reported: one line on standard error and, with `--json`, one object on standard
 //! output: `error`, `code`, and `path`, `byte` and `line` if they are known.
 
 use std::io::{self, Write};

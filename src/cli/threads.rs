@@ -1,4 +1,4 @@
-//! The threads of commands that read in parallel.
+//! The thread pool of commands that read in parallel.
 
 use crate::cli::failure::{Failure, Result};
 

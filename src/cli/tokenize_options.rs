@@ -1,4 +1,4 @@
-//! How a corpus becomes tokens: the options, and what the library makes of them.
+//! The options that say how a corpus becomes tokens, and their translation for the library.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Where bytes come from: an ordered list of sources.
 //!
 //! Turns arguments (files, directories, globs, FIFOs, `-`) into sources with a name, a size and a
-//! format, in the order that the dataset keeps. Looks into files only where a name leaves the
+//! format, in the order that the dataset keeps. Looks into a file only if its name leaves the
 //! format open.
 
 mod list;

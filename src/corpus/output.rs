@@ -1,4 +1,4 @@
-//! Where an output may not be: in what is read, or around it.
+//! Where an output must not be: inside an input, or around it.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

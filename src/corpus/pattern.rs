@@ -1,8 +1,9 @@
-//! Patterns of paths, as a shell has them.
+//! Path patterns, like a shell's globs.
 //!
-//! `*` is any characters of a name, `?` one, `[a-z]` one of these, `[!a-z]` none of these; `{a,b}`
-//! is either; `**` alone between slashes is any number of directories; a backslash takes the next
-//! character as it is. Whole characters are compared, and a byte that is not UTF-8 counts as one.
+//! `*` matches any characters of a name, `?` one character, `[a-z]` one of these, `[!a-z]` one that
+//! is not among these, and `{a,b}` either. `**` alone between slashes matches any number of
+//! directories. A backslash makes the next character literal. Whole characters are compared, and a
+//! byte that is not UTF-8 counts as one character.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

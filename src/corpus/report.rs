@@ -1,4 +1,4 @@
-//! What was found while sources were listed and somebody should know of.
+//! Findings of the source listing that a user should know of.
 
 use std::ffi::OsStr;
 use std::fmt::Write;

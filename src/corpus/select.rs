@@ -1,4 +1,4 @@
-//! Which entries of a directory are meant: patterns, followed from one directory to the next.
+//! Selects the entries of a directory that the patterns match, from one directory to the next.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};

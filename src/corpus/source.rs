@@ -1,4 +1,4 @@
-//! One input: what it is called, how large it is, how to read it.
+//! One input: its name, its size, and how to read it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! A walk through a directory and all below it, for the entries that are meant.
+//! Walks a directory and everything below it, for the entries that are selected.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};

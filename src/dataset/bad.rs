@@ -1,4 +1,4 @@
-//! The records that a shard leaves out: how many of which kind, and the file that lists them.
+//! The records that a shard leaves out: how many of each kind, and the file that lists them.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Reading the files that list records that were left out.
+//! Reads the files that list the records that were left out.
 
 use std::path::Path;
 

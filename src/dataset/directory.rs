@@ -1,4 +1,4 @@
-//! The directory of a dataset, and the files in it: opened so that they belong together.
+//! The directory of a dataset and the files in it, opened so that they belong together.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

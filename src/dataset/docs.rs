@@ -1,4 +1,4 @@
-//! The `.docs` record: what part of a shard is which document.
+//! The `.docs` record: which part of a shard is which document.
 
 /// A document, or the piece of one that lies in a shard: 32 bytes, little-endian.
 ///

@@ -1,8 +1,8 @@
-//! The shards of a dataset, mapped.
+//! The memory-mapped shards of a dataset.
 //!
-//! A process may have some 65,000 maps, and a shard takes two. So where a dataset has few shards, all
-//! of them are mapped as it is opened; where it has many, a shard is mapped when it is used, and the
-//! last ones used stay mapped.
+//! A process may have some 65,000 maps, and a shard takes two. So if a dataset has few shards, all
+//! of them are mapped when it is opened. If it has many, a shard is mapped when it is used, and the
+//! most recently used ones stay mapped.
 
 use std::ops::Deref;
 use std::os::fd::OwnedFd;

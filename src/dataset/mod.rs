@@ -4,16 +4,16 @@
 //! DIR/
 //!   shard-00000.u32    token ids, little-endian u32 (or .u16), nothing else
 //!   shard-00000.docs   32-byte records, one per document or piece of one in the shard
-//!   shard-00000.bad.jsonl   the records that the shard leaves out; only where there are some
+//!   shard-00000.bad.jsonl   the records that the shard leaves out; only if there are any
 //!   ...
 //!   manifest.json      sources, shards, settings, hashes: all a reader needs to trust the rest
-//!   run.json           how it was made; no part of any hash
+//!   run.json           how it was made; not part of any hash
 //! ```
 //!
-//! It is made in DIR.partial/new. Beside that, DIR.partial has `state.json`, `plan.json` and a
-//! receipt for each finished unit: see `plan` and `receipt`. How it appears is known to `publish`.
+//! It is made in DIR.partial/new. DIR.partial also holds `state.json`, `plan.json` and a receipt
+//! for each finished unit: see `plan` and `receipt`. `publish` knows how it appears.
 //!
-//! Knows bytes, names and hashes; does not know where tokens come from or what reads them.
+//! Knows bytes, names and hashes; does not know where tokens come from or who reads them.
 
 mod bad;
 mod bad_list;

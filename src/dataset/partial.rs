@@ -1,4 +1,4 @@
-//! Which finished units in DIR.partial belong to a plan, and what becomes of the others.
+//! Which finished units in DIR.partial belong to a plan, and what happens to the others.
 
 use std::collections::HashSet;
 

@@ -1,10 +1,10 @@
 //! `plan.json`: the units of a dataset, before they are made.
 //!
-//! Lies in DIR.partial beside the receipts. Its id covers what names the work: sources with their
-//! sizes, encoding, settings. It covers no path, no time and no content; contents stand in the
-//! receipts. The cuts follow from the content, so they are listed, for `finish`, which does without
-//! the input, but are no part of the id. Receipts belong to it by its job: the same but for the
-//! sizes, so that a file that grows or is mended costs only the units from there on.
+//! Lies in DIR.partial next to the receipts. Its id covers what names the work: sources with their
+//! sizes, encoding, settings. It covers no path, no time and no content; contents are in the
+//! receipts. The cuts follow from the content, so they are not part of the id, but they are listed
+//! for `finish`, which does not read the input. Receipts belong to a plan by its job, which is the
+//! id without the sizes, so a file that grows or is repaired costs only the units from there on.
 
 use std::path::Path;
 

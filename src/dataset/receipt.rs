@@ -7,8 +7,8 @@
 //! DIR.partial                  synced
 //! ```
 //!
-//! So there is no receipt without its shard, also after a power cut. A receipt names no host and
-//! no time but those of the inputs: a unit that is made twice has the same receipt.
+//! So there is no receipt without its shard, even after a power failure. A receipt names no host,
+//! and no times but those of the inputs: a unit that is made twice has the same receipt.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Is a dataset whole: every checksum, every invariant.
+//! Verifies a dataset: every checksum and every invariant.
 
 use std::path::Path;
 

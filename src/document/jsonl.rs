@@ -1,4 +1,4 @@
-//! JSON Lines: a document per line, in one field of the line's object.
+//! JSON Lines: one document per line, in one field of the line's object.
 
 use std::borrow::Cow;
 

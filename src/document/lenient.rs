@@ -1,9 +1,9 @@
-//! JSON as Python's `json.loads` reads it: for records that a strict reader refuses, and for what
-//! is wrong with the rest.
+//! JSON as Python's `json.loads` reads it. Reads records that the strict reader refuses, and finds
+//! what is wrong with the rest.
 //!
-//! Takes NaN, Infinity and -Infinity as numbers and numbers of any size; escapes may be halves of
-//! surrogate pairs. Containers may be nested to any depth: each takes a byte, and nothing on the
-//! stack. All else is RFC 8259. Half as fast as the strict reader, or less.
+//! Accepts NaN, Infinity and -Infinity as numbers, and numbers of any size; escapes may be halves
+//! of surrogate pairs. Containers may be nested to any depth: each takes one byte of memory and
+//! nothing on the stack. Everything else is RFC 8259. At most half as fast as the strict reader.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Bytes of a source -> documents.
 //!
-//! Knows how each format marks documents, what it looks like and where a source of it may be cut;
-//! does not open files and does not know tokens.
+//! Knows how each format marks documents, what it looks like and where a source of it may be cut.
+//! Does not open files and knows nothing of tokens.
 
 mod jsonl;
 mod lenient;

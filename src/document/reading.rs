@@ -1,4 +1,4 @@
-//! Documents in the bytes of a source, as every format gives them.
+//! Documents in the bytes of a source, in the form that every format returns.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What bytes look like, whatever they are called.
+//! Guesses a format from the bytes alone, whatever the file's name.
 
 use memchr::memchr;
 

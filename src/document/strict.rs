@@ -1,4 +1,4 @@
-//! Records as RFC 8259 has them, which nearly all are: the fast way to their text.
+//! The fast path to the text of records that conform to RFC 8259, as nearly all do.
 
 use std::borrow::Cow;
 use std::fmt;

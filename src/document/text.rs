@@ -4,15 +4,15 @@
 //! to `~`. In all patterns of the built-in encodings:
 //!
 //! 1. `p` begins a pretoken of the whole text: a space occurs in a match only as its first
-//!    character or among nothing but white space, and here a character that is not white space
-//!    stands before it.
-//! 2. What is left of `p` splits as before: the only parts of the patterns that look at what
-//!    follows, `$` and `(?!\S)`, are reached only after white space, and every other part fails
-//!    alike at a space and at the end of the text.
+//!    character or with only white space before it, and here it follows a character that is not
+//!    white space.
+//! 2. The text left of `p` splits as before: the only parts of the patterns that look ahead, `$`
+//!    and `(?!\S)`, are reached only after white space, and every other part fails at a space just
+//!    as it does at the end of the text.
 //! 3. No pattern looks behind, so the matches from `p` on depend on `text[p..]` alone.
 //!
-//! Both bytes are ASCII, so a cut never falls into a character, nor changes what an invalid byte
-//! sequence is replaced by.
+//! Both bytes are ASCII, so a cut never falls inside a character, and never changes how an invalid
+//! byte sequence is replaced.
 
 use memchr::memchr_iter;
 

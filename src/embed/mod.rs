@@ -8,7 +8,7 @@
 //! run      the main job: tokenize, then embed
 //! ```
 //!
-//! Does not know how tokens were made nor what a sink does with rows.
+//! Does not know how tokens were made or what a sink does with rows.
 
 mod job;
 mod record;

@@ -1,4 +1,4 @@
-//! How large the output of a run is, before any of it is made.
+//! The size of a run's output, computed before any of it is made.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! An encoding: a name that stands for a vocabulary, a split pattern and special tokens.
+//! An encoding: a named vocabulary, split pattern and set of special tokens.
 //!
-//! Turns text into ids exactly as tiktoken does and ids back into bytes. Knows nothing of files,
+//! Turns text into ids exactly as tiktoken does, and ids back into bytes. Knows nothing of files,
 //! documents or threads.
 
 mod builtin;

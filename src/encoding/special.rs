@@ -1,4 +1,4 @@
-//! Special tokens: texts such as `<|endoftext|>` that have an id of their own.
+//! Special tokens: texts such as `<|endoftext|>` that have their own ids.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What is wrong, before it is known where: the parts of errors, and errors made of them.
+//! What is wrong, before its location is known: the parts of errors, and errors built from them.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,7 @@
 //! What a position does to a token row: nothing, add a row, or turn pairs of columns.
 //!
-//! A [`PerPosition`] holds the rows of all positions and fills a piece of one output row at a time,
-//! or the two halves of a whole one, each with a [`Change`].
+//! A [`PerPosition`] holds the rows of all positions. It fills a piece of one output row at a time,
+//! or the two halves of a whole row, each with a [`Change`].
 //!
 //! | Change | Output element |
 //! | --- | --- |
@@ -10,7 +10,7 @@
 //! | [`TurnPairs`] | `a*c - b*s` in even columns, `b*c + a*s` in odd ones |
 //! | [`TurnHalf`] | `a*c - b*s` in the first half, `b*c + a*s` in the second |
 //!
-//! Every product, sum and difference is rounded to f32 by itself: no multiply-add is fused, so that
+//! Every product, sum and difference is rounded to f32 separately: no multiply-add is fused, so
 //! every level produces the same bits.
 #![allow(
     clippy::inline_always,

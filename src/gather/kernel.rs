@@ -1,7 +1,7 @@
 //! Fills a tile of output rows: safe code, generic over [`Simd`].
 //!
-//! Visits the pieces of the tile's rows in order. What is done to one is in `change.rs`, by what
-//! its position asks for.
+//! Visits the pieces of the tile's rows in order. `change.rs` does what each piece's position asks
+//! for.
 #![allow(
     clippy::inline_always,
     reason = "what is not inlined into the entered function loses its instructions"

@@ -1,4 +1,4 @@
-//! The element types as the vectors see them.
+//! The element types, as vector lanes.
 #![allow(
     clippy::inline_always,
     reason = "what is not inlined into the entered function loses its instructions"

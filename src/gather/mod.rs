@@ -1,12 +1,12 @@
 //! Ids x tables -> output buffer: `out[b, t, :] = token[ids[b, t], :] + position[t, :]`, or the
 //! token's row turned by the position's angles.
 //!
-//! Checks shapes and ids, cuts the output into tiles, and runs them on threads. It knows neither
-//! where the ids come from nor where the buffer goes.
+//! Checks shapes and ids, cuts the output into tiles, and runs them on threads. Does not know where
+//! the ids come from or where the buffer goes.
 //!
-//! Exact as PyTorch is: each table is widened to `f32`, which loses nothing; one IEEE addition per
-//! element; one rounding to the output's type. Output does not depend on threads, CPU level or
-//! stores.
+//! Results equal PyTorch's: each table is widened to `f32`, which is exact; one IEEE addition per
+//! element; one rounding to the output's type. Output does not depend on threads, CPU level or the
+//! kind of stores.
 //!
 //! | File | Holds |
 //! | --- | --- |

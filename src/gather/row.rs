@@ -1,7 +1,7 @@
 //! Fills a piece of one output row: safe code, generic over [`Simd`].
 //!
-//! One fused pass: widen, [`Change`] the elements, one rounding, two vectors of sixteen elements
-//! per step. What is left at a piece's ends goes through a single vector and then the scalar
+//! One fused pass: widen, [`Change`] the elements, round once, with two vectors of sixteen elements
+//! per step. The remainders at a piece's ends go through a single vector and then the scalar
 //! specification.
 #![allow(
     clippy::inline_always,

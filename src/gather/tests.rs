@@ -1,4 +1,4 @@
-//! The gatherer against a plain loop, bit for bit, at every level.
+//! Compares the gatherer with a plain loop, bit for bit, at every level.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! A batch, in buffers that go back to the loader.
+//! A batch, in buffers that return to the loader.
 
 use crate::dtype::{Dtype, Elements};
 use crate::error::{Error, Result};

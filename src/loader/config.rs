@@ -1,4 +1,4 @@
-//! How a loader goes through a dataset.
+//! How a loader traverses a dataset.
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};

@@ -1,17 +1,17 @@
-//! Dataset -> batches for a trainer, made ahead of it.
+//! Dataset -> batches for a trainer, made ahead of time.
 //!
 //! ```text
 //! config    what is asked for
-//! state     where a pass is, to go on from later
-//! ring      results made ahead by threads, in order, in buffers that are used again
+//! state     the position in a pass, to resume from later
+//! ring      results made ahead by threads, in order, in reused buffers
 //! fill      one batch: windows, documents, positions, embeddings
 //! segments  which documents lie in a range of tokens
 //! batch     the arrays of a batch
 //! ```
 //!
-//! Knows windows, orders and the gather; does not know what is done with a batch. What a batch holds
-//! depends on the dataset, the settings and its number alone: not on threads, nor on how far ahead
-//! it was made.
+//! Knows windows, orders and the gather; does not know what is done with a batch. The contents of a
+//! batch depend only on the dataset, the settings and the batch's number, not on threads or on how
+//! far ahead it was made.
 
 mod batch;
 mod config;

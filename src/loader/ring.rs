@@ -1,13 +1,13 @@
-//! Results made ahead by threads, in order, in buffers that are used again.
+//! Results made ahead by threads, in order, in reused buffers.
 //!
 //! ```text
 //!            free ──── worker takes (number, buffer), fills it ────► done
 //!              ▲                                                       │
-//!              └────────── dropped ◄──── Lent to the consumer ◄────────┘ in order of the numbers
+//!              └────────── dropped ◄──── Lent to the consumer ◄────────┘ in order of number
 //! ```
 //!
-//! A worker takes the next number together with a buffer, so the number that the consumer waits
-//! for always has one, and no more is made ahead than there are buffers.
+//! A worker takes the next number together with a buffer. So the number that the consumer waits for
+//! always has a buffer, and no more results are made ahead than there are buffers.
 
 use std::any::Any;
 use std::collections::BTreeMap;

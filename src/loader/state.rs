@@ -1,4 +1,4 @@
-//! Where a loader is: a small value to save beside a checkpoint.
+//! A loader's position: a small value to save with a checkpoint.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Puts the chunks of a unit in order, writes them and hashes what they were made from.
+//! Puts the chunks of a unit in order, writes them and hashes the input that they were made from.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The whole way from a corpus to a published dataset.
+//! From a corpus to a published dataset, start to finish.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

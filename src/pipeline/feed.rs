@@ -1,8 +1,8 @@
 //! Hands out chunks to threads: which unit, which chunk, and when to wait.
 //!
-//! Each thread keeps to a unit of its own, so that units are written in parallel; when none is
-//! left it helps with another's chunks. Regular files are planned ahead; a corpus with a stream
-//! in it is walked in order, one unit at a time.
+//! Each thread works on its own unit, so that units are written in parallel; when none is left, it
+//! helps with another thread's chunks. Regular files are planned ahead; a corpus that contains a
+//! stream is walked in order, one unit at a time.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Units that several processes made -> a published dataset.
+//! Units made by several processes -> a published dataset.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

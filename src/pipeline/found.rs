@@ -1,4 +1,5 @@
-//! What lies in the place of an output: nothing of use, what is asked for, or that with damage.
+//! What is found in the place of an output: nothing of use, the requested dataset, or the requested
+//! dataset with damage.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

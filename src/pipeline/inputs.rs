@@ -1,4 +1,4 @@
-//! Is a dataset made from these inputs? They are read once and compared.
+//! Checks whether a dataset was made from these inputs, which are read once and compared.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! How many lines of a source lie before a byte of it.
+//! Counts the lines of a source before a given byte.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! plan     cuts the corpus into units; each becomes one shard
-//! feed     hands out chunks of about 1 MiB of the open units, earliest first
+//! feed     hands out chunks of about 1 MiB from the open units, earliest first
 //! worker   chunk -> documents -> ids, on every thread
 //! commit   puts a unit's chunks in order, writes and hashes them, and writes its receipt
 //! join     finished units -> the manifest
 //! ```
 //!
-//! Beside that way: `found` looks whether the output is there already, `resume` takes over what an
-//! earlier run finished, `finish` publishes what several processes made, `repair` makes damaged
-//! shards again, `status` says how far it all is.
+//! Around that: `found` checks whether the output already exists, `resume` reuses what an earlier
+//! run finished, `finish` publishes what several processes made, `repair` remakes damaged shards,
+//! and `status` reports progress.
 //!
-//! Threads only decide who works on which chunk: cuts, ids and files depend on the inputs and the
-//! settings alone. Of several errors the first in corpus order is reported: work before a failed
-//! chunk goes on, work after it stops.
+//! Threads decide only who works on which chunk: cuts, ids and files depend on the inputs and the
+//! settings alone. Of several errors, the first in corpus order is reported: work before a failed
+//! chunk continues, work after it stops.
 
 mod chunk;
 mod commit;

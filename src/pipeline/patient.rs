@@ -1,7 +1,7 @@
-//! Streams that are read no longer than their run goes on.
+//! Stream reads that end when their run ends.
 //!
-//! A read of a pipe waits for its writer, whatever becomes of the run. So a stream is only read once
-//! there is something to read; until then it is looked at, and at the run, again and again.
+//! A read of a pipe waits for its writer, even if the run is over. So a stream is read only once it
+//! has data; until then, the stream and the run are polled in turn.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

@@ -1,9 +1,9 @@
 //! The unit cut: where one shard ends and the next begins.
 //!
-//! Lay the sources end to end. Boundary `k` is the first allowed cut at or after `k` times the
-//! unit size; equal boundaries merge. Allowed are the start of a source, the start of a JSON Lines
-//! record, and, only inside a text document larger than the unit size, rule A. The rule looks at
-//! nothing behind a boundary, so a stream is cut as a file is.
+//! Lay the sources end to end. Boundary `k` is the first allowed cut at or after `k` times the unit
+//! size; equal boundaries merge. Cuts are allowed at the start of a source, at the start of a JSON
+//! Lines record and, only inside a text document larger than the unit size, by rule A. The rule
+//! looks at nothing after a boundary, so a stream is cut like a file.
 
 use crate::corpus::{CHANGED, Corpus};
 use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};

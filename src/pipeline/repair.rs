@@ -1,8 +1,8 @@
 //! A published dataset with damaged shards -> the same dataset, whole.
 //!
 //! Sound shards are linked into DIR.partial with receipts, as if a run had been interrupted after
-//! them; the run then goes on, and its output takes the place of the damaged one. That gives the
-//! same dataset because its inputs are the same: they were hashed before.
+//! them. The run then resumes, and its output replaces the damaged dataset. The result is the same
+//! dataset because its inputs are the same: they were hashed before.
 
 use std::path::Path;
 use std::time::Instant;

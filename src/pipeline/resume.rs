@@ -1,7 +1,7 @@
-//! What an earlier run left, and what of it holds.
+//! What an earlier run left, and which of it is still valid.
 //!
-//! A unit is taken over if its receipt is that of this plan, its files have the receipt's hashes,
-//! and so have the bytes of the inputs, which are read again. Whatever does not hold is made again.
+//! A unit is reused if its receipt belongs to this plan, and its files and the bytes of its inputs,
+//! which are read again, have the receipt's hashes. Everything else is made again.
 
 use rayon::prelude::*;
 

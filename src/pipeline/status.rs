@@ -1,4 +1,4 @@
-//! How far an output is: published, or which units of it are done.
+//! The progress of an output: published, or which of its units are done.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A corpus with a stream in it: sources are read once, in order, and cut as they go by.
+//! A corpus that contains a stream: sources are read once, in order, and cut as they are read.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};

@@ -1,4 +1,4 @@
-//! Where a text may be cut into parts that are split, and encoded, each on its own.
+//! Where a text may be cut into parts that are split and encoded independently.
 //!
 //! A cut lies between two characters, `x` and `y`, of these classes:
 //!
@@ -10,29 +10,29 @@
 //! letter or number                    CR, LF
 //! letter or number                    other, but for the apostrophe
 //! other, but for the apostrophe       number
-//! CR or LF, alone behind what is      letter, number, or other but for the slash
+//! CR or LF, alone after what is       letter, number, or other but for the slash
 //! not white space
 //! ```
 //!
-//! Other is what is neither letter, mark, number nor white space. Then, in all patterns:
+//! "Other" is anything that is not a letter, mark, number or white space. Then, in all patterns:
 //!
-//! 1. No match has `x` and `y` side by side. White space but CR and LF is the first character of a
-//!    match or has nothing but white space before it. Letters and numbers are never in one match;
-//!    CR and LF come behind others or white space only, others behind letters only in a
-//!    contraction, behind numbers never, and numbers never behind others. So a match begins at `y`.
-//! 2. The part up to `x` is split as before. What looks at the text ahead, `$` and `(?!\S)`, does so
-//!    only behind white space, and `x` is none. All else that could take more of the text behind
-//!    `x` fails at `y`, by 1, as it does at the end of the text, so a search that goes back tries
-//!    the same.
-//! 3. No pattern looks behind, so the matches from `y` on depend on what follows alone.
+//! 1. No match contains `x` followed by `y`. White space other than CR and LF is the first
+//!    character of a match or has only white space before it. Letters and numbers are never in one
+//!    match. CR and LF follow only others or white space. Others follow letters only in a
+//!    contraction, and never follow numbers; numbers never follow others. So a match begins at `y`.
+//! 2. The part up to `x` is split as before. What looks ahead, `$` and `(?!\S)`, does so only after
+//!    white space, and `x` is not white space. Everything else that could match more text after `x`
+//!    fails at `y`, by 1, as it does at the end of the text, so a backtracking search tries the
+//!    same things.
+//! 3. No pattern looks behind, so the matches from `y` on depend only on what follows.
 //!
-//! In the last row `x` is white space, but one character of it: it is taken by the others before it,
-//! which go on at `y` with nothing but a slash, or it is a match of its own, at the end of the text
-//! as well.
+//! In the last row `x` is white space, but a single character of it. Either the others before it
+//! include it in their match, which could continue at `y` only with a slash, or it is a match of
+//! its own, which it also is at the end of the text.
 //!
-//! Nor may a special token lie across the cut, or a sequence of bytes that is not UTF-8. Between a
-//! printable ASCII character and a space there is neither. Elsewhere the bytes before the cut must
-//! be UTF-8 for more than the length of any special token, and have no opening of one.
+//! A special token, or a byte sequence that is not UTF-8, must not span the cut either. Between a
+//! printable ASCII character and a space there is neither. Elsewhere, the bytes before the cut must
+//! be UTF-8 for more than the length of any special token and must not contain the start of one.
 
 use super::{Char, Class, char_at};
 

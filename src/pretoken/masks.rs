@@ -1,7 +1,7 @@
-//! 64 bytes of text as masks: bit `i` of a mask says something of byte `i`.
+//! 64 bytes of text as masks: bit `i` of a mask describes byte `i`.
 //!
-//! A character of several bytes has its class in each of them, so that a run of one class is a run
-//! of ones whatever it is written in.
+//! A character of several bytes has its class in each of them, so a run of one class is a run of
+//! ones in any script.
 
 use crate::simd::{BLOCK, Block, Nibbles, Simd};
 

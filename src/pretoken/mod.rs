@@ -1,10 +1,10 @@
-//! Text -> pretokens: the split patterns of the encodings, written out by hand.
+//! Text -> pretokens: the split patterns of the encodings, coded by hand.
 //!
-//! A [`Scheme`] is a pattern family. Its `advance` says where the pretoken that begins at a byte
-//! ends; it is the specification, argued branch by branch against the pattern in each family's
-//! file, and looks at nothing before that byte, as none of the patterns looks behind. A [`Scanner`]
-//! finds the same ends by masks of 64 bytes. This room knows
-//! characters only: no vocabulary, no files.
+//! A [`Scheme`] is a pattern family. Its `advance` returns where the pretoken that begins at a byte
+//! ends. It is the specification, argued branch by branch against the pattern in each family's
+//! file. It looks at nothing before that byte, because none of the patterns looks behind. A
+//! [`Scanner`] finds the same ends with masks of 64 bytes. This room knows only characters: no
+//! vocabulary, no files.
 
 mod cl100k;
 mod cut;

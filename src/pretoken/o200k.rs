@@ -6,8 +6,8 @@
 //! \s*[\r\n]+|\s+(?!\S)|\s+
 //! ```
 //!
-//! Letters without case and marks are in both S and T, which is what makes the first two
-//! alternatives backtrack.
+//! Caseless letters and marks are in both S and T, which makes the first two alternatives
+//! backtrack.
 
 use super::cl100k::{Carry, Common, digits};
 use super::masks::{Kinds, Word, flood};

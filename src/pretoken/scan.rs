@@ -1,10 +1,10 @@
-//! A text -> where its pretokens end, 64 bytes at a time.
+//! Text -> the ends of its pretokens, 64 bytes at a time.
 //!
-//! Each scheme says in [`Masked::starts`] which bytes of a word begin a pretoken, by operations on
-//! its masks. Where that would take more than masks, the word is hard: it is done by
-//! [`Scheme::advance`] from the last pretoken that began before it. A hard word is followed by
-//! another until one ends in a letter, a number or a blank: then nothing but the classes of its
-//! last character and a count of numbers matters to the masks of the next.
+//! Each scheme computes in [`Masked::starts`] which bytes of a word begin a pretoken, by operations
+//! on its masks. If masks are not enough, the word is hard: [`Scheme::advance`] does it, from the
+//! last pretoken that began before it. The words after a hard word are hard too, until one ends in
+//! a letter, a number or a blank: from then on, only the classes of its last character and a count
+//! of numbers matter to the masks of the next word.
 
 use crate::simd::{BLOCK, Kernel, Level, Simd};
 

@@ -1,5 +1,5 @@
-//! The schemes against their patterns, run by the regex engine that tiktoken uses, and the scanner
-//! against the schemes.
+//! Checks the schemes against their patterns, run by the regex engine that tiktoken uses, and the
+//! scanner against the schemes.
 
 use fancy_regex::Regex;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Takes the place of an output, or finds there what is asked for.
+//! Claims the place of an output, or finds the requested output there.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How the bytes of a file that is made get there.
+//! Writes the bytes of a new file.
 //!
 //! ```text
 //! cached    maker ── 256 KiB ──> page cache
@@ -6,11 +6,11 @@
 //!                               ^── empty ───────┘
 //! ```
 //!
-//! A file that must be on the disk in the end goes there past the page cache, beside whoever makes
-//! it. With 4 GB of ids the kernel otherwise spends 3 to 8 s of a CPU on the pages; so the way past
-//! them costs less than a file that is not forced to the disk at all, takes nothing else out of the
-//! memory, and leaves little for the sync in the end. Files of up to 256 KiB, and the end of each,
-//! are written as usual.
+//! A file that must end up on the disk is written past the page cache, by a thread of its own. With
+//! 4 GB of ids the kernel otherwise spends 3 to 8 s of CPU time on the pages. So direct writes cost
+//! less than a file that is not forced to the disk at all, evict nothing else from memory, and
+//! leave little for the final sync. Files of up to 256 KiB, and the end of each file, are written
+//! as usual.
 
 use std::fs::File;
 use std::io::{self, Write};

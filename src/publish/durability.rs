@@ -1,4 +1,4 @@
-//! Whether output is forced to the disk, and doing so.
+//! Whether and how output is forced to the disk.
 
 use std::fs::File;
 use std::path::Path;

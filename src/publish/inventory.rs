@@ -1,6 +1,7 @@
-//! Which names a run makes: nothing else is ever removed.
+//! The names that a run makes. Nothing else is ever removed.
 //!
-//! The caller hands the names in, as a table. Names are matched whole: a prefix makes no file ours.
+//! The caller passes the names as a table. Names are matched whole: a prefix does not make a file
+//! ours.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;

@@ -1,7 +1,8 @@
 //! The lock on a directory that is being filled.
 //!
-//! It is on the directory itself, so it moves with it and nothing has to be removed before the
-//! rename. Where a file system has no locks, as some network ones, the run goes on without.
+//! It is on the directory itself, so it moves with the directory, and nothing has to be removed
+//! before the rename. If a file system has no locks, as some network file systems do not, the run
+//! continues without one.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;

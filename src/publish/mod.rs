@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! durability    whether files are forced to the disk
-//! direct_file   bytes on their way to a file, past the page cache where that is possible
+//! direct_file   writes a file's bytes, past the page cache if possible
 //! write_back    the same through the page cache
 //! temp_file     a file that gets its name when it is complete
 //! hashed_file   the same, with hashes of its blocks
-//! json_file     small files of JSON, read with distrust
-//! rename        renames that replace nothing, or exchange two
-//! lock          who works on a directory
+//! json_file     small JSON files, not trusted when read
+//! rename        renames that replace nothing, or exchange two paths
+//! lock          which process works on a directory
 //! inventory     which names a run makes, so that no others are removed
 //! target        the place of an output, and whether what is there may be replaced
 //! terms         what a run may do to what it finds
-//! state         what DIR.partial says that it is
+//! state         what DIR.partial says about itself
 //! staging       DIR.partial, from its lock to the rename
-//! claim         an output that is there already, or the place to make it
+//! claim         an output that already exists, or the place to make it
 //! ```
 
 pub(crate) mod claim;

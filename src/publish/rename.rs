@@ -1,8 +1,8 @@
-//! Renames that take the place of nothing, or of something in one step, and what stands in for them.
+//! Renames that replace nothing, or that replace something in one step, and their fallbacks.
 //!
-//! Local file systems of Linux know both. NFS, `CephFS`, Lustre, 9p and many in user space refuse the
-//! flags with EINVAL; there a file gets its name by a link, and two directories change places by
-//! two plain renames, between which a reader finds neither.
+//! Local file systems on Linux support both. NFS, `CephFS`, Lustre, 9p and many file systems in
+//! user space refuse the flags with EINVAL. There a file gets its name by a link, and two
+//! directories trade places by two plain renames, between which a reader finds neither.
 
 use std::fs;
 use std::io;

@@ -1,16 +1,16 @@
 //! Output that is visible only when it is complete.
 //!
 //! ```text
-//! open      lock OUT.partial, or create it; go on from the state that is written there
-//! fill      OUT.partial/new, by whoever knows the content
+//! open      lock OUT.partial, or create it; resume from the state that is written there
+//! fill      OUT.partial/new, by the caller, who knows the content
 //! complete  sync all of it, write the state `complete`
 //! publish   rename OUT.partial/new to OUT (or exchange the two), sync both parents
 //!           write the state `replaced` and remove what was replaced; remove OUT.partial
 //! ```
 //!
-//! This is the one place that reads the state and decides. What each command does in each state
-//! stands in docs/format.md. Nothing that is finished is removed unless the state says that it is
-//! not needed, or the caller may discard it.
+//! This is the only place that reads the state and decides. docs/format.md says what each command
+//! does in each state. Nothing that is finished is removed unless the state says that it is not
+//! needed, or the caller is allowed to discard it.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Permissions};

@@ -1,4 +1,4 @@
-//! `state.json`: what DIR.partial is, as it is written there; nothing is guessed from other files.
+//! `state.json`: what DIR.partial is. Nothing is guessed from other files.
 //!
 //! | written    | is                                                           | is written                          |
 //! | ---------- | ------------------------------------------------------------ | ----------------------------------- |
@@ -6,9 +6,9 @@
 //! | `complete` | `new` is a whole output; its `run.json` has the same `run_id` | after all of `new` is synced        |
 //! | `replaced` | the output with `run_id` is in place; what it replaced, here, is not needed | after the exchange is synced |
 //!
-//! `complete` is written before the renames that publish, so a run that was killed between them
-//! finds it afterwards too. Which rename was the last one follows from the `run_id`: the output has
-//! it in its `run.json`, wherever it lies.
+//! `complete` is written before the renames that publish, so it is still found if a run is killed
+//! between them. Which rename came last follows from the `run_id`: the output has it in its
+//! `run.json`, wherever it lies.
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -1,4 +1,4 @@
-//! The place of an output: its names, and whether what is there may be replaced.
+//! The place of an output: its names, and whether an existing output may be replaced.
 
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;

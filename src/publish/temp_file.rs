@@ -1,4 +1,4 @@
-//! Files that get their name when they are complete and on the disk.
+//! Files that get their final name when they are complete and on the disk.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

@@ -1,4 +1,4 @@
-//! UNSAFE ROOM: lets the disk write while a file is made that goes through the page cache.
+//! UNSAFE ROOM: starts writeback while a file is still being written through the page cache.
 //!
 //! ```text
 //! 0 ............ waited ............ begun ............ written
@@ -6,8 +6,8 @@
 //!   not in the cache    it to write          to the disk
 //! ```
 //!
-//! The sync in the end then has little left to wait for, and a file of any length leaves at most
-//! [`BEHIND_BYTES`] and a step in memory that are not on the disk.
+//! The final sync then has little left to wait for, and a file of any length has at most
+//! [`BEHIND_BYTES`] and one step in memory that are not on the disk.
 #![allow(unsafe_code, reason = "the call has no safe wrapper")]
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! AVX2 with the instructions that every CPU since Haswell and Zen has beside it.
+//! AVX2, and the other instructions that every CPU since Haswell and Zen has.
 #![allow(
     clippy::unused_self,
     reason = "taking `self` is how a method shows the proof that the CPU has the instructions"

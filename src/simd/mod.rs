@@ -2,17 +2,17 @@
 //!
 //! A [`Level`] says which instructions a kernel may use and holds the proof that this CPU has them.
 //! A kernel is safe code, generic over [`Simd`], that [`Level::dispatch`] compiles once per level.
-//! [`scalar`] is the specification: every other level gives the same bits. This room knows nothing
-//! of tables, tokens or shapes.
+//! [`scalar`] is the specification: every other level produces the same bits. This room knows
+//! nothing of tables, tokens or shapes.
 //!
-//! Enter a level once per tile, never per row: only what the compiler inlines into the entered
+//! Enter a level once per tile, never per row: only code that the compiler inlines into the entered
 //! function may use the level's instructions. So everything below it is `#[inline(always)]`, and
-//! loops are plain `for` loops: a closure that stays a function of its own loses the instructions,
-//! and then every intrinsic becomes a call (measured: up to 30 times slower).
+//! loops are plain `for` loops: a closure that is not inlined loses the instructions, and then
+//! every intrinsic becomes a call (measured: up to 30 times slower).
 //!
-//! There is no AVX-512 level. One was measured on Zen 4: text took 3 to 6 % more time, its masks
-//! going back and forth between two kinds of registers; of the gather, which the memory limits,
-//! output in bf16 alone gained, by a tenth.
+//! There is no AVX-512 level. One was measured on Zen 4: text took 3 to 6 % more time, because its
+//! masks move between two kinds of registers. The gather is limited by memory; only bf16 output
+//! gained, by a tenth.
 #![allow(
     unsafe_code,
     reason = "vector instructions are unsafe where the CPU may lack them"

@@ -1,4 +1,4 @@
-//! Every level against the scalar specification, and that against the `half` crate.
+//! Checks every level against the scalar specification, and that against the `half` crate.
 
 use half::{bf16, f16};
 

@@ -1,7 +1,7 @@
 //! Where gathered rows go.
 //!
-//! A sink takes batches in order and does with them what it likes; it does not know the tables or
-//! the tokens' meaning.
+//! A sink takes batches in order and may do anything with them. It does not know the tables or what
+//! the tokens mean.
 
 mod arrays;
 mod memory;

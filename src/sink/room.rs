@@ -1,4 +1,4 @@
-//! Whether an output fits on its disk, before any of it is made.
+//! Checks whether an output fits on its disk, before any of it is made.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Rows into a pipe.
+//! Writes rows into a pipe.
 
 use std::fs::File;
 use std::io::Write;

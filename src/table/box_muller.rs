@@ -1,8 +1,8 @@
 //! The Box-Muller transform of PyTorch's `normal_()`, in single precision.
 //!
 //! Logarithm, sine and cosine are the Cephes polynomials (Moshier) as PyTorch's AVX2 code runs
-//! them: eight lanes at once, every multiply-add that its compiler fuses rounded once. Plain loops
-//! over lanes here, without a branch inside.
+//! them: eight lanes at once, with one rounding for every multiply-add that its compiler fuses.
+//! Here they are plain loops over lanes, without a branch inside.
 
 use crate::simd::{Kernel, Simd};
 

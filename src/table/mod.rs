@@ -1,12 +1,12 @@
 //! Embedding tables: `rows` x `dim` elements of one [`Dtype`].
 //!
-//! Reads them from files, computes them, or draws them as PyTorch would; does not know what the
-//! rows mean nor who gathers them.
+//! Reads them from files, computes them, or draws them as PyTorch would. Does not know what the
+//! rows mean or who gathers them.
 //!
 //! | File | Holds |
 //! | --- | --- |
 //! | `open.rs` | the name `FILE[#key]`, the formats, opening |
-//! | `npy.rs`, `safetensors.rs` | one format each: bytes of a file -> where its elements lie |
+//! | `npy.rs`, `safetensors.rs` | one format each: bytes of a file -> where its elements are |
 //! | `mt19937.rs`, `box_muller.rs`, `torch_init.rs` | PyTorch's generator and the tables it draws |
 //! | `positions/` | arrays computed from positions |
 

@@ -1,7 +1,7 @@
 //! PyTorch's CPU random generator.
 //!
 //! MT19937 as Matsumoto and Nishimura published it (2002 initialization), with PyTorch's rules for
-//! turning 32-bit draws into numbers (`ATen/core/DistributionsHelper.h`). PyTorch promises the
+//! turning 32-bit draws into numbers (`ATen/core/DistributionsHelper.h`). PyTorch guarantees the
 //! stream for a seed; it is the same on every machine.
 
 /// Words of state.

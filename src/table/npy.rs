@@ -1,4 +1,4 @@
-//! NumPy's `.npy` files: one array, a short text header before the bytes.
+//! NumPy's `.npy` files: a short text header, then the bytes of one array.
 //!
 //! | Bytes | Are |
 //! | --- | --- |

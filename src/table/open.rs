@@ -1,4 +1,4 @@
-//! The name of a table and the formats it may lie in.
+//! The name of a table and the formats that it may be stored in.
 
 use std::ffi::OsStr;
 use std::fmt;

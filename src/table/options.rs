@@ -1,4 +1,4 @@
-//! How a table is opened, whatever its file format.
+//! How to open a table of any file format.
 
 use crate::dtype::Dtype;
 

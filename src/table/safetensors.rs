@@ -1,4 +1,4 @@
-//! Safetensors files: several named tensors behind one JSON header.
+//! Safetensors files: one JSON header, then several named tensors.
 //!
 //! | Bytes | Are |
 //! | --- | --- |
@@ -6,8 +6,8 @@
 //! | that many | JSON: name -> dtype, shape, byte range |
 //! | the rest | the tensors' elements, tiling it without gaps |
 //!
-//! The `safetensors` crate reads the header and proves that the tensors tile the rest. It is given
-//! a copy of the header alone, after its length was compared with the file's.
+//! The `safetensors` crate reads the header and proves that the tensors tile the rest. It gets a
+//! copy of the header alone, after the header's length was checked against the file's.
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,14 @@
 //! PyTorch's initial weights: `normal_()` and the tables of `torch.nn.Embedding`.
 //!
 //! Equal bit for bit to PyTorch on x86-64 with AVX2 (`ATen/native/cpu/DistributionTemplates.h`).
-//! Two methods stand behind `normal_()`:
+//! `normal_()` uses two methods:
 //!
 //! - 16 numbers and more: uniforms are drawn in place, then each block of 16 goes through a
 //!   Box-Muller transform in single precision, in which logarithm, sine and cosine are the Cephes
-//!   polynomials with every multiply-add rounded once. A last block that is not whole is drawn
-//!   afresh for the last 16 places.
-//! - fewer: one Box-Muller pair at a time in double precision, the second of which waits in the
-//!   generator for the next such call.
+//!   polynomials with every multiply-add rounded once. If the last block is incomplete, the last 16
+//!   places are drawn again.
+//! - fewer: one Box-Muller pair at a time in double precision, the second number of which is kept
+//!   in the generator for the next such call.
 
 use std::slice;
 

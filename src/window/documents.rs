@@ -1,9 +1,9 @@
 //! Windows that never cross a document, found through the mapped document records.
 //!
-//! What is kept in memory is one number per 64 records: how many windows come before them. A window
-//! is found by two binary searches and a walk over at most 64 records, which are half a page; 10^8
-//! documents take 12.5 MB. A document's windows count for the record with which it begins, wherever
-//! its other pieces lie: the windows are the same for every unit size.
+//! Memory holds one number per 64 records: how many windows come before them. A window is found by
+//! two binary searches and a walk over at most 64 records, which are half a page; 10^8 documents
+//! take 12.5 MB. A document's windows count for the record in which it begins, wherever its other
+//! pieces lie, so the windows are the same for every unit size.
 
 use std::ops::{Deref, Range};
 

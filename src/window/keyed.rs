@@ -1,7 +1,7 @@
-//! A keyed permutation: any place of an order at once, without memory.
+//! A keyed permutation: random access to any place of an order, without memory.
 //!
-//! The algorithm is part of the format and stays as it is for ever. All arithmetic is on `u64` and
-//! wraps; `G` is `0x9e3779b97f4a7c15`; `mix` is splitmix64's finalizer.
+//! The algorithm is part of the format and never changes. All arithmetic is on `u64` and wraps; `G`
+//! is `0x9e3779b97f4a7c15`; `mix` is splitmix64's finalizer.
 //!
 //! ```text
 //! mix(z):       z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9
@@ -22,7 +22,7 @@
 //! window(place): x = place; do x = permute(x) while x >= n; return x
 //! ```
 //!
-//! Each step of a Feistel network can be undone, so `permute` is a bijection of `0..2^width`, and
+//! Each step of a Feistel network is invertible, so `permute` is a bijection of `0..2^width`, and
 //! walking its cycles until one falls below `n` is one of `0..n`. As `2^width < 2n` for `n` over 2,
 //! the walk takes less than two steps on average. The 24 rounds are for small `n`: at 16, the 720
 //! orders of six windows are measurably not equally likely.

@@ -1,17 +1,17 @@
-//! Training windows: which ranges of a token stream are inputs and targets, and in which order.
+//! Training windows: which ranges of a token stream are inputs and targets, and in what order.
 //!
 //! Reads counts of tokens and document records; does not know what is done with the windows.
 //!
-//! A window starts at `0, stride, 2*stride, ...` while `start < n_tokens - seq_len`; its inputs
-//! are `start..start + seq_len`, its targets the same range one later.
+//! A window starts at `0, stride, 2*stride, ...` while `start < n_tokens - seq_len`; its inputs are
+//! `start..start + seq_len`, and its targets the same range shifted by one.
 //!
 //! ```text
-//! mod        windows of a stream, and batches of windows: arithmetic on counts
+//! mod        windows of a stream, and batches of windows: pure arithmetic on counts
 //! documents  windows within documents, over the mapped document records
 //! set        either kind, with their ids
-//! order      the order of the windows: as they come, PyTorch's, or keyed
-//! keyed      a permutation that takes no memory
-//! rank       which places each of several processes takes
+//! order      the order of the windows: sequential, PyTorch's, or keyed
+//! keyed      a permutation that needs no memory
+//! rank       which places of an order each process takes
 //! ```
 
 mod documents;

@@ -1,4 +1,4 @@
-//! Which places of an order each of several processes takes.
+//! Which places of an order each process takes.
 
 use std::iter::StepBy;
 use std::ops::Range;

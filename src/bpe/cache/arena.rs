@@ -1,5 +1,4 @@
-//! Words that are put in once and stay: ids that do not fit an entry, and the bytes of long
-//! pretokens.
+//! An append-only store of words: ids that do not fit in an entry, and the bytes of long pretokens.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Where a long pretoken lies in the arena.
+//! The location of a long pretoken in the arena.
 
 use crate::bpe::hash::ID_BITS;
 use crate::token::TokenId;

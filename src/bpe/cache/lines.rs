@@ -1,5 +1,5 @@
-//! Where pretokens of more than 16 bytes lie in the arena, by their hash, which is the key: a table
-//! of cache lines of four keys and four places.
+//! Maps the hash of a pretoken of more than 16 bytes to its location in the arena: a table of cache
+//! lines, each with four keys and four locations.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

@@ -1,11 +1,10 @@
-//! Pretokens seen before and their ids, which the encoders of one encoding remember together;
-//! bounded.
+//! A bounded cache from pretokens to their ids, shared by all encoders of one encoding.
 //!
 //! ```text
-//! short      pretokens of up to 16 bytes, which are their own keys, and up to six ids of each
-//! lines      where longer ones are in the arena, by their hash
-//! arena      what does not fit: more ids, and the bytes of long pretokens
-//! arena_ref  where a long pretoken lies in it
+//! short      pretokens of up to 16 bytes, which are their own keys, with up to six ids each
+//! lines      the arena locations of longer pretokens, by hash
+//! arena      what does not fit above: more ids, and the bytes of long pretokens
+//! arena_ref  the location of a long pretoken in the arena
 //! ```
 //!
 //! So two encoders merge the same only by chance: at the same time, or while a table grows, when what

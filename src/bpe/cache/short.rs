@@ -1,6 +1,6 @@
 //! Pretokens of up to 16 bytes and their ids.
 //!
-//! Up to six ids lie in the entry, half a cache line; more lie in the arena.
+//! Up to six ids are stored in the entry, which is half a cache line; more are stored in the arena.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

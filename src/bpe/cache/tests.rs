@@ -1,4 +1,4 @@
-//! What is remembered is what was put in, whoever else puts something in.
+//! The cache returns what was put in, even while other threads put things in.
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Rank files: the tokens of a vocabulary in the order of their ids, which are their ranks.
 //!
-//! One byte holds the length of a token, and its bytes follow. A length of zero is an id that has no
-//! token. The build script turns them into tables; the program itself does not read them.
+//! One byte holds the length of a token, and its bytes follow. A length of zero is an id without a
+//! token. The build script turns rank files into tables; the program itself does not read them.
 
 /// The tokens in a rank file.
 ///

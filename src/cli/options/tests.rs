@@ -1,4 +1,4 @@
-//! The table against the sources of the library and the commands of this program.
+//! Checks the table against the sources of the library and the commands of this program.
 
 use std::collections::BTreeSet;
 use std::fs;

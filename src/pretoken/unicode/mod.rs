@@ -1,9 +1,9 @@
-//! The general categories that the split patterns tell apart.
+//! The general categories that the split patterns distinguish.
 //!
 //! `classes.bin` is a two-level table: 4,352 bytes that give the page of each block of 256 code
-//! points, then the pages, a byte per code point. The test below makes it anew from the tables of
-//! `regex-syntax`, the engine behind tiktoken's patterns, and compares: that proves the file and is
-//! its generator (`UPDATE_CLASSES=1 cargo test classes_are_those`).
+//! points, then the pages, one byte per code point. The test below rebuilds it from the tables of
+//! `regex-syntax`, the engine behind tiktoken's patterns, and compares. So it both proves the file
+//! and generates it (`UPDATE_CLASSES=1 cargo test classes_are_those`).
 
 /// What a character is to the split patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

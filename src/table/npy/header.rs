@@ -1,8 +1,8 @@
 //! The text of a `.npy` header: a Python dict literal with three known keys.
 //!
-//! Strict where NumPy evaluates: keys in any order, each exactly once; strings without escapes;
-//! `True` or `False`; a tuple of plain integers; spaces anywhere between, a comma at the end of
-//! dict and tuple allowed.
+//! NumPy evaluates the literal; this parser is strict. Accepted are: keys in any order, each
+//! exactly once; strings without escapes; `True` or `False`; a tuple of plain integers; spaces
+//! between any two of these; a trailing comma in dict and tuple.
 
 use crate::show::shortened;
 

@@ -8,11 +8,12 @@
 //! | | Shaw's clipped distances | i32 `[query_len, key_len]` |
 //! | | ALiBi biases | f32 `[heads, query_len, key_len]` |
 //!
-//! All of it is integer arithmetic, or double precision by the `libm` crate with one rounding in
-//! the end, so no host library shapes a bit. Arrays are written row by row and never held whole.
+//! Everything is integer arithmetic, or double precision by the `libm` crate with one final
+//! rounding, so no bit depends on a host library. Arrays are written row by row and never held
+//! whole.
 //!
 //! PyTorch code computes rotary angles and sinusoids in f32, which is less exact: with 128 columns
-//! and base 10,000 its values differ from these by up to 1.2e-4 in 2,048 positions, and by up to
+//! and base 10,000, its values differ from these by up to 1.2e-4 in 2,048 positions and by up to
 //! 7.7e-3 in 131,072.
 
 mod relative;

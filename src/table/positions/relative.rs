@@ -1,7 +1,7 @@
-//! Schemes of the distance from query to key: T5, ALiBi, Shaw.
+//! Schemes that depend on the distance from query to key: T5, ALiBi, Shaw.
 //!
-//! Each is a function of `key - query` alone. So a row of the array is a slice of one list by
-//! distance, which starts one place earlier for each later query.
+//! Each is a function of `key - query` alone. So a row of the array is a slice of one list indexed
+//! by distance; the slice starts one place earlier for each later query.
 
 use std::io;
 

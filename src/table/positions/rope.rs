@@ -1,4 +1,4 @@
-//! The rotary embedding's angles (RoFormer): a row is turned, pair of columns by pair.
+//! The rotary embedding's angles (RoFormer): each pair of columns in a row is rotated.
 //!
 //! A pair `(a, b)` at a position whose angle has cosine `c` and sine `s` becomes
 //! `(a*c - b*s, b*c + a*s)`. Cosine and sine are computed in double precision and rounded to f32;
