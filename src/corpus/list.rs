@@ -16,14 +16,14 @@ use crate::document::{Format, HEAD_BYTES, is_json_lines};
 use crate::error::{Error, Result};
 use crate::map::Map;
 
-/// A corpus while its arguments are gone through.
+/// A corpus whose arguments are being listed.
 #[derive(Debug)]
 pub(super) struct Listing {
     corpus: Corpus,
     format: Option<Format>,
     /// The files of the sources, each with the source's index.
     files: Vec<(FileId, u32)>,
-    /// Whether one may be there twice.
+    /// Whether a file may be listed twice.
     may_repeat: bool,
 }
 
@@ -39,7 +39,7 @@ impl Listing {
 
     /// Adds the sources that `argument` names.
     pub(super) fn add(&mut self, argument: &OsStr) -> Result<()> {
-        // Two arguments may reach one file.
+        // Two arguments may reach the same file.
         self.may_repeat |= !self.corpus.sources.is_empty();
         if argument == "-" {
             return self.add_stdin();
@@ -80,7 +80,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Adds a file that is named itself; its name is its own, without directories.
+    /// Adds a file that an argument names; the source's name is the file name, without directories.
     fn add_file(&mut self, path: &Path, metadata: &Metadata) -> Result<()> {
         let (Some(name), Some(base)) = (path.file_name(), path.parent()) else {
             return Err(refuse(path, "is not a file name"));
@@ -94,7 +94,7 @@ impl Listing {
         self.push(source, id)
     }
 
-    /// Adds what matches; names are relative to the directories before the first wildcard.
+    /// Adds the files that match; names are relative to the directories before the first wildcard.
     fn add_pattern(&mut self, argument: &OsStr) -> Result<()> {
         let path = Path::new(argument);
         let (base, pattern) = split_base(argument);
@@ -107,8 +107,8 @@ impl Listing {
         Ok(())
     }
 
-    /// Adds what a walk finds, in the order of the names' bytes. Where it finds nothing, the text
-    /// says what it left out, for a message.
+    /// Adds what a walk finds, in the order of the names' bytes. If it finds nothing, returns a
+    /// text for a message that says what was left out.
     fn add_walk(&mut self, base: PathBuf, selection: Selection) -> Result<Option<String>> {
         let index = self.corpus.add_base(base.clone());
         let filter = std::mem::take(&mut self.corpus.filter);
@@ -149,7 +149,7 @@ impl Listing {
         Ok(())
     }
 
-    /// The source that is read from `path`, and the file that it is.
+    /// The source that is read from `path`, and its file's id.
     fn source_of(&mut self, base: usize, found: Found, path: &Path) -> Result<(Source, FileId)> {
         let metadata = &found.metadata;
         let id = id_of(metadata);
@@ -171,7 +171,7 @@ impl Listing {
         Ok((source, id))
     }
 
-    /// The corpus, with what is to be said of it.
+    /// The corpus, with its report.
     pub(super) fn finish(mut self) -> Corpus {
         let links = self.corpus.walks.iter().any(|walk| walk.has_links);
         if self.may_repeat || links {
@@ -180,7 +180,7 @@ impl Listing {
         self.corpus
     }
 
-    /// Reports files that are there more than once.
+    /// Reports files that are listed more than once.
     fn find_repeats(&mut self) {
         self.files.sort_unstable();
         let mut repeats: Vec<_> = self
@@ -214,7 +214,7 @@ fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
     }
 }
 
-/// Whether the file at `path`, whose name leaves that open, holds JSON Lines.
+/// Whether the file at `path`, whose name does not tell, holds JSON Lines.
 fn holds_json_lines(path: &Path) -> Result<bool> {
     let open = || File::open(path).map_err(Error::io(path, "cannot open"));
     let mut head = Vec::with_capacity(HEAD_BYTES);
@@ -225,13 +225,13 @@ fn holds_json_lines(path: &Path) -> Result<bool> {
     if let Some(is_lines) = is_json_lines(&head, head.len() < HEAD_BYTES) {
         return Ok(is_lines);
     }
-    // The first record is longer than that.
+    // The first record is longer than the head.
     let map = Map::from_file(&open()?, path)?;
     Ok(is_json_lines(&map, true).unwrap_or(false))
 }
 
-/// The directories of `argument` before its first name with a wildcard, and what is from there on.
-/// Where a name with a wildcard exists just so, it has none.
+/// Splits `argument` into the directories before its first name with a wildcard, and the rest. A
+/// name that exists exactly as written does not count as one with a wildcard.
 fn split_base(argument: &OsStr) -> (PathBuf, &OsStr) {
     let bytes = argument.as_bytes();
     let mut start = 0;

@@ -35,18 +35,18 @@ use walk::Walk;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CorpusOptions {
-    /// The format of all sources, whatever they look like; without it, each source's name and
+    /// The format of all sources, whatever they look like. If `None`, each source's name and
     /// content decide.
     pub format: Option<Format>,
-    /// Of what directories and globs have, only files that match one of these patterns are read.
-    /// A pattern without a slash is for a name at any depth, one with a slash for the path
-    /// relative to the argument; one that matches a directory is for all in it.
+    /// From directories and globs, only files that match one of these patterns are read. A pattern
+    /// without a slash matches a name at any depth, one with a slash the path relative to the
+    /// argument. A pattern that matches a directory applies to everything in it.
     pub include: Vec<OsString>,
-    /// What matches one of these patterns, read in the same way, is left out.
+    /// Whatever matches one of these patterns, by the same rules, is left out.
     pub exclude: Vec<OsString>,
 }
 
-/// The inputs of a run, in their order.
+/// The inputs of a run, in order.
 ///
 /// ```no_run
 /// use shardmill::{Corpus, CorpusOptions};
@@ -58,10 +58,10 @@ pub struct CorpusOptions {
 /// ```
 #[derive(Debug)]
 pub struct Corpus {
-    /// What the paths of the sources are relative to, one per argument.
+    /// The directories that the sources' paths are relative to, one per argument.
     bases: Vec<PathBuf>,
     sources: Vec<Source>,
-    /// The directories that were walked through, by argument.
+    /// The directories that were walked, by argument.
     walks: Vec<Walk>,
     filter: Filter,
     report: CorpusReport,
@@ -71,17 +71,18 @@ impl Corpus {
     /// Lists the sources that `arguments` name.
     ///
     /// An argument is a file, a FIFO, `-` for standard input, a directory (its files at any depth)
-    /// or, where nothing has that name, a pattern: `*`, `?`, `[a-z]` and `{a,b}` as in a shell, and
-    /// `**` for any number of directories. A directory that matches is read as one that is named.
-    /// Links are followed. Hidden files are read where a pattern or the argument itself names
-    /// them; FIFOs only where an argument does. What is left out is counted in [`Self::report`].
+    /// or, if nothing has that name, a pattern: `*`, `?`, `[a-z]` and `{a,b}` as in a shell, and
+    /// `**` for any number of directories. A directory that matches is read like one that is named.
+    /// Links are followed. Hidden files are read only if a pattern or the argument itself names
+    /// them, FIFOs only if an argument does. What is left out is counted in [`Self::report`].
     ///
-    /// Arguments keep their order; inside one, sources are ordered by the bytes of their names.
-    /// `.jsonl` and `.ndjson` are JSON Lines, `.json` where its first lines are objects, and
-    /// everything else is text, which may not look like JSON Lines when it is read.
+    /// Arguments keep their order; within an argument, sources are ordered by the bytes of their
+    /// names. `.jsonl` and `.ndjson` are JSON Lines, and so is `.json` if its first lines are
+    /// objects. Everything else is text, which is refused if it looks like JSON Lines when it is
+    /// read.
     ///
     /// # Errors
-    /// An argument that names nothing, or something that cannot be read.
+    /// Fails if an argument names nothing, or something that cannot be read.
     pub fn open(arguments: &[OsString], options: &CorpusOptions) -> Result<Self> {
         let filter = Filter::new(&options.include, &options.exclude)
             .map_err(|(path, what)| Error::input(path, what))?;
@@ -102,28 +103,28 @@ impl Corpus {
         }
     }
 
-    /// Adds what paths of an argument are relative to.
+    /// Adds the directory that an argument's paths are relative to.
     fn add_base(&mut self, base: PathBuf) -> usize {
         self.bases.push(base);
         self.bases.len() - 1
     }
 
-    /// How many sources there are.
+    /// The number of sources.
     pub fn len(&self) -> usize {
         self.sources.len()
     }
 
-    /// Whether there is no source.
+    /// Whether there are no sources.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty()
     }
 
-    /// Bytes of all sources whose size is known in advance.
+    /// The total bytes of all sources whose size is known in advance.
     pub fn total_bytes(&self) -> u64 {
         self.sources.iter().filter_map(Source::bytes).sum()
     }
 
-    /// What a person should know of how the sources were listed.
+    /// What a user should know about how the sources were listed.
     pub fn report(&self) -> &CorpusReport {
         &self.report
     }
@@ -151,7 +152,7 @@ impl Corpus {
     /// The path of source `index`, for messages.
     ///
     /// # Panics
-    /// If there are not so many sources.
+    /// If `index` is not less than [`Self::len`].
     pub fn path_of(&self, index: usize) -> PathBuf {
         self.path(&self.sources[index])
     }

@@ -8,7 +8,7 @@ use crate::corpus::{Corpus, Kind};
 use crate::error::{Error, Result};
 use crate::show::name;
 
-/// What an output has, one name of each kind.
+/// The files of an output, one name of each kind.
 const MADE: [&str; 5] = [
     "manifest.json",
     "run.json",
@@ -18,9 +18,9 @@ const MADE: [&str; 5] = [
 ];
 
 impl Corpus {
-    /// Refuses an output that lies in a directory whose files are sources, where the next run
-    /// would read it, and one in which sources lie, which it might replace. Directories are
-    /// compared, not how they are called: links and mounts hide none.
+    /// Refuses an output inside a directory whose files are sources, because the next run would
+    /// read it, and an output that contains sources, because it might replace them. Directories are
+    /// compared by identity, not by name, so links and mounts hide nothing.
     ///
     /// # Errors
     /// [`Error::Output`].
@@ -50,9 +50,9 @@ impl Corpus {
         Ok(())
     }
 
-    /// The directory of an argument that would read what is made in `out`, in the next run.
+    /// The directory of an argument from which the next run would read what is made in `out`.
     fn that_reads(&self, out: &Path) -> Option<PathBuf> {
-        // Each directory that `out` is in, by what it is, with the rest of the way.
+        // Each directory that `out` is in, by its id, with the rest of the path.
         let above: HashMap<FileId, &Path> = out
             .ancestors()
             .filter_map(|parent| {
@@ -74,9 +74,9 @@ impl Corpus {
 
     /// A source that lies in the directory `out`, at any depth.
     fn source_in(&self, out: &Path) -> Option<PathBuf> {
-        // What does not exist holds nothing.
+        // A directory that does not exist holds nothing.
         let out = id_of(&out.metadata().ok()?);
-        // Directories that are known not to lie in it.
+        // Directories that are known to be outside `out`.
         let mut outside = HashSet::new();
         let mut checked = PathBuf::new();
         self.sources.iter().find_map(|source| {
@@ -85,7 +85,7 @@ impl Corpus {
             }
             let path = self.path(source);
             let parent = path.parent().unwrap_or(&path);
-            // Sources of one directory follow each other.
+            // Sources of the same directory are adjacent.
             if parent == checked {
                 return None;
             }

@@ -9,15 +9,15 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// A pattern stands for at most this many without braces.
+/// A pattern's braces expand to at most this many patterns.
 const MAX_ALTERNATIVES: usize = 1000;
 
-/// What one name of a path has to be.
+/// What one name of a path must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Component {
     /// `**`: any number of directories, none of them hidden.
     Directories,
-    /// A name like this.
+    /// A name that matches this.
     Name(NamePattern),
 }
 
@@ -57,24 +57,24 @@ pub(super) fn characters(name: &OsStr) -> Cow<'_, str> {
     for chunk in name.as_bytes().utf8_chunks() {
         text.push_str(chunk.valid());
         let stray = chunk.invalid().iter();
-        // The last private characters there are.
+        // The last private-use characters.
         text.extend(stray.filter_map(|&byte| char::from_u32(0x10_FF00 + u32::from(byte))));
     }
     Cow::Owned(text)
 }
 
-/// The patterns without braces that `pattern` stands for, each as what the names of a path from a
-/// directory on have to be.
+/// Expands the braces of `pattern`. Each result lists what the names of a path below a directory
+/// must match.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Says what is wrong with the pattern.
 pub(super) fn parse(pattern: &OsStr) -> Result<Vec<Vec<Component>>, String> {
     let mut alternatives = Vec::new();
     expand_braces(characters(pattern).into_owned(), &mut alternatives)?;
     alternatives.iter().map(|text| components(text)).collect()
 }
 
-/// Adds `text` to `found`, once for each choice in its braces, as `bash` does.
+/// Adds `text` to `found`, once for each choice in its braces, like `bash`.
 fn expand_braces(text: String, found: &mut Vec<String>) -> Result<(), String> {
     let Some((open, close, commas)) = first_braces(&text) else {
         if found.len() == MAX_ALTERNATIVES {
@@ -97,9 +97,9 @@ fn expand_braces(text: String, found: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
-/// The first pair of braces with a comma of its own: where they are and where its commas are.
+/// The first pair of braces with a comma of its own: the positions of the braces and of the commas.
 fn first_braces(text: &str) -> Option<(usize, usize, Vec<usize>)> {
-    // The braces that are open, each with its commas.
+    // The open braces, each with its commas.
     let mut open: Vec<(usize, Vec<usize>)> = Vec::new();
     let mut first: Option<(usize, usize, Vec<usize>)> = None;
     let mut is_escaped = false;
@@ -141,7 +141,7 @@ fn components(text: &str) -> Result<Vec<Component>, String> {
             _ => components.push(Component::Name(NamePattern::new(name))),
         }
     }
-    // Only a directory has something behind a slash.
+    // Only a directory can have something after a slash.
     if text.ends_with('/') && components.last() != Some(&Component::Directories) {
         components.push(Component::Directories);
     }
@@ -162,7 +162,7 @@ impl NamePattern {
                         rest = behind.chars();
                         class
                     }
-                    // Nothing closes it, so it is what it is.
+                    // Nothing closes it, so it is literal.
                     None => Token::Char('['),
                 },
                 _ => Token::Char(c),
@@ -177,16 +177,16 @@ impl NamePattern {
         }
     }
 
-    /// Whether the pattern asks for a hidden name: one that begins with a dot.
+    /// Whether the pattern asks for hidden names, which begin with a dot.
     pub(super) fn is_hidden(&self) -> bool {
         self.tokens.first() == Some(&Token::Char('.'))
     }
 
-    /// Whether `name` is like this, hidden or not.
+    /// Whether `name` matches, hidden or not.
     pub(super) fn matches(&self, name: &str) -> bool {
         let mut rest = name.chars();
         let mut at = 0;
-        // What follows the last `*`, and how much of the name it has not taken.
+        // What follows the last `*`, and the rest of the name that the `*` has not taken.
         let mut many = None;
         loop {
             match self.tokens.get(at) {
@@ -230,7 +230,7 @@ impl Token {
     }
 }
 
-/// The class that begins behind a `[`, and what follows it; `None` where nothing closes it.
+/// The class that begins after a `[`, and what follows it; `None` if nothing closes it.
 fn class(text: &str) -> Option<(Token, &str)> {
     let positive = text.strip_prefix(['!', '^']);
     let is_negated = positive.is_some();

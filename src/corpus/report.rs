@@ -7,23 +7,23 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// What a person should know of how a corpus was listed.
+/// What a user should know about how a corpus was listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CorpusReport {
-    /// What directories and globs had and was left out.
+    /// What was left out of directories and globs.
     pub left_out: SkippedFiles,
-    /// Sources that are the same file as an earlier one; they are read again.
+    /// Sources that are the same file as an earlier source; they are read again.
     pub repeated: Repeated,
-    /// Files called `.json` that are not JSON Lines and so read as text.
+    /// `.json` files that are not JSON Lines and are therefore read as text.
     pub json_as_text: Listed,
 }
 
-/// What directories and globs had and was left out, by kind.
+/// What was left out of directories and globs, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SkippedFiles {
-    /// Files and directories whose name begins with a dot and was not asked for.
+    /// Files and directories whose names begin with a dot and were not asked for.
     pub hidden: Listed,
     /// Files and directories that are excluded, and files that are not included.
     pub excluded: Listed,
@@ -35,32 +35,32 @@ pub struct SkippedFiles {
     pub devices: Listed,
     /// Symbolic links to nothing.
     pub dangling_links: Listed,
-    /// Directories that symbolic links lead to from inside of them.
+    /// Directories that a symbolic link inside them leads back to.
     pub circles: Listed,
 }
 
-/// Paths, and how many there are.
+/// Paths and their count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Listed {
     /// How many.
     pub count: u64,
-    /// All of them, by the order of their bytes; `%` is `%25`, a byte that is not UTF-8 `%XX`.
+    /// All paths, in byte order; `%` is written `%25`, and a byte that is not UTF-8 `%XX`.
     pub paths: Vec<String>,
 }
 
-/// Sources that are the same file as an earlier one.
+/// Sources that are the same file as an earlier source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Repeated {
     /// How many.
     pub count: u64,
-    /// All of them, each with the earlier path of the same file; spelled as in [`Listed`].
+    /// All paths, each with the earlier path of the same file; escaped as in [`Listed`].
     pub paths: Vec<[String; 2]>,
 }
 
 impl SkippedFiles {
-    /// Each kind: what is counted, of one and of many, and how much of it was left out.
+    /// Each kind: its noun, singular and plural, and what was left out.
     pub fn kinds(&self) -> [([&'static str; 2], &Listed); 7] {
         [
             (["hidden entry", "hidden entries"], &self.hidden),
@@ -73,8 +73,8 @@ impl SkippedFiles {
         ]
     }
 
-    /// All that was left out in one line, `2 hidden entries and 1 FIFO`, with numbers as `count`
-    /// writes them; `None` where nothing was.
+    /// Describes everything that was left out in one line, such as `2 hidden entries and 1 FIFO`,
+    /// with numbers written by `count`; `None` if nothing was left out.
     pub fn describe(&self, count: impl Fn(u64) -> String) -> Option<String> {
         let mut parts: Vec<_> = self
             .kinds()
@@ -93,7 +93,7 @@ impl SkippedFiles {
         })
     }
 
-    /// Counts what `other` has.
+    /// Adds the counts and paths of `other`.
     pub(super) fn add(&mut self, other: Self) {
         self.hidden.merge(other.hidden);
         self.excluded.merge(other.excluded);
@@ -111,7 +111,7 @@ impl Listed {
         self.paths.push(escaped(path.as_os_str()));
     }
 
-    /// Takes the paths of `other`; the order of a directory's entries is not ours.
+    /// Adds the paths of `other`, sorted, because the order of a directory's entries is arbitrary.
     fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.paths.extend(other.paths);
@@ -127,7 +127,7 @@ impl Repeated {
     }
 }
 
-/// A name as manifests have it: `%` is `%25` and each byte that is not UTF-8 is `%` and two hex
+/// A name as written in manifests: `%` is `%25`, and each byte that is not UTF-8 is `%` and two hex
 /// digits.
 pub(super) fn escaped(name: &OsStr) -> String {
     let mut text = String::with_capacity(name.len());

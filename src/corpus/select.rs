@@ -7,14 +7,14 @@ use std::path::Path;
 
 use crate::corpus::pattern::{self, Component, characters};
 
-/// What an argument names below a directory.
+/// What an argument selects below a directory.
 #[derive(Debug)]
 pub(super) struct Selection {
     patterns: Vec<Vec<Component>>,
 }
 
-/// How far the patterns have come in one directory. A pattern that has come to its end has all that
-/// is below.
+/// How far the patterns have matched in one directory. A pattern that has reached its end selects
+/// everything below.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State(Vec<At>);
 
@@ -22,7 +22,7 @@ pub(super) struct State(Vec<At>);
 struct At {
     pattern: usize,
     component: usize,
-    /// Whether an entry is called as the component is written, and so the only one that is meant.
+    /// Whether an entry has exactly the name that is written, so that only this entry is selected.
     is_literal: bool,
 }
 
@@ -39,16 +39,16 @@ impl Selection {
         }
     }
 
-    /// What `pattern` matches, and all that is below directories that it matches.
+    /// What `pattern` matches, and everything below directories that it matches.
     ///
     /// # Errors
-    /// What is wrong with the pattern.
+    /// Says what is wrong with the pattern.
     pub(super) fn matching(pattern: &OsStr) -> Result<Self, String> {
         let patterns = pattern::parse(pattern)?;
         Ok(Self { patterns })
     }
 
-    /// The state in the directory that the patterns begin in.
+    /// The state in the directory where the patterns begin.
     pub(super) fn start(&self) -> State {
         let mut state = State::default();
         for pattern in 0..self.patterns.len() {
@@ -57,7 +57,7 @@ impl Selection {
         state
     }
 
-    /// Adds a place in a pattern, and those that `**` reaches from it without a directory.
+    /// Adds a position in a pattern, and those that `**` reaches from it by matching no directory.
     fn reach(&self, state: &mut State, pattern: usize, component: usize) {
         let at = At {
             pattern,
@@ -75,7 +75,8 @@ impl Selection {
         }
     }
 
-    /// What exists in `directory` under the very name that a pattern has is meant by it alone.
+    /// If an entry of `directory` has exactly the name that a pattern is written as, the pattern
+    /// selects only that entry.
     pub(super) fn prefer_literal(&self, state: &mut State, directory: &Path) {
         for at in &mut state.0 {
             if let Some(Component::Name(name)) = self.patterns[at.pattern].get(at.component)
@@ -86,9 +87,8 @@ impl Selection {
         }
     }
 
-    /// Whether an entry called `name` is meant in a directory of `state`: as a file or, if
-    /// `is_dir`, for what may be below it. A hidden name has to be asked for, unless
-    /// `takes_hidden`.
+    /// Whether the entry `name` of a directory in `state` is selected: as a file or, if `is_dir`,
+    /// for what may be below it. A hidden name must be asked for, unless `takes_hidden`.
     pub(super) fn means(
         &self,
         state: &State,
@@ -98,14 +98,14 @@ impl Selection {
     ) -> bool {
         let may_be_any = takes_hidden || !is_hidden(name);
         let name = characters(name);
-        // `**` at the end has files, too, as has all that is below the end.
+        // A final `**` selects files, too, and so does everything below a pattern's end.
         state.0.iter().any(|at| {
             let is_last = at.component + 1 >= self.patterns[at.pattern].len();
             (is_dir || is_last) && self.leads_to(*at, &name, may_be_any).is_some()
         })
     }
 
-    /// How far the patterns come in a directory called `name`, which is meant, in one of `state`.
+    /// The state in the selected directory `name` of a directory in `state`.
     pub(super) fn below(&self, state: &State, name: &OsStr) -> State {
         let may_be_any = !is_hidden(name);
         let name = characters(name);
@@ -118,7 +118,7 @@ impl Selection {
         below
     }
 
-    /// The component that a pattern goes on with below an entry called `name`, if it is meant.
+    /// The component with which a pattern continues below the entry `name`, if that is selected.
     fn leads_to(&self, at: At, name: &str, may_be_any: bool) -> Option<usize> {
         let (is_meant, next) = match self.patterns[at.pattern].get(at.component) {
             None | Some(Component::Directories) => (may_be_any, at.component),
@@ -134,13 +134,13 @@ impl Selection {
     }
 }
 
-/// Patterns of what is read and what is not, of all that directories and globs have.
+/// Patterns that say which files of directories and globs are read and which are not.
 ///
-/// One without a slash is for a name at any depth, one with a slash for a path relative to the
-/// argument; one that matches a directory is for all in it.
+/// A pattern without a slash matches a name at any depth, one with a slash the path relative to the
+/// argument. A pattern that matches a directory applies to everything in it.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
-    /// Without any, everything is.
+    /// If empty, everything is included.
     include: Vec<Wanted>,
     exclude: Vec<Wanted>,
 }
@@ -148,13 +148,13 @@ pub(super) struct Filter {
 #[derive(Debug)]
 struct Wanted {
     components: Vec<Component>,
-    /// Whether it is for a name, wherever that is.
+    /// Whether it matches a name at any depth.
     is_name: bool,
 }
 
 impl Filter {
     /// # Errors
-    /// The pattern that is none, and what is wrong with it.
+    /// Returns the invalid pattern and what is wrong with it.
     pub(super) fn new(
         include: &[OsString],
         exclude: &[OsString],
@@ -165,7 +165,7 @@ impl Filter {
         })
     }
 
-    /// Whether what is at `relative` is left out whatever it is.
+    /// Whether the entry at `relative` is left out, whatever its kind.
     pub(super) fn excludes(&self, relative: &OsStr) -> bool {
         if self.exclude.is_empty() {
             return false;
@@ -174,7 +174,7 @@ impl Filter {
         self.exclude.iter().any(|wanted| wanted.matches(&names))
     }
 
-    /// Whether the file at `relative`, which is not excluded, is read.
+    /// Whether the file at `relative`, which is not excluded, is included.
     pub(super) fn includes(&self, relative: &OsStr) -> bool {
         if self.include.is_empty() {
             return true;

@@ -13,7 +13,7 @@ use crate::document::{self, Format};
 use crate::error::{Error, Result};
 use crate::map::Map;
 
-/// Files below this are read, larger ones mapped: a map costs more than a small read.
+/// Files below this size are read, larger ones mapped: a map costs more than a small read.
 pub(crate) const MAP_FROM_BYTES: u64 = 1 << 20;
 
 /// An input of a corpus. Kept small: there may be millions.
@@ -23,14 +23,14 @@ pub(crate) struct Source {
     relative: Box<OsStr>,
     kind: Kind,
     format: Format,
-    /// Whether somebody said that this is the format.
+    /// Whether the user chose this format.
     is_believed: bool,
 }
 
-/// What a source is read as.
+/// What kind of file a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A regular file with the size and modification time it had when it was listed.
+    /// A regular file, with its size and modification time when it was listed.
     File {
         bytes: u64,
         modified: Option<SystemTime>,
@@ -68,7 +68,8 @@ impl Source {
         is_believed: bool,
     ) -> Self {
         Self {
-            // `Corpus::open` refuses more than u32::MAX sources, and so arguments with sources.
+            // `Corpus::open` refuses more than u32::MAX sources, and so as many arguments with
+            // sources.
             base: u32::try_from(base).unwrap_or(u32::MAX),
             relative: relative.into_boxed_os_str(),
             kind,
@@ -93,7 +94,7 @@ impl Source {
         self.format
     }
 
-    /// The size it had when it was listed; `None` for a stream.
+    /// The size when it was listed; `None` for a stream.
     pub(crate) fn bytes(&self) -> Option<u64> {
         match self.kind {
             Kind::File { bytes, .. } => Some(bytes),
@@ -101,7 +102,7 @@ impl Source {
         }
     }
 
-    /// The name as manifests have it: the path relative to the argument, where `%` is `%25` and
+    /// The name as written in manifests: the path relative to the argument, where `%` is `%25` and
     /// each byte that is not UTF-8 is `%` and two hex digits.
     pub(crate) fn name(&self) -> String {
         escaped(&self.relative)
@@ -114,12 +115,12 @@ impl Source {
         };
         let mut file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         let opened = if bytes < MAP_FROM_BYTES {
-            // One byte more than listed, so that growth shows.
+            // Read one byte more than was listed, to detect growth.
             let mut contents = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0) + 1);
             Read::by_ref(&mut file)
                 .take(bytes + 1)
                 .read_to_end(&mut contents)
-                // What was read before is kept.
+                // `read_to_end` keeps what was read before the error.
                 .map_err(|source| Error::Read {
                     path: path.to_owned(),
                     offset: contents.len() as u64,
@@ -138,8 +139,8 @@ impl Source {
         Ok(opened)
     }
 
-    /// When the file had been modified last as it was listed, in nanoseconds since 1970; `None` for
-    /// a stream, or if the file system does not say.
+    /// The file's modification time when it was listed, in nanoseconds since 1970; `None` for a
+    /// stream, or if the file system does not provide it.
     pub(crate) fn modified_nanoseconds(&self) -> Option<i64> {
         let Kind::File { modified, .. } = self.kind else {
             return None;
@@ -171,10 +172,11 @@ impl Source {
         Ok(ends)
     }
 
-    /// Refuses content that is not what the source was taken for: `bytes` are the first of it or,
-    /// if `is_whole`, all.
+    /// Refuses content that contradicts the source's format. `bytes` are its first bytes or, if
+    /// `is_whole`, all of it.
     pub(crate) fn check_content(&self, path: &Path, bytes: &[u8], is_whole: bool) -> Result<()> {
-        // A text may be anything if somebody says that it is one; JSON Lines are no gzip data.
+        // If the user says that a source is text, it may contain anything. JSON Lines are never
+        // gzip data.
         if self.is_believed && self.format == Format::Text {
             return Ok(());
         }
@@ -184,7 +186,8 @@ impl Source {
             return refuse(&what, "give it as plain text or JSON Lines");
         }
         if self.format == Format::Text {
-            // One record is a document, too, where a name says so; a stream has none.
+            // A single record may also be a text document, if the file's name says so; a stream has
+            // no name.
             let looks_like_lines = match self.kind {
                 Kind::File { .. } => document::is_json_lines(bytes, is_whole).unwrap_or(false),
                 Kind::Stream | Kind::Stdin => document::is_json_lines(bytes, false).unwrap_or(true),
@@ -208,7 +211,7 @@ impl Source {
     }
 }
 
-/// What is said of a file that is not what it was a moment ago.
+/// The message for a file that changed since it was listed.
 pub(crate) const CHANGED: (&str, &str) = (
     "the file changed while it was in use",
     "run again when nothing writes to it",

@@ -11,11 +11,11 @@ use crate::corpus::report::{Listed, SkippedFiles};
 use crate::corpus::select::{Filter, Selection, State, is_hidden};
 use crate::error::{Error, Result};
 
-/// Links to one directory that are followed; more would be a maze of links, in which the ways
-/// multiply.
+/// How many links to one directory are followed. More would be a maze of links, in which the number
+/// of paths multiplies.
 const MAX_WAYS: u32 = 1000;
 
-/// What tells files apart whatever they are called: device and inode.
+/// Identifies a file whatever its name: device and inode.
 pub(super) type FileId = (u64, u64);
 
 pub(super) fn id_of(metadata: &Metadata) -> FileId {
@@ -25,10 +25,10 @@ pub(super) fn id_of(metadata: &Metadata) -> FileId {
 /// Where a walk went.
 #[derive(Debug)]
 pub(super) struct Walk {
-    /// What paths are relative to; empty for the working directory.
+    /// The directory that paths are relative to; empty for the working directory.
     pub(super) base: PathBuf,
     pub(super) selection: Selection,
-    /// The directories whose entries were looked at.
+    /// The directories whose entries were listed.
     pub(super) directories: Vec<Directory>,
     /// Whether a link was followed.
     pub(super) has_links: bool,
@@ -38,7 +38,7 @@ pub(super) struct Walk {
 pub(super) struct Directory {
     pub(super) id: FileId,
     pub(super) relative: Box<OsStr>,
-    /// The directory that it was found in, by its index.
+    /// The index of the parent directory.
     above: Option<usize>,
 }
 
@@ -49,15 +49,14 @@ pub(super) struct Found {
     pub(super) metadata: Metadata,
 }
 
-/// What a walk comes upon.
+/// The state of a walk.
 struct Walker<'a> {
     walk: Walk,
     filter: &'a Filter,
     skipped: &'a mut SkippedFiles,
-    /// Directories that are still to be gone into. One after another, so that however deep they
-    /// lie, one is open.
+    /// Directories still to be entered, one after another, so that only one is open at any depth.
     ahead: Vec<Ahead>,
-    /// How often a link led to a directory.
+    /// How many links led to each directory.
     ways: HashMap<FileId, u32>,
 }
 
@@ -70,8 +69,8 @@ struct Ahead {
     is_link: bool,
 }
 
-/// Finds what `selection` and `filter` leave of the files below `base`, each by every name it has,
-/// and gives them with their paths to `take`, in no order.
+/// Finds the files below `base` that `selection` and `filter` accept, each under every name it has,
+/// and passes them with their paths to `take`, in no particular order.
 pub(super) fn walk(
     base: PathBuf,
     selection: Selection,
@@ -105,7 +104,7 @@ pub(super) fn walk(
 }
 
 impl Walker<'_> {
-    /// Goes through the entries of a directory.
+    /// Visits the entries of a directory.
     fn enter(
         &mut self,
         mut directory: Ahead,
@@ -114,7 +113,7 @@ impl Walker<'_> {
         let path = root_of(&directory.path);
         let metadata = match path.metadata() {
             Ok(metadata) if metadata.is_dir() => metadata,
-            // A pattern below something that is no directory, or is not there.
+            // A pattern below something that is not a directory, or does not exist.
             Ok(_) if directory.above.is_none() => return Ok(()),
             Err(error) if directory.above.is_none() && is_absence(&error) => return Ok(()),
             Ok(_) => {
@@ -147,7 +146,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Whether the directory `above`, or one that it is in, is `id`.
+    /// Whether the directory `above`, or one of its ancestors, is `id`.
     fn is_above(&self, mut above: Option<usize>, id: FileId) -> bool {
         while let Some(directory) = above.map(|index| &self.walk.directories[index]) {
             if directory.id == id {
@@ -158,7 +157,7 @@ impl Walker<'_> {
         false
     }
 
-    /// Refuses a link to a directory where there are too many.
+    /// Refuses a link to a directory that too many links led to.
     fn count_way(&mut self, path: &Path, id: FileId) -> Result<()> {
         let ways = self.ways.entry(id).or_default();
         *ways += 1;
@@ -174,7 +173,7 @@ impl Walker<'_> {
         ))
     }
 
-    /// Takes an entry of `directory` if it is a file that is read, and remembers a directory.
+    /// Takes an entry of `directory` if it is a file to read; queues it if it is a directory.
     fn look_at(
         &mut self,
         entry: &DirEntry,
@@ -187,7 +186,7 @@ impl Walker<'_> {
         let failed = |error| Error::io(&path, "cannot open")(error);
         let mut file_type = entry.file_type().map_err(failed)?;
         let is_link = file_type.is_symlink();
-        // What a link leads to; `None` where that is nothing.
+        // The target of a link; `None` if it has none.
         let mut target = None;
         if is_link {
             target = followed(&path).map_err(failed)?;
@@ -197,7 +196,7 @@ impl Walker<'_> {
         let is_dir = file_type.is_dir();
 
         let selection = &self.walk.selection;
-        // A link to nothing may have been one to a directory.
+        // A dangling link may have led to a directory.
         let may_be_dir = is_dir || is_dangling;
         if !selection.means(&directory.state, &name, false, may_be_dir) {
             if is_hidden(&name) && selection.means(&directory.state, &name, true, may_be_dir) {
@@ -237,8 +236,7 @@ impl Walker<'_> {
     }
 }
 
-/// What the link at `path` leads to; `None` where that is nothing, be it because it leads to
-/// itself.
+/// The target of the link at `path`; `None` if it has none, or leads to itself.
 fn followed(path: &Path) -> io::Result<Option<Metadata>> {
     match path.metadata() {
         Ok(metadata) => Ok(Some(metadata)),
@@ -247,7 +245,7 @@ fn followed(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// Whether there is nothing of a name.
+/// Whether the error means that nothing has this name.
 fn is_absence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -255,7 +253,7 @@ fn is_absence(error: &io::Error) -> bool {
     )
 }
 
-/// The directory that `base` is.
+/// `base` as a path that can be opened.
 fn root_of(base: &Path) -> PathBuf {
     if base.as_os_str().is_empty() {
         return PathBuf::from(".");
@@ -263,7 +261,7 @@ fn root_of(base: &Path) -> PathBuf {
     base.to_owned()
 }
 
-/// The count of what is neither a file nor a directory, of links those to nothing.
+/// The list for an entry that is neither a file nor a directory; a link here is a dangling one.
 fn irregular(skipped: &mut SkippedFiles, file_type: FileType) -> Option<&mut Listed> {
     if file_type.is_symlink() {
         Some(&mut skipped.dangling_links)
@@ -279,7 +277,7 @@ fn irregular(skipped: &mut SkippedFiles, file_type: FileType) -> Option<&mut Lis
 }
 
 impl Walk {
-    /// The base as it is shown.
+    /// The base, as shown in messages.
     pub(super) fn shown_base(&self) -> PathBuf {
         root_of(&self.base)
     }

@@ -57,7 +57,7 @@ impl<'a> Documents<'a> for Records<'a> {
     }
 }
 
-/// The first line start at or after `from`, the start of the bytes apart.
+/// The first line start at or after `from`, except the start of the bytes.
 fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
     let before = from.max(1) - 1;
     let at = before + memchr(b'\n', bytes.get(before..)?)? + 1;
@@ -67,17 +67,17 @@ fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
 /// A line that is not blank, without its line end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
-    /// Byte offset in the bytes given.
+    /// Its byte offset in the given bytes.
     pub(crate) start: usize,
-    /// Lines before it in the bytes given, blank ones too.
+    /// The number of lines before it in the given bytes, including blank ones.
     pub(crate) index: u32,
     pub(crate) bytes: &'a [u8],
 }
 
-/// May stand before the first line of a source, and is no part of it.
+/// May precede the first line of a source, and is not part of it.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The lines of some bytes that are not blank.
+/// An iterator over the lines of some bytes that are not blank.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
     bytes: &'a [u8],
@@ -85,8 +85,8 @@ pub(crate) struct Lines<'a> {
     index: u32,
 }
 
-/// The lines of `bytes` that are not blank. A byte order mark is no part of a line where they
-/// begin the source, and so `is_start`.
+/// The lines of `bytes` that are not blank. `is_start` says that the bytes begin the source: then a
+/// byte order mark at their start is not part of a line.
 pub(crate) fn lines(bytes: &[u8], is_start: bool) -> Lines<'_> {
     let has_mark = is_start && bytes.starts_with(BYTE_ORDER_MARK);
     Lines {
@@ -112,7 +112,7 @@ impl<'a> Iterator for Lines<'a> {
                 bytes: line,
             };
             self.at += length + 1;
-            // A chunk has a million lines at the most.
+            // A chunk has at most a million lines.
             self.index = self.index.saturating_add(1);
             if !line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
                 return Some(item);
@@ -121,10 +121,10 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// The string in `field` of the object that `line` holds; of duplicate keys the last wins.
+/// The string in `field` of the object in `line`; of duplicate keys, the last wins.
 ///
 /// # Errors
-/// What is wrong with the line.
+/// Says what is wrong with the line.
 fn read<'a>(line: &'a [u8], field: &str, policy: InvalidUtf8) -> Result<Text<'a>, Bad> {
     let (line, invalid) = decode(line, policy).map_err(Bad::utf8)?;
     let (text, lone) = match line {
@@ -148,12 +148,12 @@ fn text_of<'a>(
 ) -> Result<(Cow<'a, str>, u64), Bad> {
     match strict::read(line, field) {
         Ok(Some(strict::Value::Text(text))) => Ok((text, 0)),
-        // A strict reader has no words for what Python writes, nor for what is wrong.
+        // The strict reader neither accepts all that Python writes nor explains what is wrong.
         _ => text_of_rest(line, field, policy).map(|(text, lone)| (Cow::Owned(text), lone)),
     }
 }
 
-/// As [`text_of`], for what is not a plain record.
+/// Like [`text_of`], for lines that are not plain records.
 #[cold]
 fn text_of_rest(line: &str, field: &str, policy: InvalidUtf8) -> Result<(String, u64), Bad> {
     let object = lenient::read(line, field).map_err(|refused| match refused {

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use crate::document::InvalidUtf8;
 
-/// Fields that are named where the wanted one is missing.
+/// How many fields are named if the wanted one is missing.
 const FIELDS_SHOWN: usize = 10;
 
-/// Characters of a field's name that are shown.
+/// How many characters of a field's name are shown.
 const NAME_SHOWN: usize = 40;
 
 /// What an object holds.
@@ -20,13 +20,13 @@ const NAME_SHOWN: usize = 40;
 pub(super) struct Object {
     /// The last value of the wanted field.
     pub(super) value: Option<Value>,
-    /// The names of other fields, as they stand in the line, up to [`FIELDS_SHOWN`].
+    /// The names of other fields, as ranges of the line, up to [`FIELDS_SHOWN`].
     fields: Vec<Range<usize>>,
-    /// Fields after those.
+    /// The number of fields after those.
     more: u64,
 }
 
-/// The type of a value, and a string's place in the line.
+/// The type of a value or, for a string, its range in the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Text(Range<usize>),
@@ -99,10 +99,10 @@ impl Syntax {
     }
 }
 
-/// Why a line is no object.
+/// Why a line is not an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It is no JSON, from this byte on.
+    /// It is not JSON, from this byte on.
     Broken(usize, Syntax),
     /// It is JSON of another type.
     NotObject(Type),
@@ -125,11 +125,11 @@ pub(super) fn read(line: &str, field: &str) -> Result<Object, Refused> {
     found.map_err(Refused::NotObject)
 }
 
-/// The string that stands at `range` in `line`, without its quotes, and how many halves of
-/// surrogate pairs were replaced or left out.
+/// Decodes the string at `range` in `line`, which excludes its quotes. Also returns how many halves
+/// of surrogate pairs were replaced or left out.
 ///
 /// # Errors
-/// Under [`InvalidUtf8::Strict`], where in the line the first of them is.
+/// Under [`InvalidUtf8::Strict`], returns where in the line the first of them is.
 pub(super) fn text(
     line: &str,
     range: Range<usize>,
@@ -155,8 +155,8 @@ pub(super) fn text(
     Ok((text, lone))
 }
 
-/// What the escape at `at`, which has been checked, stands for, and where it ends; `None` for half
-/// of a surrogate pair.
+/// The character of the escape at `at`, which has been checked, and where the escape ends; `None`
+/// for half of a surrogate pair.
 fn unescape(bytes: &[u8], at: usize) -> (Option<char>, usize) {
     let simple = match bytes[at + 1] {
         b'b' => '\u{8}',
@@ -192,7 +192,7 @@ fn hex(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 impl Object {
-    /// Which fields there are, for messages; fit for a terminal whatever they are called.
+    /// The names of the fields, for messages; safe for a terminal.
     pub(super) fn fields(&self, line: &str) -> String {
         let names: Vec<_> = self
             .fields
@@ -210,7 +210,7 @@ impl Object {
     }
 }
 
-/// A name in quotes, cut short, with escapes for all that does more to a terminal than to show.
+/// A name in quotes, truncated, with anything that could control a terminal escaped.
 pub(super) fn shown(name: &str) -> String {
     match name.char_indices().nth(NAME_SHOWN) {
         Some((end, _)) => format!("{:?}...", &name[..end]),
@@ -240,7 +240,7 @@ impl Scan<'_> {
         (self.at, what)
     }
 
-    /// Passes the object that begins here.
+    /// Skips the object that begins here.
     fn object(&mut self, field: &str) -> Result<Object, Broken> {
         let mut object = Object::default();
         self.at += 1;
@@ -280,8 +280,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Passes what follows a member of an object or an array: its end, of which it is told, or a
-    /// comma.
+    /// Skips what follows a member of an object or an array: a comma or the closer. Returns whether
+    /// it was the closer.
     fn closes(&mut self, closer: u8) -> Result<bool, Broken> {
         self.space();
         let is_object = closer == b'}';
@@ -301,7 +301,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Passes a key and its colon; gives the key's place without its quotes.
+    /// Skips a key and its colon; returns the key's range without its quotes.
     fn key(&mut self) -> Result<Range<usize>, Broken> {
         self.space();
         match self.peek() {
@@ -323,10 +323,10 @@ impl Scan<'_> {
         }
     }
 
-    /// Passes a value of any depth.
+    /// Skips a value of any depth.
     fn value(&mut self) -> Result<Type, Broken> {
         let mut outermost = None;
-        // What closes each container that is open.
+        // The closer of each open container.
         let mut open = Vec::new();
         loop {
             self.space();
@@ -368,7 +368,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Passes the string that begins here.
+    /// Skips the string that begins here.
     fn string(&mut self) -> Result<(), Broken> {
         let bytes = self.line.as_bytes();
         self.at += 1;
@@ -400,7 +400,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Passes a number or a word.
+    /// Skips a number or a word.
     fn word(&mut self) -> Result<Type, Broken> {
         const WORDS: [(&str, Type); 6] = [
             ("null", Type::Null),
@@ -427,7 +427,7 @@ impl Scan<'_> {
     }
 }
 
-/// The length of the number that `bytes` begin with.
+/// The length of the number at the start of `bytes`.
 fn number(bytes: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let rest = bytes.get(from..).unwrap_or_default();
@@ -435,7 +435,8 @@ fn number(bytes: &[u8]) -> Option<usize> {
     };
     let mut at = usize::from(bytes.first() == Some(&b'-'));
     at += match bytes.get(at)? {
-        // Nothing may follow a zero; what does is taken as the next thing, and refused there.
+        // No digit may follow a leading zero. One that does is taken for the next token, and
+        // refused there.
         b'0' => 1,
         b'1'..=b'9' => digits(at),
         _ => return None,

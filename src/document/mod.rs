@@ -32,7 +32,7 @@ pub enum Format {
     Jsonl,
 }
 
-/// What is known of a format: a row of [`FORMATS`].
+/// The properties of a format: a row of [`FORMATS`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DocumentFormat {
@@ -40,28 +40,29 @@ pub struct DocumentFormat {
     pub format: Format,
     /// Its name on the command line and in manifests.
     pub name: &'static str,
-    /// The extensions of files that are taken for it.
+    /// The file extensions that mean this format.
     pub extensions: &'static [&'static str],
-    /// Whether a source is one document, whatever is in it.
+    /// Whether a source is always one document.
     pub(crate) is_one_document: bool,
-    /// Where a unit may end: the first allowed cut at or after a byte; `None`: not in these bytes.
+    /// Where a unit may end: the first allowed cut at or after a byte; `None` if these bytes have
+    /// none.
     next_cut: fn(&[u8], usize) -> Option<usize>,
     /// The documents in some bytes.
     documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents<'a> + 'a>,
 }
 
-/// A row for each format.
+/// One row for each format.
 pub static FORMATS: [DocumentFormat; 2] = [text::FORMAT, jsonl::FORMAT];
 
 impl Format {
-    /// What is known of the format.
+    /// The format's row in [`FORMATS`].
     pub(crate) fn row(self) -> &'static DocumentFormat {
-        // The rows stand in the order of the variants; a test says so.
+        // The rows are in the order of the variants; a test checks this.
         &FORMATS[self as usize]
     }
 
-    /// The format that a file's extension names; text where it names none. What is called `.json`
-    /// may be either, which [`Corpus::open`](crate::Corpus::open) tells by its content.
+    /// The format that a file's extension names, or text if it names none. A `.json` file may be
+    /// either; [`Corpus::open`](crate::Corpus::open) decides by its content.
     pub fn of_path(path: &Path) -> Self {
         let extension = path.extension().unwrap_or(OsStr::new(""));
         let is_known = |known: &&str| extension.eq_ignore_ascii_case(known);
@@ -71,15 +72,15 @@ impl Format {
             .map_or(Self::Text, |row| row.format)
     }
 
-    /// Whether the extension of `path` leaves open what the file is.
+    /// Whether the extension of `path` leaves the format open.
     pub(crate) fn is_open(path: &Path) -> bool {
         path.extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
     }
 
     /// Where a piece of a source may end: the first allowed cut at or after `from` in `bytes`,
-    /// which begin where the source or an earlier piece of it begins. Cutting there changes
-    /// neither documents nor ids. `None`: not in these bytes.
+    /// which begin where the source or an earlier piece of it begins. Cutting there changes neither
+    /// documents nor ids. `None` if these bytes have no allowed cut.
     pub(crate) fn next_cut(self, bytes: &[u8], from: usize) -> Option<usize> {
         (self.row().next_cut)(bytes, from)
     }

@@ -34,9 +34,9 @@ pub(crate) struct Document<'a> {
 pub(crate) struct Extent {
     /// Where it begins in the span.
     pub(crate) start: usize,
-    /// Bytes of it in the source.
+    /// Its length in the source, in bytes.
     pub(crate) len: usize,
-    /// Lines of the span before it; `None` where it is no record.
+    /// The number of lines before it in the span; `None` if it is not a record.
     pub(crate) line: Option<u32>,
     pub(crate) begins: bool,
     pub(crate) ends: bool,
@@ -46,12 +46,14 @@ pub(crate) struct Extent {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Text<'a> {
     pub(crate) text: Cow<'a, str>,
-    /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or left out.
+    /// The number of invalid UTF-8 sequences and halves of surrogate pairs that were replaced or
+    /// left out.
     pub(crate) invalid: u64,
 }
 
 /// The documents of a span, in order.
 pub(crate) trait Documents<'a>: Iterator<Item = Document<'a>> {
-    /// Lines that have gone by, blank ones too; 0 where lines mean nothing.
+    /// The number of lines read so far, including blank ones; 0 if lines mean nothing to the
+    /// format.
     fn lines(&self) -> u32;
 }

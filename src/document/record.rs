@@ -12,7 +12,7 @@ choice! {
         /// End the run and say where.
         #[default]
         Error = "error",
-        /// Leave the record out, count it, and list it beside the shard.
+        /// Leave the record out, count it, and list it in a file next to the shard.
         Skip = "skip",
     }
 }
@@ -31,17 +31,19 @@ impl BadRecords {
 pub enum BadKind {
     /// It is not JSON, or ends too early.
     BrokenJson,
-    /// It is JSON, and not an object.
+    /// It is JSON, but not an object.
     NotAnObject,
     /// The object does not have the field.
     MissingField,
     /// The field is null.
     NullField,
-    /// The field is something else that is not a string.
+    /// The field is neither a string nor null.
     NotAString,
-    /// The line is not UTF-8, and [`InvalidUtf8::Strict`](crate::document::InvalidUtf8::Strict) asks for that.
+    /// The line is not UTF-8, and [`InvalidUtf8::Strict`](crate::document::InvalidUtf8::Strict) is
+    /// set.
     InvalidUtf8,
-    /// An escape in the text is half of a surrogate pair, which no UTF-8 can hold; likewise.
+    /// An escape in the text is half of a surrogate pair, which UTF-8 cannot represent, and
+    /// [`InvalidUtf8::Strict`](crate::document::InvalidUtf8::Strict) is set.
     LoneSurrogate,
 }
 
@@ -57,7 +59,7 @@ impl BadKind {
         Self::LoneSurrogate,
     ];
 
-    /// The kind in a few words, as it follows a number.
+    /// The kind in a few words that can follow a number.
     pub const fn words(self) -> &'static str {
         match self {
             Self::BrokenJson => "broken JSON",
@@ -74,7 +76,7 @@ impl BadKind {
 /// What is wrong with a record. There may be half a million in a chunk, so it is small.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bad {
-    /// Where in the line, for what has a place there.
+    /// The byte in the line, for problems that have a position.
     at: usize,
     why: Why,
 }
@@ -83,7 +85,7 @@ pub(crate) struct Bad {
 enum Why {
     Broken(Syntax),
     NotObject(Type),
-    /// With the fields that there are.
+    /// With the names of the fields that exist.
     Missing(Box<str>),
     NotString(Type),
     Utf8,
@@ -130,7 +132,7 @@ impl Bad {
         }
     }
 
-    /// Where in the line it is.
+    /// Its byte position in the line.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
@@ -147,7 +149,7 @@ impl Bad {
         }
     }
 
-    /// What to say of it if `field` was looked for; fit for a terminal.
+    /// The problem, if `field` was looked for; safe for a terminal.
     pub(crate) fn problem(&self, field: &str) -> Problem {
         match self.hint() {
             Some(hint) => (self.what(field), hint).into(),
@@ -155,7 +157,7 @@ impl Bad {
         }
     }
 
-    /// The same as files of bad records have it: in words that are part of their format.
+    /// The same as written in files of bad records, whose wording is part of their format.
     pub(crate) fn listed(&self, field: &str) -> String {
         let what = self.what(field);
         match self.listed_hint() {

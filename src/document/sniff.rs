@@ -4,17 +4,17 @@ use memchr::memchr;
 
 use crate::document::jsonl::{self, BYTE_ORDER_MARK};
 
-/// Lines that end within this many bytes are looked at.
+/// How many bytes at the start are examined.
 pub(crate) const HEAD_BYTES: usize = 64 << 10;
 
-/// Whether `bytes`, the first of something or, if `is_whole`, all of it, look like JSON Lines;
-/// `None` where they do so far and more of them would tell.
+/// Whether `bytes`, which are the start of something or, if `is_whole`, all of it, look like JSON
+/// Lines; `None` if they do so far, but more bytes are needed to tell.
 ///
-/// That is so where the first line that is not blank is an object, one more line follows, and every
-/// line that begins in the first 64 KiB begins as an object. One object on one line is a JSON
-/// document, too.
+/// They do if the first line that is not blank is an object, another line follows, and every line
+/// that starts in the first 64 KiB begins like an object. A single object on one line could also be
+/// a plain JSON document.
 pub(crate) fn is_json_lines(bytes: &[u8], is_whole: bool) -> Option<bool> {
-    // The end of a line may be far: it is searched for only where that can matter.
+    // The end of a line may be far away, so it is searched for only if it can matter.
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if !begins_as_object(&text[..text.len().min(HEAD_BYTES)]) {
         return Some(false);
@@ -38,19 +38,19 @@ pub(crate) fn is_json_lines(bytes: &[u8], is_whole: bool) -> Option<bool> {
     if others.peek().is_none() {
         return if is_whole { Some(false) } else { None };
     }
-    // The last one may be cut anywhere.
+    // The last line may be cut anywhere.
     Some(others.all(|line| begins_as_object(line.bytes) || line.bytes.trim_ascii() == b"{"))
 }
 
-/// Whether `line` begins with `{"` or `{}`, with white space anywhere.
+/// Whether `line` begins with `{"` or `{}`, with white space allowed anywhere.
 fn begins_as_object(line: &[u8]) -> bool {
     let inside = line.trim_ascii_start().strip_prefix(b"{");
     let first = inside.and_then(|inside| inside.trim_ascii_start().first());
     matches!(first, Some(b'"' | b'}'))
 }
 
-/// Whether the braces of `line`, which begins with one, are closed by its last character; a long
-/// line is not searched for it.
+/// Whether the opening brace of `line` is closed by its last character. In a line longer than
+/// [`HEAD_BYTES`], only the last character is checked.
 fn is_object(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     if !line.ends_with(b"}") {
@@ -81,8 +81,8 @@ fn is_object(line: &[u8]) -> bool {
     false
 }
 
-/// Compressed and columnar formats, and texts in other encodings, that would otherwise be tokenized as
-/// if they were UTF-8.
+/// Compressed and columnar formats, and text encodings, that would otherwise be tokenized as if
+/// they were UTF-8.
 const FOREIGN_MAGIC: [(&[u8], &str); 11] = [
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -98,8 +98,8 @@ const FOREIGN_MAGIC: [(&[u8], &str); 11] = [
     (b"\xfe\xff", "UTF-16"),
 ];
 
-/// The name of the unsupported format whose magic bytes `head` begins with. A text that begins with
-/// the same letters is none.
+/// The name of the unsupported format whose magic bytes `head` begins with. Text that happens to
+/// begin with the same letters does not count.
 pub(crate) fn foreign_format(head: &[u8]) -> Option<&'static str> {
     let found = FOREIGN_MAGIC
         .iter()
@@ -118,7 +118,7 @@ pub(crate) fn foreign_format(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// `BZh`, a block size, and the magic of a first block or of the end.
+/// `BZh`, a block size, and the magic of the first block or of the stream's end.
 fn is_bzip2(head: &[u8]) -> bool {
     matches!(
         head,
@@ -150,14 +150,14 @@ fn is_bzip2(head: &[u8]) -> bool {
     )
 }
 
-/// `PAR1`, and then what no text has.
+/// `PAR1`, and then a byte that no text has.
 fn is_parquet(head: &[u8]) -> bool {
     head.strip_prefix(b"PAR1")
         .and_then(<[u8]>::first)
         .is_some_and(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
 }
 
-/// `ustar` at byte 257, behind a checksum in octal.
+/// `ustar` at byte 257, after a checksum in octal.
 fn is_tar(head: &[u8]) -> bool {
     let is_named = head
         .get(257..263)

@@ -5,8 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// What stands in `field` of the object that `line` holds, the last time; `None` where it has no
-/// such field.
+/// The last value of `field` in the object in `line`; `None` if it has no such field.
 pub(super) fn read<'a>(line: &'a str, field: &str) -> serde_json::Result<Option<Value<'a>>> {
     let mut deserializer = serde_json::Deserializer::from_str(line);
     let found = Object { field }.deserialize(&mut deserializer)?;
@@ -14,7 +13,7 @@ pub(super) fn read<'a>(line: &'a str, field: &str) -> serde_json::Result<Option<
     Ok(found)
 }
 
-/// What stands in the field.
+/// The value of the field.
 pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
     /// Something else.
@@ -54,7 +53,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-/// Reads a key and says whether it is this one.
+/// Reads a key and returns whether it is this one.
 struct KeyIs<'f>(&'f str);
 
 impl<'de> DeserializeSeed<'de> for KeyIs<'_> {
@@ -77,7 +76,7 @@ impl Visitor<'_> for KeyIs<'_> {
     }
 }
 
-/// Reads the value of the field, whatever it is.
+/// Reads the value of the field, of any type.
 struct FieldValue;
 
 impl<'de> DeserializeSeed<'de> for FieldValue {

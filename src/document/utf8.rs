@@ -5,27 +5,27 @@ use std::borrow::Cow;
 use crate::choice::choice;
 
 choice! {
-    /// What to do with bytes that are not UTF-8: the error handlers of Python's `bytes.decode`. In the
-    /// text of JSON Lines, likewise with escapes that are half of a surrogate pair.
+    /// What to do with bytes that are not UTF-8: the error handlers of Python's `bytes.decode`. In
+    /// the text of JSON Lines, this also applies to escapes that are half of a surrogate pair.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum InvalidUtf8 {
         /// Refuse the document and say where.
         #[default]
         Strict = "strict",
-        /// Put one U+FFFD for each maximal part of an invalid sequence.
+        /// Replace each maximal part of an invalid sequence with one U+FFFD.
         Replace = "replace",
         /// Leave the invalid bytes out.
         Ignore = "ignore",
     }
 }
 
-/// The text of `bytes`, and how many invalid sequences were replaced or left out.
+/// Decodes `bytes`; also returns how many invalid sequences were replaced or left out.
 ///
 /// # Errors
-/// Under [`InvalidUtf8::Strict`], the offset of the first invalid sequence.
+/// Under [`InvalidUtf8::Strict`], returns the offset of the first invalid sequence.
 pub(crate) fn decode(bytes: &[u8], policy: InvalidUtf8) -> Result<(Cow<'_, str>, u64), usize> {
-    // The fast check does not say where; that is asked only when it fails.
+    // The fast check does not report the position, so find that only if it fails.
     if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
         return Ok((Cow::Borrowed(text), 0));
     }
