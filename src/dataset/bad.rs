@@ -26,13 +26,13 @@ pub struct BadCounts {
 }
 
 impl BadCounts {
-    /// How many there are of `kind`.
+    /// The number of records of `kind`.
     pub fn get(&self, kind: BadKind) -> u64 {
         let mut counts = *self;
         *counts.of(kind)
     }
 
-    /// How many there are.
+    /// The number of records of all kinds.
     pub fn total(&self) -> u64 {
         BadKind::ALL
             .iter()
@@ -69,15 +69,16 @@ impl BadCounts {
     }
 }
 
-/// The file that lists the records that a shard leaves out; there is none where it has all.
+/// The file that lists the records that a shard leaves out. A shard that leaves out none has no
+/// such file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BadFile {
     /// Its name.
     pub file: String,
-    /// How many records it lists.
+    /// The number of records that it lists, by kind.
     pub counts: BadCounts,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Hashes of its 16 MiB blocks.
     pub blocks: Vec<Hash128>,
@@ -93,10 +94,10 @@ pub struct BadRecord {
     pub name: String,
     /// Where the line begins in the source, in bytes.
     pub byte_start: u64,
-    /// Bytes of the line without its line end.
+    /// The length of the line in bytes, without its line end.
     pub byte_len: u64,
-    /// The number of the line in the source, counted from 1; `None` where the unit begins more
-    /// than 4 GiB into it.
+    /// The line number in the source, counted from 1; `None` if the unit begins more than 4 GiB
+    /// into the source.
     pub line: Option<u64>,
     /// What is wrong, for programs.
     pub kind: BadKind,

@@ -19,7 +19,7 @@ use crate::publish::json_file::open_regular;
 /// ```
 ///
 /// # Errors
-/// [`Error::Shard`] where it is no dataset, or a file that lists records is damaged.
+/// [`Error::Shard`] if it is not a dataset, or a file that lists records is damaged.
 pub fn bad_records(path: &Path, limit: usize) -> Result<Vec<BadRecord>> {
     let store = TokenStore::open(path)?;
     first_bad_records(path, &store.manifest().shards, limit)
@@ -50,7 +50,7 @@ pub(crate) fn first_bad_records<'a>(
     Ok(found)
 }
 
-/// Checks that the file `map` is as long as its manifest says.
+/// Checks that the file `map` has the length that the manifest says.
 pub(super) fn check_length(map: &Map, bad: &BadFile) -> Result<()> {
     if map.len() as u64 == bad.bytes {
         return Ok(());
@@ -94,7 +94,7 @@ pub(super) fn check_bad_records(map: &Map, info: &ShardInfo, manifest: &Manifest
     }
 }
 
-/// Where `record` ends, which must begin at `at` or later and end at `end` or earlier.
+/// The end of `record`, which must begin at `at` or later and end at `end` or earlier.
 fn end_of(
     record: &BadRecord,
     at: Position,

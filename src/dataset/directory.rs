@@ -11,15 +11,15 @@ use crate::dataset::MANIFEST;
 use crate::error::{Error, Result};
 use crate::map::Map;
 
-/// Opens the directory `path` so that its files belong together even if it is replaced meanwhile.
+/// Opens the directory `path`, so that its files belong together even if it is replaced meanwhile.
 fn open_directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(CWD, path, flags, Mode::empty())
         .map_err(|errno| Error::io(path, "cannot open the dataset")(errno.into()))
 }
 
-/// Lets `read` work with the directory `path`, and once more where that fails as another took its
-/// place: what was replaced is removed, file by file.
+/// Calls `read` with the directory `path`, and again if it fails because another directory took its
+/// place: a replaced directory is removed, file by file.
 pub(crate) fn read_directory<T>(path: &Path, read: impl Fn(&OwnedFd) -> Result<T>) -> Result<T> {
     loop {
         let directory = open_directory(path)?;
@@ -30,7 +30,7 @@ pub(crate) fn read_directory<T>(path: &Path, read: impl Fn(&OwnedFd) -> Result<T
     }
 }
 
-/// Whether another directory lies at `path` by now.
+/// Whether another directory is at `path` by now.
 pub(super) fn is_replaced(directory: &OwnedFd, path: &Path) -> bool {
     let now = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let [now, opened] = [now.and_then(fstat), fstat(directory)];
@@ -38,7 +38,7 @@ pub(super) fn is_replaced(directory: &OwnedFd, path: &Path) -> bool {
         if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino))
 }
 
-/// Maps the file `name` of the dataset in `directory`, which is called `path`.
+/// Maps the file `name` of the dataset in `directory`, whose path is `path`.
 pub(crate) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map> {
     let path = path.join(name);
     // A FIFO of this name must not make the reader wait.

@@ -1,6 +1,6 @@
 //! The `.docs` record: which part of a shard is which document.
 
-/// A document, or the piece of one that lies in a shard: 32 bytes, little-endian.
+/// A document, or the piece of one, in a shard: 32 bytes, little-endian.
 ///
 /// | offset | type | field |
 /// | --- | --- | --- |
@@ -14,26 +14,26 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct DocRecord {
-    /// Offset in the shard, in tokens, of the end of the document (exclusive). Its end-of-text
-    /// token counts: the last of the document, or the first.
+    /// The end of the document (exclusive), as an offset in the shard, in tokens. The document
+    /// includes its end-of-text token, as its last or first token.
     pub end_tokens: u64,
     /// Where this piece begins in the source, in bytes: the text itself, or the JSON line.
     pub byte_start: u64,
-    /// Bytes of this piece in the source; a JSON line without its line end.
+    /// The length of this piece in the source, in bytes; for a JSON line, without its line end.
     pub byte_len: u64,
     /// Index of the source in the manifest.
     pub source: u32,
-    /// [`BEGAN_EARLIER`](Self::BEGAN_EARLIER), [`GOES_ON`](Self::GOES_ON) and
-    /// [`EMPTY`](Self::EMPTY), added up.
+    /// The sum of [`BEGAN_EARLIER`](Self::BEGAN_EARLIER), [`GOES_ON`](Self::GOES_ON) and
+    /// [`EMPTY`](Self::EMPTY), as far as they apply.
     pub flags: u32,
 }
 
 impl DocRecord {
-    /// Bytes of a record.
+    /// The size of a record in bytes.
     pub const BYTES: u64 = 32;
     /// The document began in an earlier shard.
     pub const BEGAN_EARLIER: u32 = 1;
-    /// The document goes on in the next shard.
+    /// The document continues in the next shard.
     pub const GOES_ON: u32 = 2;
     /// The document has no text.
     pub const EMPTY: u32 = 4;
@@ -43,7 +43,7 @@ impl DocRecord {
         self.flags & Self::BEGAN_EARLIER != 0
     }
 
-    /// Whether the document goes on in the next shard.
+    /// Whether the document continues in the next shard.
     pub fn goes_on(&self) -> bool {
         self.flags & Self::GOES_ON != 0
     }

@@ -10,16 +10,16 @@ use crate::encoding::{Encoding, Special};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
 
-/// Raised whenever a byte of a dataset could change for the same inputs and settings.
+/// Incremented whenever a byte of a dataset could change for the same inputs and settings.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// The oldest version that is still read.
+/// The oldest version that can still be read.
 const OLDEST_VERSION: u32 = 1;
 
 /// Everything a reader needs to trust the files of a dataset.
 ///
-/// The same inputs and settings give the same manifest, whatever the machine, the thread count or
-/// the history.
+/// The same inputs and settings produce the same manifest, whatever the machine, the thread count
+/// or the history of runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -43,9 +43,9 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncodingInfo {
-    /// Its name, such as `gpt2`.
+    /// The encoding's name, such as `gpt2`.
     pub name: String,
-    /// Largest id + 1.
+    /// The largest id + 1.
     pub n_vocab: u32,
     /// [`Encoding::vocabulary_hash`].
     pub vocabulary_hash: Hash128,
@@ -72,7 +72,7 @@ impl EncodingInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The field of a JSON Lines record that is the document.
+    /// The field of a JSON Lines record that holds the document.
     pub text_field: String,
     /// Where end-of-text tokens go.
     pub eot: Eot,
@@ -80,12 +80,12 @@ pub struct Settings {
     pub special: Special,
     /// What was done with bytes that are not UTF-8.
     pub invalid_utf8: InvalidUtf8,
-    /// What was done with records that hold no document; written only where they were skipped.
+    /// What was done with records that hold no document; written only if they were skipped.
     #[serde(default, skip_serializing_if = "BadRecords::is_error")]
     pub bad_records: BadRecords,
     /// The integer type of the ids.
     pub token_dtype: TokenDtype,
-    /// Bytes of corpus after which a unit, and so a shard, ends at the next allowed cut.
+    /// The number of corpus bytes after which a unit, and so a shard, ends at the next allowed cut.
     pub unit_size_bytes: u64,
 }
 
@@ -97,9 +97,9 @@ pub struct SourceInfo {
     pub name: String,
     /// How its documents are marked.
     pub format: Format,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The hash of the hashes of its ranges in the units, in order.
+    /// The hash of the hashes of its ranges in all units, in order.
     pub hash: Hash128,
 }
 
@@ -125,26 +125,26 @@ pub struct ShardInfo {
     pub start: Position,
     /// Where the unit ends (exclusive).
     pub end: Position,
-    /// Ids in the shard.
+    /// The number of ids in the shard.
     pub tokens: u64,
-    /// Documents that begin in the shard.
+    /// The number of documents that begin in the shard.
     pub documents: u64,
     /// Bytes of text that the ids stand for, end-of-text tokens apart.
     pub text_bytes: u64,
-    /// Size of the file of ids.
+    /// Size of the file of ids, in bytes.
     pub bytes: u64,
     /// Hashes of its 16 MiB blocks.
     pub blocks: Vec<Hash128>,
-    /// Size of the file of document records.
+    /// Size of the file of document records, in bytes.
     pub docs_bytes: u64,
     /// Hashes of its 16 MiB blocks.
     pub docs_blocks: Vec<Hash128>,
-    /// The file that lists the records that were left out; written only where there are some.
+    /// The file that lists the records that were left out; written only if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_records: Option<BadFile>,
 }
 
-/// What is to be known of a shard's file.
+/// What the manifest says about a file of a shard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShardFile<'a> {
     pub(crate) name: &'a str,
@@ -153,7 +153,7 @@ pub(crate) struct ShardFile<'a> {
 }
 
 impl ShardInfo {
-    /// Its files: ids, document records and, where there is one, the list of bad records.
+    /// Its files: ids, document records and, if there is one, the list of bad records.
     pub(crate) fn files(&self) -> impl Iterator<Item = ShardFile<'_>> {
         let file = |name, bytes, blocks| ShardFile {
             name,
@@ -186,13 +186,13 @@ pub struct Totals {
     pub text_bytes: u64,
     /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or left out.
     pub invalid_sequences: u64,
-    /// Records that were left out; written only where there are some.
+    /// Records that were left out; written only if there are any.
     #[serde(default, skip_serializing_if = "BadCounts::is_empty")]
     pub bad_records: BadCounts,
 }
 
 impl Totals {
-    /// The sum of both; what is read from receipts may be any number.
+    /// The sum of both, saturating, because numbers from receipts are untrusted.
     pub(crate) fn plus(&self, other: &Self) -> Self {
         Self {
             tokens: self.tokens.saturating_add(other.tokens),
@@ -208,7 +208,7 @@ impl Totals {
     }
 }
 
-/// A manifest without its id: what the id is the hash of.
+/// A manifest without its id; the id is the hash of this.
 #[derive(Serialize)]
 struct Body<'a> {
     format_version: u32,
@@ -220,13 +220,13 @@ struct Body<'a> {
 }
 
 impl Manifest {
-    /// Bytes of all files of shards.
+    /// The total bytes of all shard files.
     pub(crate) fn file_bytes(&self) -> u64 {
         let files = self.shards.iter().flat_map(ShardInfo::files);
         files.fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
-    /// The id that the rest of the manifest gives.
+    /// Computes the id from the rest of the manifest.
     pub fn computed_id(&self) -> Hash128 {
         let body = Body {
             format_version: self.format_version,
@@ -237,12 +237,12 @@ impl Manifest {
             totals: &self.totals,
         };
         let mut hasher = Hasher128::new();
-        // The hasher takes everything and plain data always serializes.
+        // The hasher never fails, and plain data always serializes.
         let _ = serde_json::to_writer(&mut hasher, &body);
         hasher.finish()
     }
 
-    /// This manifest with its own id.
+    /// This manifest, with its computed id.
     #[must_use]
     pub(crate) fn with_id(mut self) -> Self {
         self.dataset_id = self.computed_id();
@@ -252,7 +252,7 @@ impl Manifest {
     /// Reads a manifest; `path` is for messages.
     ///
     /// # Errors
-    /// [`Error::Shard`] where it is no manifest of a known version or its id is not its hash.
+    /// [`Error::Shard`] if it is not a manifest of a known version, or its id is not its hash.
     pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {

@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::token::TokenId;
 
-/// Shards that are mapped at once: an eighth of the maps that a process may have, and a TB of text
-/// in units of the usual size.
+/// How many shards are mapped at once. They take an eighth of the maps that a process may have, and
+/// hold 1 TB of text in units of the default size.
 const MAPPED_SHARDS: usize = 4096;
 
 /// One shard's files, mapped.
@@ -32,7 +32,7 @@ pub struct Shard {
     dtype: TokenDtype,
 }
 
-/// A [`Shard`] in use, which stays mapped as long as this is held.
+/// A [`Shard`] in use; it stays mapped as long as this is held.
 #[derive(Debug)]
 pub struct ShardRef<'a>(Held<'a>);
 
@@ -57,9 +57,9 @@ impl Deref for ShardRef<'_> {
 /// The ids of a shard, as they are stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Tokens<'a> {
-    /// Two bytes an id.
+    /// Two bytes per id.
     U16(&'a [u16]),
-    /// Four bytes an id.
+    /// Four bytes per id.
     U32(&'a [u32]),
 }
 
@@ -91,14 +91,14 @@ impl Shard {
         bytemuck::cast_slice(&self.docs)
     }
 
-    /// The files as they lie on disk: ids, then document records.
+    /// The mapped files: ids, then document records.
     pub(crate) fn files(&self) -> [&Map; 2] {
         [&self.tokens, &self.docs]
     }
 }
 
 impl Tokens<'_> {
-    /// How many ids there are.
+    /// The number of ids.
     pub fn len(&self) -> usize {
         match self {
             Self::U16(ids) => ids.len(),
@@ -106,12 +106,12 @@ impl Tokens<'_> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no ids.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Copies ids from `start` on.
+    /// Fills `to` with the ids from `start` on.
     pub(super) fn copy_to(&self, start: usize, to: &mut [TokenId]) {
         match self {
             Self::U16(ids) => {
@@ -127,17 +127,17 @@ impl Tokens<'_> {
 /// All shards of a dataset.
 #[derive(Debug)]
 pub(super) enum Shards {
-    /// Few, all of them mapped.
+    /// Few shards, all of them mapped.
     Mapped(Vec<Shard>),
-    /// Many, mapped on use.
+    /// Many shards, mapped on use.
     OnUse(OnUse),
 }
 
-/// The number of a shard, and the shard, if one is mapped.
+/// The mapped shard and its number, if one is mapped.
 type Slot = Mutex<Option<(usize, Arc<Shard>)>>;
 
-/// Maps shards as they are used. Shard `i` has its slot at `i` modulo their number, so those in a row
-/// never drive each other out.
+/// Maps shards as they are used. Shard `i` has the slot at `i` modulo the number of slots, so
+/// consecutive shards never evict each other.
 #[derive(Debug)]
 pub(super) struct OnUse {
     directory: OwnedFd,
@@ -145,12 +145,13 @@ pub(super) struct OnUse {
 }
 
 impl Shards {
-    /// The shards of `manifest` in `directory`, whose files have the sizes that it says.
+    /// Opens the shards of `manifest` in `directory` and checks that their files have the sizes
+    /// that it says.
     pub(super) fn open(directory: &OwnedFd, path: &Path, manifest: &Manifest) -> Result<Self> {
         Self::open_with(directory, path, manifest, MAPPED_SHARDS)
     }
 
-    /// As [`Self::open`], with so many shards mapped at most.
+    /// Like [`Self::open`], with at most `most` shards mapped.
     fn open_with(
         directory: &OwnedFd,
         path: &Path,
@@ -177,7 +178,7 @@ impl Shards {
         }))
     }
 
-    /// Shard `index` of `manifest`, whose directory is called `path`.
+    /// Shard `index` of `manifest`, whose directory has the path `path`.
     #[inline]
     pub(super) fn get(
         &self,
@@ -197,7 +198,7 @@ impl Shards {
 
 impl OnUse {
     fn get(&self, index: usize, path: &Path, manifest: &Manifest) -> Result<Arc<Shard>> {
-        // What a thread that panicked has put in is whole.
+        // A thread that panicked leaves the slot in a valid state.
         let slot = self.slots[index % self.slots.len()].lock();
         let mut slot = slot.unwrap_or_else(PoisonError::into_inner);
         if let Some((there, shard)) = &*slot
@@ -205,7 +206,7 @@ impl OnUse {
         {
             return Ok(Arc::clone(shard));
         }
-        // First, so that the one before is gone if nobody uses it.
+        // Drop the previous shard first, so that it is unmapped if nothing else uses it.
         *slot = None;
         let (info, dtype) = (&manifest.shards[index], manifest.settings.token_dtype);
         let shard = Shard::open(&self.directory, path, info, dtype).map_err(|error| {
@@ -221,8 +222,8 @@ impl OnUse {
     }
 }
 
-/// Checks what the manifest says of shard `index`. Names from a file are untrusted: they may lead out
-/// of the directory, or to one shard a million times.
+/// Checks what the manifest says about shard `index`. Names from a file are untrusted: they may
+/// lead out of the directory, or name the same shard a million times.
 fn check_info(path: &Path, index: usize, info: &ShardInfo, dtype: TokenDtype) -> Result<()> {
     let wrong = |what: String| Err(Error::shard(path.join(MANIFEST), what));
     let names = file_names(index, dtype);
@@ -256,7 +257,7 @@ fn check_size(path: &Path, bytes: u64, expected: u64) -> Result<()> {
     ))
 }
 
-/// Checks the size of a file that is not opened.
+/// Checks the size of a file without opening it.
 fn check_file(directory: &OwnedFd, path: &Path, name: &str, expected_bytes: u64) -> Result<()> {
     let path = path.join(name);
     let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
@@ -264,7 +265,7 @@ fn check_file(directory: &OwnedFd, path: &Path, name: &str, expected_bytes: u64)
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Error::input(path, "is not a regular file"));
     }
-    // A size is not negative.
+    // A size is never negative.
     check_size(
         &path,
         u64::try_from(stat.st_size).unwrap_or(0),

@@ -64,16 +64,16 @@ choice! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum TokenDtype {
-        /// Two bytes an id; for vocabularies of at most 65,536.
+        /// Two bytes per id; for vocabularies of at most 65,536 ids.
         U16 = "u16",
-        /// Four bytes an id.
+        /// Four bytes per id.
         #[default]
         U32 = "u32",
     }
 }
 
 impl TokenDtype {
-    /// Bytes of one id.
+    /// The size of one id in bytes.
     pub const fn size_bytes(self) -> u64 {
         match self {
             Self::U16 => 2,
@@ -81,7 +81,7 @@ impl TokenDtype {
         }
     }
 
-    /// The largest vocabulary whose ids all fit.
+    /// The size of the largest vocabulary whose ids all fit.
     pub const fn max_vocab(self) -> u64 {
         match self {
             Self::U16 => 1 << 16,
@@ -95,17 +95,17 @@ choice! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Eot {
-        /// One after each document, as nanoGPT and Megatron-LM have it.
+        /// One after each document, as in nanoGPT and Megatron-LM.
         #[default]
         After = "after",
-        /// One before each document, as llm.c has it.
+        /// One before each document, as in llm.c.
         Before = "before",
         /// None.
         None = "none",
     }
 }
 
-/// The names of shard `index`: its tokens and its documents.
+/// The file names of shard `index`: tokens and documents.
 pub(crate) fn file_names(index: usize, dtype: TokenDtype) -> (String, String) {
     (
         format!("shard-{index:05}.{}", dtype.name()),

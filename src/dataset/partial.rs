@@ -11,17 +11,17 @@ use crate::publish::staging::Staging;
 use crate::publish::target::create_output;
 use crate::publish::temp_file::link_or_copy;
 
-/// Says whether a finished unit that is there is also one of the new plan.
+/// Returns whether some finished unit in the directory is also valid for the new plan.
 pub(crate) type Holds<'a> = &'a dyn Fn(&Staging) -> Result<bool>;
 
 impl Staging {
-    /// Makes the directory that of `plan`. What is left there of the same job stays, as far as
-    /// it has a receipt. Where sizes differ it is the same job only if `holds` says that a
-    /// finished unit is still one: other files may have the same names.
+    /// Makes the directory belong to `plan`. Units of the same job that have a receipt stay. If
+    /// sizes differ, it is the same job only if `holds` says that a finished unit is still valid,
+    /// because other files may have the same names.
     ///
     /// # Errors
-    /// [`Error::Output`] names the first difference if finished work of another plan is there, and
-    /// nothing says that it may go.
+    /// [`Error::Output`] names the first difference if the directory holds finished work of another
+    /// plan and the caller does not allow discarding it.
     pub(crate) fn adopt(&mut self, plan: &Plan, holds: Holds<'_>) -> Result<()> {
         let found = Plan::read(self.partial());
         if let Ok(Some(found)) = &found
@@ -33,8 +33,8 @@ impl Staging {
             if found == plan {
                 return Ok(());
             }
-            // The content changed: other sizes or cuts, other units. Those that stay as they were
-            // are told by their receipts.
+            // The content changed: other sizes or cuts mean other units. Receipts tell which units
+            // are unchanged.
         } else {
             self.check_discard(&match found {
                 Ok(Some(found)) => found.difference(plan).unwrap_or_default(),
@@ -55,15 +55,15 @@ impl Staging {
         Ok(may_be && holds(self)?)
     }
 
-    /// As [`Self::adopt`], for one of several processes that share the directory: what is there
-    /// may be in use, and stays.
+    /// Like [`Self::adopt`], for one of several processes that share the directory: what is there
+    /// may be in use, so it stays.
     pub(crate) fn join(&mut self, plan: &Plan, holds: Holds<'_>) -> Result<()> {
         while !self.try_join(plan, holds)? {}
         self.take_charge();
         Ok(())
     }
 
-    /// Whether the plan in the directory is `plan`; if not, it may be now.
+    /// Whether the plan in the directory was `plan`; if not, it may be now, so try again.
     fn try_join(&mut self, plan: &Plan, holds: Holds<'_>) -> Result<bool> {
         let found = Plan::read(self.partial());
         match &found {
@@ -78,7 +78,7 @@ impl Staging {
                     ),
                 ));
             }
-            // Of several that begin at once, one writes the plan and all read it.
+            // If several processes start at once, one writes the plan and all read it.
             Ok(None)
                 if !self.is_complete() && self.inventory().receipts(self.partial())?.is_empty() =>
             {
@@ -88,12 +88,12 @@ impl Staging {
             }
             _ => {}
         }
-        // Only who is alone may take away what is there.
+        // Only a process that is alone may remove what is there.
         self.while_alone(|staging| staging.adopt(plan, holds))?;
         Ok(false)
     }
 
-    /// Removes everything from the new output but the dataset of `manifest`, with its embeddings.
+    /// Removes everything from the new output except the dataset of `manifest` and its embeddings.
     pub(crate) fn keep_dataset(&self, manifest: &Manifest) -> Result<()> {
         let files: HashSet<&str> = manifest
             .shards
@@ -105,7 +105,8 @@ impl Staging {
             .clear_but(self.new_output(), Room::Output, |name| files.contains(name))
     }
 
-    /// Takes the embeddings in `from` over, which are those of the same dataset.
+    /// Links or copies the embeddings in `from`, which belong to the same dataset, into the new
+    /// output.
     pub(crate) fn keep_embeddings(&self, from: &std::path::Path) -> Result<()> {
         let old = from.join(EMBEDDINGS);
         if !old.is_dir() {
@@ -115,7 +116,8 @@ impl Staging {
         create_output(&new)?;
         self.inventory().each_entry(&old, Room::Output, |entry| {
             link_or_copy(&old, &new, entry.name, self.durability())?;
-            // Whoever made it may have synced nothing. A pipe in a file's place makes nobody wait.
+            // The run that made the file may not have synced it. A pipe in a file's place must not
+            // block.
             let path = new.join(entry.name);
             match open_regular(&path) {
                 Ok(Some(file)) => self.durability().sync(&file, &path),

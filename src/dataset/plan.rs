@@ -20,7 +20,7 @@ use crate::publish::json_file::{read_json, write_json, write_new_json};
 /// The name of the plan in a directory that is being filled.
 pub(crate) const PLAN: &str = "plan.json";
 
-/// Larger plans are not read; a source takes some 100 bytes.
+/// Larger plans are not read. A source takes some 100 bytes.
 const MAX_BYTES: u64 = 8 << 30;
 
 /// A contiguous range of the corpus that becomes one shard.
@@ -59,11 +59,11 @@ pub struct PlannedSource {
     pub name: String,
     /// How its documents are marked.
     pub format: Format,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// A plan without its id: what the id is the hash of.
+/// A plan without its id; the id is the hash of this.
 #[derive(Serialize)]
 struct Body<'a> {
     format_version: u32,
@@ -104,8 +104,8 @@ impl Plan {
         hasher.finish()
     }
 
-    /// What the plan is about, whatever the sizes of its sources: units of an earlier one hold as
-    /// long as the bytes that they were made from do.
+    /// Identifies the job of the plan, whatever the sizes of its sources. Units of an earlier plan
+    /// of the same job stay valid as long as the bytes that they were made from are unchanged.
     pub(crate) fn job_id(&self) -> Hash128 {
         let sources = self.sources.iter();
         let sources: Vec<_> = sources
@@ -118,20 +118,20 @@ impl Plan {
         hasher.finish()
     }
 
-    /// Bytes of all sources.
+    /// The total bytes of all sources.
     pub fn total_bytes(&self) -> u64 {
         self.sources
             .iter()
             .fold(0, |sum, source| sum.saturating_add(source.bytes))
     }
 
-    /// Bytes of the corpus in `unit`.
+    /// The number of corpus bytes in `unit`.
     pub fn unit_bytes(&self, unit: &Unit) -> u64 {
         self.ranges(unit)
             .fold(0, |sum, (_, start, end)| sum.saturating_add(end - start))
     }
 
-    /// The sources in `unit`, each with its first byte and the one behind its last.
+    /// The sources in `unit`, each with the start and end (exclusive) of its byte range.
     pub(crate) fn ranges(&self, unit: &Unit) -> impl Iterator<Item = (u32, u64, u64)> {
         let Unit { start, end } = *unit;
         let last = end.source.saturating_add(u32::from(end.byte > 0));
@@ -148,20 +148,20 @@ impl Plan {
             })
     }
 
-    /// Writes the plan into `directory`, over one that is there.
+    /// Writes the plan into `directory`, replacing an existing one.
     pub(crate) fn write(&self, directory: &Path, durability: Durability) -> Result<()> {
         write_json(directory, PLAN, durability, self)
     }
 
-    /// Writes the plan into `directory` unless there is one; says whether it did.
+    /// Writes the plan into `directory` unless there is one; returns whether it did.
     pub(crate) fn write_new(&self, directory: &Path, durability: Durability) -> Result<bool> {
         write_new_json(directory, PLAN, durability, self)
     }
 
-    /// The plan in `directory`; `None` where there is none.
+    /// The plan in `directory`; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Shard`] where it is damaged or of another version.
+    /// [`Error::Shard`] if it is damaged or of another version.
     pub(crate) fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(PLAN);
         let damaged = |what: String| Error::shard(&path, what);
@@ -178,7 +178,7 @@ impl Plan {
         Ok(Some(plan))
     }
 
-    /// The id must be the hash, and the units must cover the sources without gap or overlap.
+    /// Checks that the id is the hash, and that the units cover the sources without gap or overlap.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         if self.computed_id() != self.plan_id {
             return Err("was changed after it was written: its plan_id is not its hash".to_owned());
@@ -198,7 +198,7 @@ impl Plan {
         }
     }
 
-    /// Whether a unit may end there.
+    /// Whether a unit may end at `at`.
     fn has(&self, at: Position) -> bool {
         match self.sources.get(at.source as usize) {
             Some(source) => at.byte == 0 || at.byte < source.bytes,
@@ -206,8 +206,8 @@ impl Plan {
         }
     }
 
-    /// The first thing in which this plan differs from `other`, with the values of both; `None`
-    /// where they are the same work.
+    /// The first difference between this plan and `other`, with the values of both; `None` if they
+    /// are the same work.
     pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         let mut pairs = vec![(
             "the format version",
@@ -240,7 +240,7 @@ impl Plan {
     }
 }
 
-/// What shapes the bytes, as messages name it, and how to show it.
+/// A setting that shapes the bytes: its name in messages, and how to show its value.
 type Field = (&'static str, fn(&Plan) -> String);
 
 const FIELDS: [Field; 9] = [

@@ -10,7 +10,7 @@ use crate::dataset::{DocRecord, MANIFEST, Manifest};
 use crate::error::{Error, Result};
 use crate::token::TokenId;
 
-/// A dataset: every token by its offset over all shards, which are mapped.
+/// A dataset whose shards are memory-mapped: every token by its offset over all shards.
 ///
 /// ```no_run
 /// use shardmill::TokenStore;
@@ -27,14 +27,14 @@ pub struct TokenStore {
     path: PathBuf,
     manifest: Manifest,
     shards: Shards,
-    /// Tokens before shard i; one more entry than shards.
+    /// The number of tokens before shard i; one more entry than shards.
     starts: Vec<u64>,
 }
 
 /// A document, its pieces joined over shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Its ids, by their offsets in the dataset, with its end-of-text token.
+    /// Its ids, as offsets in the dataset, including its end-of-text token.
     pub tokens: Range<u64>,
     /// Index of its source in the manifest.
     pub source: u32,
@@ -42,7 +42,7 @@ pub struct Document {
     pub bytes: Range<u64>,
 }
 
-/// The manifest of the dataset in the directory `path`, whatever became of its shards.
+/// The manifest of the dataset in the directory `path`, whatever the state of its shards.
 pub(crate) fn read_manifest(path: &Path) -> Result<Manifest> {
     read_directory(path, |directory| {
         let file = map_in(directory, path, MANIFEST)?;
@@ -51,11 +51,11 @@ pub(crate) fn read_manifest(path: &Path) -> Result<Manifest> {
 }
 
 impl TokenStore {
-    /// Opens the dataset in the directory `path`: checks its manifest and the sizes of its files,
-    /// not their contents; [`verify`](crate::verify) does that.
+    /// Opens the dataset in the directory `path`. Checks its manifest and the sizes of its files,
+    /// but not their contents; [`verify`](crate::verify) does that.
     ///
     /// # Errors
-    /// [`Error::Shard`] where it is no dataset or a file does not fit the manifest.
+    /// [`Error::Shard`] if it is not a dataset, or a file does not match the manifest.
     pub fn open(path: &Path) -> Result<Self> {
         read_directory(path, |directory| {
             let file = map_in(directory, path, MANIFEST)?;
@@ -99,22 +99,22 @@ impl TokenStore {
         &self.path
     }
 
-    /// What the dataset says of itself.
+    /// The dataset's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// How many shards it has.
+    /// The number of shards.
     pub fn n_shards(&self) -> usize {
         self.manifest.shards.len()
     }
 
     /// Shard `index`. A dataset of more than 4,096 shards maps them as they are used, and keeps no
-    /// more than that many mapped, besides those that are held.
+    /// more than that many mapped, not counting those that are held.
     ///
     /// # Errors
-    /// Only where it is mapped now: [`Error::Shard`] where its files changed since the dataset was
-    /// opened, [`Error::Io`] where the system refuses, or another dataset took the place of this.
+    /// Only if this call maps it: [`Error::Shard`] if its files changed since the dataset was
+    /// opened, [`Error::Io`] if the system refuses, or if another dataset replaced this one.
     ///
     /// # Panics
     /// Where there is no such shard.
@@ -123,17 +123,17 @@ impl TokenStore {
         self.shards.get(index, &self.path, &self.manifest)
     }
 
-    /// Its shards, in order; each as from [`shard`](Self::shard).
+    /// All shards in order, each as returned by [`shard`](Self::shard).
     pub fn shards(&self) -> impl ExactSizeIterator<Item = Result<ShardRef<'_>>> {
         (0..self.n_shards()).map(|index| self.shard(index))
     }
 
-    /// How many ids there are over all shards.
+    /// The number of ids in all shards.
     pub fn n_tokens(&self) -> u64 {
         self.manifest.totals.tokens
     }
 
-    /// Offset in the dataset of the first token of shard `index`.
+    /// The offset in the dataset of the first token of shard `index`.
     ///
     /// # Panics
     /// Where there is no such shard.
@@ -141,20 +141,21 @@ impl TokenStore {
         self.starts[index]
     }
 
-    /// The tokens of shard `index`, by their offsets in the dataset.
+    /// The tokens of shard `index`, as offsets in the dataset.
     pub(crate) fn shard_tokens(&self, index: usize) -> Range<u64> {
         self.starts[index]..self.starts[index + 1]
     }
 
-    /// The shard that has token `offset`, of those that there are.
+    /// The shard that has token `offset`, which must exist.
     fn shard_of(&self, offset: u64) -> usize {
         self.starts.partition_point(|&start| start <= offset) - 1
     }
 
-    /// Fills `to` with the ids from offset `start` on, over shard borders.
+    /// Fills `to` with the ids from offset `start` on, across shard borders.
     ///
     /// # Errors
-    /// [`Error::Shape`] where they reach beyond the last token, and as of [`shard`](Self::shard).
+    /// [`Error::Shape`] if they reach past the last token, and the errors of
+    /// [`shard`](Self::shard).
     pub fn read(&self, start: u64, to: &mut [TokenId]) -> Result<()> {
         let end = start.checked_add(to.len() as u64);
         if end.is_none_or(|end| end > self.n_tokens()) {
@@ -170,7 +171,7 @@ impl TokenStore {
             let index = self.shard_of(at);
             let shard = self.shard(index)?;
             let tokens = shard.tokens();
-            // Below the shard's length, which fits usize as the shard is mapped.
+            // Below the shard's length, which fits in usize because the shard is mapped.
             let offset = usize::try_from(at - self.starts[index]).unwrap_or(usize::MAX);
             let take = rest.len().min(tokens.len() - offset);
             let (now, later) = rest.split_at_mut(take);
@@ -181,10 +182,10 @@ impl TokenStore {
         Ok(())
     }
 
-    /// Every document in order, its pieces joined.
+    /// All documents in order, with their pieces joined.
     ///
     /// # Errors
-    /// As of [`shard`](Self::shard), in the place of the document.
+    /// The errors of [`shard`](Self::shard), in place of the document.
     pub fn documents(&self) -> impl Iterator<Item = Result<Document>> {
         let mut records = Records {
             store: self,
@@ -194,7 +195,7 @@ impl TokenStore {
         std::iter::from_fn(move || records.next_document().transpose())
     }
 
-    /// The record that token `offset` belongs to, in its shard; `None` beyond the last token.
+    /// The document record that token `offset` belongs to; `None` past the last token.
     ///
     /// # Errors
     /// As of [`shard`](Self::shard).
@@ -229,7 +230,7 @@ struct OpenShard<'a> {
 }
 
 impl Records<'_> {
-    /// The next record, with its tokens by their offsets in the dataset.
+    /// The next record, with its tokens as offsets in the dataset.
     fn next(&mut self) -> Result<Option<(Range<u64>, DocRecord)>> {
         loop {
             if let Some(open) = &mut self.shard
@@ -245,7 +246,7 @@ impl Records<'_> {
                 return Ok(None);
             }
             let index = self.next_shard;
-            // After an error nothing follows.
+            // After an error, nothing follows.
             self.next_shard = self.store.n_shards();
             let start = self.store.shard_start(index);
             self.shard = Some(OpenShard {

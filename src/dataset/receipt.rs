@@ -28,7 +28,7 @@ use crate::publish::durability::{Durability, sync_directory};
 use crate::publish::inventory::NEW;
 use crate::publish::json_file::{open_regular, read_json, write_json};
 
-/// Larger receipts are not read; a source's range takes some 100 bytes.
+/// Larger receipts are not read. A source's range takes some 100 bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// A finished unit: its shard, and what it was made from.
@@ -36,9 +36,10 @@ const MAX_BYTES: u64 = 1 << 30;
 #[serde(deny_unknown_fields)]
 pub(crate) struct DoneUnit {
     pub(crate) shard: ShardInfo,
-    /// Documents without text.
+    /// The number of documents without text.
     pub(crate) empty_documents: u64,
-    /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or left out.
+    /// The number of invalid UTF-8 sequences and halves of surrogate pairs that were replaced or
+    /// left out.
     pub(crate) invalid_sequences: u64,
     /// The sources' ranges in the unit, in order.
     pub(crate) ranges: Vec<RangeInfo>,
@@ -53,15 +54,15 @@ pub(crate) struct RangeInfo {
     pub(crate) hash: Hash128,
 }
 
-/// What the maker of a unit saw of a source of which the unit has only a part: others make the
-/// rest, and must have seen the same.
+/// What the maker of a unit saw of a source that is only partly in the unit. Other processes may
+/// make the rest, and must have seen the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeenSource {
     pub(crate) source: u32,
-    /// Its size.
+    /// Its size in bytes.
     pub(crate) bytes: u64,
-    /// When it was modified last, in nanoseconds since 1970.
+    /// Its modification time, in nanoseconds since 1970.
     pub(crate) modified: Option<i64>,
     /// Hash of its first and last bytes.
     pub(crate) ends: Hash128,
@@ -119,20 +120,20 @@ impl DoneUnit {
         }
     }
 
-    /// Records that were left out.
+    /// The number of records that were left out, by kind.
     pub(crate) fn bad_counts(&self) -> BadCounts {
         let bad = self.shard.bad_records.as_ref();
         bad.map(|bad| bad.counts).unwrap_or_default()
     }
 
-    /// Bytes of the corpus that the unit was made from.
+    /// The number of corpus bytes that the unit was made from.
     pub(crate) fn source_bytes(&self) -> u64 {
         self.ranges
             .iter()
             .fold(0, |sum, range| sum.saturating_add(range.bytes))
     }
 
-    /// Whether this can be unit `index` of `plan`; what does not fit, else.
+    /// Checks that this can be unit `index` of `plan`; if not, says what does not match.
     fn check(&self, plan: &Plan, index: usize) -> std::result::Result<(), String> {
         let shard = &self.shard;
         let dtype = plan.settings.token_dtype;
@@ -173,9 +174,10 @@ impl DoneUnit {
         self.check(plan, index).is_ok() && self.check_files(directory).is_ok()
     }
 
-    /// Checks that the shard in `partial/new` is whole, and syncs its files if that is asked for: a
-    /// run without may have made them. A file that cannot be synced is never synced again, as the
-    /// system may have dropped its bytes: the unit loses its receipt `index`.
+    /// Checks that the shard in `partial/new` is whole, and syncs its files if `durability` asks
+    /// for it, because the run that made them may not have. A file that fails to sync is never
+    /// synced again, because the system may have dropped its bytes: instead, the unit loses its
+    /// receipt `index`.
     ///
     /// # Errors
     /// [`Error::Shard`] names the file, [`Error::Io`] one that cannot be read or synced.
@@ -190,7 +192,8 @@ impl DoneUnit {
             durability
                 .sync(&file, &new.join(&self.shard.file))
                 .inspect_err(|_| {
-                    // What cannot be removed either is made again after the next failure.
+                    // If the receipt cannot be removed either, the next failure makes the unit
+                    // again.
                     let _ = fs::remove_file(partial.join(receipt_name(index)));
                 })?;
         }
@@ -224,12 +227,13 @@ impl DoneUnit {
     }
 }
 
-/// Documents without text in a shard, by its records; `None` where they cannot be read.
+/// The number of documents without text in a shard, from its records; `None` if they cannot be
+/// read.
 pub(crate) fn empty_documents(directory: &Path, shard: &ShardInfo) -> Option<u64> {
     let path = directory.join(&shard.docs_file);
     let file = open_regular(&path).ok()??;
     let map = Map::from_file(&file, &path).ok()?;
-    // One that became longer may be as long as a file can be.
+    // A file that has grown may be as long as a file can be.
     if map.len() as u64 != shard.docs_bytes {
         return None;
     }
@@ -273,17 +277,17 @@ impl Receipt {
         let name = receipt_name(index);
         write_json(partial, &name, durability, &self)?;
         sync_directory(partial, durability).inspect_err(|_| {
-            // Nobody can tell what of it is on the disk: the unit is made again.
+            // It is unknown how much of it is on the disk, so the unit is made again.
             let _ = fs::remove_file(partial.join(&name));
         })?;
         Ok(self.done)
     }
 
-    /// The receipt of unit `index` of `plan`, whose job has the id `job_id`, in `partial`; `None`
-    /// where there is none. The unit's files are not looked at.
+    /// The receipt in `partial` of unit `index` of `plan`, whose job id is `job_id`; `None` if
+    /// there is none. The unit's files are not checked.
     ///
     /// # Errors
-    /// [`Error::Shard`] where the receipt is damaged or of another plan.
+    /// [`Error::Shard`] if the receipt is damaged or belongs to another plan.
     pub(crate) fn read(
         partial: &Path,
         plan: &Plan,

@@ -11,7 +11,7 @@ use crate::map::Map;
 use crate::progress::Stats;
 use crate::publish::json_file::is_text_of;
 
-/// What was checked and found whole.
+/// What was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
     /// Shards.
@@ -20,7 +20,7 @@ pub struct Verified {
     pub tokens: u64,
     /// Documents.
     pub documents: u64,
-    /// Bytes of files whose hashes hold.
+    /// Bytes of files whose hashes match.
     pub bytes: u64,
     /// The dataset's id.
     pub dataset_id: Hash128,
@@ -96,7 +96,7 @@ fn damaged(path: &Path, what: String) -> Error {
     Error::shard(path, what)
 }
 
-/// The units must cover the sources without gap or overlap.
+/// Checks that the units cover the sources without gap or overlap.
 fn check_units(path: &Path, manifest: &Manifest) -> Result<()> {
     let wrong = |what: String| Err(damaged(&path.join(MANIFEST), what));
     let mut at = crate::dataset::Position::default();
@@ -115,7 +115,7 @@ fn check_units(path: &Path, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Compares the hashes of a file's blocks; the first wrong one is named.
+/// Compares the hashes of a file's blocks; the error names the first wrong block.
 pub(crate) fn check_blocks(map: &Map, expected: &[Hash128], stats: &Stats) -> Result<()> {
     let found = block_hashes(map, stats);
     if found.len() != expected.len() {
@@ -150,7 +150,7 @@ fn check_ids(shard: &Shard, n_vocab: u32) -> Result<()> {
     }
 }
 
-/// Only a shard's first document may have begun earlier, only its last may go on.
+/// Checks that only a shard's first document began earlier, and only its last continues.
 fn check_piece(
     record: &DocRecord,
     is_first: bool,
@@ -165,7 +165,7 @@ fn check_piece(
 /// Walks the document records of all shards.
 struct Documents<'a> {
     manifest: &'a Manifest,
-    /// The source and byte where the next shard's first piece must go on.
+    /// The source and byte where the next shard's first piece must continue.
     open: Option<(u32, u64)>,
     counted: Totals,
 }
@@ -246,7 +246,7 @@ impl Documents<'_> {
                 .sources
                 .iter()
                 .fold(0, |sum, source| sum.saturating_add(source.bytes)),
-            // Nothing else tells this number.
+            // This number cannot be derived from anything else.
             invalid_sequences: expected.invalid_sequences,
             ..self.counted
         };

@@ -11,15 +11,15 @@ use crate::publish::durability::Durability;
 use crate::publish::hashed_file::HashedFile;
 use crate::token::TokenId;
 
-/// A shard that is being written, its tokens and its documents in step.
+/// A shard that is being written: tokens and document records side by side.
 #[derive(Debug)]
 pub(crate) struct ShardWriter {
     tokens_file: HashedFile,
     docs_file: HashedFile,
-    /// The list of records that are left out; none before the first of them.
+    /// The list of records that are left out; `None` until the first one.
     bad_file: Option<HashedFile>,
     bad_counts: BadCounts,
-    /// A line of that list, while it is written.
+    /// The line of that list that is being written.
     bad_line: Vec<u8>,
     directory: PathBuf,
     index: usize,
@@ -29,7 +29,7 @@ pub(crate) struct ShardWriter {
     names: (String, String),
 }
 
-/// What a shard came out as.
+/// The names, sizes and hashes of a finished shard.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) file: String,
@@ -65,7 +65,7 @@ impl ShardWriter {
         })
     }
 
-    /// Ids written so far.
+    /// The number of ids written so far.
     pub(crate) fn tokens(&self) -> u64 {
         self.tokens
     }
@@ -106,7 +106,7 @@ impl ShardWriter {
             )?),
         };
         self.bad_line.clear();
-        // Plain data always serializes, and memory takes it.
+        // Plain data always serializes, and writing to memory cannot fail.
         let _ = serde_json::to_writer(&mut self.bad_line, record);
         self.bad_line.push(b'\n');
         file.write(&self.bad_line)?;
@@ -114,7 +114,7 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Completes all files and gives them their names.
+    /// Completes all files and gives them their final names.
     pub(crate) fn finish(self) -> Result<Finished> {
         let (bytes, blocks) = self.tokens_file.finish()?;
         let (docs_bytes, docs_blocks) = self.docs_file.finish()?;

@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pretoken;
 
-/// More pieces than this end a chunk, so that a chunk of tiny files stays small.
+/// A chunk has at most this many pieces, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;
 
-/// A parallel step: pieces of sources that follow each other in the corpus.
+/// A parallel step: consecutive pieces of sources in the corpus.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     pub(crate) pieces: Vec<Piece>,
@@ -29,9 +29,9 @@ pub(crate) struct Piece {
     pub(crate) contents: Contents,
     /// Whether the piece ends where the source does.
     pub(crate) ends_source: bool,
-    /// Lines of the source before the piece, where the source cannot be read again.
+    /// The number of lines of the source before the piece, if the source cannot be read again.
     pub(crate) lines_before: Option<u64>,
-    /// Lines in the piece, once its records have been read.
+    /// The number of lines in the piece, once its records have been read.
     pub(crate) lines: u32,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Piece {
 pub(crate) enum Contents {
     /// A range of a small file that the worker reads.
     Unread { bytes: u64 },
-    /// A range of bytes that are there.
+    /// A range of bytes that are already open.
     Opened(Opened, Range<usize>),
 }
 
@@ -78,12 +78,12 @@ impl Piece {
         self.format.documents(span, reading)
     }
 
-    /// Reads the bytes if that has not been done.
+    /// Reads the bytes unless that has been done.
     pub(crate) fn read(&mut self, corpus: &Corpus) -> Result<()> {
         if let Contents::Unread { bytes } = self.contents {
             let source = &corpus.sources()[self.source as usize];
             let opened = source.open(&corpus.path(source))?;
-            // A small file, of the size that was listed.
+            // It is a small file of the listed size.
             let start = usize::try_from(self.byte).unwrap_or(usize::MAX);
             let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
             self.contents = Contents::Opened(opened, start..end);
@@ -159,7 +159,7 @@ impl UnitCursor {
         Ok((!chunk.pieces.is_empty()).then_some(chunk))
     }
 
-    /// The bytes of the open file from here to the next cut behind a chunk's size.
+    /// The bytes of the open file from here to the first cut after a chunk's size.
     fn large_piece(&mut self, corpus: &Corpus, format: Format, limit: u64) -> Result<Contents> {
         let opened = match &self.open {
             Some((source, opened)) if *source == self.at.source => opened.clone(),
@@ -170,7 +170,7 @@ impl UnitCursor {
                 opened
             }
         };
-        // In range: offsets in something mapped.
+        // In range: these are offsets into mapped bytes.
         let start = usize::try_from(self.at.byte).unwrap_or(usize::MAX);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let rest = &opened[start..limit];
@@ -183,8 +183,8 @@ impl UnitCursor {
     }
 }
 
-/// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where the
-/// source or an earlier piece of it begins. Every unit cut is one too.
+/// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where
+/// the source or an earlier piece of it begins. Every unit cut is also an allowed chunk cut.
 pub(crate) fn next_cut(format: Format, bytes: &[u8], from: usize) -> Option<usize> {
     if format.row().is_one_document {
         pretoken::next_cut(bytes, from)

@@ -28,12 +28,12 @@ pub(crate) struct ShardSite<'a> {
     pub(crate) durability: Durability,
     pub(crate) config: &'a TokenizeConfig,
     pub(crate) line_marks: &'a LineMarks,
-    /// `None` where units get no receipts: a stream cannot be read again.
+    /// `None` if units get no receipts, because a stream cannot be read again.
     pub(crate) job_id: Option<Hash128>,
 }
 
 impl ShardSite<'_> {
-    /// Writes the receipt of unit `index`, whose files have their names.
+    /// Writes the receipt of unit `index`, whose files have their final names.
     pub(crate) fn certify(
         &self,
         index: usize,
@@ -48,7 +48,7 @@ impl ShardSite<'_> {
     }
 }
 
-/// One unit on its way to being a shard; shared by the threads that work on its chunks.
+/// One unit that is becoming a shard; shared by the threads that work on its chunks.
 #[derive(Debug)]
 pub(crate) struct UnitCommit {
     pub(crate) index: usize,
@@ -57,18 +57,18 @@ pub(crate) struct UnitCommit {
 
 #[derive(Debug)]
 struct State {
-    /// Chunks that came before their turn.
+    /// Chunks that finished before their turn.
     ready: BTreeMap<u64, Encoded>,
-    /// Where it goes; away while a thread writes.
+    /// The shard; `None` while a thread is writing to it.
     shard: Option<Box<OpenShard>>,
     /// The next chunk to write.
     next: u64,
-    /// How many chunks there are, and where the unit lies, once that is known.
+    /// The number of chunks and the unit's range, once known.
     end: Option<(u64, Unit)>,
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A thread that panicked has already ended the run.
+    // If a thread panicked, it has already ended the run.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -92,16 +92,16 @@ impl UnitCommit {
         })
     }
 
-    /// The next chunk to be written.
+    /// The number of the next chunk to be written.
     pub(crate) fn next(&self) -> u64 {
         lock(&self.state).next
     }
 
-    /// Takes a finished chunk, and writes it and those behind it whose turn it is, unless another
-    /// thread is doing that. Gives the unit where this was the last of it.
+    /// Takes a finished chunk, then writes every chunk whose turn has come, unless another thread
+    /// is doing that. Returns the unit if that completed it.
     ///
     /// # Errors
-    /// With the number of the chunk that failed.
+    /// Returned with the number of the chunk that failed.
     pub(crate) fn put(
         &self,
         chunk: u64,
@@ -113,7 +113,7 @@ impl UnitCommit {
         self.drain(corpus, site)
     }
 
-    /// Says that the unit has `chunks` chunks and lies at `unit`.
+    /// Sets the number of the unit's chunks and its range.
     pub(crate) fn end(
         &self,
         chunks: u64,
@@ -148,7 +148,7 @@ impl UnitCommit {
             {
                 drop(state);
                 let done = shard.finish(unit, corpus).map_err(|error| (at, error))?;
-                // The files have their names; only now may there be a receipt.
+                // Only now that the files have their final names may there be a receipt.
                 let done = site
                     .certify(self.index, done, corpus)
                     .map_err(|error| (at, error))?;
@@ -165,7 +165,7 @@ impl UnitCommit {
 #[derive(Debug)]
 struct OpenShard {
     writer: ShardWriter,
-    /// The last document, as long as the next piece may belong to it.
+    /// The last document, while the next piece may still belong to it.
     open: Option<OpenDocument>,
     totals: Totals,
     ranges: Vec<RangeInfo>,
@@ -186,14 +186,14 @@ struct OpenRange {
     start: u64,
     bytes: u64,
     hasher: BlockHasher,
-    /// Lines of the range so far, and those of the source before the range, once asked for.
+    /// The number of lines of the range so far, and of the source before the range, once asked for.
     lines: u64,
     lines_before: Option<u64>,
 }
 
 impl OpenRange {
-    /// Lines of the source before `piece`, where the range has come to; `None` where it begins
-    /// too far into the source to count them.
+    /// The number of lines of the source before `piece`, which is next in the range; `None` if the
+    /// range begins too far into the source to count them.
     fn lines_before(
         &mut self,
         piece: &Piece,
@@ -234,7 +234,7 @@ impl OpenShard {
         Ok(())
     }
 
-    /// Lists the records of `piece`, the last that was hashed, that are left out.
+    /// Lists the left-out records of `piece`, which was hashed last.
     fn push_bad_lines(
         &mut self,
         lines: &[BadLine],
@@ -334,8 +334,8 @@ impl OpenShard {
 
     fn close_range(&mut self, corpus: &Corpus) -> Result<()> {
         if let Some(range) = self.range.take() {
-            // What was hashed is what was tokenized, and what other units see, only if nobody
-            // wrote in between.
+            // What was hashed is what was tokenized, and what other units see, only if nothing
+            // wrote to the file in between.
             let source = &corpus.sources()[range.source as usize];
             source.check_unchanged(&corpus.path(source))?;
             self.ranges.push(RangeInfo {

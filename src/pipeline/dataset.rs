@@ -29,15 +29,15 @@ use crate::publish::staging::Staging;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 
-/// Tokenizes `corpus` into the directory `out`, which appears when it is complete.
+/// Tokenizes `corpus` into the directory `out`, which appears once it is complete.
 ///
-/// `run` is what `run.json` is to say of this run, such as arguments and versions; it is part of
-/// no hash. A dataset that is there already and holds exactly what is asked for is left as it is,
-/// after its sources have been read and compared.
+/// `run` is what `run.json` will say about this run, such as arguments and versions; it is not part
+/// of any hash. If `out` already holds exactly the requested dataset, it is left as it is, after
+/// its sources have been read and compared.
 ///
 /// # Errors
-/// Of several things that fail the first in corpus order is reported. Nothing is visible then but
-/// what was before.
+/// If several things fail, the first in corpus order is reported. After an error, only what was
+/// visible before is visible.
 ///
 /// ```no_run
 /// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, tokenize};
@@ -88,12 +88,12 @@ pub fn tokenize(
 pub(crate) struct Built {
     pub(crate) manifest: Manifest,
     pub(crate) taken_over: TakenOver,
-    /// How long that took.
+    /// How long it took to find and check the reused units.
     pub(crate) taking_time: Duration,
 }
 
-/// Fills `staging` with the dataset; units that are there already and hold are left as they are, and
-/// so is a whole dataset that is just what is asked for.
+/// Fills `staging` with the dataset. Units there that are still valid are reused as they are, and
+/// so is a complete dataset that is exactly what is requested.
 pub(crate) fn build(
     corpus: &Corpus,
     encoding: &Encoding,
@@ -175,7 +175,7 @@ pub(super) fn todo(plan: &Plan, wanted: &[usize], done: &[(usize, DoneUnit)]) ->
     open.map(|&index| (index, plan.units[index])).collect()
 }
 
-/// Makes the units `todo`, or those of a stream; gives them in order with their index.
+/// Makes the units `todo`, or those of a stream; returns them in order with their indices.
 pub(super) fn make_units(
     pool: &rayon::ThreadPool,
     worker: &Worker<'_>,
@@ -209,7 +209,7 @@ pub(super) fn make_units(
     feed.finish()
 }
 
-/// What each thread does.
+/// The loop of each thread.
 fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Stats) {
     struct StopOthers<'a, 'b>(&'a Feed<'b>);
     impl Drop for StopOthers<'_, '_> {

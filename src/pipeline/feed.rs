@@ -15,7 +15,7 @@ use crate::pipeline::commit::{ShardSite, UnitCommit};
 use crate::pipeline::stream::StreamCursor;
 use crate::progress::Stats;
 
-/// What a thread is to do next.
+/// What a thread has to do next.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) unit: Arc<UnitCommit>,
@@ -23,7 +23,7 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
-/// The units that are to be made, by their index.
+/// The units to be made, with their indices.
 pub(crate) type Todo = Vec<(usize, Unit)>;
 
 /// Where chunks come from; shared by all threads.
@@ -31,10 +31,10 @@ pub(crate) type Todo = Vec<(usize, Unit)>;
 pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
     site: ShardSite<'a>,
-    /// Chunks of one unit that may be handed out before the oldest of them is written.
+    /// How many chunks of one unit may be handed out before the oldest of them is written.
     window: u64,
     state: Mutex<State>,
-    /// Told whenever a chunk was written or the run failed.
+    /// Notified whenever a chunk was written or the run failed.
     moved: Condvar,
 }
 
@@ -43,11 +43,11 @@ struct State {
     walk: Walk,
     open: Vec<OpenUnit>,
     done: Vec<(usize, DoneUnit)>,
-    /// The first failure in corpus order: its unit, its chunk.
+    /// The first failure in corpus order, with its unit and chunk.
     failed: Option<(usize, u64, Error)>,
-    /// A thread panicked: the others are to stop, not to wait for its chunk.
+    /// A thread panicked: the others must stop and not wait for its chunk.
     is_aborted: bool,
-    /// Whoever runs this wants it to end.
+    /// The caller asked the run to end.
     is_stopped: bool,
 }
 
@@ -61,7 +61,7 @@ enum Walk {
     },
 }
 
-/// A unit of which chunks are still to be handed out.
+/// A unit that still has chunks to hand out.
 #[derive(Debug)]
 struct OpenUnit {
     commit: Arc<UnitCommit>,
@@ -71,7 +71,7 @@ struct OpenUnit {
 }
 
 impl<'a> Feed<'a> {
-    /// Hands out the units `todo`; without them the corpus is a stream and is cut as it goes by.
+    /// Hands out the units `todo`. If `None`, the corpus is a stream and is cut as it is read.
     pub(crate) fn new(
         corpus: &'a Corpus,
         site: ShardSite<'a>,
@@ -112,12 +112,12 @@ impl<'a> Feed<'a> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked ends the run when the pool is left.
+        // If a thread panicked, the run ends when the pool returns.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next chunk for a thread that last worked on unit `mine`; waits where there may be one
-    /// later. `None` when there is nothing left to do.
+    /// The next chunk for a thread that last worked on unit `mine`; waits if there may be one
+    /// later. `None` if there is nothing left to do.
     pub(crate) fn next(&self, mine: Option<usize>) -> Option<Task> {
         let mut state = self.lock();
         loop {
@@ -126,7 +126,8 @@ impl<'a> Feed<'a> {
                 Step::Over => return None,
                 Step::Again => {}
                 Step::UnitEnds(commit, chunks, unit) => {
-                    // Completing a file takes long; the others go on meanwhile.
+                    // Completing a file takes a while; release the lock so that other threads
+                    // continue.
                     drop(state);
                     self.settle(
                         commit.index,
@@ -144,7 +145,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Reports what became of a chunk after it was put in order.
+    /// Records the outcome of a chunk that was put in order.
     pub(crate) fn settle(
         &self,
         unit: usize,
@@ -160,19 +161,19 @@ impl<'a> Feed<'a> {
         self.moved.notify_all();
     }
 
-    /// Makes all threads stop; for one that panics.
+    /// Makes all threads stop; called by a thread that panics.
     pub(crate) fn abort(&self) {
         self.lock().is_aborted = true;
         self.moved.notify_all();
     }
 
-    /// Makes all threads end after the chunk they are at.
+    /// Makes all threads end after their current chunk.
     pub(crate) fn stop(&self) {
         self.lock().is_stopped = true;
         self.moved.notify_all();
     }
 
-    /// The units that were made, in order and by their index, or the first failure.
+    /// The units that were made, in order and with their indices, or the first failure.
     pub(crate) fn finish(self) -> Result<Vec<(usize, DoneUnit)>> {
         let state = self
             .state
@@ -192,7 +193,7 @@ impl<'a> Feed<'a> {
 
 enum Step {
     Task(Task),
-    /// All chunks of a unit are out: their number, and where the unit lies.
+    /// All chunks of a unit are handed out: their number, and the unit's range.
     UnitEnds(Arc<UnitCommit>, u64, Unit),
     /// The state changed; look again.
     Again,
@@ -231,7 +232,7 @@ impl State {
         }
         if own.is_none() && self.may_open() {
             return match self.open_unit(feed) {
-                // Whoever opened it works on it.
+                // The thread that opened it works on it.
                 Ok(()) => self.chunk_of(feed, self.open.len() - 1),
                 Err((index, error)) => {
                     self.fail(index, 0, error);

@@ -36,12 +36,12 @@ use crate::publish::terms::Terms;
 use crate::show::{count, counted};
 use crate::threads::thread_pool;
 
-/// Bad records of a share that its outcome names.
+/// How many bad records of a share its outcome lists.
 const BAD_RECORDS_SHOWN: usize = 10;
 
-/// A part of the units of a plan: those whose index leaves the rest `index` when divided by `of`.
+/// A share of the units of a plan: those whose index modulo `of` is `index`.
 ///
-/// Neighbors go to different processes: documents of one kind often lie side by side, so that
+/// Adjacent units go to different processes. Documents of one kind are often adjacent, so this way
 /// each process gets some of the slow ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnitShare {
@@ -50,10 +50,10 @@ pub struct UnitShare {
 }
 
 impl UnitShare {
-    /// Part `index` of `of`, counted from 0.
+    /// Share `index` of `of`, counted from 0.
     ///
     /// # Errors
-    /// [`Error::Config`] where there is no such part.
+    /// [`Error::Config`] if there is no such share.
     pub fn new(index: usize, of: usize) -> Result<Self> {
         if index < of {
             Ok(Self { index, of })
@@ -69,28 +69,29 @@ impl UnitShare {
 /// What [`tokenize_units`] did.
 #[derive(Clone, Debug)]
 pub struct UnitsOutcome {
-    /// Units of the share.
+    /// The number of units in the share.
     pub units: u64,
-    /// Those of them that were done before.
+    /// Those that an earlier run had made and that were reused.
     pub taken_over: TakenOver,
-    /// Bytes of the corpus in the units that were made now.
+    /// The number of corpus bytes in the units that were made now.
     pub bytes: u64,
-    /// Records that the units of the share leave out.
+    /// The number of records that the units of the share leave out, by kind.
     pub bad_counts: BadCounts,
     /// The first of them, in corpus order; at most ten.
     pub bad_records: Vec<BadRecord>,
-    /// How long these took.
+    /// How long it took to make the new units.
     pub making_time: Duration,
-    /// How far all units are, those of other processes too.
+    /// The progress of all units, including those of other processes.
     pub partial: Partial,
 }
 
-/// Makes some of the units of the dataset `out`, and publishes nothing: other processes make the
-/// others at the same time, on this machine or another, and [`finish`] publishes. `None` where the
-/// whole dataset is there already.
+/// Makes some of the units of the dataset `out` without publishing. Other processes, on this
+/// machine or others, make the rest at the same time, and [`finish`] publishes the dataset. Returns
+/// `None` if the whole dataset already exists.
 ///
 /// # Errors
-/// As [`tokenize`](crate::tokenize); a corpus with a stream in it cannot be shared.
+/// Those of [`tokenize`](crate::tokenize). In addition, a corpus that contains a stream cannot be
+/// shared.
 ///
 /// ```no_run
 /// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, UnitShare, tokenize_units};
@@ -173,7 +174,7 @@ pub fn tokenize_units(
             .fold(BadCounts::default(), |sum, (_, unit)| {
                 sum.plus(&unit.bad_counts())
             }),
-        // The work is done, whether they can be named or not.
+        // The work is done, even if the records cannot be listed.
         bad_records: first_bad_records(staging.new_output(), shards, BAD_RECORDS_SHOWN)
             .unwrap_or_default(),
         partial: partial_status(staging.partial(), &plan, Stage::Making)?,
@@ -181,11 +182,11 @@ pub fn tokenize_units(
     }))
 }
 
-/// Publishes the dataset `out` whose units are all done; its inputs are not needed.
+/// Publishes the dataset `out`, whose units are all done. Its inputs are not needed.
 ///
 /// # Errors
-/// [`Error::Output`] names units that are missing, [`Error::Shard`] a damaged one; all stays as it
-/// is then.
+/// [`Error::Output`] names missing units, [`Error::Shard`] a damaged one. In both cases everything
+/// stays as it is.
 ///
 /// ```no_run
 /// use shardmill::{Durability, Stats, finish};
@@ -244,7 +245,7 @@ pub fn finish(
     let plan = Plan::read(staging.partial())?.ok_or_else(nothing)?;
     let n_units = plan.units.len();
     let manifest = pool.install(|| join(&staging, plan, stats))?;
-    // What a killed run had made beyond the units is not whole.
+    // Anything that a killed run left besides the units is incomplete.
     staging.keep_units(&(0..n_units).collect())?;
     write_json(staging.new_output(), MANIFEST, durability, &manifest)?;
     staging.complete(run)?;
@@ -262,12 +263,12 @@ fn outcome(manifest: Manifest, was_there: bool, started: Instant) -> Outcome {
     }
 }
 
-/// The manifest of all units, after a check of every receipt and every byte.
+/// The manifest of all units, after checking every receipt and every byte.
 fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
     let units = receipts(staging.partial(), &plan)?;
     let bytes_of = |unit: &DoneUnit| unit.shard.bytes.saturating_add(unit.shard.docs_bytes);
     stats.begin(units.iter().map(bytes_of).fold(0, u64::saturating_add));
-    // The first in the order of the units is reported.
+    // The first error in unit order is reported.
     let damaged = units
         .par_iter()
         .enumerate()
@@ -289,7 +290,7 @@ fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
     Ok(manifest(plan.encoding, plan.settings, name, units))
 }
 
-/// Every unit's receipt; the missing ones are named.
+/// The receipt of every unit; the error names the missing ones.
 fn receipts(directory: &Path, plan: &Plan) -> Result<Vec<DoneUnit>> {
     let mut units = Vec::with_capacity(plan.units.len());
     let mut missing = Vec::new();
@@ -335,7 +336,7 @@ fn receipts(directory: &Path, plan: &Plan) -> Result<Vec<DoneUnit>> {
     ))
 }
 
-/// Two units have parts of a source that was not the same file when they were made.
+/// The error for two units with parts of a source that was not the same file when each was made.
 fn other_input(
     directory: &Path,
     plan: &Plan,
@@ -362,7 +363,7 @@ fn other_input(
     )
 }
 
-/// The first few of a list, and how many more there are.
+/// The first few indices, and how many more there are.
 fn listed(units: &[usize]) -> String {
     const SHOWN: usize = 10;
     let shown: Vec<_> = units.iter().take(SHOWN).map(ToString::to_string).collect();

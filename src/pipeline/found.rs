@@ -20,14 +20,14 @@ use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
 use crate::threads::thread_pool;
 
-/// What lies in the place of an output.
+/// What is in the place of an output.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 pub(super) enum Found {
     /// Nothing of this plan with these inputs.
     Other,
-    /// Exactly what is asked for.
+    /// Exactly the requested dataset.
     Same(Manifest),
-    /// What is asked for, but for damage.
+    /// The requested dataset, with damage.
     Damaged(Box<Damaged>),
 }
 
@@ -40,11 +40,10 @@ pub(super) struct Damaged {
     error: Error,
 }
 
-/// The dataset in `out` if it holds exactly what is asked for.
+/// The dataset in `out`, if it is exactly the requested one.
 ///
 /// # Errors
-/// [`Error::Shard`] where it does but for damage, and neither repairing nor overwriting it was
-/// asked for.
+/// [`Error::Shard`] if it is the requested one but damaged, and the caller does not overwrite it.
 pub(crate) fn find_same(
     corpus: &Corpus,
     encoding: &Encoding,
@@ -72,8 +71,8 @@ pub(crate) fn find_same(
     }
 }
 
-/// Compares what is in `out` with what is asked for: settings, names and sizes first, then every
-/// source is read and hashed, and the dataset is verified.
+/// Compares what is in `out` with the requested dataset: first settings, names and sizes; then
+/// every source is read and hashed, and the dataset is verified.
 pub(super) fn look(
     corpus: &Corpus,
     encoding: &Encoding,
@@ -86,7 +85,7 @@ pub(super) fn look(
     }
     let found = match read_manifest(out) {
         Ok(found) => found,
-        // Nobody knows what is there.
+        // It is unknown what is there.
         Err(error) if error.is_retryable() && !config.overwrite => return Err(error),
         Err(_) => return Ok(Found::Other),
     };
@@ -118,7 +117,7 @@ pub(super) fn look(
     let verified = pool.install(|| verify(out, &Stats::default()));
     Ok(match verified {
         Ok(_) => Found::Same(found),
-        // What could not be read was not found damaged.
+        // What could not be read is not known to be damaged.
         Err(error) if error.is_retryable() && !config.overwrite => return Err(error),
         Err(error) => Found::Damaged(Box::new(Damaged {
             manifest: found,

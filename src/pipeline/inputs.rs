@@ -17,12 +17,12 @@ use crate::show::{count, counted};
 const STDIN: &str = "-";
 
 /// Reads the sources of `corpus` and compares them with those that the dataset in the directory
-/// `path` was made from: their number, names, sizes, hashes and cuts. `stats` counts their bytes. The
-/// dataset's own files are not looked at; [`verify`](crate::verify) does that.
+/// `path` was made from: their number, names, sizes, hashes and cuts. `stats` counts their bytes.
+/// The dataset's own files are not checked; [`verify`](crate::verify) does that.
 ///
 /// # Errors
-/// [`Error::Input`] names the first source that is another one, [`Error::Config`] a stream, which
-/// cannot be read twice.
+/// [`Error::Input`] names the first source that differs, [`Error::Config`] a stream, which cannot
+/// be read twice.
 ///
 /// ```no_run
 /// use shardmill::{Corpus, CorpusOptions, Stats, verify_inputs};
@@ -54,10 +54,10 @@ pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> 
     let hashes = manifest.sources.iter().map(|info| info.hash);
     let hashes: Vec<_> = hashes.collect();
     let plan = plan_of(manifest);
-    // A manifest may say anything of its units.
+    // A manifest's units are untrusted.
     plan.check()
         .map_err(|what| Error::shard(path.join(MANIFEST), what))?;
-    // Each is a range of the corpus, and large where there are many.
+    // Each unit is a range of the corpus, and large if there are many.
     let ranges = plan
         .units
         .par_iter()
@@ -85,7 +85,7 @@ pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> 
     }
 }
 
-/// Compares what can be compared without reading the sources.
+/// Compares everything that can be compared without reading the sources.
 fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()> {
     for (index, (info, source)) in manifest.sources.iter().zip(corpus.sources()).enumerate() {
         let bytes = source.bytes().unwrap_or(0);
@@ -120,7 +120,7 @@ fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()
     ))
 }
 
-/// The plan by which a dataset was made.
+/// The plan that a dataset was made by.
 fn plan_of(manifest: Manifest) -> Plan {
     let sources = manifest.sources.into_iter().map(|info| PlannedSource {
         name: info.name,

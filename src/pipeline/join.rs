@@ -6,8 +6,8 @@ use crate::dataset::{
 use crate::document::Format;
 use crate::hash::Hash128;
 
-/// The manifest of a dataset of `units`, which come in order and cover the corpus; `name` tells
-/// what a source is called.
+/// The manifest of a dataset of `units`, which are in order and cover the corpus. `name` returns a
+/// source's name and format.
 pub(crate) fn manifest(
     encoding: EncodingInfo,
     settings: Settings,
@@ -36,7 +36,7 @@ pub(crate) fn manifest(
     manifest.with_id()
 }
 
-/// Joins the hashes of ranges, which come in corpus order, to those of sources.
+/// Combines the hashes of ranges, which come in corpus order, into those of sources.
 #[derive(Debug, Default)]
 pub(crate) struct SourceHashes {
     done: Vec<SourceInfo>,

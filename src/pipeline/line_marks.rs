@@ -6,24 +6,24 @@ use std::sync::{Mutex, PoisonError};
 use crate::corpus::Corpus;
 use crate::error::Result;
 
-/// Lines before a unit are counted where it begins so far into a source at the most. That is a
-/// second or two for each unit that has bad records and is made by a process of its own; and a
-/// longer file is not opened at a line, but read from a byte.
+/// The lines before a unit are counted only if it begins at most this far into a source. Counting
+/// takes a second or two for each unit that has bad records and is made by its own process. In a
+/// longer file, one would look up a record by its byte anyway, not by its line.
 pub(super) const COUNTED_BYTES: u64 = 4 << 30;
 
-/// Bytes from a mark to the next.
+/// The distance between marks, in bytes.
 const STEP_BYTES: u64 = 64 << 20;
 
-/// What has been counted so far; shared by all threads, so that units after each other count a
-/// source once.
+/// The line counts so far; shared by all threads, so that consecutive units count a source only
+/// once.
 #[derive(Debug, Default)]
 pub(crate) struct LineMarks {
-    /// By source and byte.
+    /// Line counts by source and byte.
     lines: Mutex<BTreeMap<(u32, u64), u64>>,
 }
 
 impl LineMarks {
-    /// Lines of source `index`, a regular file, that end before `byte`.
+    /// The number of lines of source `index`, a regular file, that end before `byte`.
     pub(super) fn before(&self, corpus: &Corpus, index: u32, byte: u64) -> Result<u64> {
         if byte == 0 {
             return Ok(0);
@@ -36,7 +36,7 @@ impl LineMarks {
         }
         let source = &corpus.sources()[index as usize];
         let opened = source.open(&corpus.path(source))?;
-        // In range: a unit begins there, and the size was compared at opening.
+        // In range: a unit begins there, and the size was checked when the file was opened.
         let offset = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
         while at < byte {
             let end = byte.min(at + STEP_BYTES);

@@ -53,7 +53,7 @@ use crate::publish::durability::Durability;
 /// No machine has this many CPUs; a larger number is a typo.
 pub(crate) const MAX_THREADS: usize = 1024;
 
-/// Bytes of text that are one parallel step.
+/// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// How a corpus is tokenized.
@@ -66,7 +66,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenizeConfig {
-    /// The field of a JSON Lines record that is the document.
+    /// The field of a JSON Lines record that holds the document.
     pub text_field: String,
     /// Where end-of-text tokens go.
     pub eot: Eot,
@@ -78,13 +78,13 @@ pub struct TokenizeConfig {
     pub bad_records: BadRecords,
     /// The integer type of the ids in shard files.
     pub token_dtype: TokenDtype,
-    /// Bytes of corpus after which a unit, and so a shard, ends at the next allowed cut.
+    /// The number of corpus bytes after which a unit, and so a shard, ends at the next allowed cut.
     pub unit_size_bytes: u64,
-    /// Threads to use; the output does not depend on them.
+    /// How many threads to use; the output does not depend on this.
     pub threads: usize,
     /// Whether output is forced to the disk before it becomes visible.
     pub durability: Durability,
-    /// Whether an output made earlier may be replaced.
+    /// Whether an existing output may be replaced.
     pub overwrite: bool,
 }
 
@@ -136,7 +136,7 @@ impl TokenizeConfig {
         Ok(())
     }
 
-    /// The part that shapes the bytes.
+    /// The settings that shape the bytes.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             text_field: self.text_field.clone(),

@@ -9,22 +9,22 @@ use crate::dataset::{DoneUnit, Manifest};
 pub struct Outcome {
     /// The dataset's manifest.
     pub manifest: Manifest,
-    /// Whether the output was there already, just as asked for, and was left as it is.
+    /// Whether the output already existed, exactly as requested, and was left as it is.
     pub was_there: bool,
-    /// What an earlier run, that did not come to its end, had done of it.
+    /// What was reused from an earlier run that did not finish.
     pub taken_over: TakenOver,
     /// How long it took.
     pub time: Duration,
-    /// How long it took to make what was not taken over.
+    /// How long it took to make what was not reused.
     pub making_time: Duration,
 }
 
-/// Finished units of an earlier run that were used as they are.
+/// Finished units of an earlier run that were reused as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct TakenOver {
-    /// How many.
+    /// The number of units.
     pub units: u64,
-    /// Bytes of the corpus that they were made from.
+    /// The number of corpus bytes that they were made from.
     pub bytes: u64,
 }
 

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 
-/// How soon a run that waits for a stream ends once it is stopped.
+/// How often a run that waits for a stream checks whether it was stopped.
 const LOOK_EVERY: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
@@ -39,7 +39,7 @@ impl PatientReader {
 
     /// Reads the FIFO or device at `path`.
     pub(super) fn open(path: &Path, is_stopped: Arc<AtomicBool>) -> io::Result<Self> {
-        // To open a FIFO would wait for a writer.
+        // Without this flag, opening a FIFO waits for a writer.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let stream = OpenOptions::new()
             .read(true)
@@ -69,7 +69,7 @@ impl Read for PatientReader {
         loop {
             self.wait()?;
             match self.stream.read(buffer) {
-                // Another reader of the same stream was faster.
+                // Another reader of the same stream took the data.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
@@ -77,7 +77,7 @@ impl Read for PatientReader {
     }
 }
 
-/// Whether a stream was not read to its end because the run was stopped.
+/// Whether reading a stream failed because the run was stopped.
 pub(super) fn is_of_stop(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(inner, Some(Error::Stopped))

@@ -12,7 +12,7 @@ use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 
-/// Finds unit boundaries while sources go by.
+/// Finds unit boundaries while walking the sources.
 #[derive(Debug)]
 pub(crate) struct UnitCutter {
     unit_bytes: u64,
@@ -41,8 +41,8 @@ impl UnitCutter {
         self.boundary.saturating_sub(self.source_start)
     }
 
-    /// Whether an allowed cut at `byte` of the current source ends the unit; the search for the
-    /// next one then begins.
+    /// Whether an allowed cut at `byte` of the current source ends the unit. If so, the search for
+    /// the next boundary begins.
     pub(crate) fn cut(&mut self, byte: u64) -> bool {
         let at = self.source_start.saturating_add(byte);
         if at < self.boundary {
@@ -59,22 +59,22 @@ impl UnitCutter {
         !format.row().is_one_document || bytes > self.unit_bytes
     }
 
-    /// Whether the current source is the first bytes of the corpus.
+    /// Whether the current source starts at the first byte of the corpus.
     pub(crate) fn is_at_start(&self) -> bool {
         self.source_start == 0
     }
 
-    /// Goes on to the next source, after one of `bytes`.
+    /// Moves to the next source, after one of `bytes` bytes.
     pub(crate) fn next_source(&mut self, bytes: u64) {
         self.source_start = self.source_start.saturating_add(bytes);
     }
 }
 
-/// The units that `corpus` will be cut into. Sources larger than a unit are looked into, around
-/// each boundary.
+/// The units that `corpus` will be cut into. Sources larger than a unit are read around each
+/// boundary.
 ///
 /// # Errors
-/// [`Error::Config`] for a stream, which has to be read to be cut.
+/// [`Error::Config`] for a stream, which must be read to be cut.
 ///
 /// ```no_run
 /// use shardmill::{Corpus, CorpusOptions, Encoding, TokenizeConfig, plan};
@@ -120,7 +120,7 @@ pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
         }
         if cutter.target() < bytes && cutter.cuts_inside(source.format(), bytes) {
             let opened = source.open(&corpus.path(source))?;
-            // In range: the target is below the size of something mapped.
+            // In range: the target is below the size of mapped bytes.
             while let Ok(target) = usize::try_from(cutter.target())
                 && let Some(byte) = source.format().next_cut(&opened, target)
             {
@@ -144,8 +144,8 @@ pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
         .collect())
 }
 
-/// Checks that `corpus` is still cut as `plan` says: what was planned with other contents of the same
-/// size and time may have units that begin within a record.
+/// Checks that `corpus` is still cut as `plan` says. If a file had other contents of the same size
+/// and time when it was planned, units may begin inside a record.
 pub(crate) fn check_cuts(corpus: &Corpus, plan: &Plan) -> Result<()> {
     let now = units(corpus, plan.settings.unit_size_bytes)?;
     let differs = plan.units.iter().zip(&now).find(|(a, b)| a != b);
@@ -159,7 +159,7 @@ pub(crate) fn check_cuts(corpus: &Corpus, plan: &Plan) -> Result<()> {
     Err(Error::at_byte(corpus.path_of(source), cut.byte, CHANGED))
 }
 
-/// The position behind the last source.
+/// The position after the last source.
 pub(crate) fn end_of(corpus: &Corpus) -> Position {
     Position {
         // `Corpus::open` refuses more sources.

@@ -26,11 +26,11 @@ use crate::publish::temp_file::link_or_copy;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 
-/// Makes the damaged shards of the dataset in `out` again; the others, and embeddings, stay as
-/// they are. Where there is no dataset, or nothing is damaged, this is [`tokenize`].
+/// Remakes the damaged shards of the dataset in `out`; the other shards and the embeddings stay as
+/// they are. If there is no dataset, or nothing is damaged, this is the same as [`tokenize`].
 ///
 /// # Errors
-/// As [`tokenize`]. The damaged dataset stays until its repaired form takes its place.
+/// Those of [`tokenize`]. The damaged dataset stays until the repaired one replaces it.
 ///
 /// ```no_run
 /// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, repair};
@@ -64,7 +64,7 @@ pub fn repair(
     };
     let staging = Staging::open(out, terms);
     if identity(out) != seen {
-        // Another run repaired or replaced it meanwhile.
+        // Another run repaired or replaced it in the meantime.
         return repair(corpus, encoding, config, out, run, stats);
     }
     let mut staging = staging?;
@@ -102,8 +102,8 @@ pub fn repair(
     })
 }
 
-/// Takes the shards of the dataset in `out` that are whole over into `staging`, which has adopted
-/// `plan`. The dataset's manifest is `found`, and its inputs, by unit, have the hashes `ranges`.
+/// Links or copies the whole shards of the dataset in `out` into `staging`, which has adopted
+/// `plan`. The dataset's manifest is `found`, and its inputs have the hashes `ranges`, by unit.
 fn reuse(
     corpus: &Corpus,
     plan: &Plan,
@@ -147,7 +147,8 @@ fn take(out: &Path, shard: &ShardInfo, staging: &Staging) -> Result<()> {
     })
 }
 
-/// Invalid sequences in the documents of a unit. A manifest has only their sum, which is mostly 0.
+/// The number of invalid sequences in the documents of a unit. A manifest has only their sum over
+/// the dataset, which is usually 0.
 fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u64> {
     let policy = found.settings.invalid_utf8;
     if found.totals.invalid_sequences == 0 || policy == InvalidUtf8::Strict {

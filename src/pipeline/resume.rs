@@ -15,10 +15,11 @@ use crate::publish::staging::Staging;
 /// The sources' ranges in a unit, in order.
 pub(crate) type Ranges = Vec<RangeInfo>;
 
-/// The finished units in `staging` that hold, by their index, in order; of the units `wanted`.
+/// Those of the units `wanted` that are finished in `staging` and still valid, with their indices,
+/// in order.
 ///
 /// # Errors
-/// What the inputs give, and what the system cannot read: a unit that is damaged is left out.
+/// Errors of the inputs, and failed reads. A damaged unit is not an error; it is left out.
 pub(crate) fn sound_units(
     corpus: &Corpus,
     plan: &Plan,
@@ -43,7 +44,7 @@ pub(crate) fn sound_units(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Whether a finished unit in `staging` holds for `plan`.
+/// Whether any finished unit in `staging` is valid for `plan`.
 pub(crate) fn any_holds(corpus: &Corpus, plan: &Plan, staging: &Staging) -> Result<bool> {
     let job_id = plan.job_id();
     for index in 0..plan.units.len() {
@@ -80,13 +81,13 @@ fn sound_unit(
     if seen_now == seen {
         return Ok(Some(done));
     }
-    // Something else of a source changed, or its time alone: the unit holds all the same.
+    // Another part of a source changed, or only its time; the unit is still valid.
     let receipt = Receipt::new(job_id, index, done, seen_now);
     let done = receipt.write(staging.partial(), staging.durability())?;
     Ok(Some(done))
 }
 
-/// What is seen of the sources that are only partly in a unit: others make the rest of them.
+/// What is seen of the sources that are only partly in a unit; other processes may make the rest.
 pub(crate) fn seen_sources(corpus: &Corpus, done: &DoneUnit) -> Result<Vec<SeenSource>> {
     let sources = corpus.sources();
     let partly = done
@@ -107,7 +108,7 @@ pub(crate) fn seen_sources(corpus: &Corpus, done: &DoneUnit) -> Result<Vec<SeenS
         .collect()
 }
 
-/// The sources' ranges in a unit, as a run would describe them; `stats` follows.
+/// The sources' ranges in a unit, as a run would describe them; `stats` counts the bytes.
 pub(crate) fn range_hashes(
     corpus: &Corpus,
     plan: &Plan,
@@ -119,7 +120,8 @@ pub(crate) fn range_hashes(
         let source = &corpus.sources()[index as usize];
         let path = corpus.path(source);
         let opened = source.open(&path)?;
-        // In range: the plan is that of the corpus, and the size was compared at opening.
+        // In range: the plan belongs to the corpus, and the size was checked when the file was
+        // opened.
         let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
         let bytes = &opened[at(start)..at(end)];
         let hash = Hash128::of_hashes(&block_hashes(bytes, stats));

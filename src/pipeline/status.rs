@@ -14,44 +14,44 @@ use crate::publish::lock::is_locked;
 use crate::publish::state::{Stage, stage};
 use crate::publish::target::places;
 
-/// How far the dataset in a directory is.
+/// The progress of the dataset in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The dataset that is there, complete, if there is one.
+    /// The id of the complete dataset, if there is one.
     pub dataset_id: Option<Hash128>,
-    /// What is being made beside it, or was when a run ended early.
+    /// What is being made next to it, or was left by a run that ended early.
     pub partial: Option<Partial>,
 }
 
-/// How far the units of a plan are, by their indices.
+/// The progress of the units of a plan, by their indices.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Partial {
     /// The plan that the units belong to.
     pub plan_id: Hash128,
-    /// How many there are.
+    /// The number of units.
     pub units: u64,
     /// Units with a receipt.
     pub done: Vec<u64>,
-    /// Units that a run is writing at the moment.
+    /// Units that a run is currently writing.
     pub running: Vec<u64>,
     /// All others.
     pub missing: Vec<u64>,
-    /// Bytes of the corpus.
+    /// The size of the corpus in bytes.
     pub total_bytes: u64,
-    /// Bytes of it in units that are done.
+    /// The number of corpus bytes in units that are done.
     pub done_bytes: u64,
-    /// Whether the output is whole and waits to be published.
+    /// Whether the output is complete and waits to be published.
     pub is_complete: bool,
-    /// Whether a run holds the directory.
+    /// Whether a run holds the directory's lock.
     pub is_locked: bool,
 }
 
-/// Says how far the dataset `out` is. Receipts are read; shards are not.
+/// Returns the progress of the dataset `out`. Receipts are read, but shards are not.
 ///
 /// # Errors
-/// [`Error::Shard`] where nothing is there, or a manifest or plan is damaged.
+/// [`Error::Shard`] if nothing is there, or a manifest or plan is damaged.
 ///
 /// ```no_run
 /// let status = shardmill::status("out".as_ref())?;
@@ -64,7 +64,7 @@ pub fn status(out: &Path) -> Result<Status> {
     let (out, partial) = places(out)?;
     let manifest = out.join(MANIFEST);
     let is_there = match manifest.try_exists() {
-        // A file of that name is no dataset.
+        // A plain file at `out` is not a dataset.
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => false,
         found => found.map_err(Error::io(&manifest, "cannot open"))?,
     };
@@ -101,7 +101,7 @@ pub(super) fn partial_status(partial: &Path, plan: &Plan, stage: Stage) -> Resul
     let written = if is_locked {
         OUTPUTS.units_being_written(&partial.join(NEW))?
     } else {
-        // Temporary files of a run that was killed.
+        // Any temporary files are left over from a killed run.
         BTreeSet::new()
     };
     let mut status = Partial {

@@ -16,18 +16,18 @@ use crate::pipeline::patient::{PatientReader, is_of_stop};
 use crate::pipeline::plan::{UnitCutter, end_of};
 use crate::publish::temp_file::temporary_name;
 
-/// Walks through a corpus by reading it.
+/// Walks a corpus by reading it.
 #[derive(Debug)]
 pub(crate) struct StreamCursor {
     cutter: UnitCutter,
     source: u32,
     open: Option<OpenSource>,
-    /// The chunk that begins the next unit, once the walk has come to it.
+    /// The chunk that begins the next unit, once the walk has reached it.
     pending: Option<StreamChunk>,
-    /// The unit that the walk is in; its end is known when it has been passed.
+    /// The current unit; its end is known only after it has been passed.
     unit: Unit,
     is_over: bool,
-    /// Where a stream is kept whose size must be known before it is cut.
+    /// Where to store a stream whose size must be known before it is cut.
     spool_directory: PathBuf,
     /// Whether the run was stopped.
     is_stopped: Arc<AtomicBool>,
@@ -47,12 +47,12 @@ struct OpenSource {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     format: Format,
-    /// The size, where it is known.
+    /// The size, if known.
     expected_bytes: Option<u64>,
-    /// Bytes read; the first `taken` of them have been handed out.
+    /// The bytes read; the first `taken` of them have been handed out.
     buffer: Vec<u8>,
     taken: usize,
-    /// Where what is not handed out begins in the source.
+    /// Where the bytes that are not handed out yet begin in the source.
     byte: u64,
     is_at_end: bool,
     lines: u64,
@@ -95,12 +95,12 @@ impl StreamCursor {
         self.is_over
     }
 
-    /// The unit that was passed last.
+    /// The unit that was last passed.
     pub(crate) fn unit(&self) -> Unit {
         self.unit
     }
 
-    /// The next chunk of the current unit; `None` where the unit ends.
+    /// The next chunk of the current unit; `None` if the unit ends.
     pub(crate) fn next(&mut self, corpus: &Corpus) -> Result<Option<Chunk>> {
         if let Some(first) = self.pending.take() {
             self.unit = Unit {
@@ -182,14 +182,15 @@ impl StreamCursor {
         };
         let (head, is_whole) = read_head(&mut reader, &path)?;
         source.check_content(&path, &head, is_whole)?;
-        // Where it has ended it is not asked again: a terminal would wait for more.
+        // If the source has ended, do not read it again: a terminal would wait for more.
         let head = io::Cursor::new(head);
         reader = if is_whole {
             Box::new(head)
         } else {
             Box::new(head.chain(reader))
         };
-        // Only the first source is larger than the unit size wherever a unit may end inside it.
+        // Only for the first source does a boundary inside it mean that it is larger than the unit
+        // size.
         let needs_size = source.format().row().is_one_document && expected_bytes.is_none();
         if needs_size && !self.cutter.is_at_start() {
             let (spooled, bytes) = self.spool(reader, &path)?;
@@ -210,7 +211,7 @@ impl StreamCursor {
         })
     }
 
-    /// Copies a stream into a file without a name; gives the file, rewound, and its size.
+    /// Copies a stream into an unnamed file; returns the file, rewound, and its size.
     fn spool(&self, mut reader: Box<dyn Read + Send>, path: &Path) -> Result<(File, u64)> {
         let name = temporary_name(&format!("stream-{}", self.source));
         let spool = self.spool_directory.join(name);
@@ -228,13 +229,13 @@ impl StreamCursor {
     }
 }
 
-/// The first bytes of a source, by which it is known, and whether they are all.
+/// The first bytes of a source, which identify its format, and whether they are all of it.
 fn read_head(reader: &mut dyn Read, path: &Path) -> Result<(Vec<u8>, bool)> {
     let mut head = Vec::new();
     reader
         .take(HEAD_BYTES as u64)
         .read_to_end(&mut head)
-        // What was read before is kept.
+        // `read_to_end` keeps what was read before the error.
         .map_err(|source| Error::Read {
             path: path.to_owned(),
             offset: head.len() as u64,
@@ -245,7 +246,7 @@ fn read_head(reader: &mut dyn Read, path: &Path) -> Result<(Vec<u8>, bool)> {
 }
 
 impl OpenSource {
-    /// How many bytes the next chunk takes, and whether a unit ends behind it.
+    /// The length of the next chunk, and whether a unit ends after it.
     fn next_cut(&mut self, cutter: &UnitCutter) -> Result<(usize, bool)> {
         let mut wanted = CHUNK_BYTES + 1;
         loop {
@@ -253,10 +254,10 @@ impl OpenSource {
             let may_cut = self
                 .expected_bytes
                 .is_none_or(|bytes| cutter.cuts_inside(self.format, bytes));
-            // The boundary lies behind everything that has been handed out.
+            // The boundary lies after everything that has been handed out.
             let target = usize::try_from(cutter.target().saturating_sub(self.byte));
             let chunk_cut = next_cut(self.format, self.buffered(), CHUNK_BYTES);
-            // Only as far as the chunk goes: what is behind it will be searched with the next one.
+            // Search only to the end of the chunk; what follows is searched with the next one.
             let chunk = &self.buffered()[..chunk_cut.map_or(self.buffered().len(), |cut| cut + 1)];
             let unit_cut = target
                 .ok()
@@ -266,7 +267,7 @@ impl OpenSource {
                 (Some(unit), _) => return Ok((unit, true)),
                 (_, Some(chunk)) => return Ok((chunk, false)),
                 _ if self.is_at_end => return Ok((self.buffered().len(), false)),
-                // Doubling keeps the search over a long stretch without a cut linear.
+                // Doubling keeps the search linear over a long stretch without a cut.
                 _ => wanted = wanted.max(self.buffered().len()).saturating_mul(2),
             }
         }
@@ -284,13 +285,13 @@ impl OpenSource {
         }
         self.buffer.drain(..self.taken);
         self.taken = 0;
-        // After a long stretch without a cut the buffer is larger than it need be.
+        // After a long stretch without a cut, the buffer is larger than necessary.
         self.buffer.shrink_to(wanted);
         let missing = (wanted - self.buffer.len()) as u64;
         let read = Read::by_ref(&mut self.reader)
             .take(missing)
             .read_to_end(&mut self.buffer)
-            // What was read before is kept.
+            // `read_to_end` keeps what was read before the error.
             .map_err(|source| Error::Read {
                 path: self.path.clone(),
                 offset: self.byte + self.buffer.len() as u64,
@@ -314,7 +315,7 @@ impl OpenSource {
         Ok(())
     }
 
-    /// Hands out the first `length` bytes of the buffer; says also whether they begin a unit.
+    /// Hands out the first `length` bytes of the buffer; also returns whether they begin a unit.
     fn take(&mut self, length: usize, source: u32) -> (Piece, bool) {
         let bytes = self.buffered()[..length].to_vec();
         self.taken += length;

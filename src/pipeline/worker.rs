@@ -10,7 +10,7 @@ use crate::pipeline::chunk::{Chunk, Piece};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::token::TokenId;
 
-/// What became of a chunk.
+/// An encoded chunk.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub(crate) ids: Vec<TokenId>,
@@ -27,7 +27,7 @@ pub(crate) struct Encoded {
 pub(crate) struct BadLine {
     /// Index of its piece in the chunk.
     pub(crate) piece: u32,
-    /// Lines of the piece before it.
+    /// The number of lines of the piece before it.
     pub(crate) index: u32,
     /// Where it lies in the source.
     pub(crate) byte_start: u64,
@@ -60,7 +60,8 @@ impl Worker<'_> {
     /// The ids and documents of `chunk`.
     pub(crate) fn encode(&self, encoder: &mut Encoder, mut chunk: Chunk) -> Result<Encoded> {
         let bytes: u64 = chunk.pieces.iter().map(Piece::len_bytes).sum();
-        // Hardly a text has more ids than one for two bytes; what is not filled takes no memory.
+        // Hardly any text has more than one id for two bytes. The part that is not filled takes no
+        // memory.
         let room = usize::try_from(bytes).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES)) / 2;
         let mut encoded = Encoded {
             ids: Vec::with_capacity(room),
@@ -131,8 +132,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Adds the ids of `text`, which lies at `extent`, with its end-of-text token where that
-    /// belongs.
+    /// Adds the ids of `text`, which lies at `extent`, with an end-of-text token before or after it
+    /// if `eot` asks for one.
     fn encode_text(
         &self,
         encoder: &mut Encoder,
@@ -185,7 +186,7 @@ impl Worker<'_> {
         });
         match before {
             Some(before) => Error::at_line(path, before + u64::from(index) + 1, problem),
-            // The file went away meanwhile; the piece's own start still helps.
+            // The file has disappeared; the start of the piece still helps.
             None => Error::at_byte(
                 path,
                 piece.byte,
