@@ -29,23 +29,23 @@ use crate::threads::thread_pool;
 use crate::token::TokenId;
 use crate::window::{Order, WindowSet};
 
-/// Bytes of embeddings gathered between two writes: they stay in the cache until written.
+/// How many bytes of embeddings are gathered between two writes: few enough to stay in the cache.
 const STEP_BYTES: usize = 4 << 20;
 
 /// What [`embed`] did.
 #[derive(Debug)]
 pub struct EmbedOutcome {
-    /// What the arrays are.
+    /// The record of the arrays.
     pub record: EmbedRecord,
-    /// Whether the output was there already, just as asked for, and was left as it is.
+    /// Whether the output already existed, exactly as requested, and was left as it is.
     pub was_there: bool,
-    /// Tokens of the dataset that are an input of more than one window.
+    /// The number of tokens of the dataset that are an input of more than one window.
     pub repeated_tokens: u64,
     /// How long it took.
     pub time: Duration,
 }
 
-/// The windows of a dataset with the tables that embed them.
+/// The windows of a dataset, with the tables that embed them.
 #[derive(Debug)]
 pub(super) struct Job<'a> {
     config: &'a EmbedConfig,
@@ -56,16 +56,16 @@ pub(super) struct Job<'a> {
     seq_len: usize,
 }
 
-/// Embeds the windows of `store` into the directory `out`, which appears when it is complete.
+/// Embeds the windows of `store` into the directory `out`, which appears once it is complete.
 ///
-/// `run` is what `run.json` is to say of this run. Output that is there already and holds exactly
-/// what is asked for is left as it is.
+/// `run` is what `run.json` will say about this run. If `out` already holds exactly the requested
+/// output, it is left as it is.
 ///
 /// # Errors
-/// [`Error::NoRoom`] before any work where the disk is too small; else as for
+/// [`Error::NoRoom`] before any work if the disk is too small; otherwise those of
 /// [`EmbedTables::open`](crate::embed::EmbedTables::open),
-/// [`DocumentWindows::new`](crate::window::DocumentWindows::new) and [`Order::shuffled`]. Nothing is visible
-/// then but what was before.
+/// [`DocumentWindows::new`](crate::window::DocumentWindows::new) and [`Order::shuffled`]. After an
+/// error, only what was visible before is visible.
 ///
 /// ```no_run
 /// use shardmill::{EmbedConfig, Stats, TokenStore, embed};
@@ -92,14 +92,14 @@ pub fn embed(
     let windows = windows(store, config)?;
     let tables = TablePlan::open(config, store.manifest().encoding.n_vocab)?;
     if !out.exists() {
-        // Tables in files are read next; the size of the output is known before.
+        // The size of the output is already known; check it before reading tables from files.
         check_room_for(out, &windows, config, &tables)?;
     }
     let job = Job::new(windows, config, &tables)?;
     embed_with(&job, out, run, stats)
 }
 
-/// Refuses an output that does not fit on its disk, or would be empty, before any table is read or
+/// Refuses an output that does not fit on its disk or would be empty, before any table is read or
 /// drawn.
 pub(super) fn check_room_for(
     out: &Path,
@@ -115,7 +115,7 @@ pub(super) fn check_room_for(
     check_room(out, arrays)
 }
 
-/// As [`embed`], with windows and tables that are open.
+/// Like [`embed`], with windows and tables that are already open.
 pub(super) fn embed_with(
     job: &Job<'_>,
     out: &Path,
@@ -164,17 +164,18 @@ pub(super) fn embed_with(
     Ok(outcome(record, false, started))
 }
 
-/// Rows of damaged ids would outlive the damage: the dataset is read once before any is made.
+/// Verifies the dataset before any rows are made, because rows of damaged ids would outlive the
+/// damage.
 fn check_whole(store: &TokenStore, threads: usize) -> Result<()> {
     let verify = || verify(store.path(), &Stats::default());
     thread_pool(threads)?.install(verify).map(|_| ())
 }
 
-/// Keeps a dataset in its place as long as its embeddings are made for a directory in it: a run that
-/// replaces it has to wait. `None` if `out` lies elsewhere.
+/// Locks a dataset while its embeddings are made for a directory inside it, so that a run that
+/// would replace it must wait. `None` if `out` is elsewhere.
 ///
 /// # Errors
-/// [`Error::Output`] if another dataset lies there.
+/// [`Error::Output`] if `out` is inside another dataset.
 fn hold_dataset(store: &TokenStore, out: &Path) -> Result<Option<File>> {
     let parent = parent_of(out);
     if out.file_name() != Some(OsStr::new(EMBEDDINGS)) || !parent.join(MANIFEST).is_file() {
@@ -198,10 +199,10 @@ fn hold_dataset(store: &TokenStore, out: &Path) -> Result<Option<File>> {
     Ok(lock)
 }
 
-/// Embeds the windows of `store` into `sink`; the record that is returned has no files.
+/// Embeds the windows of `store` into `sink`; the returned record lists no files.
 ///
 /// # Errors
-/// As [`embed`], and whatever the sink refuses.
+/// Those of [`embed`] and of the sink.
 pub fn embed_to(
     store: &TokenStore,
     config: &EmbedConfig,
@@ -265,7 +266,7 @@ impl<'a> Job<'a> {
         self.windows.n_repeated()
     }
 
-    /// What gathers the rows; its tables are drawn now.
+    /// The gatherer of the rows; this draws its tables.
     pub(super) fn gatherer(&self) -> Result<Gatherer> {
         let gatherer = self.tables.tables()?.gatherer()?;
         Ok(gatherer
@@ -273,7 +274,7 @@ impl<'a> Job<'a> {
             .with_threads(self.config.threads))
     }
 
-    /// Gives all windows to `sink`, some at a time.
+    /// Passes all windows to `sink`, some at a time.
     fn feed(&self, gatherer: &Gatherer, sink: &mut impl Sink, stats: &Stats) -> Result<()> {
         sink.begin(self.record.shape(), self.config.dtype)?;
         with_element!(self.config.dtype, E => self.feed_as::<E>(gatherer, sink, stats))
@@ -326,7 +327,8 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// The tables have a row for every id, so one without a row is damage.
+    /// The error for an id without a row: the tables have a row for every id, so the dataset is
+    /// damaged.
     fn damaged(&self, error: &Error) -> Error {
         Error::shard(
             self.windows.store().path(),
@@ -346,7 +348,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Refuses an output that would replace what it is made from.
+/// Refuses an output that would replace its own inputs.
 fn check_output(store: &TokenStore, config: &EmbedConfig, out: &Path) -> Result<()> {
     let tables = [&config.token_table, &config.position_table];
     let tables = tables.into_iter().flatten().map(TableSpec::parse);

@@ -32,7 +32,7 @@ use crate::sink::ArrayFormat;
 use crate::table::{RopeStyle, check_base};
 use crate::window::{ShuffleOrder, Tail, WindowKind};
 
-/// The name of rotary positions in the place of a position table.
+/// The name that selects rotary positions instead of a position table.
 const ROPE: &str = "rope";
 
 /// How windows of a dataset become embeddings.
@@ -48,51 +48,51 @@ const ROPE: &str = "rope";
 pub struct EmbedConfig {
     /// Tokens in a window.
     pub seq_len: u64,
-    /// Tokens from the start of a window to that of the next; `seq_len` if not given, so that
+    /// Tokens from the start of one window to the start of the next. If `None`, `seq_len`, so that
     /// windows neither overlap nor leave gaps.
     pub stride: Option<u64>,
-    /// Whether windows keep to documents.
+    /// Whether windows stay within documents.
     pub window: WindowKind,
-    /// What becomes of the ends of documents, where windows keep to them.
+    /// How to handle a document's last, incomplete window, if windows stay within documents.
     pub tail: Tail,
     /// Windows in a batch.
     pub batch_size: u64,
-    /// Whether a last batch that is not full is left out.
+    /// Whether to leave out a last batch that is not full.
     pub drop_last: bool,
-    /// Seed `.0` and pass `.1`, from 0, of an order other than that of the dataset.
+    /// The seed `.0` and pass `.1` (from 0) of a shuffled order; if `None`, dataset order.
     pub shuffle: Option<(u64, u32)>,
-    /// How the seed and the pass of `shuffle` become an order.
+    /// The algorithm that turns the seed and the pass of `shuffle` into an order.
     pub shuffle_order: ShuffleOrder,
-    /// `FILE[#key]` of the token table; drawn with `init_seed` if not given.
+    /// `FILE[#key]` of the token table; drawn with `init_seed` if `None`.
     pub token_table: Option<OsString>,
     /// `FILE[#key]` of the position table, `sinusoidal`, `rope` or `none`; drawn with `init_seed`
-    /// if not given.
+    /// if `None`.
     pub position_table: Option<OsString>,
-    /// Which columns `rope` turns together; interleaved ones if not given.
+    /// Which columns `rope` rotates together; interleaved ones if `None`.
     pub rope_style: Option<RopeStyle>,
-    /// The base of the wavelengths of `rope`; [`ROTARY_BASE`](crate::table::ROTARY_BASE) if not given.
+    /// The base of the wavelengths of `rope`; [`ROTARY_BASE`](crate::table::ROTARY_BASE) if `None`.
     pub rope_base: Option<f64>,
-    /// The type of tables in files that do not name it.
+    /// The element type of tables in files that do not name it.
     pub table_dtype: Option<Dtype>,
-    /// Draws tables as PyTorch does after `torch.manual_seed`.
+    /// The seed for drawing tables as PyTorch does after `torch.manual_seed`.
     pub init_seed: Option<u64>,
     /// Columns of drawn tables.
     pub dim: Option<usize>,
-    /// Rows of the drawn position table; `seq_len` if not given.
+    /// Rows of the drawn position table; `seq_len` if `None`.
     pub context_length: Option<usize>,
-    /// Which of the position tables drawn one after another is taken, from 1.
+    /// Which of several successively drawn position tables to use, from 1.
     pub init_position_draw: u32,
     /// Element type of the output.
     pub dtype: Dtype,
     /// How the arrays are laid out in their files.
     pub array_format: ArrayFormat,
-    /// Threads to use; the output does not depend on them.
+    /// How many threads to use; the output does not depend on this.
     pub threads: usize,
-    /// Vector instructions to use; the output does not depend on them.
+    /// Which vector instructions to use; the output does not depend on this.
     pub level: Level,
     /// Whether output is forced to the disk before it becomes visible.
     pub durability: Durability,
-    /// Whether an output made earlier may be replaced.
+    /// Whether an existing output may be replaced.
     pub overwrite: bool,
 }
 
@@ -127,7 +127,7 @@ impl Default for EmbedConfig {
 }
 
 impl EmbedConfig {
-    /// Tokens from the start of a window to that of the next.
+    /// Tokens from the start of one window to the start of the next.
     pub fn stride(&self) -> u64 {
         self.stride.unwrap_or(self.seq_len)
     }
@@ -185,7 +185,7 @@ impl EmbedConfig {
         }
     }
 
-    /// Checks what rotary positions take.
+    /// Checks the settings of rotary positions.
     fn check_rope(&self) -> Result<()> {
         let refuse = |field, what| Err(Error::config(field, what));
         let name = self.position_table.as_ref();

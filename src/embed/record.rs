@@ -19,10 +19,10 @@ use crate::threads::thread_pool;
 use crate::token::TokenId;
 use crate::window::{IGNORED_TARGET, LeftOut, ShuffleOrder, Tail, WindowKind, WindowSet};
 
-/// Raised whenever a byte of the arrays could change for the same dataset and settings.
+/// Incremented whenever a byte of the arrays could change for the same dataset and settings.
 const FORMAT_VERSION: u32 = 1;
 
-/// Everything a reader needs to know of the arrays.
+/// Everything a reader needs to know about the arrays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbedRecord {
@@ -32,16 +32,16 @@ pub struct EmbedRecord {
     shape: [u64; 3],
     dtype: Dtype,
     format: ArrayFormat,
-    /// How to read the embeddings, as a line of PyTorch.
+    /// A line of PyTorch that reads the embeddings.
     pytorch: String,
     stride: u64,
     window: WindowKind,
-    /// What became of the ends of documents, where windows keep to them.
+    /// How document tails were handled, if windows stay within documents.
     tail: Option<Tail>,
-    /// What fills up windows, where they are padded.
+    /// What pads the windows, if they are padded.
     padding: Option<Padding>,
     left_out: LeftOutRecord,
-    /// Windows in a batch, where a last one that is not full was left out.
+    /// Windows in a batch, if an incomplete last batch was to be left out.
     drop_last: Option<u64>,
     shuffle: Option<Shuffle>,
     token_table: TableInfo,
@@ -52,7 +52,7 @@ pub struct EmbedRecord {
     hash: Option<Hash128>,
 }
 
-/// The ids of an array that stand for nothing in the dataset.
+/// The ids of padding, which stand for nothing in the dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Padding {
@@ -60,19 +60,19 @@ struct Padding {
     target: TokenId,
 }
 
-/// What of the dataset is not in the arrays.
+/// What the arrays leave out of the dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LeftOutRecord {
-    /// Windows of a last batch that was not full.
+    /// The windows of an incomplete last batch.
     windows: u64,
-    /// Documents without a window, where windows know documents.
+    /// The number of documents without a window, if windows stay within documents.
     documents: Option<u64>,
-    /// Tokens that no window has.
+    /// The number of tokens that are in no window.
     tokens: u64,
 }
 
-/// An order of windows other than that of the dataset.
+/// A shuffled order of windows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shuffle {
@@ -139,7 +139,7 @@ impl EmbedRecord {
         self.dtype
     }
 
-    /// Documents and tokens that no window has, where windows know documents.
+    /// The documents and tokens that are in no window, if windows stay within documents.
     pub fn left_out(&self) -> Option<LeftOut> {
         let LeftOutRecord {
             documents, tokens, ..
@@ -147,25 +147,25 @@ impl EmbedRecord {
         documents.map(|documents| LeftOut { documents, tokens })
     }
 
-    /// Tokens of the dataset that no window has.
+    /// The number of tokens of the dataset that are in no window.
     pub fn n_left_out_tokens(&self) -> u64 {
         self.left_out.tokens
     }
 
-    /// Windows of a last batch that was not full and is left out.
+    /// The number of windows of an incomplete last batch that was left out.
     pub fn n_dropped_windows(&self) -> u64 {
         self.left_out.windows
     }
 
-    /// Bytes of the three arrays.
+    /// The total bytes of the three arrays.
     pub fn bytes(&self) -> u64 {
-        // A record that was read may list any sizes.
+        // Sizes from a file are untrusted.
         self.files
             .iter()
             .fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
-    /// The files of the arrays.
+    /// The layout of the arrays' files.
     pub(super) fn layout(&self) -> ArrayLayout {
         ArrayLayout {
             format: self.format,
@@ -190,17 +190,17 @@ impl EmbedRecord {
             ..self.clone()
         };
         let mut hasher = Hasher128::new();
-        // The hasher takes everything and plain data always serializes.
+        // The hasher never fails, and plain data always serializes.
         let _ = serde_json::to_writer(&mut hasher, &body);
         hasher.finish()
     }
 
-    /// The record in `directory`, if what is there is whole and what this one, still without
-    /// files, asks for.
+    /// The record in `directory`, if its output is whole and matches this record, which has no
+    /// files yet.
     ///
     /// # Errors
-    /// [`Error::Threads`] where the threads that read it cannot start, and [`Error::Io`] where what
-    /// is there cannot be read and may not be overwritten.
+    /// [`Error::Threads`] if the threads that read it cannot start, and [`Error::Io`] if the
+    /// existing output cannot be read and must not be overwritten.
     pub(super) fn found_in(&self, directory: &Path, config: &EmbedConfig) -> Result<Option<Self>> {
         let Some(found) = if_whole(
             read_directory(directory, |opened| Self::read(opened, directory)),
@@ -220,7 +220,7 @@ impl EmbedRecord {
     /// Reads the record of a directory of embeddings.
     ///
     /// # Errors
-    /// [`Error::Shard`] where it is none of a known version.
+    /// [`Error::Shard`] if it is not a record of a known version.
     fn read(opened: &OwnedFd, directory: &Path) -> Result<Self> {
         let path = directory.join(EMBED);
         let map = map_in(opened, directory, EMBED)?;
@@ -246,8 +246,8 @@ impl EmbedRecord {
     }
 }
 
-/// What was read, if it is whole. What the system could not read may be, so that is an error unless
-/// it may be overwritten.
+/// What was read, if it is whole. Output that could not be read may be whole, so that is an error
+/// unless it may be overwritten.
 fn if_whole<T>(read: Result<T>, config: &EmbedConfig) -> Result<Option<T>> {
     match read {
         Ok(found) => Ok(Some(found)),
@@ -256,12 +256,12 @@ fn if_whole<T>(read: Result<T>, config: &EmbedConfig) -> Result<Option<T>> {
     }
 }
 
-/// What was checked and found whole.
+/// What was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct VerifiedEmbeddings {
     /// Windows.
     pub windows: u64,
-    /// Bytes of files whose hashes hold.
+    /// Bytes of files whose hashes match.
     pub bytes: u64,
     /// The dataset that they were made from.
     pub dataset_id: Hash128,

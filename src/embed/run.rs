@@ -23,12 +23,12 @@ use crate::publish::terms::Terms;
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
 ///
-/// Both appear together, when they are complete. What is there already and is exactly what is
-/// asked for is left as it is.
+/// Both appear together, once they are complete. An existing dataset or embeddings that are exactly
+/// as requested are left as they are.
 ///
 /// # Errors
-/// Those of [`tokenize`](crate::tokenize) and [`embed`](crate::embed()); wrong settings and tables
-/// are found before any work.
+/// Those of [`tokenize`](crate::tokenize) and [`embed`](crate::embed()). Wrong settings and tables
+/// are reported before any work.
 ///
 /// ```no_run
 /// use shardmill::{Corpus, CorpusOptions, EmbedConfig, Encoding, Stats, TokenizeConfig, run};
@@ -83,7 +83,7 @@ pub fn run(
         making_time: time.saturating_sub(built.taking_time),
     };
     if staging.is_complete() {
-        // A run was killed before it published; it may have been to make other embeddings.
+        // A run was killed before it published. It may have made other embeddings.
         staging.publish()?;
         return Ok((tokens, embed_there()?));
     }

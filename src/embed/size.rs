@@ -18,7 +18,7 @@ pub(super) fn windows<'a>(
     WindowSet::new(store, sizes, config.window, config.tail, config.threads)
 }
 
-/// `[n, seq_len, dim]` of what `config` makes of `windows`.
+/// The shape `[n, seq_len, dim]` of the embeddings of `windows` under `config`.
 pub(super) fn shape(
     windows: &WindowSet<&TokenStore>,
     config: &EmbedConfig,

@@ -14,7 +14,7 @@ use crate::progress::Stats;
 use crate::table::{InitialTables, ROTARY_BASE, Rope, RopeStyle, Table, TableOptions, TableSpec};
 use crate::threads::thread_pool;
 
-/// The token table of a run, and its positions if it has any.
+/// The token table of a run, and its positions, if it has any.
 #[derive(Clone, Debug)]
 pub struct EmbedTables {
     token: Table,
@@ -28,15 +28,15 @@ enum Position {
     Turn(Rope),
 }
 
-/// The tables of a run before any is drawn, which may take more time and memory than there is: those
-/// in files are open, of the others the sizes are known and right.
+/// The tables of a run before any is drawn, because drawing may take more time and memory than is
+/// available. Tables in files are open; the sizes of the others are known and valid.
 #[derive(Debug)]
 pub(super) struct TablePlan<'a> {
     config: &'a EmbedConfig,
     seq_len: usize,
-    /// Sizes and seed of what is drawn.
+    /// The sizes and the seed of drawn tables.
     initial: InitialTables,
-    /// Drawn if it is in no file.
+    /// `None` if it is drawn.
     token: Option<FileTable>,
     position: PositionPlan,
 }
@@ -57,7 +57,7 @@ enum PositionPlan {
     Rope { style: RopeStyle, base: f64 },
 }
 
-/// What a table is, without where it lay.
+/// Describes a table, without its location.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableInfo {
@@ -71,7 +71,7 @@ pub(super) struct TableInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Origin {
-    /// A file, by its name, the tensor's key and the hash of the 16 MiB blocks' hashes.
+    /// A file: its name, the tensor's key, and the hash of the hashes of its 16 MiB blocks.
     File {
         name: String,
         key: Option<String>,
@@ -81,7 +81,7 @@ enum Origin {
     Drawn { seed: u64, draw: u32 },
     /// sin and cos of the position.
     Sinusoidal,
-    /// Angles by which rows are turned.
+    /// Angles by which rows are rotated.
     Rope { style: RopeStyle, base: f64 },
 }
 
@@ -89,7 +89,7 @@ impl<'a> TablePlan<'a> {
     /// Opens the files of the tables that `config` asks for, for ids below `n_vocab`.
     ///
     /// # Errors
-    /// As of [`EmbedTables::open`].
+    /// Those of [`EmbedTables::open`].
     pub(super) fn open(config: &'a EmbedConfig, n_vocab: u32) -> Result<Self> {
         config.validate()?;
         let n_vocab = n_vocab as usize;
@@ -137,10 +137,10 @@ impl<'a> TablePlan<'a> {
         self.initial.dim
     }
 
-    /// What the token table is, and the positions. Files are read.
+    /// Describes the token table and the positions. This reads the files.
     ///
     /// # Errors
-    /// [`Error::Threads`] where the threads that read them cannot start.
+    /// [`Error::Threads`] if the threads that read them cannot start.
     pub(super) fn infos(&self) -> Result<(TableInfo, Option<TableInfo>)> {
         let threads = self.config.threads;
         let initial = &self.initial;
@@ -170,10 +170,10 @@ impl<'a> TablePlan<'a> {
         Ok((token, position))
     }
 
-    /// Draws what is to be drawn.
+    /// Draws the tables that are not in files.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is no memory for it.
+    /// [`Error::Memory`] if memory runs out.
     pub(super) fn tables(&self) -> Result<EmbedTables> {
         let token = match &self.token {
             Some(file) => file.table.clone(),
@@ -251,9 +251,9 @@ impl EmbedTables {
     /// Opens or draws the tables that `config` asks for, for ids below `n_vocab`.
     ///
     /// # Errors
-    /// [`Error::Config`] where settings are missing or contradict each other; [`Error::Table`]
-    /// where a file is no table or too short; [`Error::Shape`] where the tables' `dim` differs;
-    /// [`Error::Memory`] where there is no memory for what is drawn.
+    /// [`Error::Config`] if settings are missing or contradict each other; [`Error::Table`] if a
+    /// file is not a table or is too short; [`Error::Shape`] if the tables' `dim` differs;
+    /// [`Error::Memory`] if there is not enough memory to draw a table.
     pub fn open(config: &EmbedConfig, n_vocab: u32) -> Result<Self> {
         TablePlan::open(config, n_vocab)?.tables()
     }

@@ -7,7 +7,7 @@ use crate::loader::ring::Lent;
 use crate::map::Slab;
 use crate::token::TokenId;
 
-/// The document of what fills up a padded window.
+/// The document number of padding.
 pub const NO_DOCUMENT: u64 = u64::MAX;
 
 /// The shape that buffers are made for.
@@ -19,7 +19,7 @@ pub(super) struct Shape {
     pub(super) embeddings: Option<(usize, Dtype)>,
 }
 
-/// The arrays of a batch, with room for all its rows.
+/// The arrays of a batch, with capacity for all its rows.
 #[derive(Debug)]
 pub(super) struct Buffers {
     /// Rows in use, and tokens in each.
@@ -31,7 +31,7 @@ pub(super) struct Buffers {
     pub(super) documents: Slab<u64>,
     pub(super) windows: Slab<u64>,
     pub(super) cu_seqlens: Vec<i32>,
-    /// Bytes of the embeddings; none where there are no tables.
+    /// Bytes of the embeddings; empty without tables.
     pub(super) embeddings: Slab<u8>,
     embedding: Option<(usize, Dtype)>,
 }
@@ -40,7 +40,7 @@ impl Buffers {
     /// Buffers for `shape`; pages that are never filled take no memory.
     ///
     /// # Errors
-    /// [`Error::Config`] where there is no memory for them.
+    /// [`Error::Config`] if there is not enough memory for them.
     pub(super) fn new(shape: Shape) -> Result<Self> {
         Self::zeroed(shape).ok_or_else(|| {
             let Shape { rows, seq_len, .. } = shape;
@@ -70,7 +70,7 @@ impl Buffers {
     }
 }
 
-/// A batch of a [`Loader`](crate::Loader). Its buffers go back to the loader when it is dropped.
+/// A batch of a [`Loader`](crate::Loader). Its buffers return to the loader when it is dropped.
 #[derive(Debug)]
 pub struct LoadedBatch {
     buffers: Lent<Buffers>,
@@ -105,53 +105,53 @@ impl LoadedBatch {
         &self.buffers.inputs[..self.ids()]
     }
 
-    /// The ids one later, `[rows, seq_len]` row-major; [`IGNORED_TARGET`](crate::window::IGNORED_TARGET)
-    /// where a padded window has none.
+    /// The ids shifted by one, `[rows, seq_len]` row-major;
+    /// [`IGNORED_TARGET`](crate::window::IGNORED_TARGET) where a padded window has none.
     pub fn targets(&self) -> &[TokenId] {
         &self.buffers.targets[..self.ids()]
     }
 
-    /// The row of the position table that each input takes, `[rows, seq_len]` row-major: its place
-    /// in the window, or with [`restart_positions`](crate::LoaderConfig::restart_positions) in the
-    /// part of its document that is in the window.
+    /// The row of the position table for each input, `[rows, seq_len]` row-major: its place in the
+    /// window or, with [`restart_positions`](crate::LoaderConfig::restart_positions), in the part
+    /// of its document that is in the window.
     pub fn positions(&self) -> &[u32] {
         &self.buffers.positions[..self.ids()]
     }
 
-    /// The document of each input, counted over the dataset, `[rows, seq_len]` row-major;
-    /// [`NO_DOCUMENT`] for what fills up a padded window.
+    /// The document of each input, numbered over the dataset, `[rows, seq_len]` row-major;
+    /// [`NO_DOCUMENT`] for padding.
     pub fn documents(&self) -> &[u64] {
         &self.buffers.documents[..self.ids()]
     }
 
-    /// Where the documents of the batch begin, in its `rows * seq_len` inputs as one sequence:
-    /// from 0 up to `rows * seq_len`, with a cut at every row and between documents in a row, and
-    /// before what fills up a padded window. This is what the `varlen` functions of
-    /// flash-attention call `cu_seqlens`.
+    /// Where the documents of the batch begin, with its `rows * seq_len` inputs taken as one
+    /// sequence: from 0 to `rows * seq_len`, with a cut at every row, between documents in a row,
+    /// and before padding. This is what the `varlen` functions of flash-attention call
+    /// `cu_seqlens`.
     pub fn cu_seqlens(&self) -> &[i32] {
         &self.buffers.cu_seqlens
     }
 
-    /// The longest part between two of [`cu_seqlens`](Self::cu_seqlens).
+    /// The longest distance between adjacent [`cu_seqlens`](Self::cu_seqlens).
     pub fn max_seqlen(&self) -> i32 {
         let parts = self.cu_seqlens().windows(2).map(|ends| ends[1] - ends[0]);
         parts.max().unwrap_or(0)
     }
 
-    /// The number of each row's window, before any shuffle.
+    /// The number of each row's window, in dataset order.
     pub fn windows(&self) -> &[u64] {
         &self.buffers.windows[..self.rows()]
     }
 
-    /// The embeddings of the inputs, `[rows, seq_len, dim]` row-major, where there are tables.
+    /// The embeddings of the inputs, `[rows, seq_len, dim]` row-major; `None` without tables.
     pub fn embeddings(&self) -> Option<Elements<'_>> {
         let (dim, dtype) = self.buffers.embedding?;
         let bytes = &self.buffers.embeddings[..self.ids() * dim * dtype.size_bytes()];
-        // The buffer begins on a page, and was made for whole elements.
+        // The buffer begins on a page and was allocated for whole elements.
         Some(Elements::from_bytes(dtype, bytes))
     }
 
-    /// The state from which a loader goes on after this batch.
+    /// The state from which a loader resumes after this batch.
     pub fn state_after(&self) -> &LoaderState {
         &self.state_after
     }

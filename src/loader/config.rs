@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use crate::show::counted;
 use crate::window::{Order, Rank, ShuffleOrder, Tail, WindowKind, at_least_1};
 
-/// More threads, or batches made ahead, than make sense are a slip of the hand.
+/// More threads or batches ahead than this make no sense; a larger number is a typo.
 const MAX_DEPTH: usize = 1024;
 
-/// How a [`Loader`](crate::Loader) goes through a dataset.
+/// How a [`Loader`](crate::Loader) traverses a dataset.
 ///
 /// ```
 /// let mut config = shardmill::LoaderConfig::default();
@@ -22,39 +22,39 @@ const MAX_DEPTH: usize = 1024;
 pub struct LoaderConfig {
     /// Tokens in a window.
     pub seq_len: u64,
-    /// Tokens from the start of a window to that of the next; `seq_len` if not given, so that
+    /// Tokens from the start of one window to the start of the next. If `None`, `seq_len`, so that
     /// windows neither overlap nor leave gaps.
     pub stride: Option<u64>,
-    /// Whether windows keep to documents.
+    /// Whether windows stay within documents.
     pub window: WindowKind,
-    /// What becomes of the ends of documents, where windows keep to them.
+    /// How to handle a document's last, incomplete window, if windows stay within documents.
     pub tail: Tail,
-    /// Windows in a batch of each process.
+    /// Windows per batch and process.
     pub batch_size: u64,
-    /// Whether the windows at the end that do not give every process a full batch are left out.
-    /// Else the last batch may have fewer rows, and some processes one row or one batch fewer than
-    /// others.
+    /// Whether to leave out the windows at the end that do not fill a batch for every process.
+    /// Otherwise, the last batch may have fewer rows, and some processes may have one row or one
+    /// batch fewer than others.
     pub drop_last: bool,
-    /// The seed of an order other than that of the dataset.
+    /// The seed of a shuffled order; if `None`, dataset order.
     pub shuffle: Option<u64>,
-    /// How the seed and the epoch become an order.
+    /// The algorithm that turns the seed and the epoch into an order.
     pub shuffle_order: ShuffleOrder,
-    /// The pass over the dataset, counted from 0; a pass that is resumed has its own.
+    /// The pass over the dataset, counted from 0. A resumed pass keeps its own.
     pub epoch: u32,
-    /// This process, counted from 0.
+    /// The number of this process, counted from 0.
     pub rank: u32,
-    /// How many processes share the dataset.
+    /// The number of processes that share the dataset.
     pub world_size: u32,
-    /// Whether positions begin at 0 with each document, or run over the window as in
-    /// [`embed`](crate::embed()). Windows within documents have one document each, so both are the
-    /// same there but for padding.
+    /// Whether positions restart at 0 with each document, or run over the whole window as in
+    /// [`embed`](crate::embed()). Windows within documents have one document each, so there both
+    /// are the same except for padding.
     pub restart_positions: bool,
     /// Element type of the embeddings.
     pub dtype: Dtype,
-    /// Threads that prepare batches, each on one core; the batches do not depend on them.
+    /// How many threads prepare batches, each on one core; the batches do not depend on this.
     pub threads: usize,
-    /// Batches made ahead of the one in use; no more than this many threads are of use. There are
-    /// this many buffers and one more.
+    /// How many batches are made ahead of the one in use. More threads than this are of no use.
+    /// There is one more buffer than this.
     pub depth: usize,
 }
 
@@ -81,7 +81,7 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
-    /// Tokens from the start of a window to that of the next.
+    /// Tokens from the start of one window to the start of the next.
     pub fn stride(&self) -> u64 {
         self.stride.unwrap_or(self.seq_len)
     }
@@ -112,7 +112,7 @@ impl LoaderConfig {
                 ));
             }
         }
-        // cu_seqlens counts the tokens of a batch in i32.
+        // `cu_seqlens` counts the tokens of a batch in i32.
         let tokens = self.batch_size.checked_mul(self.seq_len);
         if tokens.is_none_or(|tokens| tokens > i32::MAX.cast_unsigned().into()) {
             return Err(Error::config(

@@ -11,14 +11,14 @@ use crate::loader::batch::{Buffers, NO_DOCUMENT};
 use crate::loader::segments::Segments;
 use crate::window::{Order, Rank, WindowSet};
 
-/// Everything that a batch depends on but its number.
+/// Everything that a batch depends on, except its number.
 #[derive(Debug)]
 pub(super) struct Filler {
     pub(super) windows: WindowSet<Arc<TokenStore>>,
     pub(super) segments: Segments,
     pub(super) order: Order,
     pub(super) rank: Rank,
-    /// The places of all batches of all processes, and how many of them are one step.
+    /// The places of all batches of all processes, and the number of places in a step.
     pub(super) places: Range<u64>,
     pub(super) step: u64,
     pub(super) gatherer: Option<Gatherer>,
@@ -33,7 +33,7 @@ impl Filler {
         start..start + self.step.min(self.places.end - start)
     }
 
-    /// Batches of this process: a last step may have no place for it.
+    /// The number of batches of this process. The last step may have no place for it.
     pub(super) fn n_batches(&self) -> u64 {
         let places = self.places.end - self.places.start;
         let steps = places.div_ceil(self.step);
@@ -71,7 +71,7 @@ impl Filler {
         let mut add = |document: u64, tokens: usize| {
             buffers.documents[at..at + tokens].fill(document);
             at += tokens;
-            // Ends of rows and tokens of a batch fit i32: the settings were checked.
+            // Ends of rows, and tokens of a batch, fit in i32: the settings were checked.
             buffers
                 .cu_seqlens
                 .push(i32::try_from(at).unwrap_or(i32::MAX));

@@ -36,21 +36,21 @@ use fill::Filler;
 use ring::Ring;
 use segments::Segments;
 
-/// The batches of one pass over a dataset, made ahead by threads.
+/// An iterator over the batches of one pass over a dataset, made ahead by threads.
 ///
-/// It iterates over [`LoadedBatch`]es, whose buffers are used again once they are dropped; whoever
-/// keeps batches makes the loader allocate more. An error comes in the place of the batch that it
-/// concerns, and is the last item. A loader may be dropped at any time: it waits for the batches that
-/// are being made, and no longer.
+/// The buffers of a [`LoadedBatch`] are reused once it is dropped; if the caller keeps batches, the
+/// loader allocates more. An error takes the place of the batch that it concerns, and is the last
+/// item. A loader may be dropped at any time: it waits only for the batches that are being made.
 ///
 /// # Order and processes
 ///
-/// All processes go through one order. A step takes `world_size * batch_size` samples of it; of
-/// these, process `rank` takes the first but `rank` and every `world_size`-th after it. So the
+/// All processes traverse the same order. A step takes `world_size * batch_size` samples of it; of
+/// these, process `rank` skips the first `rank` and takes every `world_size`-th from there. So the
 /// samples of a step are the same for every `world_size` with the same product. At the end,
-/// [`drop_last`](LoaderConfig::drop_last) leaves out what is no whole step, and every process has
-/// the same number of full batches; [`n_dropped`](Self::n_dropped) counts it. Without it nothing is
-/// left out, and some processes have one row less than others, or one batch less.
+/// [`drop_last`](LoaderConfig::drop_last) leaves out an incomplete step, so that every process has
+/// the same number of full batches; [`n_dropped`](Self::n_dropped) counts what is left out. Without
+/// `drop_last`, nothing is left out, and some processes may have one row or one batch fewer than
+/// others.
 ///
 /// # Example
 ///
@@ -92,21 +92,21 @@ pub struct Loader {
     ring: Ring<Buffers>,
     filler: Arc<Filler>,
     shape: Shape,
-    /// The beginning of this loader's part of the pass.
+    /// The start of this loader's part of the pass.
     begin: LoaderState,
     n_batches: u64,
-    /// Batches that were given out.
+    /// The number of batches returned so far.
     done: u64,
 }
 
 impl Loader {
-    /// Begins a pass over `store`. With a `gatherer` batches have embeddings; it is used with one
-    /// thread for each of the loader's.
+    /// Begins a pass over `store`. With a `gatherer`, batches have embeddings; each of the loader's
+    /// threads runs it on that one thread.
     ///
     /// # Errors
-    /// [`Error::Config`] names a setting; [`Error::Input`] where there is no window;
-    /// [`Error::Shape`] where the gatherer's tables are too small; [`Error::Shard`] where document
-    /// records are damaged; [`Error::Threads`] where threads cannot start.
+    /// [`Error::Config`] names a setting; [`Error::Input`] if there are no windows;
+    /// [`Error::Shape`] if the gatherer's tables are too small; [`Error::Shard`] if document
+    /// records are damaged; [`Error::Threads`] if threads cannot start.
     pub fn new(
         store: &Arc<TokenStore>,
         config: &LoaderConfig,
@@ -117,12 +117,12 @@ impl Loader {
         Self::begin(store, config, gatherer, begin)
     }
 
-    /// Goes on with a pass over `store` at `state`, in its epoch. The batches are those that the
-    /// loader whose state it is would have given.
+    /// Resumes a pass over `store` at `state`, in its epoch. The batches are those that the loader
+    /// that saved the state would have returned.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new), and [`Error::Config`] where the state is that of another
-    /// dataset or of settings that give other samples.
+    /// Those of [`new`](Self::new), and [`Error::Config`] if the state belongs to another dataset
+    /// or to settings with other samples.
     pub fn resume(
         store: &Arc<TokenStore>,
         config: &LoaderConfig,
@@ -158,7 +158,7 @@ impl Loader {
         let step = config.batch_size.saturating_mul(config.world_size.into());
         let places = places(&begin, windows.len(), step, config.drop_last)?;
         let shape = Shape {
-            // A batch of more rows than there are windows is never full.
+            // A batch never has more rows than there are windows.
             rows: usize::try_from(config.batch_size.min(windows.len())).unwrap_or(usize::MAX),
             seq_len,
             embeddings: gatherer
@@ -196,32 +196,33 @@ impl Loader {
         })
     }
 
-    /// Batches of this process from here on, with those that were given out by this loader.
+    /// The number of batches of this process in this loader, including those already returned.
     pub fn n_batches(&self) -> u64 {
         self.n_batches
     }
 
-    /// Windows of the dataset.
+    /// The number of windows of the dataset.
     pub fn n_windows(&self) -> u64 {
         self.filler.windows.len()
     }
 
-    /// Windows at the end of the pass that [`drop_last`](LoaderConfig::drop_last) leaves out.
+    /// The number of windows at the end of the pass that [`drop_last`](LoaderConfig::drop_last)
+    /// leaves out.
     pub fn n_dropped(&self) -> u64 {
         self.n_windows() - self.filler.places.end
     }
 
-    /// Tokens of the dataset that are in no window.
+    /// The number of tokens of the dataset that are in no window.
     pub fn n_left_out_tokens(&self) -> u64 {
         self.filler.windows.left_out().1
     }
 
-    /// Tokens of the dataset that are an input of more than one window.
+    /// The number of tokens of the dataset that are an input of more than one window.
     pub fn n_repeated_tokens(&self) -> u64 {
         self.filler.windows.n_repeated()
     }
 
-    /// The state from which a loader goes on after the batches that were given out.
+    /// The state from which a loader resumes after the batches returned so far.
     pub fn state(&self) -> LoaderState {
         let next = match self.done.checked_sub(1) {
             None => self.filler.places.start,

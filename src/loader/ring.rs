@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::error::Result;
 
-/// Prepares `fill(0)`, `fill(1)`, ... ahead of whoever asks for them.
+/// Prepares `fill(0)`, `fill(1)`, ... ahead of the consumer.
 #[derive(Debug)]
 pub(super) struct Ring<B: Send + 'static> {
     shared: Arc<Shared<B>>,
@@ -27,10 +27,10 @@ pub(super) struct Ring<B: Send + 'static> {
     end: u64,
 }
 
-/// A buffer in the hands of the consumer; it goes back when dropped.
+/// A buffer lent to the consumer; it returns when dropped.
 #[derive(Debug)]
 pub(super) struct Lent<B: Send + 'static> {
-    /// `None` only while it is dropped.
+    /// `None` only while it is being dropped.
     buffer: Option<B>,
     shared: Arc<Shared<B>>,
 }
@@ -38,9 +38,9 @@ pub(super) struct Lent<B: Send + 'static> {
 #[derive(Debug)]
 struct Shared<B> {
     state: Mutex<State<B>>,
-    /// A buffer came back, or the end came nearer.
+    /// A buffer came back, or `end` was lowered.
     work: Condvar,
-    /// A number is done.
+    /// A result is done.
     ready: Condvar,
 }
 
@@ -51,18 +51,18 @@ struct State<B> {
     end: u64,
     free: Vec<B>,
     done: BTreeMap<u64, Outcome<B>>,
-    /// Buffers that there are, that there should be, and that the consumer has.
+    /// The number of buffers that exist, that should exist, and that the consumer holds.
     total: usize,
     wanted: usize,
     lent: usize,
 }
 
-/// What became of a number.
+/// The result for a number.
 type Outcome<B> = thread::Result<Result<B>>;
 
 impl<B> Shared<B> {
     fn lock(&self) -> MutexGuard<'_, State<B>> {
-        // Nothing panics while it holds the lock, and if it did, the state would be whole.
+        // Nothing panics while holding the lock, and even then the state would be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,18 +72,18 @@ impl<B> Shared<B> {
             let outcome = filled.map(|result| result.map(|()| buffer));
             let mut state = self.lock();
             if !matches!(outcome, Ok(Ok(_))) {
-                // Nobody will ask for what comes after.
+                // The consumer stops at this number.
                 state.end = state.end.min(number + 1);
             }
             state.done.insert(number, outcome);
             drop(state);
             self.ready.notify_one();
         }
-        // Others may wait for buffers that nobody needs any more.
+        // Other workers may be waiting for buffers that are no longer needed.
         self.work.notify_all();
     }
 
-    /// The next number with a buffer for it, as soon as there is one.
+    /// The next number and a buffer for it; waits for the buffer.
     fn take(&self) -> Option<(u64, B)> {
         let mut state = self.lock();
         loop {
@@ -104,10 +104,10 @@ impl<B> Shared<B> {
 
 impl<B: Send + 'static> Ring<B> {
     /// Prepares the numbers below `end` in `buffers`, on `threads` threads. One buffer is for the
-    /// consumer, each of the others is a number made ahead.
+    /// consumer; each of the others allows one number to be made ahead.
     ///
     /// # Errors
-    /// That of the system where a thread cannot be started.
+    /// The system's error if a thread cannot be started.
     pub(super) fn start(
         end: u64,
         buffers: Vec<B>,
@@ -143,11 +143,11 @@ impl<B: Send + 'static> Ring<B> {
         Ok(ring)
     }
 
-    /// The next number's buffer. `more` makes one where the consumer holds all there are, or it
-    /// would wait for itself. After an error there is nothing.
+    /// The next number's buffer. If the consumer holds all buffers, it would wait for itself, so
+    /// `more` makes another. After an error, returns `None`.
     ///
     /// # Panics
-    /// Where the worker panicked over this number.
+    /// If the worker panicked over this number.
     pub(super) fn next(&mut self, more: impl FnOnce() -> Result<B>) -> Option<Result<Lent<B>>> {
         if self.next >= self.end {
             return None;
@@ -192,7 +192,7 @@ impl<B: Send + 'static> Ring<B> {
     }
 }
 
-/// Goes on in the consumer with a panic of a worker.
+/// Continues a worker's panic in the consumer.
 fn resume(panic: Box<dyn Any + Send>) -> ! {
     resume_unwind(panic)
 }
@@ -202,7 +202,7 @@ impl<B: Send + 'static> Drop for Ring<B> {
         self.shared.lock().end = 0;
         self.shared.work.notify_all();
         for worker in self.workers.drain(..) {
-            // It catches panics over its work, and ends after the number it is at.
+            // It catches panics in `fill`, and ends after its current number.
             let _ = worker.join();
         }
     }
@@ -223,7 +223,7 @@ impl<B: Send + 'static> Drop for Lent<B> {
         if state.total > state.wanted {
             state.total -= 1;
             drop(state);
-            // The memory goes without the lock, as `self` does after this.
+            // The memory is freed without the lock, when the fields of `self` are dropped.
         } else {
             state.free.extend(self.buffer.take());
             drop(state);

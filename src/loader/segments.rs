@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 /// Where the documents of a dataset begin, by shard.
 #[derive(Debug)]
 pub(super) struct Segments {
-    /// Documents that begin in the shards before each.
+    /// For each shard, the number of documents that begin in earlier shards.
     documents_before: Vec<u64>,
 }
 
-/// Joins the pieces of a document that lie in several shards.
+/// Joins the pieces of a document that spans several shards.
 struct Join<F: FnMut(u64, u64)> {
     document: u64,
     tokens: u64,
@@ -28,7 +28,7 @@ impl<F: FnMut(u64, u64)> Join<F> {
         self.tokens += tokens;
     }
 
-    /// Passes on the document that is open, if it has a token.
+    /// Reports the open document, if it has a token.
     fn finish(&mut self) {
         if self.tokens > 0 {
             (self.found)(self.document, self.tokens);
@@ -50,11 +50,11 @@ impl Segments {
         }
     }
 
-    /// Calls `found` with the number of a document and how many of its tokens lie in `tokens`, by
-    /// offset in the dataset, document after document.
+    /// Calls `found`, document by document, with the number of the document and how many of its
+    /// tokens lie in `tokens`, a range of offsets in the dataset.
     ///
     /// # Errors
-    /// [`Error::Shard`] where the records do not reach as far as the tokens.
+    /// [`Error::Shard`] if the records do not reach as far as the tokens.
     pub(super) fn walk(
         &self,
         store: &TokenStore,
@@ -79,7 +79,7 @@ impl Segments {
         Ok(())
     }
 
-    /// The documents of `tokens`, by offset in shard `number`.
+    /// The documents of `tokens`, a range of offsets in shard `number`.
     fn walk_shard<F: FnMut(u64, u64)>(
         &self,
         store: &TokenStore,
@@ -99,7 +99,7 @@ impl Segments {
             if at == tokens.end {
                 break;
             }
-            // A damaged record may end anywhere; what it says is taken from here to the end.
+            // A damaged record may end anywhere, so clamp its end to the rest of the range.
             let to = record.end_tokens.clamp(at, tokens.end);
             let document = self.documents_before[number] + place;
             join.add(document.saturating_sub(starts_inside), to - at);
@@ -118,7 +118,7 @@ impl Segments {
     }
 }
 
-/// The last shard that begins at token `offset` or before it.
+/// The last shard that begins at or before token `offset`.
 fn shard_of(store: &TokenStore, offset: u64) -> usize {
     let (mut low, mut high) = (0, store.n_shards());
     while low < high {

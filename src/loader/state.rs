@@ -8,15 +8,15 @@ use crate::hash::Hash128;
 use crate::loader::LoaderConfig;
 use crate::window::{ShuffleOrder, Tail, WindowKind};
 
-/// Raised whenever the same state could stand for other samples.
+/// Incremented whenever the same state could stand for other samples.
 const FORMAT_VERSION: u32 = 1;
 
-/// How far a pass over a dataset is, and what it is a pass over.
+/// The position in a pass over a dataset, and what it is a pass over.
 ///
-/// It holds what decides on the order of the samples: the dataset, the windows, the shuffle and the
-/// epoch. The batch size and the processes are not part of it, as [`next_sample`] counts the samples
-/// of all processes: all of them have the same state after the same step, and a run may go on with
-/// another number of them.
+/// It holds what determines the order of the samples: the dataset, the windows, the shuffle and the
+/// epoch. The batch size and the processes are not part of it, because [`next_sample`] counts the
+/// samples of all processes: all of them have the same state after the same step, and a run may
+/// resume with another number of processes.
 ///
 /// [`next_sample`]: Self::next_sample
 ///
@@ -37,7 +37,7 @@ pub struct LoaderState {
     stride: u64,
     window: WindowKind,
     tail: Tail,
-    /// The seed, where windows are shuffled.
+    /// The seed, if windows are shuffled.
     shuffle: Option<u64>,
     shuffle_order: ShuffleOrder,
     epoch: u32,
@@ -45,7 +45,7 @@ pub struct LoaderState {
 }
 
 impl LoaderState {
-    /// The beginning of the pass that `config` asks for.
+    /// The start of the pass that `config` describes.
     pub(super) fn new(store: &TokenStore, config: &LoaderConfig) -> Self {
         Self {
             format_version: FORMAT_VERSION,
@@ -66,19 +66,19 @@ impl LoaderState {
         self.epoch
     }
 
-    /// How many samples of the pass all processes together are through with.
+    /// The number of samples of the pass that all processes together have finished.
     pub fn next_sample(&self) -> u64 {
         self.next_sample
     }
 
-    /// The same pass at another sample.
+    /// The same pass, at another sample.
     #[must_use]
     pub fn with_next_sample(mut self, next_sample: u64) -> Self {
         self.next_sample = next_sample;
         self
     }
 
-    /// Checks that a loader that begins with `begin` can go on from here.
+    /// Checks that a loader that would start at `begin` can resume from this state.
     ///
     /// # Errors
     /// [`Error::Config`] names what differs.

@@ -19,10 +19,10 @@ choice! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum ArrayFormat {
-        /// As `numpy.save` writes it; bf16, for which NumPy has no type, as `<u2`.
+        /// The format of `numpy.save`; bf16, for which NumPy has no type, is stored as `<u2`.
         #[default]
         Npy = "npy",
-        /// A safetensors file of one tensor, which is called as the array is.
+        /// A safetensors file of one tensor with the array's name.
         Safetensors = "safetensors",
         /// The elements alone, little-endian, row-major.
         Raw = "raw",
@@ -39,10 +39,10 @@ impl ArrayFormat {
     }
 }
 
-/// The arrays, in the order in which they are listed.
+/// The arrays, in listing order.
 const ARRAYS: [&str; 3] = ["embeddings", "inputs", "targets"];
 
-/// Whether `name` is that of an array's file in any format.
+/// Whether `name` is the name of an array's file in any format.
 pub(crate) fn is_array_name(name: &str) -> bool {
     name.split_once('.').is_some_and(|(array, extension)| {
         let extensions = ArrayFormat::ALL.map(ArrayFormat::extension);
@@ -50,13 +50,13 @@ pub(crate) fn is_array_name(name: &str) -> bool {
     })
 }
 
-/// The files of a run: what they are called and what is in front of their elements.
+/// The array files of a run: their names and the headers before their elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ArrayLayout {
     pub(crate) format: ArrayFormat,
     /// `[n, seq_len, dim]` of the embeddings.
     pub(crate) shape: [u64; 3],
-    /// Of the embeddings.
+    /// The element type of the embeddings.
     pub(crate) dtype: Dtype,
 }
 
@@ -65,7 +65,7 @@ impl ArrayLayout {
         ARRAYS.map(|array| format!("{array}.{}", self.format.extension()))
     }
 
-    /// What comes before the elements of each file.
+    /// The header before the elements of each file.
     pub(crate) fn headers(self) -> [Vec<u8>; 3] {
         let [_, inputs, targets] = ARRAYS;
         let ids = |array| match self.format {
@@ -78,7 +78,7 @@ impl ArrayLayout {
         [self.embeddings_header(), ids(inputs), ids(targets)]
     }
 
-    /// What comes before the embeddings.
+    /// The header before the embeddings.
     pub(super) fn embeddings_header(self) -> Vec<u8> {
         match self.format {
             ArrayFormat::Npy => npy::npy_header(npy::descr(self.dtype), &self.shape),
@@ -89,7 +89,7 @@ impl ArrayLayout {
         }
     }
 
-    /// Bytes of each file; `None` beyond what a file can hold.
+    /// The size of each file in bytes; `None` if it exceeds what a file can hold.
     pub(crate) fn file_bytes(self) -> Option<[u64; 3]> {
         let [n, seq_len, dim] = self.shape;
         let tokens = n.checked_mul(seq_len)?;
@@ -104,8 +104,8 @@ impl ArrayLayout {
         Some(bytes)
     }
 
-    /// How to read the embeddings, as a line of PyTorch: `torch.bfloat16` has no NumPy type, so its
-    /// bits travel as integers.
+    /// A line of PyTorch that reads the embeddings. `torch.bfloat16` has no NumPy type, so its bits
+    /// pass as integers.
     pub(crate) fn pytorch(self) -> String {
         let [file, ..] = self.names();
         let [n, seq_len, dim] = self.shape;

@@ -10,7 +10,7 @@ use crate::token::TokenId;
 pub struct MemorySink {
     /// Ids of all windows, row-major.
     pub inputs: Vec<TokenId>,
-    /// The ids one later, row-major.
+    /// The ids shifted by one, row-major.
     pub targets: Vec<TokenId>,
     /// The embeddings as little-endian bytes, row-major.
     pub embeddings: Vec<u8>,

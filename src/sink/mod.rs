@@ -21,12 +21,12 @@ use crate::dtype::{Dtype, Element};
 use crate::error::Result;
 use crate::token::TokenId;
 
-/// Windows with their targets and embeddings, in the order of the run.
+/// Windows with their targets and embeddings, in the run's order.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a, E> {
     /// Ids of the windows, `[rows, seq_len]` row-major.
     pub inputs: &'a [TokenId],
-    /// The ids one later, `[rows, seq_len]` row-major.
+    /// The ids shifted by one, `[rows, seq_len]` row-major.
     pub targets: &'a [TokenId],
     /// Their embeddings, `[rows, seq_len, dim]` row-major.
     pub embeddings: &'a [E],
@@ -34,7 +34,7 @@ pub struct Batch<'a, E> {
     pub shape: [usize; 3],
 }
 
-/// Receives batches; for users to implement.
+/// Receives batches. Users may implement it.
 ///
 /// ```
 /// use shardmill::{Element, Result};
@@ -51,19 +51,19 @@ pub struct Batch<'a, E> {
 /// }
 /// ```
 pub trait Sink {
-    /// Is told once, before the first windows, that there will be embeddings of `shape`
-    /// `[n, seq_len, dim]`.
+    /// Called once, before the first batch, with the final `shape`, `[n, seq_len, dim]`, and type
+    /// of the embeddings.
     ///
     /// # Errors
-    /// As of [`write`](Self::write).
+    /// Like [`write`](Self::write).
     fn begin(&mut self, shape: [u64; 3], dtype: Dtype) -> Result<()> {
         let _ = (shape, dtype);
         Ok(())
     }
 
-    /// Takes the next windows; as many as fit a buffer, not a training batch.
+    /// Takes the next windows: as many as fit in a buffer, not a training batch.
     ///
     /// # Errors
-    /// Whatever keeps the sink from taking them; the run ends with it.
+    /// Anything that keeps the sink from taking them; it ends the run.
     fn write<E: Element>(&mut self, batch: &Batch<'_, E>) -> Result<()>;
 }

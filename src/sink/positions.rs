@@ -12,29 +12,29 @@ use crate::publish::durability::{Durability, sync_directory};
 use crate::publish::temp_file::TempFile;
 use crate::table::PositionScheme;
 
-/// Bytes of an array between two writes.
+/// How many bytes of an array each write takes.
 const STEP_BYTES: usize = 1 << 20;
 
 /// What [`write_positions`] did.
 #[derive(Debug)]
 pub struct PositionsOutcome {
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// Whether the file was there already, just as asked for, and was left as it is.
+    /// Whether the file already existed, exactly as requested, and was left as it is.
     pub was_there: bool,
     /// How long it took.
     pub time: Duration,
 }
 
-/// Writes the array of `scheme` to the `.npy` file `out`, which appears when it is complete.
+/// Writes the array of `scheme` to the `.npy` file `out`, which appears once it is complete.
 ///
-/// A file that is there already and holds exactly these bytes is left as it is; any other is
-/// replaced only if `overwrite` is given.
+/// An existing file with exactly these bytes is left as it is; any other file is replaced only if
+/// `overwrite` is set.
 ///
 /// # Errors
-/// [`Error::Config`] where a size is out of range, [`Error::Output`] where `out` is no name for a
-/// file or there is something else already, [`Error::NoRoom`] before any work where the disk is
-/// too small, [`Error::Stopped`] after [`Stats::stop`], and [`Error::Io`].
+/// [`Error::Config`] if a size is out of range, [`Error::Output`] if `out` is not a name for such a
+/// file or something else is already there, [`Error::NoRoom`] before any work if the disk is too
+/// small, [`Error::Stopped`] after [`Stats::stop`], and [`Error::Io`].
 pub fn write_positions(
     scheme: &PositionScheme,
     out: &Path,
@@ -107,10 +107,10 @@ fn check_replaceable(out: &Path, is_file: bool, overwrite: bool) -> Result<()> {
     Err(Error::output(out, problem))
 }
 
-/// Whether the file holds the array of `scheme`, whose length it has.
+/// Whether the file, which has the right length, holds the array of `scheme`.
 ///
 /// # Errors
-/// [`Error::Io`] where it cannot be read and may not be overwritten.
+/// [`Error::Io`] if it cannot be read and must not be overwritten.
 fn holds(path: &Path, scheme: &PositionScheme, overwrite: bool) -> Result<bool> {
     let compared = File::open(path).and_then(|file| {
         let comparison = Comparison {
@@ -123,7 +123,7 @@ fn holds(path: &Path, scheme: &PositionScheme, overwrite: bool) -> Result<bool> 
     });
     match compared {
         Ok(()) => Ok(true),
-        // Other bytes, or fewer.
+        // The file has other bytes, or fewer.
         Err(error)
             if matches!(
                 error.kind(),
@@ -137,7 +137,7 @@ fn holds(path: &Path, scheme: &PositionScheme, overwrite: bool) -> Result<bool> 
     }
 }
 
-/// Refuses bytes that are not those of a file.
+/// A writer that fails if the bytes differ from those of a file.
 struct Comparison {
     file: File,
     found: Vec<u8>,
@@ -159,7 +159,7 @@ impl Write for Comparison {
     }
 }
 
-/// A file that is being made, and the count of its bytes.
+/// A file that is being written, and the count of its bytes.
 struct Output<'a> {
     file: &'a mut TempFile,
     stats: &'a Stats,

@@ -6,8 +6,8 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
-/// Refuses an output of `needed_bytes` at `out` that does not fit on its disk, where the free space
-/// is known.
+/// Refuses an output of `needed_bytes` at `out` that does not fit on its disk, if the free space is
+/// known.
 pub(crate) fn check_room(out: &Path, needed_bytes: u64) -> Result<()> {
     let absolute = std::path::absolute(out).map_err(Error::io(out, "cannot find"))?;
     let there = absolute
@@ -16,11 +16,11 @@ pub(crate) fn check_room(out: &Path, needed_bytes: u64) -> Result<()> {
         .unwrap_or(&absolute);
     let stat = match rustix::fs::statvfs(there) {
         Ok(stat) => stat,
-        // What is not known is no reason to refuse.
+        // If the free space is unknown, do not refuse.
         Err(Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(()),
         Err(errno) => return Err(Error::io(there, "cannot ask for free space")(errno.into())),
     };
-    // Some file systems in user space, and tmpfs without a limit, give no size at all.
+    // Some file systems in user space, and tmpfs without a limit, report no size at all.
     if stat.f_blocks == 0 {
         return Ok(());
     }

@@ -9,13 +9,13 @@ use crate::dtype::{Dtype, Element};
 use crate::error::{Error, Result};
 use crate::sink::{ArrayFormat, ArrayLayout, Batch, Sink};
 
-/// Bytes that a pipe is asked to hold: the most that Linux gives to anyone, and with them half the
-/// switches to the reader and back.
+/// The capacity to request for a pipe: the most that Linux allows unprivileged processes. It halves
+/// the switches to the reader and back.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Makes a pipe as large as it may be; anything else is left as it is.
+/// Makes a pipe as large as allowed; leaves anything else as it is.
 pub(crate) fn widen_pipe(pipe: impl AsFd) {
-    // Whoever may not have so much goes on with what there is.
+    // The process may be refused that much; the current size works, too.
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
 }
@@ -24,13 +24,13 @@ pub(crate) fn widen_pipe(pipe: impl AsFd) {
 #[derive(Debug)]
 pub struct StreamSink<W> {
     writer: W,
-    /// What the writer is called in messages.
+    /// The writer's name in messages.
     name: PathBuf,
     format: ArrayFormat,
 }
 
 impl StreamSink<File> {
-    /// Writes to an open file, which messages call `name`; a pipe is made larger, where it may be.
+    /// Writes to an open file, which messages call `name`. A pipe is made larger, if allowed.
     pub fn to_file(file: File, name: impl Into<PathBuf>) -> Self {
         widen_pipe(&file);
         Self::new(file, name)

@@ -15,44 +15,44 @@ use crate::dataset::{DocRecord, Shard, TokenStore};
 use crate::error::{Error, Result};
 use crate::window::{at_least_1, covered, repeated};
 
-/// Records between two numbers of the index.
+/// How many records lie between two entries of the index.
 const BLOCK_RECORDS: usize = 64;
 
 choice! {
-    /// What becomes of the end of a document, where no whole window is left.
+    /// How to handle a document's last, incomplete window.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Tail {
-        /// Left out, and counted: every window has `seq_len` inputs with their targets.
+        /// Drop it and count it: every window has `seq_len` inputs with their targets.
         #[default]
         Drop = "drop",
-        /// One more window where targets are left, filled up with the end-of-text id; what fills it has
-        /// [`IGNORED_TARGET`](crate::window::IGNORED_TARGET) for its targets.
+        /// Add one more window if targets are left, padded with the end-of-text id. The targets of
+        /// padding are [`IGNORED_TARGET`](crate::window::IGNORED_TARGET).
         Pad = "pad",
     }
 }
 
-/// What of a dataset is in no window.
+/// What is in no window of a dataset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
-    /// Documents without a window.
+    /// The number of documents without a window.
     pub documents: u64,
-    /// Tokens that are neither an input nor a target.
+    /// The number of tokens that are neither an input nor a target.
     pub tokens: u64,
 }
 
 /// A window within a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentWindow {
-    /// Number of the document in the dataset.
+    /// The number of the document in the dataset.
     pub document: u64,
-    /// Its tokens, by offset in the dataset: the inputs and the target of the last of them. There
-    /// are `seq_len + 1`; fewer where the rest is to be padded, at least 2.
+    /// Its tokens, as offsets in the dataset: the inputs and the target of the last input. There
+    /// are `seq_len + 1`, or fewer, but at least 2, if the rest is padding.
     pub tokens: Range<u64>,
 }
 
-/// How a document of some length is cut.
+/// How a document of a given length is cut into windows.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     seq_len: u64,
@@ -61,12 +61,12 @@ struct Cut {
 }
 
 impl Cut {
-    /// Windows of a document of `n_tokens`.
+    /// The number of windows of a document of `n_tokens` tokens.
     fn count(self, n_tokens: u64) -> u64 {
         let Self {
             seq_len, stride, ..
         } = self;
-        // Most documents of a corpus of short ones need no division.
+        // In a corpus of short documents, most need no division.
         match self.tail {
             Tail::Drop if n_tokens <= seq_len => 0,
             Tail::Drop => (n_tokens - seq_len).div_ceil(stride),
@@ -78,13 +78,14 @@ impl Cut {
                 if stride <= seq_len {
                     return count;
                 }
-                // Windows leave gaps, and the last one must begin before the last target.
+                // There are gaps between windows, and the last window must begin before the last
+                // target.
                 count.min(n_targets.div_ceil(stride))
             }
         }
     }
 
-    /// Tokens of a document that are in one of its `count` windows.
+    /// The number of tokens of a document that are in one of its `count` windows.
     fn covered(self, count: u64, n_tokens: u64) -> u64 {
         covered(count, n_tokens, self.seq_len, self.stride)
     }
@@ -93,19 +94,19 @@ impl Cut {
 /// The index of one shard.
 #[derive(Debug)]
 struct ShardIndex {
-    /// Windows, and documents, that begin in earlier shards.
+    /// The number of windows, and of documents, that begin in earlier shards.
     windows_before: u64,
     documents_before: u64,
-    /// Tokens of the shard's last document that lie in later shards.
+    /// The number of tokens of the shard's last document that lie in later shards.
     later_tokens: u64,
-    /// Windows of the shard's records before each block.
+    /// For each block, the number of windows of the shard's records before it.
     blocks: Vec<u64>,
 }
 
-/// What one pass over the records of a shard finds.
+/// The result of one pass over the records of a shard.
 #[derive(Debug)]
 struct Scan {
-    /// Windows before each block, and those of all records.
+    /// The number of windows before each block, and of all records.
     blocks: Vec<u64>,
     windows: u64,
     left_out: LeftOut,
@@ -113,9 +114,9 @@ struct Scan {
     documents: u64,
 }
 
-/// The windows of the documents of a dataset: in a document of `n` tokens they start at `0, stride,
-/// 2*stride, ...` while `start < n - seq_len`, counted from its first token, and document follows
-/// document. Its end-of-text token counts.
+/// The windows of the documents of a dataset, document by document. In a document of `n` tokens,
+/// they start at `0, stride, 2*stride, ...` while `start < n - seq_len`, counted from its first
+/// token. `n` includes the end-of-text token.
 ///
 /// `S` is a reference or an [`Arc`](std::sync::Arc) to the dataset.
 ///
@@ -144,8 +145,8 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
     /// Reads all document records of `store` once, shards in parallel on rayon's current threads.
     ///
     /// # Errors
-    /// [`Error::Config`] where `seq_len` or `stride` is 0; [`Error::Shard`] names a record that
-    /// does not fit the ones around it.
+    /// [`Error::Config`] if `seq_len` or `stride` is 0; [`Error::Shard`] names a record that does
+    /// not fit the ones around it.
     pub fn new(store: S, seq_len: u64, stride: u64, tail: Tail) -> Result<Self> {
         at_least_1("seq_len", seq_len)?;
         at_least_1("stride", stride)?;
@@ -171,7 +172,7 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
         };
         let mut documents = 0;
         for (scan, later_tokens) in scans.into_iter().zip(later) {
-            // The first damage in the order of the shards is the one that is named.
+            // The first damage in shard order is the one that is reported.
             let scan = scan?;
             windows.shards.push(ShardIndex {
                 windows_before: windows.len,
@@ -188,27 +189,27 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
         Ok(windows)
     }
 
-    /// Number of windows.
+    /// The number of windows.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is no window.
+    /// Whether there are no windows.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What is in none of the windows.
+    /// What is in no window.
     pub fn left_out(&self) -> LeftOut {
         self.left_out
     }
 
-    /// Tokens that are an input of more than one window.
+    /// The number of tokens that are an input of more than one window.
     pub fn n_repeated(&self) -> u64 {
         self.repeated
     }
 
-    /// What becomes of the ends of documents.
+    /// How the ends of documents are handled.
     pub fn tail(&self) -> Tail {
         self.cut.tail
     }
@@ -216,10 +217,10 @@ impl<S: Deref<Target = TokenStore>> DocumentWindows<S> {
     /// Window `i`.
     ///
     /// # Errors
-    /// [`Error::Shard`] where the records are no longer those that were counted.
+    /// [`Error::Shard`] if the records are no longer those that were counted.
     ///
     /// # Panics
-    /// Where `i` is not less than [`len`](Self::len).
+    /// If `i` is not less than [`len`](Self::len).
     pub fn window(&self, i: u64) -> Result<DocumentWindow> {
         assert!(i < self.len, "window {i} of {}", self.len);
         let number = self
@@ -256,10 +257,10 @@ fn damaged(shard: &Shard, what: String) -> Error {
     Error::shard(shard.files()[1].path().to_owned(), what)
 }
 
-/// For each shard, the tokens of its last document that lie in later shards.
+/// For each shard, the number of tokens of its last document that lie in later shards.
 fn later_tokens(store: &TokenStore) -> Result<Vec<u64>> {
     let mut later = vec![0; store.n_shards()];
-    // Tokens from the start of the next shard that go on with a document, if one is to go on.
+    // If the next shard continues a document, the number of tokens from its start that do.
     let mut going_on: Option<u64> = None;
     for (index, later) in later.iter_mut().enumerate().rev() {
         let shard = store.shard(index)?;
@@ -276,7 +277,8 @@ fn later_tokens(store: &TokenStore) -> Result<Vec<u64>> {
         }
         *later = going_on.unwrap_or(0);
         let rest = if records.len() == 1 { *later } else { 0 };
-        // A record that says more than its shard has is named when the shard is scanned.
+        // A record that claims more tokens than its shard has is reported when the shard is
+        // scanned.
         let first_tokens = first.end_tokens.min(shard.tokens().len() as u64);
         going_on = first.began_earlier().then_some(first_tokens + rest);
     }
@@ -289,8 +291,8 @@ fn later_tokens(store: &TokenStore) -> Result<Vec<u64>> {
     Ok(later)
 }
 
-/// The records from `first` on with their tokens in the shard, which never overlap nor reach
-/// beyond it, whatever the file says by now.
+/// The records from `first` on with their tokens in the shard. These never overlap or reach past
+/// the shard, whatever the file says by now.
 fn ranges(shard: &Shard, first: usize) -> impl Iterator<Item = (usize, Range<u64>)> {
     let records = shard.documents();
     let n_tokens = shard.tokens().len() as u64;
@@ -307,7 +309,7 @@ fn ranges(shard: &Shard, first: usize) -> impl Iterator<Item = (usize, Range<u64
         })
 }
 
-/// Tokens of the document that begins with `record`; 0 where none begins.
+/// The number of tokens of the document that begins with `record`; 0 if none begins there.
 fn document_tokens(records: &[DocRecord], record: usize, within: &Range<u64>, later: u64) -> u64 {
     let is_last = record + 1 == records.len();
     if records[record].began_earlier() {

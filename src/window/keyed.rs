@@ -34,7 +34,7 @@ const ROUNDS: usize = 24;
 /// 2^64 over the golden ratio, odd: splitmix64's step.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A permutation of `0..len`, known by its length, a seed and an epoch.
+/// A permutation of `0..len`, determined by its length, a seed and an epoch.
 ///
 /// # Examples
 ///
@@ -57,14 +57,14 @@ pub struct KeyedPermutation {
 }
 
 impl KeyedPermutation {
-    /// The longest permutation there is.
+    /// The largest possible length.
     pub const MAX_LEN: u64 = 1 << 63;
 
-    /// The permutation of `0..len` that `seed` and `epoch` stand for.
+    /// The permutation of `0..len` for `seed` and `epoch`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where `len` is over [`MAX_LEN`](Self::MAX_LEN).
+    /// [`Error::Config`] if `len` is over [`MAX_LEN`](Self::MAX_LEN).
     pub fn new(len: u64, seed: u64, epoch: u64) -> Result<Self> {
         if len > Self::MAX_LEN {
             return Err(Error::config(
@@ -101,18 +101,18 @@ impl KeyedPermutation {
     ///
     /// # Panics
     ///
-    /// Where `place` is not less than [`len`](Self::len).
+    /// If `place` is not less than [`len`](Self::len).
     pub fn at(&self, place: u64) -> u64 {
         assert!(place < self.len, "place {place} of {}", self.len);
         let mut x = self.permute(place);
-        // The cycle comes back to `place`, which is below `len`.
+        // This ends, because the cycle comes back to `place`, which is below `len`.
         while x >= self.len {
             x = self.permute(x);
         }
         x
     }
 
-    /// The bijection of all numbers of the width.
+    /// The bijection of `0..2^width`.
     fn permute(&self, x: u64) -> u64 {
         let mut a = x >> self.low_bits;
         let mut b = x & ((1 << self.low_bits) - 1);

@@ -52,8 +52,8 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Windows over `n_tokens` tokens. A stream of `seq_len` tokens or fewer has none, as the last
-    /// target would be missing.
+    /// Windows over `n_tokens` tokens. A stream of `seq_len` tokens or fewer has none, because the
+    /// last target would be missing.
     ///
     /// # Errors
     ///
@@ -68,39 +68,39 @@ impl Windows {
         })
     }
 
-    /// Tokens in the stream.
+    /// The number of tokens in the stream.
     pub fn n_tokens(&self) -> u64 {
         self.n_tokens
     }
 
-    /// Tokens in a window.
+    /// The number of tokens in a window.
     pub fn seq_len(&self) -> u64 {
         self.seq_len
     }
 
-    /// Tokens from the start of a window to the start of the next.
+    /// Tokens from the start of one window to the start of the next.
     pub fn stride(&self) -> u64 {
         self.stride
     }
 
-    /// Number of windows.
+    /// The number of windows.
     pub fn len(&self) -> u64 {
         self.n_tokens
             .saturating_sub(self.seq_len)
             .div_ceil(self.stride)
     }
 
-    /// Whether there is no window.
+    /// Whether there are no windows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Tokens of the stream that are neither an input nor a target.
+    /// The number of tokens of the stream that are neither an input nor a target.
     pub fn n_left_out(&self) -> u64 {
         self.n_tokens - covered(self.len(), self.n_tokens, self.seq_len, self.stride)
     }
 
-    /// Tokens of the stream that are an input of more than one window.
+    /// The number of tokens of the stream that are an input of more than one window.
     pub fn n_repeated(&self) -> u64 {
         repeated(self.len(), self.seq_len, self.stride)
     }
@@ -125,7 +125,7 @@ impl Windows {
         start..start + self.seq_len
     }
 
-    /// The tokens that follow those of window `i`, one by one.
+    /// The targets of window `i`: its inputs shifted by one.
     ///
     /// # Panics
     ///
@@ -135,8 +135,8 @@ impl Windows {
         start + 1..end + 1
     }
 
-    /// The windows in batches of `batch_size`. The last one may have fewer rows, or is left out
-    /// where `drop_last` is set.
+    /// The windows in batches of `batch_size`. If the last batch is incomplete, it has fewer rows,
+    /// or is left out if `drop_last` is set.
     ///
     /// # Errors
     ///
@@ -149,13 +149,13 @@ impl Windows {
 /// The batches of a set of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batches {
-    /// Windows in all batches together.
+    /// The number of windows in all batches together.
     n_rows: u64,
     batch_size: u64,
 }
 
 impl Batches {
-    /// `n_windows` windows in batches of `batch_size`, as [`Windows::batches`] has them.
+    /// Batches of `batch_size` out of `n_windows` windows, as in [`Windows::batches`].
     ///
     /// # Errors
     ///
@@ -172,26 +172,26 @@ impl Batches {
         })
     }
 
-    /// Number of batches.
+    /// The number of batches.
     pub fn len(&self) -> u64 {
         self.n_rows.div_ceil(self.batch_size)
     }
 
-    /// Whether there is no batch.
+    /// Whether there are no batches.
     pub fn is_empty(&self) -> bool {
         self.n_rows == 0
     }
 
-    /// Windows in all batches together, which `drop_last` makes fewer than there are.
+    /// The number of windows in all batches together, without those that `drop_last` leaves out.
     pub fn n_rows(&self) -> u64 {
         self.n_rows
     }
 
-    /// Places, in the order of the windows, of the rows of batch `b`.
+    /// The places in the order of the rows of batch `b`.
     ///
     /// # Panics
     ///
-    /// Where `b` is not less than [`len`](Self::len).
+    /// If `b` is not less than [`len`](Self::len).
     pub fn rows(&self, b: u64) -> Range<u64> {
         assert!(b < self.len(), "batch {b} of {}", self.len());
         let start = b * self.batch_size;
@@ -199,7 +199,7 @@ impl Batches {
     }
 }
 
-/// How many of `n_tokens` are in one of `count` windows of `seq_len` and a target.
+/// How many of `n_tokens` are in one of `count` windows of `seq_len` inputs and a target.
 fn covered(count: u64, n_tokens: u64, seq_len: u64, stride: u64) -> u64 {
     let Some(earlier) = count.checked_sub(1) else {
         return 0;
@@ -213,8 +213,8 @@ fn covered(count: u64, n_tokens: u64, seq_len: u64, stride: u64) -> u64 {
 fn repeated(count: u64, seq_len: u64, stride: u64) -> u64 {
     let overlap = seq_len.saturating_sub(stride);
     match count.checked_sub(2) {
-        // Each window but the last overlaps with the next, by more than a stride where a token is
-        // in three.
+        // Each window but the last overlaps the next one; by more than a stride if a token is in
+        // three.
         Some(more) => more * overlap.min(stride) + overlap,
         None => 0,
     }

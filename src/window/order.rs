@@ -7,26 +7,27 @@ use crate::error::{Error, Result};
 use crate::table::TorchGenerator;
 use crate::window::KeyedPermutation;
 
-/// From this many numbers on, PyTorch permutes by another method.
+/// From this many numbers on, PyTorch uses another permutation method.
 const MAX_SHUFFLED: u64 = u32::MAX as u64 / 20;
 
-/// Draws of a 64-bit number.
+/// How many draws a 64-bit number takes.
 const DRAWS_PER_INT64: u64 = 2;
 
 choice! {
-    /// How a seed becomes an order.
+    /// The algorithm that turns a seed into an order.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum ShuffleOrder {
-        /// As PyTorch's `DataLoader(shuffle=True)`: 4 bytes a window, for less than 214,748,364.
+        /// The order of PyTorch's `DataLoader(shuffle=True)`: takes 4 bytes per window, for fewer
+        /// than 214,748,364 windows.
         #[default]
         Torch = "torch",
-        /// [`KeyedPermutation`]: no memory, for up to 2^63 windows.
+        /// [`KeyedPermutation`]: takes no memory, for up to 2^63 windows.
         Keyed = "keyed",
     }
 }
 
-/// An order of windows: as they come, or permuted. PyTorch's permutations take 4 bytes a window,
+/// An order of windows: sequential or permuted. PyTorch's permutations take 4 bytes per window,
 /// keyed ones nothing.
 ///
 /// # Examples
@@ -42,11 +43,11 @@ choice! {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Window after window.
+    /// Windows in dataset order.
     Sequential,
     /// The window for each place.
     Shuffled(Vec<u32>),
-    /// The window for each place, computed when it is asked for.
+    /// The window for each place, computed on demand.
     Keyed(KeyedPermutation),
 }
 
@@ -55,7 +56,7 @@ impl Order {
     ///
     /// # Panics
     ///
-    /// Where a permutation has no place `i`.
+    /// If a permutation has no place `i`.
     pub fn window(&self, i: u64) -> u64 {
         match self {
             Self::Sequential => i,
@@ -67,12 +68,12 @@ impl Order {
         }
     }
 
-    /// The order of `n` windows in the pass number `epoch`, counted from 0, that `seed` stands for:
+    /// The order of `n` windows in pass `epoch`, counted from 0, for `seed`:
     /// [`data_loader_epoch`](Self::data_loader_epoch) or [`KeyedPermutation::new`].
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where there are too many windows for `order`.
+    /// [`Error::Config`] if there are too many windows for `order`.
     pub fn shuffled(n: u64, order: ShuffleOrder, seed: u64, epoch: u32) -> Result<Self> {
         match order {
             ShuffleOrder::Torch => Self::data_loader_epoch(n, seed, epoch),
@@ -97,8 +98,8 @@ impl Order {
 
     /// The order of a pass over `RandomSampler(windows, generator=generator)`.
     ///
-    /// Leaves the generator where PyTorch has it during the pass. A sampler that is asked for one
-    /// more than there are draws a permutation of which it uses nothing: call
+    /// Leaves the generator in the state that PyTorch has during the pass. A sampler that is asked
+    /// for one more window than there are draws a permutation that it does not use: call
     /// [`finish_pass`](Self::finish_pass) for a pass that ran to its end.
     ///
     /// # Errors
@@ -108,18 +109,18 @@ impl Order {
         Self::torch_randperm(n, generator)
     }
 
-    /// Moves `generator` to where `RandomSampler(windows, generator=generator)` leaves it when its
-    /// pass of `n` windows has run to the end.
+    /// Advances `generator` to the state in which `RandomSampler(windows, generator=generator)`
+    /// leaves it after its pass of `n` windows has run to the end.
     pub fn finish_pass(n: u64, generator: &mut TorchGenerator) {
         generator.skip(n.saturating_sub(1));
     }
 
-    /// The order of the pass number `epoch`, counted from 0, over
-    /// `DataLoader(windows, shuffle=True, generator=generator)`, the earlier ones having run to
-    /// their end.
+    /// The order of pass `epoch`, counted from 0, over
+    /// `DataLoader(windows, shuffle=True, generator=generator)`, if the earlier passes ran to their
+    /// end.
     ///
-    /// Leaves the generator where PyTorch has it during that pass, as
-    /// [`random_sampler`](Self::random_sampler) does. An earlier pass costs its draws, not its
+    /// Leaves the generator in the state that PyTorch has during that pass, as
+    /// [`random_sampler`](Self::random_sampler) does. An earlier pass costs only its draws, not its
     /// permutation.
     ///
     /// # Errors
@@ -141,8 +142,8 @@ impl Order {
     }
 
     /// The order of the next pass over `DataLoader(windows, shuffle=True)`, where `generator` is
-    /// PyTorch's global one; four draws are taken from it, whether the pass runs to its end or
-    /// not.
+    /// PyTorch's global generator. It takes four draws from it, whether or not the pass runs to its
+    /// end.
     ///
     /// # Errors
     ///
@@ -155,8 +156,8 @@ impl Order {
         Self::torch_randperm(n, &mut own)
     }
 
-    /// The order of the pass number `epoch`, counted from 0, over `DataLoader(windows,
-    /// shuffle=True)` right after `torch.manual_seed(seed)`. An earlier pass costs four draws.
+    /// The order of pass `epoch`, counted from 0, over `DataLoader(windows, shuffle=True)` right
+    /// after `torch.manual_seed(seed)`. An earlier pass costs four draws.
     ///
     /// # Errors
     ///

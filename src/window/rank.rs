@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 
-/// One of `world_size` processes that share an order: of a range of places it takes the first but
-/// `rank` and every `world_size`-th after it.
+/// One of `world_size` processes that share an order: in a range of places, it skips the first
+/// `rank` places and takes every `world_size`-th from there.
 ///
 /// All processes together take every place once, whatever their number. Their shares of a range
-/// differ by one place at most; they are equal where the range has a multiple of `world_size`.
+/// differ by at most one place; they are equal if the length of the range is a multiple of
+/// `world_size`.
 ///
 /// # Examples
 ///
@@ -39,7 +40,7 @@ impl Rank {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where there is no such process.
+    /// [`Error::Config`] if there is no such process.
     pub fn new(rank: u32, world_size: u32) -> Result<Self> {
         if rank >= world_size {
             return Err(Error::config(
@@ -50,7 +51,7 @@ impl Rank {
         Ok(Self { rank, world_size })
     }
 
-    /// How many processes there are.
+    /// The number of processes.
     pub fn world_size(self) -> u32 {
         self.world_size
     }

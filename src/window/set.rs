@@ -12,16 +12,15 @@ use crate::threads::thread_pool;
 use crate::token::TokenId;
 use crate::window::{DocumentWindows, LeftOut, Tail, Windows};
 
-/// The target of what fills up a padded window: -100 as an `i32`, which PyTorch's `cross_entropy`
-/// leaves out by default.
+/// The target of padding: -100 as an `i32`, which PyTorch's `cross_entropy` ignores by default.
 pub const IGNORED_TARGET: TokenId = (-100_i32).cast_unsigned();
 
 choice! {
-    /// Whether windows know documents.
+    /// Whether windows stay within documents.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum WindowKind {
-        /// All documents are one stream, and windows run over their ends.
+        /// All documents form one stream, and windows cross their ends.
         #[default]
         Stream = "stream",
         /// A window lies within one document.
@@ -62,20 +61,20 @@ enum Kind<S> {
 /// Where the ids of a window come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    /// The document, where windows know theirs.
+    /// The document, if windows stay within documents.
     pub(crate) document: Option<u64>,
-    /// Offset in the dataset of the first input.
+    /// The offset in the dataset of the first input.
     pub(crate) start: u64,
-    /// How many inputs are of the dataset; padding follows.
+    /// How many inputs come from the dataset; the rest is padding.
     pub(crate) inputs: usize,
 }
 
 impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
-    /// The windows of `store`, found on so many threads where its documents have to be read.
+    /// The windows of `store`. If its documents must be read, uses `threads` threads.
     ///
     /// # Errors
     /// Those of [`Windows::new`], [`DocumentWindows::new`] and [`WindowKind::check_tail`];
-    /// [`Error::Threads`] where they cannot start.
+    /// [`Error::Threads`] if the threads cannot start.
     pub(crate) fn new(
         store: S,
         (seq_len, stride): (u64, u64),
@@ -103,7 +102,7 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         &self.store
     }
 
-    /// Refuses a dataset without a window.
+    /// Refuses a dataset without windows.
     ///
     /// # Errors
     /// [`Error::Input`] says what it has instead.
@@ -137,7 +136,7 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         Err(Error::input(self.store.path(), (what, hint)))
     }
 
-    /// Number of windows.
+    /// The number of windows.
     pub(crate) fn len(&self) -> u64 {
         match &self.kind {
             Kind::Stream(windows) => windows.len(),
@@ -145,7 +144,7 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         }
     }
 
-    /// What is in no window; no number of documents where windows do not know them.
+    /// The documents and tokens in no window; `None` for documents if windows form a stream.
     pub(crate) fn left_out(&self) -> (Option<u64>, u64) {
         match &self.kind {
             Kind::Stream(windows) => (None, windows.n_left_out()),
@@ -156,7 +155,7 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         }
     }
 
-    /// Tokens that are an input of more than one window.
+    /// The number of tokens that are an input of more than one window.
     pub(crate) fn n_repeated(&self) -> u64 {
         match &self.kind {
             Kind::Stream(windows) => windows.n_repeated(),
@@ -167,10 +166,10 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
     /// Fills `inputs` and `targets`, of `seq_len` ids each, with those of window `i`.
     ///
     /// # Errors
-    /// [`Error::Shard`] where an id is beyond the vocabulary or the document records changed.
+    /// [`Error::Shard`] if an id is beyond the vocabulary, or the document records changed.
     ///
     /// # Panics
-    /// Where there is no window `i`.
+    /// If there is no window `i`.
     pub(crate) fn read(
         &self,
         i: u64,
@@ -205,10 +204,10 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         })
     }
 
-    /// Every id has a row in the tables that were opened for the vocabulary.
+    /// Checks that every id has a row in the tables that were opened for the vocabulary.
     fn check(&self, ids: &[TokenId]) -> Result<()> {
         let n_vocab = self.store.manifest().encoding.n_vocab;
-        // The maximum is found with vectors.
+        // Finding the maximum is vectorized.
         match ids.iter().copied().max() {
             Some(id) if id >= n_vocab => Err(Error::shard(
                 self.store.path(),
