@@ -17,7 +17,7 @@ macro_rules! choice {
             /// Every choice, in the order in which help and messages list them.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
 
-            /// The choice as it is spelled on the command line and in files.
+            /// The choice's name on the command line and in files.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+

@@ -45,7 +45,7 @@ choice! {
 }
 
 impl Dtype {
-    /// What PyTorch calls the type, in its module.
+    /// The type's name in the `torch` module.
     pub(crate) const fn torch_name(self) -> &'static str {
         match self {
             Self::F16 => "float16",
@@ -54,7 +54,7 @@ impl Dtype {
         }
     }
 
-    /// Bytes of one element.
+    /// The size of one element in bytes.
     pub const fn size_bytes(self) -> usize {
         with_element!(self, E => size_of::<E>())
     }
@@ -72,16 +72,16 @@ pub enum Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// The elements that `bytes` are.
+    /// Views `bytes` as elements.
     ///
     /// # Panics
     ///
-    /// Where they are not aligned for the type, or not whole elements.
+    /// If they are not aligned for the type, or not whole elements.
     pub(crate) fn from_bytes(dtype: Dtype, bytes: &'a [u8]) -> Self {
         with_element!(dtype, E => <E as sealed::Sealed>::tag_slice(bytemuck::cast_slice(bytes)))
     }
 
-    /// The elements as they lie in memory.
+    /// The bytes of the elements in memory.
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::F32(values) => bytemuck::cast_slice(values),

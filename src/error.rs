@@ -17,12 +17,12 @@ use rustix::io::Errno;
 
 pub(crate) use problem::Problem;
 
-/// What every fallible function of this crate returns.
+/// The result of every fallible function in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that can go wrong in shardmill.
 ///
-/// Displayed, it is one line: [`problem`](Self::problem), then [`hint`](Self::hint) if there is one.
+/// Its display is one line: [`problem`](Self::problem), then [`hint`](Self::hint), if there is one.
 ///
 /// ```
 /// let mut config = shardmill::EmbedConfig::default();
@@ -46,7 +46,7 @@ pub enum Error {
     Read {
         /// The input.
         path: PathBuf,
-        /// Byte offset in the input of the first byte that did not come.
+        /// Byte offset in the input of the first byte that could not be read.
         offset: u64,
         /// The system's answer.
         source: io::Error,
@@ -93,32 +93,32 @@ pub enum Error {
     Shard {
         /// The file or directory.
         path: PathBuf,
-        /// What does not hold.
+        /// What is wrong with it.
         what: String,
         /// What to do, if that is known.
         hint: Option<String>,
     },
-    /// A table file is not one that can be used.
+    /// A table file cannot be used.
     Table {
-        /// The table's file, with `#key` where it has several.
+        /// The table's file, with `#key` if a key was given.
         path: PathBuf,
         /// What is wrong with it.
         what: String,
         /// What to do, if that is known.
         hint: Option<String>,
     },
-    /// Sizes that do not fit together.
+    /// Sizes do not match.
     Shape {
-        /// What does not fit what.
+        /// What does not match.
         what: String,
         /// What to do, if that is known.
         hint: Option<String>,
     },
-    /// There is no encoding of that name.
+    /// There is no encoding with that name.
     UnknownEncoding {
         /// The name asked for.
         name: String,
-        /// The names there are, separated by commas.
+        /// The known names, separated by commas.
         known: String,
     },
     /// A setting is out of range or contradicts another.
@@ -130,7 +130,7 @@ pub enum Error {
         /// What to do, if that is known.
         hint: Option<String>,
     },
-    /// The output is there already, or cannot be where it was asked to be.
+    /// The output already exists, or cannot be in the requested place.
     Output {
         /// The output.
         path: PathBuf,
@@ -146,33 +146,33 @@ pub enum Error {
         /// The directory that the other run holds.
         path: PathBuf,
     },
-    /// There is not enough room for the output.
+    /// There is not enough disk space for the output.
     NoRoom {
-        /// Where the output would have gone.
+        /// Where the output would have been written.
         path: PathBuf,
-        /// What it needs.
+        /// The number of bytes that it needs.
         needed_bytes: u64,
-        /// What is free there.
+        /// The number of bytes that are free there.
         free_bytes: u64,
     },
-    /// The system starts no more threads.
+    /// The system cannot start enough threads.
     Threads {
-        /// How many there were to be.
+        /// How many threads were requested.
         threads: usize,
         /// What the system says.
         what: String,
     },
     /// There is not enough memory.
     Memory {
-        /// What was asked for.
+        /// The number of bytes that were requested.
         needed_bytes: u64,
     },
 }
 
 impl Error {
-    /// Whether the same call may go well another time, with the same inputs and settings: the system
-    /// refused what it may grant later, another run was at work here, or this one was stopped. A
-    /// caller may try again.
+    /// Whether the same call may succeed later with the same inputs and settings: the system
+    /// refused something that it may grant later, another run was working here, or this run was
+    /// stopped. A caller may retry.
     ///
     /// ```
     /// use shardmill::TokenStore;
@@ -182,7 +182,7 @@ impl Error {
     /// ```
     pub fn is_retryable(&self) -> bool {
         match self {
-            // A path that is wrong is still so at the next try.
+            // A wrong path is still wrong at the next try.
             Self::Io { source, .. } | Self::Read { source, .. } => !is_of_path(source),
             Self::NoRoom { .. }
             | Self::Memory { .. }
@@ -202,7 +202,7 @@ impl Error {
         }
     }
 
-    /// Whether a setting is wrong, whatever the data: the caller has to change the call.
+    /// Whether a setting is wrong, whatever the data: the caller must change the call.
     ///
     /// ```
     /// let error = shardmill::Encoding::by_name("gpt1").unwrap_err();
@@ -212,12 +212,11 @@ impl Error {
         matches!(self, Self::UnknownEncoding { .. } | Self::Config { .. })
     }
 
-    /// Whether the data is at fault: an input, a table, or what lies in the place of the output is
-    /// missing, damaged, or does not fit. Settings and retries do not help; a caller reports it, or
-    /// leaves that file out.
+    /// Whether the data is at fault: an input, a table, or whatever is in the place of the output
+    /// is missing, damaged or unsuitable. Settings and retries do not help; a caller reports the
+    /// error or leaves that file out.
     ///
-    /// Every error is exactly one of these three: of usage, of data, or
-    /// [retryable](Self::is_retryable).
+    /// Every error is exactly one of three kinds: usage, data, or [retryable](Self::is_retryable).
     ///
     /// ```
     /// let dir = std::env::temp_dir();
@@ -228,8 +227,9 @@ impl Error {
         !self.is_usage() && !self.is_retryable()
     }
 
-    /// Whether a path is wrong: nothing is there, it leads through something that is no directory,
-    /// or it is no name for a file. A caller that gets paths from a person asks for another one.
+    /// Whether a path is wrong: nothing is there, it leads through something that is not a
+    /// directory, or it is not a file name. A caller that gets paths from a user asks for another
+    /// one.
     ///
     /// ```
     /// let error = shardmill::TokenStore::open("no/such/dataset".as_ref()).unwrap_err();
@@ -242,7 +242,7 @@ impl Error {
         }
     }
 
-    /// Whether another run holds the output: the caller waits for it to end, or takes another
+    /// Whether another run holds the output: the caller waits for it to end, or uses another
     /// output.
     ///
     /// ```
@@ -257,8 +257,8 @@ impl Error {
         matches!(self, Self::Locked { .. })
     }
 
-    /// Whether the run ended because [`Stats::stop`](crate::Stats::stop) asked for it: a caller
-    /// that did has nothing to report.
+    /// Whether the run ended because of [`Stats::stop`](crate::Stats::stop): a caller that called
+    /// it has nothing to report.
     ///
     /// ```
     /// assert!(shardmill::Error::Stopped.is_stopped());
@@ -267,7 +267,7 @@ impl Error {
         matches!(self, Self::Stopped)
     }
 
-    /// The file or directory concerned, where there is one.
+    /// The file or directory concerned, if there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Io { path, .. }
@@ -290,7 +290,7 @@ impl Error {
         }
     }
 
-    /// The byte offset in the input, where one is known.
+    /// The byte offset in the input, if known.
     pub fn byte(&self) -> Option<u64> {
         match self {
             Self::Read { offset, .. } | Self::Utf8 { offset, .. } | Self::Byte { offset, .. } => {
@@ -300,7 +300,7 @@ impl Error {
         }
     }
 
-    /// The line of the input, counted from 1, where one is known.
+    /// The line of the input, counted from 1, if known.
     pub fn line(&self) -> Option<u64> {
         match self {
             Self::Json { line, .. } => Some(*line),
@@ -309,10 +309,11 @@ impl Error {
     }
 }
 
-/// Whether the path itself is wrong: it is not there, is no name, or is another kind of thing.
+/// Whether the path itself is wrong: it does not exist, is not a name, or is another kind of file.
 fn is_of_path(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    // A circle of links, and a socket or device that nothing stands behind, have no kind.
+    // There is no `ErrorKind` for a loop of links, or for a socket or device with nothing behind
+    // it.
     matches!(errno, Some(Errno::LOOP | Errno::NXIO))
         || matches!(
             error.kind(),

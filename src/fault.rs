@@ -28,12 +28,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use shardmill::show;
 
-/// Answers the faults of this room from now on.
+/// Installs the handlers of this room.
 pub(crate) fn watch() -> io::Result<()> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // The standard library panics, and so aborts, where a thread that starts finds no memory for
-        // the stack on which it would tell an overflow of its own.
+        // The standard library panics, and so aborts, if a starting thread finds no memory for the
+        // alternate stack on which it would report its own stack overflow.
         if panic
             .payload_as_str()
             .is_some_and(|what| what.contains("alternative stack"))
@@ -42,44 +42,43 @@ pub(crate) fn watch() -> io::Result<()> {
         }
         hook(panic);
     }));
-    // A write beyond the limit then fails with EFBIG.
-    // SAFETY: no handler is installed.
+    // A write past the limit then fails with EFBIG. SAFETY: no handler is installed.
     unsafe { set_action(libc::SIGXFSZ, libc::SIG_IGN)? };
     let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = unreadable;
     // SAFETY: `unreadable` takes no lock and no memory, and has the arguments of such a handler.
     unsafe { set_action(libc::SIGBUS, handler as libc::sighandler_t) }
 }
 
-/// Bytes of the stack for a signal, at the least.
+/// The minimum size of a signal stack in bytes.
 const SIGNAL_STACK_BYTES: usize = 8 << 10;
 
-/// Makes `action` the whole answer to `signal`. What was there before is not called: Rust's own
-/// handler, which tells an overflow of a stack by another signal on Linux, would take all answers
-/// away again, and the next thread that faults would end the program without a word.
+/// Makes `action` the only handler of `signal`. The previous handler is not called: Rust's own
+/// handler, which on Linux reports stack overflows through another signal, would uninstall this
+/// handler, and the next thread to fault would end the program without a message.
 ///
 /// # Safety
 /// `action` is `SIG_DFL`, `SIG_IGN`, or a handler that does nothing but what a handler may.
 unsafe fn set_action(signal: c_int, action: libc::sighandler_t) -> io::Result<()> {
-    // SAFETY: plain numbers, of which zeros are valid: no flags, no signals.
+    // SAFETY: the struct is plain numbers, for which zeros are valid: no flags, no signals.
     let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
     new.sa_sigaction = action;
     new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     // SAFETY: it fills in the set that it is given.
     unsafe { libc::sigfillset(&raw mut new.sa_mask) };
-    // SAFETY: the caller's promise; the new action is valid, and nobody asks for the old one.
+    // SAFETY: by the caller's promise, the new action is valid; the old one is not requested.
     match unsafe { libc::sigaction(signal, &raw const new, ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// The system's allocator; where that has nothing, the program ends with a line.
+/// The system's allocator; if it runs out of memory, the program ends with a message.
 pub(crate) struct Allocator;
 
-// SAFETY: all is done by the system's allocator, and what it gives is handed on.
+// SAFETY: every call is forwarded to the system's allocator, and its result is returned.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are those that are asked for here.
+        // SAFETY: the caller's promises are exactly those required here.
         there(unsafe { System.alloc(layout) }, layout.size())
     }
 
@@ -111,7 +110,7 @@ fn there(block: *mut u8, bytes: usize) -> *mut u8 {
 #[cold]
 fn out_of_memory(bytes: usize) -> ! {
     let mut line = Line::new();
-    // A line has room for it.
+    // The message fits in a line.
     let _ = writeln!(
         line,
         "shardmill: error: no memory for {bytes} more bytes; allow more, or use fewer --threads"
@@ -122,41 +121,42 @@ fn out_of_memory(bytes: usize) -> ! {
     end(&line)
 }
 
-/// Whether a thread is saying the last line.
+/// Whether a thread is printing the last line.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
-/// The answer to SIGBUS, on the thread that met it and its stack for signals, which is small.
+/// The handler of SIGBUS. It runs on the faulting thread, on its signal stack, which is small.
 extern "C" fn unreadable(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     if IS_ENDING.swap(true, Ordering::Acquire) {
         wait();
     }
-    // SAFETY: the kernel gives a handler with SA_SIGINFO a valid one.
+    // SAFETY: the kernel passes a valid `siginfo_t` to a handler with SA_SIGINFO.
     let info = unsafe { &*info };
-    // Others may send the signal too; a fault has a code above 0.
+    // Another process may send the signal, too; a fault has a code above 0.
     let is_fault = info.si_code > 0;
-    // SAFETY: the kernel fills this field in for a fault. Else it is any number, and not used.
+    // SAFETY: the kernel sets this field for a fault. Otherwise it is an arbitrary number, and
+    // unused.
     let address = unsafe { info.si_addr() };
-    // SAFETY: of all threads the first alone comes here, once.
+    // SAFETY: only the first of all threads gets here, and only once.
     let scan = unsafe { &mut *SCAN.0.get() };
     let found = scan.run(address.addr());
-    // A fault elsewhere is none of a file that changed.
+    // A fault at any other address is not due to a changed file.
     if !is_fault || matches!(found, Ok(None)) {
         // SAFETY: no handler is installed.
         let _ = unsafe { set_action(signal, libc::SIG_DFL) };
         if !is_fault {
-            // SAFETY: allowed in handlers. The signal comes when this one is done.
+            // SAFETY: allowed in handlers. The signal arrives when this handler returns.
             unsafe { libc::raise(signal) };
         }
-        // A fault happens again, at its own place, and ends the program with a core dump.
+        // A fault happens again, at the same place, and ends the program with a core dump.
         return;
     }
-    // Without /proc the line names no file.
+    // Without /proc, the message names no file.
     end(scan.say(found.ok().flatten()))
 }
 
-/// Says the line and ends the program.
+/// Prints the line and ends the program.
 fn end(line: &Line) -> ! {
-    // If stderr is gone there is nobody left to tell.
+    // If stderr is closed, there is nothing more to do.
     let _ = rustix::io::write(io::stderr().as_fd(), line.get());
     signal_hook::low_level::exit(3)
 }
@@ -164,12 +164,12 @@ fn end(line: &Line) -> ! {
 /// Waits for the thread that ends the program.
 fn wait() -> ! {
     loop {
-        // SAFETY: takes nothing and may be called in a handler.
+        // SAFETY: takes no arguments and may be called in a handler.
         unsafe { libc::pause() };
     }
 }
 
-/// A line that takes no memory; what is too much is left out.
+/// A line that needs no allocation; what does not fit is left out.
 struct Line {
     bytes: [u8; 4096 + 256],
     len: usize,
@@ -202,23 +202,23 @@ impl Write for Line {
     }
 }
 
-/// What a handler works with, as its stack has no room for it.
+/// The working memory of the handler, because its stack has no room for it.
 static SCAN: Scratch = Scratch(UnsafeCell::new(MapsScan::new()));
 
 struct Scratch(UnsafeCell<MapsScan>);
 
-// SAFETY: only the thread that set `IS_ENDING` uses it, and nobody sets that back.
+// SAFETY: only the thread that set `IS_ENDING` uses it, and nothing ever resets that.
 unsafe impl Sync for Scratch {}
 
-/// Looks in the kernel's list of maps for the file at an address. A line of it:
+/// Looks up the file at an address in the kernel's list of maps. A line of the list:
 ///
 /// ```text
 /// 7f0e03401000-7f0e09401000 r--s 00000000 00:1b 42                         /data/a.txt
 /// ```
 struct MapsScan {
-    /// The line of the list that is looked at.
+    /// The current line of the list.
     map: Line,
-    /// The line for people.
+    /// The message.
     line: Line,
 }
 
@@ -230,8 +230,8 @@ impl MapsScan {
         }
     }
 
-    /// The offset in the file that this program has mapped at `address`, whose line is then kept.
-    /// `None` where there is no such map.
+    /// The offset in the file that this program has mapped at `address`; its line is then kept.
+    /// `None` if there is no such map.
     fn run(&mut self, address: usize) -> rustix::io::Result<Option<usize>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let maps = openat(CWD, c"/proc/self/maps", flags, Mode::empty())?;
@@ -258,7 +258,7 @@ impl MapsScan {
         }
     }
 
-    /// The line for people, of a byte that cannot be read: at `offset` of the file that was found.
+    /// The message about a byte that cannot be read: at `offset` of the file that was found.
     fn say(&mut self, offset: Option<usize>) -> &Line {
         let line = &mut self.line;
         line.push(b"shardmill: error: ");
@@ -281,8 +281,9 @@ fn path_in(line: &[u8]) -> &[u8] {
     start.map_or(b"a mapped file", |start| &line[start..])
 }
 
-/// Where in its file `address` is, if this line of the list of maps has it and is one of this
-/// program's: those are shared, while programs and libraries are mapped as copies.
+/// The offset of `address` in its file, if this line of the list of maps contains it and is one of
+/// this program's own maps: those are shared, while programs and libraries are mapped as private
+/// copies.
 fn offset_in(line: &[u8], address: usize) -> Option<usize> {
     let line =
         std::str::from_utf8(line.get(..line.iter().position(|&byte| byte == b'/')?)?).ok()?;
@@ -317,7 +318,7 @@ mod tests {
     fn a_map_of_a_file_is_found_and_a_map_of_the_program_is_not() {
         let mut scan = MapsScan::new();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        // SAFETY: the bytes are not looked at.
+        // SAFETY: the bytes are never read.
         let map = unsafe { memmap2::Mmap::map(&File::open(&path).unwrap()) }.unwrap();
         assert_eq!(scan.run(map.as_ptr().addr() + 7), Ok(Some(7)));
         assert_eq!(path_in(scan.map.get()), path.as_os_str().as_encoded_bytes());

@@ -7,10 +7,10 @@ use twox_hash::XxHash3_128;
 
 use crate::progress::Stats;
 
-/// Bytes of a file that are hashed as one block, so that damage can be placed.
+/// The size of the blocks of a file that are hashed separately, so that damage can be located.
 pub(crate) const BLOCK_BYTES: usize = 16 << 20;
 
-/// An XXH3-128 checksum. It finds damage, not forgery.
+/// An XXH3-128 checksum. It detects damage, not forgery.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash128(u128);
 
@@ -20,7 +20,7 @@ impl Hash128 {
         Self(XxHash3_128::oneshot(bytes))
     }
 
-    /// The hash of a list of hashes: that of their canonical (big-endian) bytes, one after another.
+    /// The hash of a list of hashes: the hash of their concatenated canonical (big-endian) bytes.
     pub fn of_hashes(hashes: &[Self]) -> Self {
         let mut hasher = Hasher128::new();
         for hash in hashes {
@@ -69,7 +69,7 @@ impl<'de> serde::Deserialize<'de> for Hash128 {
     }
 }
 
-/// Computes a [`Hash128`] of bytes that come in pieces; any pieces give the same hash.
+/// Computes a [`Hash128`] of bytes that come in pieces; the hash does not depend on the pieces.
 pub(crate) struct Hasher128(XxHash3_128);
 
 impl Hasher128 {
@@ -144,7 +144,7 @@ impl BlockHasher {
     }
 }
 
-/// The block hashes of bytes that are all there; `stats` follows.
+/// The block hashes of bytes that are all available; `stats` counts the bytes.
 pub(crate) fn block_hashes(bytes: &[u8], stats: &Stats) -> Vec<Hash128> {
     use rayon::prelude::*;
     let hash_of = |block: &[u8]| {
@@ -153,7 +153,7 @@ pub(crate) fn block_hashes(bytes: &[u8], stats: &Stats) -> Vec<Hash128> {
         hash
     };
     if bytes.len() <= BLOCK_BYTES {
-        // To wake another thread would take longer than most of the files that are so small.
+        // Waking another thread would take longer than hashing most files of this size.
         return bytes.chunks(BLOCK_BYTES).map(hash_of).collect();
     }
     bytes.par_chunks(BLOCK_BYTES).map(hash_of).collect()
@@ -163,7 +163,7 @@ pub(crate) fn block_hashes(bytes: &[u8], stats: &Stats) -> Vec<Hash128> {
 mod tests {
     use super::*;
 
-    /// Bytes that differ from place to place.
+    /// Bytes that vary with their position.
     fn some_bytes(len: usize) -> Vec<u8> {
         let byte = |i| u8::try_from(i * 7 % 251).unwrap();
         (0..len).map(byte).collect()

@@ -32,7 +32,7 @@ pub(crate) struct Map {
 impl Map {
     /// Maps the file at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        // A FIFO of this name must not make the program wait.
+        // A FIFO with this name must not block the program.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = openat(CWD, path, flags, Mode::empty())
             .map_err(|errno| Error::io(path, "cannot open")(errno.into()))?;
@@ -55,9 +55,9 @@ impl Map {
         let map = if metadata.len() == 0 {
             None
         } else {
-            // SAFETY: the map is read-only and handed out as plain bytes, of which no value is
-            // invalid. A writer may change them between two reads: every reader of a map takes
-            // each byte as untrusted input and keeps no invariant about it across reads.
+            // SAFETY: the map is read-only and handed out as plain bytes, for which every value is
+            // valid. A writer may change them between two reads: every reader of a map treats each
+            // byte as untrusted input and keeps no invariant about it across reads.
             let map = unsafe { memmap2::Mmap::map(file) };
             Some(map.map_err(Error::io(path, "cannot map"))?)
         };
@@ -70,7 +70,7 @@ impl Map {
     /// Tells the kernel that the bytes will be read from start to end.
     pub(crate) fn advise_sequential(&self) {
         if let Some(map) = &self.map {
-            // Only a hint: where the kernel refuses it, reading works as well.
+            // Only a hint: if the kernel refuses it, reading still works.
             let _ = map.advise(memmap2::Advice::Sequential);
         }
     }
@@ -85,28 +85,29 @@ impl Deref for Map {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // A map begins on a page. What stands for an empty file must be aligned as well, or casts
-        // to wider elements would panic.
+        // A map begins on a page. The slice for an empty file must be aligned, too, or casts to
+        // wider elements would panic.
         self.map
             .as_deref()
             .unwrap_or(bytemuck::must_cast_slice::<u64, u8>(&[]))
     }
 }
 
-/// The size of a huge page on x86-64, and of the usual one on Arm.
+/// The size of a huge page on x86-64, and of the usual huge page on Arm.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Items that begin as zeros, in memory of their own: on huge pages where the system has them and
-/// there are enough items. Random reads then find their addresses without a walk through page
-/// tables. Pages that are never touched take no memory.
+/// Items that start as zeros, in their own map: on huge pages, if the system has them and there are
+/// enough items. Random reads then need no page table walks. Pages that are never touched take no
+/// memory.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    /// Raw, as items may be written through a shared reference: those that are atomics.
+    /// Raw, because items that are atomics may be written through a shared reference.
     map: memmap2::MmapRaw,
-    /// Bytes of the map before the first item, so that a large slab begins on a huge page.
+    /// The number of bytes of the map before the first item, so that a large slab begins on a huge
+    /// page.
     start: usize,
     len: usize,
-    /// Lets other threads see the slab only where they may see items: a raw map may go anywhere.
+    /// Makes the slab `Send` and `Sync` only if its items are: a raw map always is.
     items: PhantomData<T>,
 }
 
@@ -114,18 +115,18 @@ impl<T: bytemuck::Zeroable> Slab<T> {
     /// `len` items, all zero.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is no memory for them.
+    /// [`Error::Memory`] if memory runs out.
     pub(crate) fn zeroed(len: usize) -> Result<Self> {
         let needed_bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
         Self::map(len).ok_or(Error::Memory { needed_bytes })
     }
 
-    /// The same, with the memory for all of them. What is read before it is written, as hash tables
-    /// are, would else be faulted in twice: first as a page of zeros that all share, of which it
-    /// then gets a copy, while the other threads of the process are interrupted.
+    /// Like [`Self::zeroed`], with memory for all items allocated now. Memory that is read before
+    /// it is written, like hash tables, would otherwise be faulted in twice: first as a shared page
+    /// of zeros, then as a copy of it, while the other threads of the process are interrupted.
     pub(crate) fn zeroed_now(len: usize) -> Result<Self> {
         let slab = Self::zeroed(len)?;
-        // Kernels before Linux 5.14 do not know it.
+        // Kernels before Linux 5.14 do not support this.
         #[cfg(all(target_os = "linux", not(miri)))]
         let _ = slab.map.advise_range(
             memmap2::Advice::PopulateWrite,
@@ -135,14 +136,14 @@ impl<T: bytemuck::Zeroable> Slab<T> {
         Ok(slab)
     }
 
-    /// The items, for as long as the program runs.
+    /// Returns the items for the rest of the program.
     pub(crate) fn leak(self) -> &'static mut [T]
     where
         T: 'static,
     {
         let mut slab = ManuallyDrop::new(self);
         let items: *mut [T] = &raw mut **slab;
-        // SAFETY: as in `deref_mut`; the map is held for ever, and nobody else has it.
+        // SAFETY: as in `deref_mut`; the map is held permanently, and nothing else refers to it.
         unsafe { &mut *items }
     }
 
@@ -159,7 +160,7 @@ impl<T: bytemuck::Zeroable> Slab<T> {
         } else {
             0
         };
-        // Without huge pages the slab is slower, nothing else.
+        // Without huge pages, the slab is only slower.
         #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(memmap2::Advice::HugePage);
         Some(Self {
@@ -177,9 +178,9 @@ impl<T: bytemuck::Zeroable> Deref for Slab<T> {
     #[inline(always)]
     fn deref(&self) -> &[T] {
         let first = self.map.as_ptr().wrapping_add(self.start).cast();
-        // SAFETY: `len` items fit the map from `start` on, which is the beginning of a page, so
-        // aligned, and it is held as long as `self`. They began as zeros, of which every `T` may be
-        // made, and only items are written.
+        // SAFETY: `len` items fit in the map from `start` on, which is the beginning of a page, so
+        // aligned, and the map is held as long as `self`. The items started as zeros, which are
+        // valid for every `T`, and only items are written.
         unsafe { std::slice::from_raw_parts(first, self.len) }
     }
 }
@@ -188,16 +189,16 @@ impl<T: bytemuck::Zeroable> DerefMut for Slab<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
         let first = self.map.as_mut_ptr().wrapping_add(self.start).cast();
-        // SAFETY: as in `deref`; `self` is borrowed alone.
+        // SAFETY: as in `deref`; `self` is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(first, self.len) }
     }
 }
 
-/// Elements for output that is filled again and again: page-aligned, on huge pages where the
-/// system has them. They begin as zeros.
+/// Elements for output that is filled repeatedly: page-aligned, and on huge pages if the system has
+/// them. They start as zeros.
 ///
-/// Fresh memory costs more than what is written to it: each page is faulted in and zeroed first.
-/// So hold a buffer, and pass it to every [`gather_into`](crate::Gatherer::gather_into).
+/// Fresh memory costs more than writing to it: each page is faulted in and zeroed first. So keep a
+/// buffer and pass it to every [`gather_into`](crate::Gatherer::gather_into).
 ///
 /// ```
 /// use shardmill::{Buffer, Gatherer, Table};
@@ -216,7 +217,7 @@ impl<E: Element> Buffer<E> {
     /// `len` zeros.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is no memory for them.
+    /// [`Error::Memory`] if memory runs out.
     pub fn zeroed(len: usize) -> Result<Self> {
         Ok(Self(Slab::zeroed(len)?))
     }
@@ -229,7 +230,7 @@ impl<E: Element> Buffer<E> {
         Slab {
             map,
             start,
-            // All of them lie in the map.
+            // All of them are in the map.
             len: len * size_of::<E>(),
             items: PhantomData,
         }
@@ -252,7 +253,7 @@ impl<E: Element> DerefMut for Buffer<E> {
     }
 }
 
-/// Length and type; never the elements.
+/// Shows length and type; never the elements.
 impl<E: Element> fmt::Debug for Buffer<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffer")

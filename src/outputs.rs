@@ -14,10 +14,10 @@ use crate::sink::is_array_name;
 /// The name of the record of embeddings.
 pub(crate) const EMBED: &str = "embed.json";
 
-/// A record of embeddings is no longer.
+/// A record of embeddings is never longer than this.
 const MAX_RECORD_BYTES: u64 = 1 << 30;
 
-/// What runs make, told from what they do not.
+/// Tells what runs make from what they do not.
 pub(crate) static OUTPUTS: Inventory = Inventory {
     records: &[
         OutputRecord {
@@ -37,7 +37,7 @@ pub(crate) static OUTPUTS: Inventory = Inventory {
     file_unit: shard_file_unit,
 };
 
-/// Whether this is what a stream's copy is called, beside its number.
+/// Whether `name` is the name of a stream's copy.
 fn is_spool(name: &str) -> bool {
     let number = name.strip_prefix("stream-");
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))

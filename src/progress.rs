@@ -19,29 +19,30 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// What there is to do: bytes of input when tokenizing, bytes of output when embedding; 0
-    /// while it is not known.
+    /// The amount of work: bytes of input when tokenizing, bytes of output when embedding; 0 while
+    /// unknown.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// What is done of it, in the same unit.
+    /// The amount done, in the same unit.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// What of [`done`](Self::done) an earlier run had done: its time is not this run's.
+    /// The part of [`done`](Self::done) that was reused from an earlier run, and took no time of
+    /// this run.
     pub fn taken_over(&self) -> u64 {
         self.taken_over.load(Ordering::Relaxed)
     }
 
-    /// Which step of the run this is. Each has counters of its own, which begin at 0.
+    /// The number of the run's current step. The counters restart at 0 with each step.
     pub fn step(&self) -> u64 {
         self.step.load(Ordering::Relaxed)
     }
 
-    /// Makes the run end soon, with [`Error::Stopped`](crate::Error::Stopped); what is finished
-    /// of it stays for the next run.
+    /// Makes the run end soon, with [`Error::Stopped`](crate::Error::Stopped). What is finished
+    /// stays for the next run.
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
@@ -50,7 +51,7 @@ impl Stats {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
-    /// What [`stop`](Self::stop) sets, for readers that wait.
+    /// The flag that [`stop`](Self::stop) sets, for readers that wait.
     pub(crate) fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_stopped)
     }
@@ -66,7 +67,7 @@ impl Stats {
         self.done.fetch_add(by, Ordering::Relaxed);
     }
 
-    /// Counts what an earlier run had done.
+    /// Counts work that is reused from an earlier run.
     pub(crate) fn take_over(&self, by: u64) {
         self.taken_over.fetch_add(by, Ordering::Relaxed);
         self.advance(by);

@@ -10,7 +10,7 @@ use std::fmt::{self, Display, Write};
 ///
 /// Control characters, line separators and the characters that change the direction of text are
 /// written as escapes; bytes that are not UTF-8 become U+FFFD. All other text stays as it is, so
-/// what was shown once may be shown again.
+/// the result may be passed through `name` again.
 ///
 /// ```
 /// use shardmill::show::name;
@@ -22,7 +22,7 @@ pub fn name<T: AsRef<OsStr> + ?Sized>(text: &T) -> Name<'_> {
     Name(text.as_ref().as_encoded_bytes())
 }
 
-/// As [`name`], of at most 80 characters of `text`.
+/// Like [`name`], for at most 80 characters of `text`.
 pub(crate) fn shortened(text: &str) -> String {
     const MAX_CHARS: usize = 80;
     match text.char_indices().nth(MAX_CHARS) {
@@ -35,7 +35,7 @@ pub(crate) fn shortened(text: &str) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a>(&'a [u8]);
 
-/// Takes no memory, so that it can be used where there is none.
+/// Does not allocate, so it can be used when memory has run out.
 impl Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
@@ -60,8 +60,8 @@ impl Display for Name<'_> {
     }
 }
 
-/// Whether a terminal, or a reader's eye, takes `c` for something other than text: control
-/// characters, line and paragraph separators, and what changes the direction of text.
+/// Whether a terminal or a reader would take `c` for something other than text: control characters,
+/// line and paragraph separators, and characters that change the direction of text.
 pub fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -84,7 +84,7 @@ pub fn count(n: u64) -> String {
     text
 }
 
-/// How many there are of something, in the singular or plural of its word.
+/// A count with its noun, in the singular or plural.
 ///
 /// ```
 /// use shardmill::show::counted;

@@ -4,10 +4,10 @@
 
 use crate::error::{Error, Result};
 
-/// Threads for what is done on rayon's.
+/// A rayon pool of `threads` threads.
 ///
 /// # Errors
-/// [`Error::Threads`] where they cannot start.
+/// [`Error::Threads`] if they cannot start.
 pub(crate) fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -15,29 +15,29 @@ use crate::progress::Stats;
 use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd};
 use crate::sink::widen_pipe;
 
-/// Bytes of one write.
+/// The size of one write in bytes.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// A plain way of moving bytes.
+/// A plain way to move bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "ceiling", rename_all = "snake_case")]
 pub enum Ceiling {
-    /// Vectors stored past the caches: no output can be made faster.
+    /// Vector stores past the caches: no output can be produced faster.
     StreamingStore,
-    /// Vectors stored through the caches.
+    /// Vector stores through the caches.
     RegularStore,
     /// `memcpy`.
     Copy,
     /// Writes to a new file, into the system's cache.
     FileWrite,
-    /// Writes to a new file, and onto the disk.
+    /// Writes to a new file, synced to the disk.
     FileSync,
-    /// Writes to a pipe that another thread empties.
+    /// Writes to a pipe that another thread drains.
     Pipe,
 }
 
 impl Ceiling {
-    /// All of them, in the order in which they are measured.
+    /// All ceilings, in measuring order.
     pub const ALL: [Self; 6] = [
         Self::StreamingStore,
         Self::RegularStore,
@@ -47,7 +47,7 @@ impl Ceiling {
         Self::Pipe,
     ];
 
-    /// What it is called.
+    /// The ceiling's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::StreamingStore => "streaming store",
@@ -59,7 +59,7 @@ impl Ceiling {
         }
     }
 
-    /// Whether it is a matter of memory, and so of threads.
+    /// Whether it measures memory, and so depends on threads.
     const fn is_memory(self) -> bool {
         matches!(self, Self::StreamingStore | Self::RegularStore | Self::Copy)
     }
@@ -118,11 +118,11 @@ pub(super) fn measure(
     Ok(samples)
 }
 
-/// Fills `out` with a constant, by vector stores of `level` past or through the caches: nothing
-/// that has to compute its output can be faster. Whole cache lines alone, if it is streamed.
+/// Fills `out` with a constant, using vector stores of `level` past or through the caches: nothing
+/// that has to compute its output can be faster. Fills only the whole cache lines.
 ///
 /// # Errors
-/// [`Error::Threads`] where a thread cannot be started.
+/// [`Error::Threads`] if a thread cannot be started.
 pub fn store_all(level: Level, stores: Stores, threads: usize, out: &mut [f32]) -> Result<()> {
     let (_, lines, _) = bytemuck::pod_align_to_mut::<f32, Lines<f32>>(out);
     let stream = stores != Stores::Regular;
@@ -155,7 +155,7 @@ impl Kernel for StoreAll<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // No byte repeats, or the compiler would call `memset`, which has means of its own.
+        // The bytes must differ, or the compiler would call `memset`, which uses its own methods.
         let values = s.load_f32(&[1.234_567_9; LANES]);
         if self.stream {
             for lines in self.lines {
@@ -188,7 +188,7 @@ fn copy_all(threads: usize, from: &[f32], to: &mut [f32]) -> Result<()> {
     })
 }
 
-/// A new file in `dir` that has lost its name already, so that nothing is left of it.
+/// A new file in `dir` that is already unlinked, so that nothing is left behind.
 fn nameless_file(dir: &Path) -> Result<File> {
     let path = dir.join(format!(".shardmill-bench-{}", std::process::id()));
     let file = File::create_new(&path).map_err(Error::io(&path, "cannot create"))?;
@@ -229,7 +229,7 @@ fn through_pipe(bytes: &[u8]) -> io::Result<()> {
         })?;
         let written = writer.write_all(bytes);
         drop(writer);
-        // The reader never panics; if it did, nothing was read.
+        // The reader never panics; if it did, nothing would have been read.
         let read = read
             .join()
             .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));

@@ -26,13 +26,13 @@ const MAX_ROWS: usize = 50_257;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GatherSpeed {
-    /// Type of the token table; the position table's is f32.
+    /// Type of the token table; the position table is f32.
     pub table_dtype: Dtype,
     /// Type of the output.
     pub dtype: Dtype,
     /// Elements of a row.
     pub dim: usize,
-    /// Rows of the token table that were read, each counted once.
+    /// The number of distinct rows of the token table that were read.
     pub distinct_rows: usize,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn count(dims: &[usize], thread_counts: &[usize]) -> usize {
     Dtype::ALL.len() * Dtype::ALL.len() * dims.len() * thread_counts.len()
 }
 
-/// Measures every pair of types at every dim; `text_ids` are those of the text, if there is one.
+/// Measures every pair of types at every dim; `text_ids` are the ids of the text, if there is one.
 pub(super) fn measure(
     config: &BenchConfig,
     text_ids: Option<&[u32]>,
@@ -123,14 +123,14 @@ fn bits(index: usize) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The first `count` ids of a text that begins again at its end, modulo `rows`.
+/// The first `count` ids of the repeated text, modulo `rows`.
 fn folded(text: &[u32], count: usize, rows: usize) -> Vec<u32> {
     let rows = u32::try_from(rows).unwrap_or(u32::MAX);
     let ids = text.iter().cycle().take(count);
     ids.map(|id| id % rows).collect()
 }
 
-/// Ids whose frequency falls about as 1/rank, scattered over the table.
+/// Ids whose frequency falls off about as 1/rank, scattered over the table.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

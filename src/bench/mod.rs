@@ -39,7 +39,7 @@ pub use gather::GatherSpeed;
 pub use sample::Sample;
 pub use tokenize::TokenizeSpeed;
 
-/// Starts one of `threads` threads. With fewer the rate would be that of another number.
+/// Starts one of `threads` threads. With fewer, the rate would belong to another thread count.
 fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     threads: usize,
@@ -53,7 +53,7 @@ fn spawn<'scope, T: Send + 'scope>(
         })
 }
 
-/// What is measured.
+/// What to measure.
 ///
 /// ```
 /// let mut config = shardmill::bench::BenchConfig::default();
@@ -63,21 +63,21 @@ fn spawn<'scope, T: Send + 'scope>(
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BenchConfig {
-    /// Everything is measured on one thread and on so many.
+    /// Everything is measured on one thread and on this many.
     pub threads: usize,
-    /// Vector instructions to use.
+    /// The vector instructions to use.
     pub level: Level,
-    /// Where the file is written.
+    /// The directory to write the file in.
     pub dir: PathBuf,
-    /// Encoding to tokenize with.
+    /// The encoding to tokenize with.
     pub encoding: String,
-    /// File to tokenize, of which up to 64 MiB are taken, and whose ids are gathered; generated
-    /// text and drawn ids if not given.
+    /// The file to tokenize, up to 64 MiB of it, and whose ids are gathered; if `None`, generated
+    /// text and drawn ids.
     pub input: Option<PathBuf>,
     /// Lengths of the rows to gather.
     pub dims: Vec<usize>,
-    /// Bytes that are stored, copied, and gathered as f32; should be more than caches hold. Half
-    /// as many go to the file and through the pipe.
+    /// The number of bytes that are stored, copied, and gathered as f32; should exceed the caches.
+    /// Half as many go to the file and through the pipe.
     pub size_bytes: u64,
 }
 
@@ -117,14 +117,14 @@ impl BenchConfig {
         Encoding::by_name(&self.encoding).map(drop)
     }
 
-    /// Elements of `size_bytes` as f32.
+    /// The number of f32 elements in `size_bytes`.
     fn elements(&self) -> Result<usize> {
         usize::try_from(self.size_bytes / 4).map_err(|_| Error::Memory {
             needed_bytes: self.size_bytes,
         })
     }
 
-    /// One thread, and all of them where that is more.
+    /// One thread, and `threads`, if that is more.
     fn thread_counts(&self) -> Vec<usize> {
         let mut counts = vec![1, self.threads];
         counts.dedup();
@@ -138,7 +138,7 @@ impl BenchConfig {
 pub struct BenchReport {
     /// Vector instructions that were used.
     pub level: String,
-    /// How many threads "all" are.
+    /// The larger thread count.
     pub threads: usize,
     /// The machine's ceilings.
     pub ceilings: Vec<Sample<Ceiling>>,
@@ -149,7 +149,7 @@ pub struct BenchReport {
 }
 
 impl BenchReport {
-    /// The sample of a ceiling on so many threads.
+    /// The sample of a ceiling on `threads` threads.
     pub fn ceiling(&self, ceiling: Ceiling, threads: usize) -> Option<&Sample<Ceiling>> {
         self.ceilings
             .iter()
@@ -160,8 +160,8 @@ impl BenchReport {
 /// Measures everything; `stats` counts the samples.
 ///
 /// # Errors
-/// Those of [`BenchConfig::validate`]; [`Error::Io`] where the file or the pipe cannot be written
-/// or the input not be read; [`Error::Memory`], for about five times `size_bytes` are needed.
+/// Those of [`BenchConfig::validate`]; [`Error::Io`] if the file or the pipe cannot be written or
+/// the input cannot be read; [`Error::Memory`], because about five times `size_bytes` are needed.
 ///
 /// ```no_run
 /// use shardmill::Stats;

@@ -6,25 +6,25 @@ use serde::Serialize;
 
 use crate::error::Result;
 
-/// Repetitions that are made in any case, and at most.
+/// The minimum and the maximum number of repetitions.
 const MIN_REPETITIONS: usize = 5;
 const MAX_REPETITIONS: usize = 25;
 
-/// No repetition begins after so long.
+/// Beyond the minimum, no repetition starts after this time.
 const BUDGET: Duration = Duration::from_millis(100);
 
-/// Repetitions of one thing that was timed.
+/// The repetitions of one timed operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Sample<T> {
     /// What was timed.
     #[serde(flatten)]
     pub what: T,
-    /// Threads that did it.
+    /// The number of threads used.
     pub threads: usize,
-    /// Bytes that were moved or made, each time.
+    /// The number of bytes moved or produced in each repetition.
     pub bytes: u64,
-    /// How often it was timed, after a first time that does not count.
+    /// The number of repetitions, not counting a warm-up.
     pub repetitions: usize,
     /// The median time.
     pub median_seconds: f64,
@@ -65,12 +65,12 @@ impl<T> Sample<T> {
         })
     }
 
-    /// Bytes a second, by the median time.
+    /// Bytes per second, by the median time.
     pub fn rate(&self) -> f64 {
         self.rate_in(self.median_seconds)
     }
 
-    /// Bytes a second in the longest and in the shortest time.
+    /// Bytes per second, by the longest and by the shortest time.
     pub fn rates(&self) -> [f64; 2] {
         [self.max_seconds, self.min_seconds].map(|seconds| self.rate_in(seconds))
     }
@@ -81,7 +81,7 @@ impl<T> Sample<T> {
     }
 }
 
-/// The shares of `count` items that differ by one at most, as many as `parts` but none empty.
+/// Splits `count` items into up to `parts` shares that differ by at most one; none is empty.
 pub(super) fn shares(count: usize, parts: usize) -> impl Iterator<Item = usize> {
     let parts = parts.clamp(1, count.max(1));
     (0..parts).map(move |part| count / parts + usize::from(part < count % parts))

@@ -6,17 +6,17 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The story that generated text is modelled on.
+/// The story that generated text is modeled on.
 const STORY: &str = include_str!("../../fixtures/text/the-verdict.txt");
 
-/// Bytes of text that are generated, and that are taken of an input.
+/// How many bytes of text are generated, and how many of an input are used.
 const GENERATED_BYTES: usize = 16 << 20;
 const INPUT_BYTES: u64 = 64 << 20;
 
-/// Bytes of the story that the next one depends on.
+/// How many bytes of the story the next byte depends on.
 const CONTEXT: usize = 3;
 
-/// The text of the input, as far as it is taken.
+/// The part of the input's text that is used.
 pub(super) fn read(path: &Path) -> Result<String> {
     let refuse = |what: &str, hint: &str| Error::input(path, (what, hint));
     let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
@@ -40,19 +40,19 @@ pub(super) fn read(path: &Path) -> Result<String> {
     })
 }
 
-/// Text for where there is no input.
+/// Text to use if there is no input.
 pub(super) fn generate() -> String {
     generated(GENERATED_BYTES)
 }
 
-/// `len` bytes of text in which every three letters are followed by one that follows them in the
-/// story: words, punctuation and lines as in prose, and many words that were never seen.
+/// `len` bytes of text in which every three letters are followed by a letter that follows them in
+/// the story: words, punctuation and lines as in prose, with many words that do not occur in it.
 fn generated(len: usize) -> String {
-    // The story ends where it began.
+    // Treat the story as a ring.
     let story: Vec<u8> = STORY.bytes().filter(u8::is_ascii).collect();
     let ring = |at: usize| story[at % story.len()];
     let context = |at: usize| [ring(at), ring(at + 1), ring(at + 2)];
-    // Places of the same context lie together; each place knows where.
+    // Places with the same context are adjacent in `places`; `same` maps each place to that range.
     let mut places: Vec<usize> = (0..story.len()).collect();
     places.sort_by_key(|at| context(*at));
     let mut same = vec![0..0; story.len()];

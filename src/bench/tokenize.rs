@@ -14,7 +14,7 @@ use crate::encoding::{Encoding, Special};
 use crate::error::Result;
 use crate::progress::Stats;
 
-/// Bytes of a piece, about.
+/// The approximate size of a piece in bytes.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// What was tokenized.
@@ -23,7 +23,7 @@ const PIECE_BYTES: usize = 1 << 20;
 pub struct TokenizeSpeed {
     /// The encoding.
     pub encoding: &'static str,
-    /// Tokens of the text.
+    /// The number of tokens of the text.
     pub tokens: u64,
 }
 
@@ -50,9 +50,9 @@ pub(super) fn measure(
         .collect()
 }
 
-/// Encodes all pieces; gives the number of tokens.
+/// Encodes all pieces; returns the number of tokens.
 fn first_pass(encoding: &Encoding, pieces: &[&str], threads: usize) -> Result<u64> {
-    // Of the same name, without the encoders that remember.
+    // The same encoding, with an empty cache.
     let encoding = Encoding::by_name(encoding.name())?;
     let next = AtomicUsize::new(0);
     let tokens = AtomicUsize::new(0);
@@ -61,7 +61,7 @@ fn first_pass(encoding: &Encoding, pieces: &[&str], threads: usize) -> Result<u6
         let mut ids = Vec::new();
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             ids.clear();
-            // Nothing is found where special tokens are text.
+            // This cannot fail, because special tokens are treated as text.
             let _ = encoding.encode_into(&mut encoder, piece, Special::Text, &mut ids);
             tokens.fetch_add(ids.len(), Ordering::Relaxed);
         }
@@ -76,7 +76,7 @@ fn first_pass(encoding: &Encoding, pieces: &[&str], threads: usize) -> Result<u6
     Ok(tokens.into_inner() as u64)
 }
 
-/// Cuts `text` after lines.
+/// Cuts `text` at line ends.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;

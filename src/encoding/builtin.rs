@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary};
 use crate::token::TokenId;
 
-/// What defines a built-in encoding, as in tiktoken's `openai_public.py`.
+/// The definition of a built-in encoding, as in tiktoken's `openai_public.py`.
 #[derive(Debug)]
 pub(super) struct Builtin {
     pub(super) name: &'static str,
@@ -13,7 +13,7 @@ pub(super) struct Builtin {
     pub(super) end_of_text: TokenId,
     pub(super) pattern: Pattern,
     special: &'static [(&'static str, TokenId)],
-    /// Ids of which each has the special token `<|reserved_ID|>`.
+    /// Ids that each have the special token `<|reserved_ID|>`.
     reserved: std::ops::Range<TokenId>,
     vocabulary: &'static LazyLock<Vocabulary>,
 }
@@ -148,7 +148,7 @@ impl Builtin {
         self.vocabulary
     }
 
-    /// Names and ids; where an id has two names, the one to decode it to comes first.
+    /// Names and ids; if an id has two names, the one to decode it to comes first.
     pub(super) fn special_tokens(&self) -> Vec<(String, TokenId)> {
         let named = self.special.iter().map(|&(name, id)| (name.to_owned(), id));
         let reserved = self

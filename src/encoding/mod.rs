@@ -38,7 +38,7 @@ pub struct Encoding {
     special: Arc<special::SpecialTokens>,
     /// Encoders that are not in use.
     spare: Arc<Mutex<Vec<Encoder>>>,
-    /// What all of them remember.
+    /// The cache that all encoders share.
     memory: Arc<OnceLock<Arc<Memory>>>,
 }
 
@@ -48,16 +48,16 @@ impl std::fmt::Debug for Encoding {
     }
 }
 
-/// A special token in a text that must not have one.
+/// A special token found in a text that must not have one.
 #[derive(Clone, Debug)]
 pub(crate) struct SpecialFound {
-    /// Byte offset in the text given.
+    /// Its byte offset in the given text.
     pub(crate) offset: usize,
     name: String,
 }
 
 impl SpecialFound {
-    /// What is wrong and what to do, for an error line.
+    /// What is wrong and what to do, for an error message.
     pub(crate) fn problem(&self) -> Problem {
         let what = format!("special token {} in the text", self.name);
         (what, "use `special` text or encode to accept it").into()
@@ -65,10 +65,10 @@ impl SpecialFound {
 }
 
 impl Encoding {
-    /// The built-in encoding of that name; [`BUILTIN_NAMES`] lists them.
+    /// The built-in encoding `name`; [`BUILTIN_NAMES`] lists the names.
     ///
     /// # Errors
-    /// [`Error::UnknownEncoding`] names the ones there are.
+    /// [`Error::UnknownEncoding`] lists the known names.
     pub fn by_name(name: &str) -> Result<Self> {
         let builtin = builtin::find(name).ok_or_else(|| Error::UnknownEncoding {
             name: name.to_owned(),
@@ -83,12 +83,12 @@ impl Encoding {
         })
     }
 
-    /// The name it was asked for by.
+    /// The name that it was requested by.
     pub fn name(&self) -> &'static str {
         self.builtin.name
     }
 
-    /// Largest id + 1, as tiktoken's `n_vocab`. Not every id below it need be in use.
+    /// The largest id + 1, like tiktoken's `n_vocab`. Not every id below it is necessarily in use.
     pub fn n_vocab(&self) -> u32 {
         self.builtin.n_vocab
     }
@@ -103,12 +103,12 @@ impl Encoding {
         self.builtin.pattern.name()
     }
 
-    /// The special tokens with their ids, by id.
+    /// The special tokens with their ids, in order of id.
     pub fn special_tokens(&self) -> impl Iterator<Item = (&str, TokenId)> {
         self.special.iter()
     }
 
-    /// The bytes of one token, or `None` where no token has that id.
+    /// The bytes of one token, or `None` if no token has that id.
     pub fn token_bytes(&self, id: TokenId) -> Option<&[u8]> {
         let bytes = match self.special.name_of(id) {
             Some(name) => name.as_bytes(),
@@ -117,11 +117,11 @@ impl Encoding {
         Some(bytes).filter(|bytes| !bytes.is_empty())
     }
 
-    /// Hash of the vocabulary: every id in use, in order, with the length of its bytes (both as
-    /// little-endian `u32`) and the bytes; then the special tokens in the same way, by id.
+    /// The hash of the vocabulary: every id in use, in order, with the length of its bytes (both as
+    /// little-endian `u32`) and the bytes; then the special tokens in the same way, in order of id.
     pub fn vocabulary_hash(&self) -> Hash128 {
-        // A program that encodes one small text spends much of its time here, and more if it were
-        // hashed a token at a time.
+        // A program that encodes one small text spends much of its time here. Hashing one token at
+        // a time would take even longer.
         const PIECE_BYTES: usize = 16 << 10;
         let tokens = (0..self.n_vocab()).filter_map(|id| Some((id, self.token_bytes(id)?)));
         let special = self.special.iter().map(|(name, id)| (id, name.as_bytes()));
@@ -141,8 +141,8 @@ impl Encoding {
         hasher.finish()
     }
 
-    /// Where the pretokens of `text` end, in bytes: the pieces into which the split pattern cuts a
-    /// text before any bytes are merged. Every [`Level`] gives the same.
+    /// The end of each pretoken of `text`, in bytes. Pretokens are the pieces that the split
+    /// pattern cuts a text into before any bytes are merged. Every [`Level`] returns the same ends.
     ///
     /// ```
     /// use shardmill::{Encoding, Level};
@@ -159,7 +159,8 @@ impl Encoding {
         }
     }
 
-    /// Ids of `text`, special tokens taken as ordinary text: tiktoken's `encode_ordinary`.
+    /// Returns the ids of `text`, with special tokens treated as ordinary text: tiktoken's
+    /// `encode_ordinary`.
     pub fn encode_ordinary(&self, text: &str) -> Vec<TokenId> {
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
@@ -168,15 +169,16 @@ impl Encoding {
         ids
     }
 
-    /// Ids of a text that is split already: each piece is encoded alone, as a pretoken. With
-    /// [`Self::pretoken_ends`] these are the ids of [`Self::encode_ordinary`]; with another split,
-    /// those of the same vocabulary under another pattern.
+    /// Returns the ids of a text that is already split: each piece is encoded alone, as a pretoken.
+    /// With [`Self::pretoken_ends`], these are the ids of [`Self::encode_ordinary`]; with another
+    /// split, those of the same vocabulary under another pattern.
     ///
-    /// `ends` says where the pieces end, in bytes: rising, the last at the end of `text`.
+    /// `ends` holds the end of each piece, in bytes: strictly increasing, the last at the end of
+    /// `text`.
     ///
     /// # Errors
-    /// [`Error::Shape`] names the first end that does not rise or is inside a character, or a last
-    /// one that is not the end of the text.
+    /// [`Error::Shape`] names the first end that does not increase or is inside a character, or a
+    /// last end that is not the end of the text.
     ///
     /// ```
     /// let gpt2 = shardmill::Encoding::by_name("gpt2")?;
@@ -208,10 +210,10 @@ impl Encoding {
         Ok(ids)
     }
 
-    /// Ids of `text`, with special tokens treated as `special` says.
+    /// Returns the ids of `text`, with special tokens treated as `special` says.
     ///
     /// # Errors
-    /// [`Error::Config`] where [`Special::Error`] finds a special token.
+    /// [`Error::Config`] if `special` is [`Special::Error`] and `text` has a special token.
     pub fn encode(&self, text: &str, special: Special) -> Result<Vec<TokenId>> {
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
@@ -224,10 +226,10 @@ impl Encoding {
         Ok(ids)
     }
 
-    /// An encoder for one thread; all of this encoding remember together what they have seen.
+    /// An encoder for one thread. All encoders of this encoding share a cache.
     ///
     /// # Errors
-    /// [`Error::Memory`] where there is no memory for its caches.
+    /// [`Error::Memory`] if there is not enough memory for its caches.
     pub(crate) fn try_encoder(&self) -> Result<Encoder> {
         let spare = self
             .spare
@@ -240,29 +242,29 @@ impl Encoding {
         let memory = if let Some(memory) = self.memory.get() {
             memory
         } else {
-            // Should others be as fast, the first one's is everybody's.
+            // If threads race here, all use the first one's cache.
             let memory = Arc::new(Memory::new()?);
             self.memory.get_or_init(|| memory)
         };
         Ok(Encoder::new(self.builtin.vocabulary(), memory))
     }
 
-    /// [`Self::try_encoder`], for functions that promise ids: like a vector that cannot grow, they
-    /// end the program where there is no memory.
+    /// [`Self::try_encoder`], for functions that cannot fail: like a vector that cannot grow, they
+    /// end the program if memory runs out.
     pub(crate) fn encoder(&self) -> Encoder {
         self.try_encoder()
             .unwrap_or_else(|_| handle_alloc_error(Layout::new::<Encoder>()))
     }
 
-    /// Keeps an encoder for whoever asks next. One that waits while others go on would keep what
-    /// they have forgotten, and is dropped.
+    /// Keeps an encoder for the next caller. An idle encoder that still holds a cache that the
+    /// others have replaced is dropped.
     pub(crate) fn put_back(&self, encoder: Encoder) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare.retain(|encoder| !encoder.is_behind());
         spare.push(encoder);
     }
 
-    /// Appends the ids of `text` to `ids`; `encoder` is one of this encoding's.
+    /// Appends the ids of `text` to `ids`; `encoder` belongs to this encoding.
     pub(crate) fn encode_into(
         &self,
         encoder: &mut Encoder,
@@ -296,10 +298,10 @@ impl Encoding {
         }
     }
 
-    /// The bytes that `ids` stand for, special tokens by their names.
+    /// The bytes that `ids` stand for, with special tokens as their names.
     ///
     /// # Errors
-    /// [`Error::Shape`] names the first id that is no token of this encoding.
+    /// [`Error::Shape`] names the first id that is not a token of this encoding.
     pub fn decode_bytes(&self, ids: &[TokenId]) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(ids.len() * 4);
         for (index, &id) in ids.iter().enumerate() {

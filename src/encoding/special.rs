@@ -13,10 +13,10 @@ choice! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Special {
-        /// Take it as ordinary text: tiktoken's `encode_ordinary`.
+        /// Treat it as ordinary text: tiktoken's `encode_ordinary`.
         #[default]
         Text = "text",
-        /// Give it its own id: tiktoken's `encode(allowed_special="all")`.
+        /// Encode it as its own id: tiktoken's `encode(allowed_special="all")`.
         Encode = "encode",
         /// Refuse the document: tiktoken's `encode()`.
         Error = "error",
@@ -26,7 +26,7 @@ choice! {
 /// The special tokens of one encoding.
 #[derive(Debug)]
 pub(super) struct SpecialTokens {
-    /// Sorted by id; where an id has two names, the one that it is decoded to comes first.
+    /// Sorted by id; if an id has two names, the one that it is decoded to comes first.
     by_id: Vec<(String, TokenId)>,
     ids: HashMap<String, TokenId>,
     /// All names begin with this.
@@ -63,7 +63,7 @@ impl SpecialTokens {
     }
 
     pub(super) fn name_of(&self, id: TokenId) -> Option<&str> {
-        // Nearly every id lies before them all.
+        // Nearly every id is smaller than all of these.
         self.by_id.first().filter(|&&(_, first)| first <= id)?;
         let at = self.by_id.partition_point(|&(_, other)| other < id);
         self.by_id
@@ -72,8 +72,7 @@ impl SpecialTokens {
             .map(|(name, _)| name.as_str())
     }
 
-    /// The first special token in `text` at or after byte `from`: where it begins, its name and
-    /// its id.
+    /// The first special token in `text` at or after byte `from`: its start, name and id.
     pub(super) fn find(&self, text: &str, from: usize) -> Option<(usize, &str, TokenId)> {
         let bytes = text.as_bytes();
         self.opening.find_iter(&bytes[from..]).find_map(|at| {

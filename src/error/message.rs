@@ -25,7 +25,7 @@ impl fmt::Display for Bare<'_> {
 }
 
 impl Error {
-    /// What is wrong and where, without what to do about it; one line.
+    /// What is wrong and where, in one line, without what to do about it.
     ///
     /// ```
     /// use shardmill::InitialTables;
@@ -39,7 +39,7 @@ impl Error {
         Bare(self).to_string()
     }
 
-    /// What to do, if that is known. Settings and functions are named as in Rust, in backquotes.
+    /// What to do, if known. Settings and functions have their Rust names, in backquotes.
     ///
     /// ```
     /// use shardmill::{Encoding, Special};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// What is wrong and, if that is known, what to do. Made of a text, or of two:
+/// What is wrong and, if known, what to do. Made from one text, or from two:
 /// `("exists and is not a file", "choose another `out`")`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -118,7 +118,7 @@ impl Error {
         Self::Output { path, what, hint }
     }
 
-    /// Wraps a system error; made for `map_err`.
+    /// Wraps a system error; for use with `map_err`.
     pub(crate) fn io(path: impl AsRef<Path>, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             path: path.as_ref().to_owned(),

@@ -1,4 +1,4 @@
-//! What a position does to a token row: nothing, add a row, or turn pairs of columns.
+//! What a position does to a token row: nothing, add a row, or rotate pairs of columns.
 //!
 //! A [`PerPosition`] holds the rows of all positions. It fills a piece of one output row at a time,
 //! or the two halves of a whole row, each with a [`Change`].
@@ -26,11 +26,13 @@ use crate::simd::{LANES, Simd};
 pub(super) trait PerPosition: Copy + Send + Sync {
     /// Whether there are rows that are worth keeping in the caches.
     const HAS_ROWS: bool;
-    /// Into how many parts an output row is cut. One part may be filled piece by piece, each of an
-    /// even number of columns but the last; of more, all is filled at once.
+    /// The number of parts that an output row is cut into. A single part may be filled piece by
+    /// piece, where each piece but the last has an even number of columns; several parts are filled
+    /// at once.
     const PARTS: usize = 1;
 
-    /// Fills the columns from `column` on of one output row of `position`, as many as `span` has.
+    /// Fills part of one output row of `position`: the columns from `column` on, as many as `span`
+    /// has.
     fn fill<S: Simd, T: Lane, E: Lane>(
         self,
         s: S,
@@ -123,9 +125,10 @@ impl<'a, T: Lane> Change<'a, T> for Add {
 
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, values: S::F32x16, added: &'a [f32; LANES]) -> S::F32x16 {
-        // The processor's own prefetcher loses the row where a piece of it ends, and fills the outer
-        // caches with it, where token rows are of more use. Without this, rows of 12288 take 6 to 19 %
-        // longer on Zen 4, rows of 4096 to f16 up to 12 %, others as long.
+        // The hardware prefetcher loses the row where a piece of it ends, and it fills the outer
+        // caches with the row, where token rows are of more use. Without this prefetch, rows of
+        // 12288 take 6 to 19 % longer on Zen 4, rows of 4096 to f16 up to 12 % longer, and others
+        // the same.
         s.prefetch_after(added, PIECE_ELEMENTS);
         s.add(values, s.load_f32(added))
     }
@@ -138,13 +141,14 @@ impl<'a, T: Lane> Change<'a, T> for Add {
     }
 }
 
-/// A pair turned by an angle: the specification.
+/// A pair rotated by an angle: the specification.
 #[inline(always)]
 fn turn([a, b]: [f32; 2], [cosine, sine]: [f32; 2]) -> [f32; 2] {
     [a * cosine - b * sine, b * cosine + a * sine]
 }
 
-/// Angles by which pairs of neighbors are turned: rows of a cosine and a sine for each pair.
+/// Angles by which pairs of adjacent columns are rotated: rows of a cosine and a sine for each
+/// pair.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PairAngles<'a>(pub(super) PositionRows<'a>);
 
@@ -164,7 +168,7 @@ impl PerPosition for PairAngles<'_> {
     }
 }
 
-/// Turns pairs of neighbors, by a cosine and a sine for each.
+/// Rotates pairs of adjacent columns, by a cosine and a sine for each pair.
 #[derive(Clone, Copy, Debug)]
 struct TurnPairs;
 
@@ -186,7 +190,7 @@ impl<'a, T: Lane> Change<'a, T> for TurnPairs {
     }
 }
 
-/// Angles by which columns half a row apart are turned: rows of all cosines, then all sines.
+/// Angles by which columns half a row apart are rotated: rows of all cosines, then all sines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HalfAngles<'a>(pub(super) PositionRows<'a>);
 
@@ -214,7 +218,7 @@ impl PerPosition for HalfAngles<'_> {
     }
 }
 
-/// Turns one half of a row, with the other half, cosines and sines.
+/// Rotates one half of a row, using the other half, cosines and sines.
 #[derive(Clone, Copy, Debug)]
 struct TurnHalf<const IS_SECOND: bool>;
 

@@ -18,15 +18,15 @@ use crate::simd::{Kernel, Simd};
 pub(super) struct Gather<'a, 't, T, P, E> {
     /// Token rows, `dim` elements each; every id of the tile is one of them.
     pub(super) token: &'a [T],
-    /// What each position does to a row; there are as many as the sequences have.
+    /// What each position does to a row, for every position of a sequence.
     pub(super) positions: P,
     /// Elements of a row.
     pub(super) dim: usize,
     /// Whether to write past the caches.
     pub(super) stream: bool,
-    /// In which order to go through the tile.
+    /// The order in which to traverse the tile.
     pub(super) order: TileOrder,
-    /// Elements of a row to fill at once.
+    /// The number of elements of a row to fill at once.
     pub(super) piece_elements: usize,
     /// The output and its ids.
     pub(super) tile: &'a mut Tile<'t, E>,
@@ -46,7 +46,7 @@ impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
             piece_elements,
             tile,
         } = self;
-        // The first element of what a spot is made from.
+        // The index in `token` of a spot's first element.
         let start = |tile: &Tile<E>, spot: TileSpot| tile.id(spot) as usize * dim + spot.column;
         let visits = tile.visits(order, dim, piece_elements);
         let mut ahead = visits.clone();
@@ -55,7 +55,8 @@ impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
         }
         for spot in visits {
             let row = &token[start(tile, spot)..][..spot.columns];
-            // A last piece may be shorter than this one: what is prefetched may go past its row.
+            // The last piece of a row may be shorter than this one, so the prefetch may go past its
+            // row.
             let ahead = ahead.next().map(|ahead| start(tile, ahead));
             let ahead = ahead.and_then(|start| token.get(start..start + spot.columns));
             let position = tile.position(spot);

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use crate::dtype::Element;
 use crate::simd::{LANES, Lines, Simd, scalar};
 
-/// An element type as the vectors see it.
+/// An element type, as a vector lane.
 pub(super) trait Lane: Element {
     /// Widens one value, exactly.
     fn widen(self) -> f32;
@@ -25,7 +25,7 @@ pub(super) trait Lane: Element {
     fn stream<S: Simd>(s: S, values: [S::F32x16; 2], to: &mut Lines<Self>);
 }
 
-/// Names the operations of one element type.
+/// Maps an element type to its operations.
 macro_rules! lane {
     ($type:ty, $widen:expr, $round:expr, $load:ident, $store:ident, $stream:ident) => {
         impl Lane for $type {

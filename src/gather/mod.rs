@@ -36,25 +36,26 @@ use kernel::Gather;
 use lane::Lane;
 use tile::{Tile, TileOrder};
 
-/// Larger outputs do not stay in the cache, and streaming stores spare it.
+/// Outputs larger than this do not stay in the cache, so streaming stores keep them out of it.
 const STREAM_OVER_BYTES: usize = 8 << 20;
 
-/// Rows that are not whole cache lines are streamed from this many elements on. The lines that two
-/// rows share take regular stores, which for shorter rows costs more than streaming gains.
+/// Rows that are not whole cache lines are streamed if they have at least this many elements. The
+/// lines that two rows share take regular stores, which costs more than streaming gains in shorter
+/// rows.
 const STREAM_UNALIGNED_DIM: usize = 2048;
 
-/// A thread gets at least this much output: less is not worth starting one.
+/// A thread gets at least this much output; less is not worth starting one.
 const THREAD_BYTES: usize = 1 << 20;
 
 /// Whether output goes through the caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stores {
     /// The faster kind: streaming for outputs over 8 MiB whose rows are whole cache lines or long,
-    /// else regular. Rows are whole lines where the output starts at a multiple of 64 bytes and a
-    /// row has a multiple of 64.
+    /// otherwise regular. Rows are whole lines if the output starts at a multiple of 64 bytes and
+    /// the size of a row is a multiple of 64 bytes.
     #[default]
     Auto,
-    /// Through the caches: for output that is read at once.
+    /// Through the caches: for output that is read immediately.
     Regular,
     /// Past the caches: for output that is read later.
     Streaming,
@@ -90,12 +91,12 @@ enum Positions {
     None,
     /// They add rows.
     Added(Added),
-    /// They turn pairs of columns.
+    /// They rotate pairs of columns.
     Turned(Rope),
 }
 
 impl Positions {
-    /// How many there are, and what messages call them; `None` where any number will do.
+    /// The number of positions, and their name in messages; `None` if any number works.
     fn rows(&self) -> Option<(usize, &'static str)> {
         match self {
             Self::None => None,
@@ -109,7 +110,7 @@ impl Positions {
 #[derive(Clone, Debug)]
 struct Added {
     table: Table,
-    /// The elements where the table's own are of a 16-bit type, else empty.
+    /// The elements, if the table's own have a 16-bit type; otherwise empty.
     widened: Arc<Vec<f32>>,
 }
 
@@ -134,7 +135,7 @@ impl Added {
     }
 }
 
-/// One call's work: checked, and none of it empty.
+/// The work of one call: checked, and not empty.
 struct Job<'a, E> {
     ids: &'a [u32],
     seq_len: usize,
@@ -143,10 +144,11 @@ struct Job<'a, E> {
 }
 
 impl Gatherer {
-    /// A gatherer of `token` rows, to which the row of its position is added if there are any. The
-    /// tables' types may differ; both must have the same `dim`, else [`Error::Shape`].
+    /// A gatherer of `token` rows. With a `position` table, the row of its position is added to
+    /// each token row. The tables' types may differ, but both must have the same `dim`; otherwise
+    /// this returns [`Error::Shape`].
     ///
-    /// It uses the fastest [`Level`] and as many threads as there are CPUs.
+    /// The gatherer uses the fastest [`Level`] and as many threads as there are CPUs.
     pub fn new(token: Table, position: Option<Table>) -> Result<Self> {
         if let Some(position) = &position
             && position.dim() != token.dim()
@@ -167,12 +169,12 @@ impl Gatherer {
         })
     }
 
-    /// Turns each row by its position's angles, in place of adding a row: the widened pair `(a, b)`
-    /// becomes `(a*c - b*s, b*c + a*s)`, each operation rounded to `f32`, and is then rounded to the
-    /// output's type. Where an infinity or a NaN is involved, only NaN-ness is promised.
+    /// Rotates each row by its position's angles instead of adding a row: the widened pair `(a, b)`
+    /// becomes `(a*c - b*s, b*c + a*s)`, with each operation rounded to `f32`, and is then rounded
+    /// to the output's type. If an infinity or a NaN is involved, only NaN-ness is guaranteed.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the rows of `rope` have another length, or there is a position table.
+    /// [`Error::Shape`] if the rows of `rope` have another length, or there is a position table.
     pub fn with_rope(mut self, rope: Rope) -> Result<Self> {
         if matches!(self.positions, Positions::Added(_)) {
             return Err(Error::shape((
@@ -205,14 +207,14 @@ impl Gatherer {
         self
     }
 
-    /// Writes with `stores`.
+    /// Uses `stores` to write the output.
     #[must_use]
     pub fn with_stores(mut self, stores: Stores) -> Self {
         self.stores = stores;
         self
     }
 
-    /// Elements of an output row.
+    /// The number of elements of an output row.
     pub fn dim(&self) -> usize {
         self.token.dim()
     }
@@ -220,10 +222,10 @@ impl Gatherer {
     /// Fills `out`, `[batch, seq_len, dim]` row-major, from `ids`, `[batch, seq_len]` row-major.
     ///
     /// Rounding is to nearest, ties to even. A NaN becomes `0xFFFF` in `bf16`, and keeps its sign
-    /// and the top ten bits of its payload in `f16`; where both addends are NaN, the sum is some
-    /// NaN. Without positions, rows whose type is the output's are copied bit for bit.
+    /// and the top ten bits of its payload in `f16`; if both addends are NaN, the sum is some NaN.
+    /// Without positions, rows that already have the output's type are copied bit for bit.
     ///
-    /// Returns [`Error::Shape`], and leaves `out` as it was, where the sizes do not fit, an id is
+    /// Returns [`Error::Shape`], and leaves `out` as it was, if the sizes do not match, an id is
     /// not a row of the token table, or the position table has fewer than `seq_len` rows.
     pub fn gather_into<E: Element>(
         &self,
@@ -235,7 +237,7 @@ impl Gatherer {
         if out.is_empty() {
             return Ok(());
         }
-        // The cast is to the type itself; it names the type that `DTYPE` stands for.
+        // The cast is from `E` to `E` itself, under the name that `DTYPE` selects.
         with_element!(E::DTYPE, L => self.fill::<L>(ids, seq_len, bytemuck::cast_slice_mut(out)));
         Ok(())
     }
@@ -277,7 +279,7 @@ impl Gatherer {
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
         let rows = self.token.rows();
         let is_row = |id: u32| (id as usize) < rows;
-        // The maximum is found with vectors; the index only matters once there is an error.
+        // Finding the maximum is vectorized; the index matters only for an error.
         if ids.iter().copied().max().is_none_or(is_row) {
             return Ok(());
         }
@@ -321,7 +323,7 @@ impl Gatherer {
     }
 
     /// Copies rows. Widening and rounding would change a signaling NaN, so rows of a 16-bit type
-    /// are copied as rows of half as many 32-bit elements where they can be.
+    /// are copied as rows of half as many 32-bit elements if possible.
     fn copy<E: Lane>(&self, token: &[E], job: Job<E>) {
         let Job {
             ids,
@@ -394,7 +396,7 @@ impl Gatherer {
         };
         thread::scope(|scope| {
             for _ in 1..parts {
-                // What the system refuses a thread is done by those there are.
+                // If the system refuses a thread, the existing threads do its work.
                 if thread::Builder::new().spawn_scoped(scope, work).is_err() {
                     break;
                 }
@@ -404,7 +406,8 @@ impl Gatherer {
     }
 }
 
-/// Whether `out` begins with a cache line and each part of a row, of `elements`, ends with one.
+/// Whether `out` begins with a cache line, and each part of a row, of `elements` elements, ends
+/// with one.
 fn has_whole_lines<E>(out: &[E], elements: usize) -> bool {
     const LINE_BYTES: usize = 64;
     out.as_ptr().addr().is_multiple_of(LINE_BYTES)

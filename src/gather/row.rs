@@ -13,34 +13,34 @@ use std::{array, iter};
 use super::lane::Lane;
 use crate::simd::{LANES, LINES_ELEMENTS, Lines, Simd};
 
-/// Elements of one step of the inner loop, of which any type fills whole cache lines.
+/// The number of elements in one step of the inner loop; for any type they fill whole cache lines.
 const STEP: usize = LINES_ELEMENTS;
 
 /// What is done to the elements of a token row.
 pub(super) trait Change<'a, T: Lane>: Copy {
-    /// Elements that cannot be parted.
+    /// The number of elements that must stay together.
     const UNIT: usize = 1;
     /// What it needs besides the row.
     type Operands: Operands;
 
-    /// Does it to one vector.
+    /// Changes one vector.
     fn apply<S: Simd>(
         self,
         s: S,
         values: S::F32x16,
         operands: <Self::Operands as Operands>::Vector,
     ) -> S::F32x16;
-    /// Does it to elements that are too few for a vector, or to all of them: the specification.
+    /// Changes elements that are too few for a vector, or all elements: the specification.
     fn fill_rest<E: Lane>(self, row: &[T], operands: Self::Operands, out: &mut [E]);
 }
 
-/// What a change needs besides the row: nothing, a slice as long as it, or two such operands.
+/// What a change needs besides the row: nothing, a slice as long as the row, or two such operands.
 pub(super) trait Operands: Copy {
-    /// Those of one vector.
+    /// The operands of one vector.
     type Vector: Copy;
 
     fn split_at(self, at: usize) -> (Self, Self);
-    /// Those of each `N` whole vectors.
+    /// The operands of each `N` whole vectors.
     fn vectors<const N: usize>(self) -> impl Iterator<Item = [Self::Vector; N]>;
 }
 
@@ -90,7 +90,7 @@ impl<A: Operands, B: Operands> Operands for (A, B) {
     }
 }
 
-/// [`STEP`] elements of output, and with which stores they are written.
+/// [`STEP`] elements of output, with the kind of stores that write them.
 trait Block<E> {
     fn put<S: Simd>(&mut self, s: S, values: [S::F32x16; 2]);
 }
@@ -111,11 +111,11 @@ impl<E: Lane> Block<E> for Lines<E> {
     }
 }
 
-/// A piece of an output row, and what it is made from; its slices are of one length.
+/// A piece of an output row, and what it is made from; all slices have the same length.
 pub(super) struct Span<'a, T, E> {
     /// The piece of the token row.
     pub(super) row: &'a [T],
-    /// The piece of a token row to prefetch meanwhile.
+    /// The piece of a later token row to prefetch meanwhile.
     pub(super) ahead: &'a [T],
     /// Whether to write past the caches.
     pub(super) stream: bool,
@@ -145,7 +145,7 @@ impl<T: Lane, E: Lane> Span<'_, T, E> {
         (first, rest)
     }
 
-    /// Fills the output with the row, changed; `operands` are as long as the span.
+    /// Fills the output with the changed row; `operands` are as long as the span.
     #[inline(always)]
     pub(super) fn fill<'o, S: Simd, C: Change<'o, T>>(
         self,
@@ -178,7 +178,7 @@ impl<T: Lane, E: Lane> Span<'_, T, E> {
     }
 }
 
-/// What output is made from, and what to prefetch meanwhile; of one length.
+/// What output is made from, and what to prefetch meanwhile; all of the same length.
 #[derive(Clone, Copy)]
 struct Inputs<'a, T, O> {
     row: &'a [T],
@@ -206,7 +206,7 @@ impl<T, O: Operands> Inputs<'_, T, O> {
     }
 }
 
-/// Fills one piece, which is given in three parts.
+/// Fills one piece, given in three parts.
 #[inline(always)]
 fn fill_pieces<'a, S: Simd, T: Lane, C: Change<'a, T>, E: Lane, B: Block<E>>(
     s: S,
@@ -243,7 +243,7 @@ fn fill_blocks<'a, S: Simd, T: Lane, C: Change<'a, T>, E: Lane, B: Block<E>>(
     }
 }
 
-/// Fills fewer elements than a block has, with regular stores.
+/// Fills fewer elements than a block, with regular stores.
 #[inline(always)]
 fn fill_edge<'a, S: Simd, T: Lane, C: Change<'a, T>, E: Lane>(
     s: S,

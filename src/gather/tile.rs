@@ -3,24 +3,24 @@
 //! A tile is a range of sequences by a range of positions. It owns its piece of each sequence's
 //! output, so tiles are disjoint by construction.
 
-/// From this many elements on, a position row is worth keeping in the L1 cache while the sequences
-/// go by; below it the whole position table fits the L2 cache, and going through the output in
-/// order is faster (measured at 256 and 768).
+/// A position row of at least this many elements is worth keeping in the L1 cache across all
+/// sequences. Below that, the whole position table fits in the L2 cache, and traversing the output
+/// in order is faster (measured at 256 and 768).
 const POSITION_MAJOR_DIM: usize = 512;
 
-/// Position by position, longer rows are filled in pieces of so many elements: 4 KiB of a position
-/// row stay in the L1 cache beside the token rows that are on their way, 16 KiB do not. On Zen 3,
-/// rows of 4096 go 1.17 times as fast from f32 to f16, 1.03 times from 16 bits to f32, as fast from
-/// f32 to f32. Where pieces are not whole cache lines, their edges cost more than that: 0.65 to 0.9
-/// times.
+/// In position-major order, longer rows are filled in pieces of this many elements: 4 KiB of a
+/// position row stay in the L1 cache along with the token rows that are being fetched; 16 KiB do
+/// not. On Zen 3, rows of 4096 are 1.17 times as fast from f32 to f16, 1.03 times from 16 bits to
+/// f32, and the same from f32 to f32. If pieces are not whole cache lines, their edges cost more
+/// than that: 0.65 to 0.9 times as fast.
 pub(super) const PIECE_ELEMENTS: usize = 1024;
 
-/// In which order the rows of a tile are filled.
+/// The order in which the rows of a tile are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TileOrder {
-    /// Sequence after sequence.
+    /// Sequence by sequence.
     TokenMajor,
-    /// Position after position; of each, piece after piece of the row, through all sequences.
+    /// Position by position; for each position, piece by piece of the row, through all sequences.
     PositionMajor,
 }
 
@@ -34,7 +34,7 @@ impl TileOrder {
         }
     }
 
-    /// Elements of a row of `dim` that are filled at once, if a row can be filled in pieces.
+    /// How many elements of a row of `dim` are filled at once, if a row can be filled in pieces.
     pub(super) const fn piece_elements(self, dim: usize) -> usize {
         match self {
             Self::PositionMajor if dim > PIECE_ELEMENTS => PIECE_ELEMENTS,
@@ -44,9 +44,9 @@ impl TileOrder {
 }
 
 /// How many pieces ahead of the current one to prefetch, for pieces of `piece_bytes` in the table:
-/// about as much memory as is on its way at once, and stays in L1 until it is used. Of 1 to 24 rows,
-/// this rule is within 5 % of the best at 128 to 12288 elements (measured on Zen: with 4 rows in
-/// place of 8, f32 rows of 256 take 14 % longer).
+/// about as much memory as can be in flight at once and stays in L1 until it is used. Compared with
+/// any distance of 1 to 24 rows, this rule is within 5 % of the best at 128 to 12288 elements
+/// (measured on Zen: with 4 rows instead of 8, f32 rows of 256 take 14 % longer).
 pub(super) const fn prefetch_pieces(piece_bytes: usize) -> usize {
     const BYTES: usize = 12 << 10;
     const MAX_PIECES: usize = 8;
@@ -74,7 +74,7 @@ struct Share<'a, E> {
     out: &'a mut [E],
 }
 
-/// Where a piece of a row lies in its tile.
+/// The location of a piece of a row in its tile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TileSpot {
     sequence: usize,
@@ -99,8 +99,9 @@ impl<'a, E> Tile<'a, E> {
         }
     }
 
-    /// Cuts the tile into `parts` or fewer, about equal ones: along the order's outer axis, so
-    /// that each part runs as the whole would, or along the other one where that is too short.
+    /// Cuts the tile into at most `parts` parts of about equal size: along the order's outer axis,
+    /// so that each part runs as the whole would, or along the other axis if the outer one is too
+    /// short.
     pub(super) fn split(self, parts: usize, order: TileOrder) -> Vec<Self> {
         let by_position = match order {
             TileOrder::TokenMajor => self.sequences.len() < parts.min(self.positions),
@@ -153,8 +154,7 @@ impl<'a, E> Tile<'a, E> {
         taken
     }
 
-    /// Every spot of the tile, in order, where rows of `dim` are filled in pieces of
-    /// `piece_elements`.
+    /// Every spot of the tile, in order, if rows of `dim` are filled in pieces of `piece_elements`.
     #[inline]
     pub(super) fn visits(&self, order: TileOrder, dim: usize, piece_elements: usize) -> Visits {
         let (outer, inner) = match order {
@@ -205,7 +205,7 @@ impl<E> Share<'_, E> {
     }
 }
 
-/// Cuts `total` into `parts` shares that differ by one at most; none is empty.
+/// Cuts `total` into up to `parts` shares that differ by at most one; none is empty.
 fn shares(total: usize, parts: usize) -> impl Iterator<Item = usize> {
     let parts = parts.clamp(1, total.max(1));
     (0..parts).map(move |part| total / parts + usize::from(part < total % parts))

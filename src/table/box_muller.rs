@@ -6,14 +6,14 @@
 
 use crate::simd::{Kernel, Simd};
 
-/// Numbers that are transformed together: element `k` of the first half with `k` of the second.
+/// How many numbers are transformed together: element `k` of the first half with `k` of the second.
 pub(super) const BLOCK: usize = 16;
 const HALF: usize = BLOCK / 2;
 
 /// Turns blocks of uniform numbers from [0, 1) into standard normal numbers.
 ///
-/// With AVX2 and FMA the eight lanes of a half become one register and each multiply-add one
-/// instruction; without FMA a multiply-add is a call into the C library, with the same bits.
+/// With AVX2 and FMA, the eight lanes of a half become one register, and each multiply-add one
+/// instruction. Without FMA, a multiply-add is a call into the C library, with the same bits.
 #[derive(Debug)]
 pub(super) struct BoxMuller<'a>(pub(super) &'a mut [[f32; BLOCK]]);
 
@@ -99,7 +99,7 @@ fn sin_cos(t: f32) -> (f32, f32) {
         -2.418_756_484_985_351_562_5e-4,
         -3.774_894_977_445_941_08e-8,
     ];
-    // 2^23 more, the integer lies in the low bits: a cast, which saturates, stays scalar.
+    // After adding 2^23, the integer is in the low bits. A cast would saturate and stay scalar.
     let whole = ((t * FOUR_OVER_PI).trunc() + TWO_23).to_bits() & 15;
     let octant = (whole.cast_signed() + 1) & !1;
     let j = octant as f32;

@@ -65,12 +65,12 @@ pub struct Table {
     data: Data,
 }
 
-/// Where the elements lie.
+/// Where the elements are stored.
 #[derive(Clone)]
 enum Data {
     Owned(Arc<Values>),
     /// Bytes of a mapped file or on huge pages: in range, aligned for the type, little-endian, a
-    /// whole number of elements; checked at open.
+    /// whole number of elements. Checked when opened.
     Bytes(Arc<Bytes>, Range<usize>, Dtype),
 }
 
@@ -101,8 +101,8 @@ struct Extent {
 }
 
 impl Extent {
-    /// The elements of a `shape` that a header claims, from byte `start` of a file; nothing is
-    /// known yet about that byte range being there.
+    /// The elements of a `shape` that a header claims, from byte `start` of a file. It is not yet
+    /// known whether the file has that byte range.
     fn new(shape: &[u64], dtype: Dtype, start: usize) -> std::result::Result<Self, String> {
         let &[rows, dim] = shape else {
             return Err(format!(
@@ -134,7 +134,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] where `values` does not hold exactly `rows` x `dim` elements or `dim` is 0.
+    /// [`Error::Shape`] if `values` does not hold exactly `rows` x `dim` elements, or `dim` is 0.
     pub fn from_vec<E: Element>(rows: usize, dim: usize, values: Vec<E>) -> Result<Self> {
         check_len(rows, dim, values.len())?;
         Ok(Self {
@@ -148,7 +148,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// As [`from_vec`](Self::from_vec).
+    /// Those of [`from_vec`](Self::from_vec).
     pub fn from_buffer<E: Element>(rows: usize, dim: usize, values: Buffer<E>) -> Result<Self> {
         check_len(rows, dim, values.len())?;
         let bytes = 0..size_of_val(&*values);
@@ -160,12 +160,12 @@ impl Table {
         })
     }
 
-    /// A copy on huge pages, which random reads find faster than a mapped file's small ones. Worth
-    /// its time and memory where many more rows are gathered than the table has.
+    /// A copy on huge pages, which make random reads faster than the small pages of a mapped file.
+    /// It is worth its time and memory if many more rows are gathered than the table has.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] where there is no memory for it.
+    /// [`Error::Memory`] if memory runs out.
     pub fn to_huge_pages(&self) -> Result<Self> {
         with_element!(self.dtype(), E => {
             let mut copy = Buffer::<E>::zeroed(self.rows * self.dim)?;
@@ -174,7 +174,7 @@ impl Table {
         })
     }
 
-    /// The first elements as another table.
+    /// The first `rows` x `dim` elements as another table.
     pub(crate) fn view(&self, rows: usize, dim: usize) -> Result<Self> {
         let len = rows.saturating_mul(dim);
         check_len(rows, dim, len.min(self.rows * self.dim))?;
@@ -188,7 +188,7 @@ impl Table {
         Ok(Self { rows, dim, data })
     }
 
-    /// A view of `extent`, which must lie inside `map`, or a copy of it where it is misaligned.
+    /// A view of `extent`, which must lie inside `map`, or a copy if it is misaligned.
     fn from_map(map: Map, extent: Extent) -> Self {
         let Extent {
             rows,
@@ -205,12 +205,12 @@ impl Table {
         Self { rows, dim, data }
     }
 
-    /// Number of rows.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Number of elements of a row, at least 1.
+    /// The number of elements of a row, at least 1.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -228,7 +228,7 @@ impl Table {
         }
     }
 
-    /// The elements as they lie in memory and in files: little-endian, row-major.
+    /// The bytes of the elements, as in memory and in files: little-endian, row-major.
     pub fn bytes(&self) -> &[u8] {
         self.elements().bytes()
     }
@@ -237,7 +237,7 @@ impl Table {
     ///
     /// # Panics
     ///
-    /// Where `i` is not less than `rows` or `out` does not hold `dim` elements.
+    /// If `i` is not less than `rows`, or `out` does not hold `dim` elements.
     pub fn row_to_f32(&self, i: usize, out: &mut [f32]) {
         assert!(i < self.rows, "row {i} of a table of {} rows", self.rows);
         assert_eq!(out.len(), self.dim, "a row has dim elements");
@@ -249,14 +249,14 @@ impl Table {
         }
     }
 
-    /// Writes the table as a `.npy` file, the bytes `numpy.save` would write.
+    /// Writes the table as a `.npy` file: the same bytes that `numpy.save` would write.
     ///
-    /// NumPy has no bf16: such a table is written as `<u2` and read back with
+    /// NumPy has no bf16, so such a table is written as `<u2` and read back with
     /// [`TableOptions::table_dtype`].
     ///
     /// # Errors
     ///
-    /// Whatever `out` answers.
+    /// Those of `out`.
     pub fn write_npy(&self, mut out: impl io::Write) -> io::Result<()> {
         let shape = [self.rows as u64, self.dim as u64];
         out.write_all(&npy::npy_header(npy::descr(self.dtype()), &shape))?;
@@ -271,7 +271,7 @@ impl Table {
     }
 }
 
-/// Shape, type and place; never the elements.
+/// Shows shape, type and storage; never the elements.
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table")
@@ -292,7 +292,7 @@ fn check_len(rows: usize, dim: usize, len: usize) -> Result<()> {
     Ok(())
 }
 
-/// Copies little-endian elements that lie at any address.
+/// Copies little-endian elements from any address.
 fn copy<E: Element>(bytes: &[u8]) -> Values {
     let mut values = vec![E::zeroed(); bytes.len() / size_of::<E>()];
     bytemuck::cast_slice_mut(&mut values).copy_from_slice(bytes);
@@ -305,7 +305,7 @@ fn widen<E: Copy>(row: &[E], out: &mut [f32], to_f32: impl Fn(E) -> f32) {
     }
 }
 
-/// Zeros for `rows` x `dim` elements.
+/// A buffer of `rows` x `dim` zeros.
 fn zeroed_f32(rows: usize, dim: usize) -> Result<Buffer<f32>> {
     let len = rows
         .checked_mul(dim)

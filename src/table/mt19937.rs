@@ -4,9 +4,9 @@
 //! turning 32-bit draws into numbers (`ATen/core/DistributionsHelper.h`). PyTorch guarantees the
 //! stream for a seed; it is the same on every machine.
 
-/// Words of state.
+/// The number of state words.
 const N: usize = 624;
-/// The recurrence joins words this far apart.
+/// The recurrence combines words this far apart.
 const M: usize = 397;
 
 /// PyTorch's CPU generator: a `torch.Generator` right after `manual_seed`.
@@ -23,7 +23,7 @@ const M: usize = 397;
 #[derive(Clone, Debug)]
 pub struct TorchGenerator {
     state: [u32; N],
-    /// The next word of `state` to hand out; `N` where all are used up.
+    /// The next word of `state` to return; `N` if all are used up.
     next: usize,
     /// The second normal of the last pair, see [`fill_normal`](Self::fill_normal).
     pub(super) cached_normal: Option<f64>,
@@ -82,7 +82,8 @@ impl TorchGenerator {
         self.next_u64() & (u64::MAX >> 1)
     }
 
-    /// Fills `out` with what as many calls of [`uniform_f32`](Self::uniform_f32) would give.
+    /// Fills `out` with the numbers that as many calls of [`uniform_f32`](Self::uniform_f32) would
+    /// return.
     pub fn fill_uniform(&mut self, out: &mut [f32]) {
         let mut rest = out;
         while !rest.is_empty() {
@@ -97,7 +98,7 @@ impl TorchGenerator {
         }
     }
 
-    /// Passes over `n` 32-bit draws.
+    /// Skips `n` 32-bit draws.
     pub fn skip(&mut self, n: u64) {
         let mut left = n;
         loop {
@@ -121,7 +122,7 @@ impl TorchGenerator {
         })
     }
 
-    /// The state words that are not used up yet, at least one, not tempered.
+    /// The unused state words, untempered; at least one.
     fn block(&mut self) -> &[u32] {
         if self.next == N {
             twist(&mut self.state);

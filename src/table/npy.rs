@@ -22,16 +22,16 @@ use crate::show::shortened;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// A table's header takes some 128 bytes; NumPy itself refuses more than 10,000 by default.
+/// A table's header takes some 128 bytes, and NumPy itself refuses more than 10,000 by default.
 const MAX_HEADER_BYTES: usize = 1 << 16;
 
-/// What helps with types that are not read.
+/// The hint for types that are not supported.
 const SAVE_F4: &str = "save it with .astype('<f4')";
 
 /// `descr` of the u32 token ids in outputs.
 pub(crate) const U32_DESCR: &str = "<u4";
 
-/// `descr` of a type. NumPy has no bf16, so its bits go by the unsigned integer of their size.
+/// `descr` of a type. NumPy has no bf16, so it is stored as the unsigned integer of the same size.
 pub(crate) const fn descr(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::F16 => "<f2",
@@ -135,8 +135,8 @@ fn dtype_of(descr: &str, table_dtype: Option<Dtype>) -> Result<Dtype, Problem> {
 ///
 /// # Panics
 ///
-/// Where the header would exceed 65,535 bytes, which takes thousands of dimensions; NumPy's limit
-/// is 64.
+/// If the header would exceed 65,535 bytes, which takes thousands of dimensions; NumPy's limit is
+/// 64.
 pub(crate) fn npy_header(descr: &str, shape: &[u64]) -> Vec<u8> {
     /// NumPy leaves room for the first dimension to grow to this many digits in place.
     const GROWTH_DIGITS: usize = 21;
@@ -151,7 +151,7 @@ pub(crate) fn npy_header(descr: &str, shape: &[u64]) -> Vec<u8> {
     let spare = shape
         .first()
         .map_or(0, |n| GROWTH_DIGITS - n.to_string().len());
-    // Where the end falls on the border already, NumPy adds a whole block.
+    // If the header already ends on the border, NumPy adds a whole block.
     let unpadded = MAGIC.len() + 4 + text.len() + spare + 1;
     let padding = spare + ALIGN - unpadded % ALIGN;
     let len = u16::try_from(text.len() + padding + 1).expect("fewer than 2,000 dimensions");

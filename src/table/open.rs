@@ -27,8 +27,8 @@ impl TableSpec {
         }
     }
 
-    /// Reads `FILE[#key]`. A name that exists as a file is that file, whatever `#` it contains;
-    /// else the last `#` separates file and key.
+    /// Parses `FILE[#key]`. If `text` as a whole is the name of an existing file, it is that file,
+    /// even if it contains `#`. Otherwise the last `#` separates file and key.
     pub fn parse(text: impl AsRef<OsStr>) -> Self {
         let text = text.as_ref();
         let bytes = text.as_bytes();
@@ -36,7 +36,7 @@ impl TableSpec {
         match hash {
             Some(at) if !Path::new(text).exists() => Self {
                 path: OsStr::from_bytes(&bytes[..at]).into(),
-                // Tensor names are UTF-8: a replaced byte makes a key that is not found.
+                // Tensor names are UTF-8, so a key with a replaced byte is not found.
                 key: Some(String::from_utf8_lossy(&bytes[at + 1..]).into_owned()),
             },
             _ => Self::new(text, None),
@@ -48,7 +48,7 @@ impl TableSpec {
         &self.path
     }
 
-    /// The whole spec as the path of an error.
+    /// The whole spec, as the path of an error.
     fn whole_name(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         if let Some(key) = &self.key {
@@ -58,7 +58,7 @@ impl TableSpec {
         name.into()
     }
 
-    /// The tensor's name in the file, where one is given.
+    /// The tensor's name in the file, if one is given.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
@@ -78,7 +78,7 @@ impl fmt::Display for TableSpec {
 pub struct TableFormat {
     /// The format's name.
     pub name: &'static str,
-    /// The file name extension it goes by, without the dot; case does not matter.
+    /// The file name extension, without the dot; case does not matter.
     pub extension: &'static str,
     /// Finds the table in the bytes of a file, or says what is wrong. The extent lies inside the
     /// bytes.
@@ -87,7 +87,7 @@ pub struct TableFormat {
 
 type Reader = fn(&[u8], Option<&str>, &TableOptions) -> std::result::Result<Extent, Problem>;
 
-/// Every format there is.
+/// All formats.
 pub const FORMATS: &[TableFormat] = &[
     TableFormat {
         name: "npy",
@@ -102,15 +102,15 @@ pub const FORMATS: &[TableFormat] = &[
 ];
 
 impl Table {
-    /// Opens the table that `spec` names; the format goes by the file name's extension.
+    /// Opens the table that `spec` names. The file name's extension determines the format.
     ///
-    /// The elements are mapped, not copied, wherever they are aligned for their type.
+    /// The elements are mapped, not copied, if they are aligned for their type.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] and [`Error::Input`] where the file cannot be mapped, [`Error::Table`] where
-    /// it is not a two-dimensional f16, bf16 or f32 table in C order, is damaged, has too few
-    /// rows, or the key is missing, unknown or ambiguous.
+    /// [`Error::Io`] and [`Error::Input`] if the file cannot be mapped; [`Error::Table`] if it is
+    /// not a two-dimensional f16, bf16 or f32 table in C order, is damaged, has too few rows, or if
+    /// the key is missing, unknown or ambiguous.
     pub fn open(spec: &TableSpec, options: &TableOptions) -> Result<Self> {
         let map = Map::open(spec.path())?;
         let found = format_of(spec.path())

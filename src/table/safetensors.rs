@@ -23,7 +23,7 @@ use crate::show::shortened;
 /// The format's own limit.
 const MAX_HEADER_BYTES: usize = 100_000_000;
 
-/// More dimensions than any library has; NumPy's limit.
+/// More dimensions than any library supports; NumPy's limit.
 const MAX_DIMENSIONS: usize = 64;
 
 /// How many names an error lists.
@@ -41,7 +41,7 @@ pub(super) fn read(
     let info = metadata.info(name).ok_or("names no such tensor")?;
     let shape: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
     let extent = dtype_of(info.dtype).and_then(|dtype| {
-        // Cannot overflow: the tensors' end was compared with the file's length.
+        // Cannot overflow: the tensors' end was checked against the file's length.
         Ok(Extent::new(
             &shape,
             dtype,
@@ -86,7 +86,7 @@ fn parse(bytes: &[u8]) -> Result<(Metadata, usize), String> {
     Ok((metadata, 8 + header.len()))
 }
 
-/// Whether an array in the JSON `header` has more items than a tensor has dimensions: an item
+/// Whether an array in the JSON `header` has more items than a tensor may have dimensions. An item
 /// takes two bytes there, and many times that once it is parsed and shown in an error.
 fn has_long_array(header: &[u8]) -> bool {
     let mut is_string = false;
@@ -108,7 +108,7 @@ fn has_long_array(header: &[u8]) -> bool {
     false
 }
 
-/// The name of the tensor that is meant.
+/// The name of the tensor that `key` or a default key selects.
 fn choose<'a>(
     names: &'a [String],
     key: Option<&str>,
@@ -135,14 +135,14 @@ fn choose<'a>(
     Err((file, hint).into())
 }
 
-/// The tensor called `key`; else the only one whose name differs by a prefix such as
-/// `transformer.` that one of the two has and the other has not.
+/// The tensor named `key`; otherwise the only one whose name differs from `key` by a prefix such as
+/// `transformer.` that one of the two has and the other does not.
 fn find<'a>(names: &'a [String], key: &str) -> Result<Option<&'a str>, String> {
     if let Some(name) = names.iter().find(|name| *name == key) {
         return Ok(Some(name));
     }
-    // What a key is cut to must name a module and a parameter: a tensor that is called `weight`
-    // alone may be anybody's.
+    // A shortened key must still name a module and a parameter: a tensor named just `weight` may
+    // belong to any module.
     let is_match = |name: &str| is_tail(name, key) || (name.contains('.') && is_tail(key, name));
     let matches: Vec<&String> = names.iter().filter(|name| is_match(name)).collect();
     match matches[..] {
@@ -199,7 +199,7 @@ pub(crate) const fn element(dtype: Dtype) -> FileDtype {
 }
 
 /// The bytes before the elements of a file that holds the one tensor `name`, exactly as the
-/// safetensors library writes them. Elements that a file cannot hold are counted as far as u64 goes.
+/// safetensors library writes them. The count of bytes saturates at the maximum of u64.
 pub(crate) fn header(name: &str, dtype: FileDtype, shape: &[u64]) -> Vec<u8> {
     /// The elements begin at a multiple of this.
     const ALIGN: usize = 8;

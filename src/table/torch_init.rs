@@ -17,14 +17,14 @@ use super::{Table, TorchGenerator, zeroed_f32};
 use crate::error::{Error, Result};
 use crate::simd::Level;
 
-/// Blocks that are drawn before they are transformed: 16 KiB, which stay in L1 in between.
+/// How many blocks are drawn before they are transformed: 16 KiB, which stay in L1 in between.
 const TILE_BLOCKS: usize = 256;
 
 impl TorchGenerator {
-    /// Fills `out` with standard normal numbers, as `torch.Tensor.normal_()` fills an f32 tensor.
+    /// Fills `out` with standard normal numbers, like `torch.Tensor.normal_()` on an f32 tensor.
     ///
-    /// How many draws that takes, and the numbers themselves, depend on the length: see the two
-    /// methods in PyTorch, which differ at 16.
+    /// The number of draws, and the numbers themselves, depend on the length, because PyTorch uses
+    /// another method from 16 numbers on.
     pub fn fill_normal(&mut self, out: &mut [f32]) {
         self.fill_normal_at(Level::detect(), out);
     }
@@ -42,7 +42,7 @@ impl TorchGenerator {
         if rest.is_empty() {
             return;
         }
-        // PyTorch draws for the rest as well before it draws its last 16 places afresh.
+        // PyTorch also draws for the rest before it draws the last 16 places again.
         self.skip(rest.len() as u64);
         if let Some(last) = out.last_chunk_mut::<BLOCK>() {
             self.fill_uniform(last);
@@ -50,8 +50,7 @@ impl TorchGenerator {
         }
     }
 
-    /// Moves on as [`fill_normal`](Self::fill_normal) of `len` numbers does, without computing
-    /// them.
+    /// Advances like [`fill_normal`](Self::fill_normal) of `len` numbers, without computing them.
     pub fn skip_normal(&mut self, len: u64) {
         const LEN: u64 = BLOCK as u64;
         if len < LEN {
@@ -91,8 +90,8 @@ impl TorchGenerator {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] where `dim` is 0 or the elements cannot be counted, [`Error::Memory`] where there
-    /// is no memory for them.
+    /// [`Error::Shape`] if `dim` is 0 or the number of elements overflows, [`Error::Memory`] if
+    /// memory runs out.
     pub fn embedding(&mut self, rows: usize, dim: usize) -> Result<Table> {
         let mut values = zeroed_f32(rows, dim)?;
         self.fill_normal(&mut values);
@@ -100,11 +99,10 @@ impl TorchGenerator {
     }
 }
 
-/// The tables of a model that PyTorch has just made: `torch.manual_seed(seed)`, then
+/// The tables of a model that PyTorch has just initialized: `torch.manual_seed(seed)`, then
 /// `Embedding(n_vocab, dim)`, then `Embedding(context_length, dim)`.
 ///
-/// Each table is the same whether the other is wanted or not: one that is not is drawn and thrown
-/// away.
+/// Each table is the same whether or not the other is used: draws for an unused table are skipped.
 ///
 /// # Examples
 ///
@@ -126,16 +124,16 @@ pub struct InitialTables {
     pub seed: u64,
     /// Rows of the token table.
     pub n_vocab: usize,
-    /// Elements of a row of both tables.
+    /// Elements of a row, in both tables.
     pub dim: usize,
     /// Rows of the position table.
     pub context_length: usize,
-    /// Which position table is taken, of those drawn one after the other; counted from 1.
+    /// Which of several successively drawn position tables to use, counted from 1.
     pub position_draw: u32,
 }
 
 impl InitialTables {
-    /// Tables of these sizes; the first position table drawn.
+    /// Tables of these sizes, with the first position table drawn.
     pub fn new(seed: u64, n_vocab: usize, dim: usize, context_length: usize) -> Self {
         Self {
             seed,
@@ -150,8 +148,8 @@ impl InitialTables {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming the field that is 0, [`Error::Shape`] where a table has more
-    /// elements than can be counted.
+    /// [`Error::Config`] names the field that is 0; [`Error::Shape`] if the number of elements of a
+    /// table overflows.
     pub fn validate(&self) -> Result<()> {
         let at_least_1 = [
             ("dim", self.dim),
@@ -173,7 +171,7 @@ impl InitialTables {
     ///
     /// # Errors
     ///
-    /// As [`validate`](Self::validate), and [`Error::Memory`] where there is no memory for them.
+    /// Those of [`validate`](Self::validate), and [`Error::Memory`] if memory runs out.
     pub fn tables(&self) -> Result<(Table, Table)> {
         self.validate()?;
         let mut generator = TorchGenerator::new(self.seed);
@@ -192,7 +190,7 @@ impl InitialTables {
         TorchGenerator::new(self.seed).embedding(self.n_vocab, self.dim)
     }
 
-    /// The position table alone, for a token table from elsewhere.
+    /// The position table alone, for use with a token table from elsewhere.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use crate::show::shortened;
 /// NumPy's own limit on dimensions.
 const MAX_DIMENSIONS: usize = 64;
 
-/// What a header says; nothing is compared with the file yet.
+/// What a header says, not yet checked against the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) descr: String,
@@ -19,7 +19,7 @@ pub(super) struct Header {
 
 /// Reads the header's text.
 pub(super) fn parse(text: &[u8]) -> Result<Header, String> {
-    // The bytes may be a file's map: copied, they stay the same while they are read.
+    // The bytes may be a mapped file. A copy cannot change while it is parsed.
     let text = text.to_vec();
     let mut cursor = Cursor { text: &text, at: 0 };
     let header = cursor.dict()?;
@@ -138,7 +138,7 @@ impl Cursor<'_> {
         Err(self.expected(&format!("'{}'", char::from(byte))))
     }
 
-    /// Takes `byte`, if it comes next after any space.
+    /// Takes `byte` if it comes next, after any spaces.
     fn take(&mut self, byte: u8) -> bool {
         self.skip_space();
         let is_next = self.text.get(self.at) == Some(&byte);

@@ -33,7 +33,7 @@ pub use rope::{Rope, RopeStyle};
 /// "RoFormer" (Su et al., 2021), 3.2.2.
 pub const ROTARY_BASE: f64 = 10_000.0;
 
-/// A position scheme with its sizes: what [`write_positions`](crate::sink::write_positions) writes.
+/// A position scheme with its sizes, for [`write_positions`](crate::sink::write_positions).
 ///
 /// ```
 /// use shardmill::table::PositionScheme;
@@ -65,7 +65,7 @@ pub enum PositionScheme {
     Rope {
         /// Positions.
         seq_len: u64,
-        /// Columns of what is rotated; even.
+        /// Columns of the rotated rows; even.
         dim: u64,
         /// Ratio of the longest wavelength to the shortest.
         base: f64,
@@ -74,28 +74,29 @@ pub enum PositionScheme {
     T5 {
         /// Query positions.
         query_len: u64,
-        /// The first query's position; by default the last query is at the last key's.
+        /// The first query's position; if `None`, the last query is at the last key's position.
         query_start: Option<i32>,
         /// Key positions, from 0.
         key_len: u64,
-        /// Buckets, for both directions together.
+        /// Number of buckets, for both directions together.
         num_buckets: u32,
-        /// From this distance on all share the last bucket.
+        /// All distances from this one on share the last bucket.
         max_distance: u32,
-        /// Whether keys after the query have buckets of their own; else they share bucket 0.
+        /// Whether keys after the query have their own buckets; otherwise they share bucket 0.
         bidirectional: bool,
     },
     /// The linear bias of each head (Press et al., 2022): `-slope * distance`.
     Alibi {
         /// Query positions.
         query_len: u64,
-        /// The first query's position; by default the last query is at the last key's.
+        /// The first query's position; if `None`, the last query is at the last key's position.
         query_start: Option<i32>,
         /// Key positions, from 0.
         key_len: u64,
         /// Attention heads.
         heads: u32,
-        /// Whether keys after the query count by their distance; else their bias is -infinity.
+        /// Whether keys after the query are biased by their distance; otherwise their bias is
+        /// -infinity.
         bidirectional: bool,
     },
     /// The index into Shaw's table of relative positions (Shaw et al., 2018): the distance from
@@ -103,11 +104,11 @@ pub enum PositionScheme {
     Shaw {
         /// Query positions.
         query_len: u64,
-        /// The first query's position; by default the last query is at the last key's.
+        /// The first query's position; if `None`, the last query is at the last key's position.
         query_start: Option<i32>,
         /// Key positions, from 0.
         key_len: u64,
-        /// The largest distance that is told apart.
+        /// The largest distance that is distinguished.
         clip_distance: u32,
     },
 }
@@ -127,7 +128,7 @@ impl PositionScheme {
         }
     }
 
-    /// Dimensions of the array.
+    /// The dimensions of the array.
     pub fn shape(&self) -> Vec<u64> {
         match *self {
             Self::Sinusoidal { seq_len, dim, .. } => vec![seq_len, dim],
@@ -158,7 +159,7 @@ impl PositionScheme {
     /// Checks the sizes.
     ///
     /// # Errors
-    /// [`Error::Config`] names the one that is out of range.
+    /// [`Error::Config`] names the size that is out of range.
     pub fn validate(&self) -> Result<()> {
         match *self {
             Self::Sinusoidal { seq_len, dim, base } => {
@@ -204,7 +205,7 @@ impl PositionScheme {
                 ..
             } => {
                 check_lengths(query_len, key_len)?;
-                // The largest index is twice as large and an i32.
+                // The largest index is twice this, and must fit in an i32.
                 if !(1..=MAX_CLIP_DISTANCE).contains(&clip_distance) {
                     let what = format!("must be from 1 to {MAX_CLIP_DISTANCE}");
                     return refuse("clip_distance", what);
@@ -220,7 +221,7 @@ impl PositionScheme {
         }
     }
 
-    /// Bytes of the `.npy` file; `None` beyond what a file can hold.
+    /// The size of the `.npy` file in bytes; `None` if it exceeds what a file can hold.
     pub fn npy_bytes(&self) -> Option<u64> {
         const ELEMENT_BYTES: u64 = 4;
         let header = self.npy_header().len() as u64;
@@ -239,11 +240,11 @@ impl PositionScheme {
         npy::npy_header(descr, &self.shape())
     }
 
-    /// Writes the array as a `.npy` file, the bytes `numpy.save` would write.
+    /// Writes the array as a `.npy` file: the same bytes that `numpy.save` would write.
     ///
     /// # Errors
-    /// Of kind `InvalidInput` where the scheme is not [valid](Self::validate), `OutOfMemory` where
-    /// not even a row fits; else whatever `out` answers.
+    /// Of kind `InvalidInput` if the scheme is not [valid](Self::validate), `OutOfMemory` if not
+    /// even a row fits in memory; otherwise those of `out`.
     pub fn write_npy(&self, mut out: impl io::Write) -> io::Result<()> {
         let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidInput, error);
         self.validate().map_err(invalid)?;
@@ -312,8 +313,8 @@ fn check_lengths(query_len: u64, key_len: u64) -> Result<()> {
     at_least_1("key_len", key_len)
 }
 
-/// Checks the base of wavelengths; `field` is what it is called. Below 1 wavelengths would fall,
-/// and angles grow beyond all numbers.
+/// Checks the base of the wavelengths, which messages call `field`. Below 1, wavelengths would fall
+/// and angles would grow without bound.
 pub(crate) fn check_base(field: &'static str, base: f64) -> Result<()> {
     if !(base.is_finite() && base >= 1.0) {
         return refuse(
@@ -324,7 +325,7 @@ pub(crate) fn check_base(field: &'static str, base: f64) -> Result<()> {
     Ok(())
 }
 
-/// What one position adds to the angle of the column pair `i`.
+/// The angle that each position adds for the column pair `i`.
 #[allow(
     clippy::cast_precision_loss,
     reason = "columns are far fewer than 2^53"
@@ -333,14 +334,15 @@ fn rate(base: f64, i: usize, dim: usize) -> f64 {
     libm::pow(base, -((2 * i) as f64) / dim as f64)
 }
 
-/// The rates of all column pairs; a last column without a partner has one as well.
+/// The rates of all column pairs; a last column without a partner has a rate, too.
 fn rates(base: f64, dim: usize) -> io::Result<Vec<f64>> {
     let mut rates = reserved(dim.div_ceil(2))?;
     rates.extend((0..dim.div_ceil(2)).map(|i| rate(base, i, dim)));
     Ok(rates)
 }
 
-/// Writes `seq_len` rows of `dim` elements; `fill_row` computes one from its position and the rates.
+/// Writes `seq_len` rows of `dim` elements; `fill_row` computes a row from its position and the
+/// rates.
 fn write_angles(
     mut out: impl io::Write,
     seq_len: u64,
@@ -368,7 +370,7 @@ fn sin_cos(position: usize, rate: f64) -> (f64, f64) {
     (libm::sin(angle), libm::cos(angle))
 }
 
-/// An empty vector with room for `len` items.
+/// An empty vector with capacity for `len` items.
 fn reserved<T>(len: usize) -> io::Result<Vec<T>> {
     let mut items = Vec::new();
     items
@@ -377,7 +379,7 @@ fn reserved<T>(len: usize) -> io::Result<Vec<T>> {
     Ok(items)
 }
 
-/// A length as memory counts.
+/// A length as `usize`.
 fn in_memory(len: u64) -> io::Result<usize> {
     usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory.into())
 }

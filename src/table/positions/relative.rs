@@ -8,18 +8,19 @@ use std::io;
 use super::{in_memory, refuse, reserved};
 use crate::error::Result;
 
-/// Which queries and keys: `queries` rows, of positions that follow each other, and `keys` columns,
-/// of positions from 0.
+/// The queries and keys of an array: `queries` rows, at consecutive positions, and `keys` columns,
+/// at positions from 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     queries: usize,
     keys: usize,
-    /// The distance from the last query to the first key, the least there is.
+    /// The distance from the last query to the first key, which is the least of all.
     least_distance: i64,
 }
 
 impl Span {
-    /// The first query is at `query_start`; else the last one is at the last key's position.
+    /// The first query is at `query_start`; if `None`, the last query is at the last key's
+    /// position.
     pub(super) fn new(query_len: u64, query_start: Option<i32>, key_len: u64) -> io::Result<Self> {
         let (queries, keys) = (in_memory(query_len)?, in_memory(key_len)?);
         let last_query = match query_start {
@@ -49,8 +50,8 @@ impl Span {
     }
 }
 
-/// T5's buckets: a distance each up to half of them, then ranges that grow by a constant factor
-/// and reach `max_distance` at the last.
+/// T5's buckets: the first half hold one distance each; the rest are ranges that grow by a constant
+/// factor and reach `max_distance` at the last bucket.
 ///
 /// The usual code computes the ranges with a logarithm in f32. This is the same rule in integers:
 /// with `exact` buckets of one distance and `wide` ranges, bucket `exact + k` begins at the first
@@ -58,11 +59,11 @@ impl Span {
 #[derive(Debug)]
 pub(super) struct T5Buckets {
     bidirectional: bool,
-    /// Buckets of one direction.
+    /// The number of buckets per direction.
     count: u32,
-    /// Buckets of one distance.
+    /// The number of buckets that hold one distance.
     exact: u32,
-    /// The first distance of each range but the first, which begins at `exact`.
+    /// The first distance of each range except the first, which begins at `exact`.
     starts: Vec<u64>,
 }
 
@@ -70,7 +71,8 @@ const MAX_BUCKETS: u32 = 1024;
 const MAX_MAX_DISTANCE: u32 = i32::MAX.cast_unsigned();
 
 impl T5Buckets {
-    /// Checks that there is a range, and that the ranges reach beyond the single distances.
+    /// Checks that there is at least one range, and that the ranges reach beyond the single
+    /// distances.
     pub(super) fn check(num_buckets: u32, max_distance: u32, bidirectional: bool) -> Result<()> {
         let directions = 1 + u32::from(bidirectional);
         if !(2 * directions..=MAX_BUCKETS).contains(&num_buckets) {
@@ -88,7 +90,7 @@ impl T5Buckets {
         Ok(())
     }
 
-    /// Buckets of sizes that pass [`check`](Self::check).
+    /// Makes buckets from sizes that pass [`check`](Self::check).
     pub(super) fn new(num_buckets: u32, max_distance: u32, bidirectional: bool) -> Self {
         let count = num_buckets / (1 + u32::from(bidirectional));
         let exact = count / 2;
@@ -142,15 +144,15 @@ fn start(k: u32, wide: u32, exact: u32, max_distance: u32) -> u64 {
     n
 }
 
-/// A natural number of any size.
+/// An arbitrarily large natural number.
 #[derive(Debug, PartialEq, Eq)]
 struct Natural {
-    /// Digits of 64 bits, the lowest first; the highest is not 0.
+    /// 64-bit digits, lowest first; the highest is not 0.
     digits: Vec<u64>,
 }
 
 impl Natural {
-    /// The product of powers, each a base of 32 bits and more with its exponent.
+    /// The product of powers, each given as a base and an exponent.
     fn product(powers: &[(u64, u32)]) -> Self {
         let mut product = Self { digits: vec![1] };
         for (base, exponent) in powers {
@@ -180,9 +182,9 @@ impl PartialOrd for Natural {
     }
 }
 
-/// ALiBi's slope of each head, in double precision: a geometric sequence `2^(-8k/n)` for `n` heads
-/// where `n` is a power of two; else those of the next lower power, then every other one of the
-/// next higher.
+/// ALiBi's slope of each head, in double precision: the geometric sequence `2^(-8k/n)` for `n`
+/// heads if `n` is a power of two; otherwise the slopes for the next lower power, then every other
+/// slope for the next higher power.
 ///
 /// ```
 /// assert_eq!(shardmill::table::alibi_slopes(4), [0.25, 0.0625, 0.015_625, 0.003_906_25]);
@@ -199,7 +201,7 @@ pub fn alibi_slopes(heads: u32) -> Vec<f64> {
     first.chain(rest).collect()
 }
 
-/// The bias of a key `distance` after its query, rounded once.
+/// The bias of a key that is `distance` after its query, rounded once.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -212,7 +214,7 @@ pub(super) fn alibi_bias(slope: f64, distance: i64, bidirectional: bool) -> f32 
     (-(distance.unsigned_abs() as f64) * slope) as f32
 }
 
-/// The row of Shaw's table for a key `distance` after its query.
+/// The row of Shaw's table for a key that is `distance` after its query.
 pub(super) fn shaw_index(distance: i64, clip_distance: u32) -> i32 {
     let clip = i64::from(clip_distance);
     i32::try_from(distance.clamp(-clip, clip) + clip).expect("twice the clip distance is an i32")

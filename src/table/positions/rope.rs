@@ -28,7 +28,7 @@ choice! {
     }
 }
 
-/// Rotary positions: the angles by which a [`Gatherer`](crate::Gatherer) turns the rows of each
+/// Rotary positions: the angles by which a [`Gatherer`](crate::Gatherer) rotates the rows of each
 /// position. Cloning shares them.
 ///
 /// ```
@@ -49,17 +49,17 @@ pub struct Rope {
     style: RopeStyle,
     rows: usize,
     dim: usize,
-    /// One row of `dim` for each position: pairs of cosine and sine for interleaved columns; all
-    /// cosines, then all sines for halves. Each in the order in which it is used.
+    /// One row of `dim` elements for each position, in the order in which they are used: pairs of
+    /// cosine and sine for interleaved columns; all cosines, then all sines for halves.
     angles: Arc<Buffer<f32>>,
 }
 
 impl Rope {
-    /// Angles `position * base^(-2i/dim)` of `rows` positions, for rows of `dim` elements.
+    /// The angles `position * base^(-2i/dim)` of `rows` positions, for rows of `dim` elements.
     ///
     /// # Errors
-    /// [`Error::Shape`] where `dim` is odd or 0 or there is no memory for the angles,
-    /// [`Error::Config`] where `base` is not a number of 1 or more.
+    /// [`Error::Shape`] if `dim` is odd or 0, or there is not enough memory for the angles;
+    /// [`Error::Config`] if `base` is not a number of 1 or more.
     pub fn new(style: RopeStyle, rows: usize, dim: usize, base: f64) -> Result<Self> {
         Self::check(dim, base)?;
         let rates = rates(base, dim).map_err(Error::io("rope", "cannot compute"))?;
@@ -78,7 +78,7 @@ impl Rope {
         })
     }
 
-    /// Checks what [`new`](Self::new) refuses, before any memory is taken.
+    /// Checks what [`new`](Self::new) refuses, before any memory is allocated.
     pub(crate) fn check(dim: usize, base: f64) -> Result<()> {
         check_base("base", base)?;
         if dim == 0 || !dim.is_multiple_of(2) {
@@ -98,12 +98,12 @@ impl Rope {
         self.style
     }
 
-    /// Positions that have angles.
+    /// The number of positions that have angles.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Elements of the rows that are turned.
+    /// The number of elements of a rotated row.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -113,7 +113,7 @@ impl Rope {
     }
 }
 
-/// Sizes; never the angles.
+/// Shows the sizes; never the angles.
 impl fmt::Debug for Rope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rope")

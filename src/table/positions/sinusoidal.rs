@@ -8,13 +8,13 @@ impl Table {
     /// The sinusoidal position table, `rows` x `dim` f32.
     ///
     /// Column `2i` is `sin(position * 10000^(-2i/dim))`, column `2i + 1` the cosine of the same
-    /// angle; where `dim` is odd, the last column is a sine. Computed in double precision and
-    /// rounded once, so the last bits differ from code that computes in f32.
+    /// angle; if `dim` is odd, the last column is a sine. Computed in double precision and rounded
+    /// once, so the last bits differ from those of code that computes in f32.
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] where `dim` is 0 or the elements cannot be counted, [`Error::Memory`] where there
-    /// is no memory for them.
+    /// [`Error::Shape`] if `dim` is 0 or the number of elements overflows, [`Error::Memory`] if
+    /// memory runs out.
     pub fn sinusoidal(rows: usize, dim: usize) -> Result<Self> {
         let mut values = zeroed_f32(rows, dim)?;
         let rates = rates(ROTARY_BASE, dim).map_err(Error::io("sinusoidal", "cannot compute"))?;
