@@ -1,8 +1,8 @@
 //! Finds characters of up to three bytes in bytes that may be cut anywhere. The build script uses
 //! the same code.
 
-/// The bytes of the character that `bytes` begin with; 1 for each of a part of one, and of one of four
-/// bytes. `None` where there are no bytes.
+/// The length of the character that `bytes` begin with; 1 for each byte of a partial character or
+/// of a character of four bytes. `None` if there are no bytes.
 #[inline(always)]
 pub(crate) const fn len(bytes: &[u8]) -> Option<usize> {
     match *bytes {

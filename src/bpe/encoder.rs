@@ -16,18 +16,18 @@ use crate::pretoken::{Ends, Masked, Scanner};
 use crate::simd::{Kernel, Level, Simd};
 use crate::token::TokenId;
 
-/// Pretokens found before the first of them is looked up: far enough that its cache line has come,
-/// near enough that it has not gone.
+/// How many pretokens are found before the first of them is looked up: enough that its cache line
+/// has arrived, few enough that it has not been evicted.
 const BATCH: usize = 192;
 
-/// Ids that are held back while some before them are missing. The more, the more misses are merged
-/// by turns.
+/// How many ids are held back while some before them are missing. The more, the more misses can be
+/// merged interleaved.
 const HELD_BACK: usize = 5120;
 
-/// Room for these, and for those of the batch that goes beyond; or for those of a long pretoken.
+/// Room for these and for those of the batch that exceeds them, or for those of a long pretoken.
 const ROOM: usize = HELD_BACK + BATCH * KEY_BYTES;
 
-/// With as many more as a key can have, so that these are there from every place below [`ROOM`] on.
+/// As many more as a key can have, so that this many can be written at every place below [`ROOM`].
 const IDS: usize = ROOM + KEY_BYTES;
 
 const _: () = assert!(ROOM.is_power_of_two() && MAX_CACHED_BYTES <= ROOM);
@@ -37,15 +37,15 @@ const _: () = assert!(BATCH <= u8::MAX as usize, "places in a batch are bytes");
 #[derive(Debug)]
 pub(crate) struct Encoder {
     vocabulary: &'static Vocabulary,
-    /// Whether that is the copy for long texts.
+    /// Whether `vocabulary` is the copy for long texts.
     is_near: bool,
     level: Level,
     memory: Arc<Memory>,
-    /// What was in it when it was last looked at.
+    /// The tables of `memory` when they were last fetched.
     tables: Arc<Tables>,
     ends: Ends,
     spans: Box<[Span; BATCH]>,
-    /// Which of them are too long for a key.
+    /// Which of `spans` are too long for a key.
     long: Box<[u8; BATCH]>,
     found: Found,
     misses: Misses,
@@ -67,14 +67,14 @@ impl Span {
         Self { key, hash }
     }
 
-    /// Of a pretoken that is too long to be remembered.
+    /// The span of a pretoken that is too long for a key.
     const NONE: Self = Self {
         key: Key::NONE,
         hash: 0,
     };
 }
 
-/// Ids that were found since the last time that none were missing.
+/// The ids found since none were missing.
 #[derive(Debug)]
 struct Found {
     /// [`IDS`] of them.
@@ -106,7 +106,7 @@ impl Encoder {
         }
     }
 
-    /// Whether it holds what is not remembered any more.
+    /// Whether it holds tables that have been replaced.
     pub(crate) fn is_behind(&self) -> bool {
         self.memory.is_newer(&self.tables)
     }
@@ -126,7 +126,7 @@ impl Encoder {
         self.fill_in(text, ids);
     }
 
-    /// Appends the ids of the pieces of `text` that end at `ends`, which rise up to its end.
+    /// Appends the ids of the pieces of `text` that end at `ends`, which increase up to its end.
     pub(crate) fn encode_split(&mut self, text: &str, ends: &[usize], ids: &mut Vec<TokenId>) {
         let mut start = 0;
         for ends in ends.chunks(BATCH) {
@@ -136,7 +136,7 @@ impl Encoder {
     }
 
     /// Finds the ids of the pretokens that end at `ends`, the first of which begins at `start`;
-    /// gives back where the last one ends.
+    /// returns the end of the last one.
     fn batch(
         &mut self,
         text: &[u8],
@@ -154,7 +154,7 @@ impl Encoder {
             short: self.tables.short(),
         });
         let range = |i: usize| if i == 0 { start } else { ends[i - 1] }..ends[i];
-        // So few bytes are left that all of these are short.
+        // So few bytes are left that all remaining pretokens are short.
         for i in found..ends.len() {
             self.spans[i] = Span::of(Key::new(&text[range(i)]));
         }
@@ -165,21 +165,21 @@ impl Encoder {
             self.tables.prefetch_long(self.spans[i].hash);
         }
         for i in long {
-            // Their lines have come by now, and say where the ids are.
+            // Their lines have arrived by now, and say where the ids are.
             self.tables.prefetch_long_ids(self.spans[i].hash);
         }
         let mut done = self.look_up(0, ends.len());
         while done < ends.len() {
             self.uncommon(self.spans[done], text, range(done), ids);
-            // Before each look-up, for every pretoken that is left.
+            // Needed before each look-up, for every pretoken that is left.
             self.make_room(text, (ends.len() - done - 1) * KEY_BYTES, ids);
             done = self.look_up(done + 1, ends.len());
         }
         ends.last().copied().unwrap_or(start)
     }
 
-    /// Finds the ids of the spans from `from` on, up to one that is not remembered; gives back its
-    /// number, or `until`.
+    /// Finds the ids of the spans from `from` on, up to one that is not cached; returns its index,
+    /// or `until`.
     fn look_up(&mut self, from: usize, until: usize) -> usize {
         let look_up = LookUp {
             spans: &self.spans[from..until],
@@ -189,7 +189,7 @@ impl Encoder {
         from + self.level.dispatch(look_up)
     }
 
-    /// Takes a pretoken that is long or not remembered.
+    /// Handles a pretoken that is long or not cached.
     #[cold]
     fn uncommon(&mut self, span: Span, text: &[u8], range: Range<usize>, ids: &mut Vec<TokenId>) {
         let Span { key, hash } = span;
@@ -215,14 +215,14 @@ impl Encoder {
         }
     }
 
-    /// Makes room for `more` ids that will be found.
+    /// Makes room for `more` ids.
     fn make_room(&mut self, text: &[u8], more: usize, ids: &mut Vec<TokenId>) {
         if self.found.count + more > ROOM {
             self.fill_in(text, ids);
         }
     }
 
-    /// Appends all ids that were found, with those that were missing.
+    /// Appends all found ids, together with the missing ones.
     fn fill_in(&mut self, text: &[u8], ids: &mut Vec<TokenId>) {
         if self.memory.is_newer(&self.tables) {
             self.tables = self.memory.tables();
@@ -256,9 +256,9 @@ impl Found {
     }
 }
 
-/// Finds the keys and hashes of a batch, and brings near what they lead to; of those that are too
-/// long for a key, only which they are. Stops before a short one at the end of the text, where a key
-/// cannot be read at once: without a call in it the loop keeps all in registers.
+/// Finds the keys and hashes of a batch and prefetches their lines; pretokens that are too long for
+/// a key are only listed. Stops before a short pretoken at the end of the text, where a key cannot
+/// be read at once: without a call in it, the loop keeps everything in registers.
 struct Find<'a> {
     text: &'a [u8],
     start: usize,
@@ -269,7 +269,7 @@ struct Find<'a> {
 }
 
 impl Kernel for Find<'_> {
-    /// How many were found, and how many of them are too long.
+    /// How many pretokens were processed, and how many of them are too long.
     type Output = (usize, usize);
 
     #[inline(always)]
@@ -297,7 +297,7 @@ impl Kernel for Find<'_> {
     }
 }
 
-/// Finds the ids of the first of `spans`, up to one that is long or not remembered.
+/// Finds the ids of the first of `spans`, up to one that is long or not cached.
 struct LookUp<'a> {
     spans: &'a [Span],
     short: View<'a>,
@@ -305,7 +305,7 @@ struct LookUp<'a> {
 }
 
 impl Kernel for LookUp<'_> {
-    /// How many of the spans these are.
+    /// The number of these spans.
     type Output = usize;
 
     #[inline(always)]

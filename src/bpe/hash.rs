@@ -12,7 +12,7 @@ pub(crate) const fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64
 }
 
-/// The longest pretoken that is a key by itself.
+/// The length of the longest pretoken that is its own key.
 pub(crate) const KEY_BYTES: usize = 16;
 
 /// `MASKS[n]` keeps the low n bytes.
@@ -26,8 +26,8 @@ const MASKS: [u128; KEY_BYTES + 1] = {
     masks
 };
 
-/// The first `len` of `bytes` as a key, in two halves: complemented, the rest zero. UTF-8 has no
-/// byte 0xFF, so no byte of a text becomes zero and the key tells the length.
+/// The first `len` of `bytes` as a key, in two halves: the bytes complemented, the rest zero. UTF-8
+/// has no byte 0xFF, so no byte of a text becomes zero, and the key determines the length.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
 pub(crate) const fn key(bytes: [u8; KEY_BYTES], len: usize) -> [u64; 2] {
@@ -60,7 +60,7 @@ pub(crate) fn of_long(bytes: &[u8]) -> u64 {
     for &chunk in bytes.as_chunks().0 {
         hash = mix(hash, chunk);
     }
-    // Some of it for the second time, so that nothing has to be filled up.
+    // Some bytes are hashed twice, so that no padding is needed.
     if let Some(&last) = bytes.last_chunk() {
         hash = mix(hash, last);
     }
@@ -75,11 +75,11 @@ pub(crate) fn pretoken(bytes: &[u8]) -> u64 {
     of_key(padded_key(bytes))
 }
 
-/// Bits of an entry of the index of tokens that are its id + 1.
+/// How many bits of an entry in the token index hold the id + 1.
 pub(crate) const ID_BITS: u32 = 18;
 
-/// The upper bits of a hash, above those of an id: tokens of other bytes are mostly told apart
-/// without a look at them.
+/// The upper bits of a hash, above those of an id. They usually rule out tokens with other bytes
+/// without reading those bytes.
 #[inline(always)]
 pub(crate) const fn tag(hash: u64) -> u32 {
     #[allow(clippy::cast_possible_truncation, reason = "the upper half")]
@@ -87,7 +87,7 @@ pub(crate) const fn tag(hash: u64) -> u32 {
     upper >> ID_BITS << ID_BITS
 }
 
-/// Two neighbouring ids, each below 2^20, as one number.
+/// Two adjacent ids, each below 2^20, as one number.
 #[inline(always)]
 pub(crate) const fn pair_key(left: u32, right: u32) -> u64 {
     (left as u64) << 20 | right as u64

@@ -9,11 +9,11 @@ use crate::bpe::sweep::{self, Merged, Sweep};
 use crate::simd::Level;
 use crate::token::TokenId;
 
-/// Bytes of a piece of a long pretoken: few enough to stay in the L1 cache, so many that what
-/// pieces overlap by costs little.
+/// The size of a piece of a long pretoken in bytes: small enough to stay in the L1 cache, large
+/// enough that the overlap of pieces costs little.
 const PIECE_BYTES: usize = 1024;
 
-/// Merges with memory that it keeps.
+/// Merges with reused memory.
 #[derive(Debug)]
 pub(super) struct Merger {
     level: Level,
@@ -38,7 +38,7 @@ impl Merger {
         drop(self.merge_all(vocabulary, std::iter::once(bytes), ids));
     }
 
-    /// Appends the ids of each of `texts`, and says where they are.
+    /// Appends the ids of each of `texts`; returns their ranges.
     pub(super) fn merge_all<'a>(
         &mut self,
         vocabulary: &Vocabulary,

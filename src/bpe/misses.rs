@@ -8,21 +8,21 @@ use crate::bpe::merge::Merger;
 use crate::simd::Level;
 use crate::token::TokenId;
 
-/// More are not gathered.
+/// The maximum number of misses that are collected.
 pub(super) const MAX_MISSES: usize = 64;
 
-/// Room for ids that is not given back.
+/// The capacity for ids that is kept.
 const MAX_IDS_KEPT: usize = 1 << 14;
 
-/// Places to look for a miss.
+/// The number of slots of the index.
 const SLOTS: usize = 2 * MAX_MISSES;
 
 const _: () = assert!(MAX_MISSES < u8::MAX as usize);
 
-/// A pretoken without ids.
+/// A pretoken whose ids are not known yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Miss {
-    /// How many ids were found before its own, since the last time that there were none missing.
+    /// How many ids were found before its own, since none were missing.
     pub(super) found_before: usize,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -36,18 +36,18 @@ impl Miss {
     }
 }
 
-/// Gathers up to [`MAX_MISSES`] and finds their ids.
+/// Collects up to [`MAX_MISSES`] misses and finds their ids.
 #[derive(Debug)]
 pub(super) struct Misses {
     list: Vec<Miss>,
-    /// One more than the number of a miss, by its hash; 0 where empty.
+    /// The number of a miss plus one, by its hash; 0 if empty.
     index: [u8; SLOTS],
-    /// Which miss has the ids of each: itself, or an earlier one of the same bytes.
+    /// For each miss, the miss that has its ids: itself, or an earlier one with the same bytes.
     sources: Vec<usize>,
-    /// Those that are to be merged.
+    /// The misses that must be merged.
     open: Vec<usize>,
     merger: Merger,
-    /// The ids of all, and where each one's are.
+    /// The ids of all misses, and the range of each.
     ids: Vec<TokenId>,
     ranges: Vec<Range<usize>>,
 }
@@ -74,8 +74,8 @@ impl Misses {
         self.list.push(miss);
     }
 
-    /// Appends the ids that were `found` to `ids`, with those of the misses where they belong, and
-    /// lets them be remembered. There are no misses after it.
+    /// Appends the ids that were `found` to `ids`, with those of the misses inserted where they
+    /// belong, and caches the latter with `remember`. Leaves no misses.
     pub(super) fn fill_in(
         &mut self,
         vocabulary: &Vocabulary,
@@ -102,13 +102,13 @@ impl Misses {
         }
         ids.extend_from_slice(&found[done..]);
         self.list.clear();
-        // Those of a pretoken of megabytes are not kept.
+        // Do not keep the memory of a pretoken of megabytes.
         self.ids.clear();
         self.ids.shrink_to(MAX_IDS_KEPT);
     }
 
-    /// Finds which misses have the bytes of earlier ones, and which have a token's own bytes: these
-    /// are that token, even where merges would not lead to it.
+    /// Finds which misses have the bytes of earlier ones, and which have exactly a token's bytes:
+    /// these are that token, even if merges would not lead to it.
     fn look_up(&mut self, vocabulary: &Vocabulary, text: &[u8]) {
         self.ranges.clear();
         self.sources.clear();
@@ -120,7 +120,7 @@ impl Misses {
             self.sources.push(source);
             let start = self.ids.len();
             if source == i {
-                // No token is longer than what is remembered.
+                // No token is longer than the longest cached pretoken.
                 let may_be_token = bytes.len() <= MAX_CACHED_BYTES;
                 let id = may_be_token.then(|| vocabulary.get_hashed(bytes, miss.hash));
                 match id.flatten() {
@@ -133,14 +133,14 @@ impl Misses {
     }
 }
 
-/// The first miss in `list` of the same bytes as the `i`th, which is put in the index if that is
-/// itself.
+/// The first miss in `list` with the same bytes as the `i`th; if that is the `i`th itself, it is
+/// added to the index.
 fn first_of(list: &[Miss], index: &mut [u8; SLOTS], text: &[u8], i: usize) -> usize {
     let miss = &list[i];
     let mut at = (miss.hash >> u32::BITS) as usize % SLOTS;
     loop {
         let Some(known) = usize::from(index[at]).checked_sub(1) else {
-            // No more than MAX_MISSES.
+            // At most MAX_MISSES.
             index[at] = u8::try_from(i + 1).unwrap_or(0);
             return i;
         };

@@ -33,10 +33,10 @@ use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{Vocabulary, character};
 use crate::token::TokenId;
 
-/// The most parts that come at once.
+/// The most parts of one item.
 const MAX_PARTS: usize = 3;
 
-/// The parts of a text, a character's at once.
+/// Iterates over the parts of a text, one character at a time.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
     vocabulary: &'a Vocabulary,
@@ -57,7 +57,7 @@ impl<'a> Parts<'a> {
 }
 
 impl Iterator for Parts<'_> {
-    /// The parts of a character, and how many they are.
+    /// The parts of a character, and their number.
     type Item = ([TokenId; MAX_PARTS], usize);
 
     #[inline(always)]
@@ -91,7 +91,7 @@ impl Iterator for Parts<'_> {
                 let two = match left.cmp(&right) {
                     std::cmp::Ordering::Less => [left, id(c)],
                     std::cmp::Ordering::Greater => [id(a), right],
-                    // None of them is there.
+                    // Neither pair merges.
                     std::cmp::Ordering::Equal => return Some(([id(a), id(b), id(c)], 3)),
                 };
                 match vocabulary.merged(two[0], two[1]) {

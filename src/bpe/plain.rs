@@ -8,8 +8,8 @@ use crate::bpe::Vocabulary;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::token::TokenId;
 
-/// Appends the ids of `bytes`: a linked list of parts and a heap of merges. O(n log n) whatever
-/// the bytes; 24 bytes of memory a byte, and up to 32 more for the heap.
+/// Appends the ids of `bytes`, using a linked list of parts and a heap of merges. O(n log n) for
+/// any bytes; takes 24 bytes of memory per byte, and up to 32 more for the heap.
 pub(super) fn merge(vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
     let mut parts: Vec<Part> = bytes
         .iter()
@@ -28,7 +28,7 @@ pub(super) fn merge(vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId
         .collect();
     while let Some(Reverse((merged, at))) = heap.pop() {
         let next = parts[at].after;
-        // A merge that came before may have taken either part; then its pair has another rank.
+        // An earlier merge may have taken either part; then the pair has another rank.
         let is_current = parts[at].id != NO_MERGE
             && next < end
             && vocabulary.merged(parts[at].id, parts[next].id) == merged;
@@ -62,11 +62,11 @@ pub(super) fn merge(vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId
     );
 }
 
-/// A part and its neighbours, by where they begin.
+/// A part and its neighbors, by the positions where they begin.
 struct Part {
     /// [`NO_MERGE`] once it has been merged into the part before it.
     id: TokenId,
-    /// Beyond the end for the first.
+    /// Past the end for the first part.
     before: usize,
     after: usize,
 }

@@ -29,23 +29,23 @@ use crate::bpe::tournament::{MAX_BYTES, Tournament};
 use crate::bpe::{Vocabulary, plain};
 use crate::token::TokenId;
 
-/// Merges with memory that it keeps; all of it is for one piece.
+/// Merges with reused memory, all of it for one piece.
 #[derive(Debug, Default)]
 pub(super) struct Stitcher {
     tournament: Tournament,
-    /// The tokens of the piece, and of the next.
+    /// The tokens of the current piece, and of the next.
     tokens: Vec<TokenId>,
     next: Vec<TokenId>,
-    /// Two tokens that may fit: their bytes, and the encoding of these.
+    /// The bytes of two tokens that may fit, and the encoding of these bytes.
     pair: Vec<u8>,
     pair_tokens: Vec<TokenId>,
-    /// How often a piece was doubled, and how often all was merged at once.
+    /// How often a piece was doubled, and how often everything was merged at once.
     #[cfg(test)]
     pub(super) counts: [usize; 2],
 }
 
 impl Stitcher {
-    /// Appends the ids of `bytes`, from pieces of `size` bytes where that is enough.
+    /// Appends the ids of `bytes`, from pieces of `size` bytes if that is enough.
     pub(super) fn merge(
         &mut self,
         vocabulary: &Vocabulary,
@@ -68,7 +68,7 @@ impl Stitcher {
             (self.counts[0] += 1);
             piece.end = bytes.len().min(piece.end + piece.len());
             self.load(vocabulary, &bytes[piece.clone()]);
-            // With more bytes behind it the piece may begin with another token.
+            // With more bytes at its end, the piece may begin with another token.
             if let Some(&last) = ids[first..].last()
                 && !self.fits(vocabulary, last, self.tokens[0])
             {
@@ -82,14 +82,14 @@ impl Stitcher {
         ids.extend_from_slice(&self.tokens);
     }
 
-    /// Makes `bytes` the piece.
+    /// Makes `bytes` the current piece.
     fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) {
         self.tokens.clear();
         encode(&mut self.tournament, vocabulary, bytes, &mut self.tokens);
     }
 
-    /// Appends the tokens of `piece` up to a border that is proven right, and goes on to a piece
-    /// that begins there. `None` where there is no such border.
+    /// Appends the tokens of `piece` up to a border that is proven correct, and moves to a piece
+    /// that begins there. `None` if there is no such border.
     fn stitch(
         &mut self,
         vocabulary: &Vocabulary,
@@ -98,7 +98,8 @@ impl Stitcher {
         size: usize,
         ids: &mut Vec<TokenId>,
     ) -> Option<Range<usize>> {
-        // An eighth is a token or more in pieces of 1 KiB; and it grows with the piece.
+        // In pieces of 1 KiB, an eighth is at least one token; and the overlap grows with the
+        // piece.
         let overlap = piece.len() / 8;
         let mut kept = self.tokens.len();
         let mut border = piece.end;
@@ -139,7 +140,7 @@ impl Stitcher {
         Some(border..end)
     }
 
-    /// Whether the encoding of the bytes of both is these two.
+    /// Whether the encoding of both tokens' bytes is these two tokens.
     fn fits(&mut self, vocabulary: &Vocabulary, left: TokenId, right: TokenId) -> bool {
         self.pair.clear();
         self.pair.extend_from_slice(vocabulary.token(left));
@@ -155,7 +156,7 @@ impl Stitcher {
     }
 }
 
-/// Appends the ids of `bytes`, of which there is one or more.
+/// Appends the ids of `bytes`, which must not be empty.
 fn encode(
     tournament: &mut Tournament,
     vocabulary: &Vocabulary,

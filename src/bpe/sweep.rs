@@ -16,29 +16,30 @@ use crate::bpe::vocabulary::{NO_MERGE, Pair};
 use crate::simd::{Kernel, Level, Simd};
 use crate::token::TokenId;
 
-/// Places, of which two are edges: `live` has as many bits.
+/// The number of places, two of which are edges; `live` has this many bits.
 const ROOM: usize = 64;
 
-/// The most parts that merging can begin with; so many bytes always fit.
+/// The most parts that merging can begin with. This many bytes always fit.
 pub(super) const MAX_PARTS: usize = ROOM - 2;
 
-/// The most bytes: so many may fit.
+/// The most bytes that may fit.
 pub(super) const MAX_BYTES: usize = 3 * MAX_PARTS;
 
-/// Bits of a place in a key; an id has the rest.
+/// The bits of a place in a key; the id has the rest.
 const PLACE_BITS: u32 = ROOM.ilog2();
 
-/// Keys that are searched at once.
+/// How many keys are searched at once.
 const BLOCK: usize = 16;
 
-/// In the place of an id; no id is as great, and no pair has it. Two of them, which would be the
-/// pair of an empty entry, are not looked up: one of a pair has just been made.
+/// Takes the place of an id at an edge. No id is as large, and no pair contains it. A pair of two
+/// edges, which would match an empty entry, is never looked up: one part of a pair has always just
+/// been merged.
 const EDGE: TokenId = (1 << 20) - 1;
 
 const _: () = assert!(EDGE >= 1 << ID_BITS && ID_BITS + PLACE_BITS < u32::BITS);
 
-/// Texts that take turns: so many that memory comes in one turn, so few that they stay in the
-/// nearest cache.
+/// How many texts are interleaved: enough that memory arrives within one round, few enough that
+/// they stay in the L1 cache.
 const LANES: usize = 8;
 
 /// The ids of a text.
@@ -54,13 +55,13 @@ impl Merged {
         count: 0,
     };
 
-    /// None where the text has too many parts.
+    /// `None` if the text has too many parts.
     pub(super) fn ids(&self) -> Option<&[TokenId]> {
         (self.count > 0).then(|| &self.ids[..self.count])
     }
 }
 
-/// Merges with memory that it keeps.
+/// Merges with reused memory.
 #[derive(Debug)]
 pub(super) struct Sweep {
     lanes: [Lane; LANES],
@@ -73,7 +74,7 @@ impl Sweep {
         }
     }
 
-    /// Leaves the ids of each of `texts`, which have one byte or more, in `merged`.
+    /// Stores the ids of each of `texts`, which must not be empty, in `merged`.
     pub(super) fn merge_all(
         &mut self,
         level: Level,
@@ -109,16 +110,16 @@ impl Sweep {
 struct Lane {
     keys: [u32; ROOM],
     parts: [TokenId; ROOM],
-    /// Where parts and edges are.
+    /// The places of parts and edges.
     live: u64,
-    /// Keys that may be in use, a multiple of [`BLOCK`].
+    /// How many keys may be in use, a multiple of [`BLOCK`].
     used: usize,
-    /// Which of the texts it is.
+    /// The index of the text.
     text: usize,
-    /// The places of the part of the last merge and of the one before it.
+    /// The places of the last merged part and of the part before it.
     at: usize,
     before: usize,
-    /// That part with the one before it, and with the one behind it.
+    /// That part paired with the one before it, and with the one after it.
     pairs: [Pair; 2],
 }
 
@@ -134,8 +135,8 @@ impl Lane {
         pairs: [Pair::NONE; 2],
     };
 
-    /// The parts to begin with; gives back the least key, or `None` where they are too many: then
-    /// nothing but another text may come.
+    /// Loads the initial parts; returns the lowest key, or `None` if there are too many parts.
+    /// After `None`, the lane must be loaded with another text.
     #[inline(always)]
     fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) -> Option<u32> {
         let mut lowest = NO_MERGE;
@@ -175,7 +176,7 @@ impl Lane {
         Some(lowest)
     }
 
-    /// `count` parts lie at the places from 1 on; no keys are there.
+    /// Sets the number of parts, which are at the places from 1 on; clears the keys.
     #[inline(always)]
     fn set_count(&mut self, count: usize) {
         self.live = u64::MAX >> (MAX_PARTS - count);
@@ -184,8 +185,8 @@ impl Lane {
         self.parts[count + 1] = EDGE;
     }
 
-    /// Merges the two parts of the least key, which is `lowest`, and asks for the pairs that this
-    /// makes.
+    /// Merges the two parts of the lowest key, which is `lowest`, and prefetches the pairs that
+    /// this creates.
     #[inline(always)]
     fn begin(&mut self, vocabulary: &Vocabulary, lowest: u32) {
         let at = lowest as usize % ROOM;
@@ -207,7 +208,7 @@ impl Lane {
         }
     }
 
-    /// Looks up the pairs; gives back the least key that there is now.
+    /// Looks up the pairs; returns the new lowest key.
     #[inline(always)]
     fn end(&mut self, vocabulary: &Vocabulary) -> u32 {
         let rest = self.lowest();
@@ -219,7 +220,7 @@ impl Lane {
         rest.min(left).min(right)
     }
 
-    /// The ids of all parts but the edges.
+    /// Stores the ids of all parts except the edges.
     #[inline(always)]
     fn finish(&self, merged: &mut Merged) {
         merged.count = 0;
@@ -234,7 +235,7 @@ impl Lane {
         }
     }
 
-    /// The place of the part behind the one at `at`.
+    /// The place of the part after the one at `at`.
     #[inline(always)]
     fn behind(&self, at: usize) -> usize {
         (self.live & (!1 << at)).trailing_zeros() as usize % ROOM
@@ -252,7 +253,7 @@ impl Lane {
     }
 }
 
-/// The pair at `at` that merges to `id`, so that the least is the next merge.
+/// The key of the pair at `at` that merges to `id`; the lowest key is the next merge.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a place is below ROOM")]
 fn key(id: TokenId, at: usize) -> u32 {
@@ -271,8 +272,8 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    /// Loads texts from `next` on until there is one with a merge, which it begins; gives back the
-    /// number of the next, or `None` if there is no such text.
+    /// Loads texts from `next` on until one has a merge, and begins it; returns the index of the
+    /// text after it, or `None` if there is no such text.
     #[inline(always)]
     fn start(&mut self, lane: usize, mut next: usize) -> Option<usize> {
         while let Some(text) = self.texts.get(next) {
@@ -299,7 +300,7 @@ impl Kernel for Merge<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, _: S) {
         let mut next = Some(0);
-        // Lanes that have a text; in the order of their turns.
+        // The lanes that have a text, in the order of their turns.
         let mut turns = [0; LANES];
         let mut count = 0;
         while count < LANES

@@ -9,27 +9,29 @@ use crate::bpe::parts::Parts;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::token::TokenId;
 
-/// Ids have [`hash::pair_key`](crate::bpe::hash::pair_key)'s 20 bits; a place has the rest of 32.
+/// Ids have the 20 bits of [`hash::pair_key`](crate::bpe::hash::pair_key); a place has the rest of
+/// 32.
 const PLACE_BITS: u32 = 12;
 
-/// A pair's place has so many bits, and the end is a place too.
+/// The largest place: the end is a place, too.
 pub(super) const MAX_BYTES: usize = (1 << PLACE_BITS) - 1;
 
-/// Merges with memory that it keeps.
+/// Merges with reused memory.
 #[derive(Debug, Default)]
 pub(super) struct Tournament {
-    /// `tree[1]` is the root, the nodes below `tree[i]` are `2 * i` and `2 * i + 1`. The last half
-    /// holds `rank << PLACE_BITS | place` of each pair by the number of its left part, so that
-    /// the least is the lowest rank and the leftmost of equals; [`NO_MERGE`] for no merge.
+    /// `tree[1]` is the root; the children of `tree[i]` are at `2 * i` and `2 * i + 1`. The last
+    /// half holds `rank << PLACE_BITS | place` for each pair, by the number of its left part, so
+    /// the minimum is the lowest rank, leftmost among equals; [`NO_MERGE`] if the pair does not
+    /// merge.
     tree: Vec<u32>,
     parts: Vec<Part>,
 }
 
-/// A part and its neighbours, by their numbers; unused once merged into the part before it.
+/// A part and its neighbors, by their numbers; unused once merged into the part before it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
     id: TokenId,
-    /// Beyond the end for the first.
+    /// Past the end for the first part.
     before: u16,
     after: u16,
 }
@@ -38,7 +40,7 @@ impl Tournament {
     /// Appends the ids of `bytes`.
     ///
     /// # Panics
-    /// Where `bytes` is empty or longer than [`MAX_BYTES`].
+    /// If `bytes` is empty or longer than [`MAX_BYTES`].
     pub(super) fn merge(&mut self, vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
         assert!((1..=MAX_BYTES).contains(&bytes.len()));
         self.fill(vocabulary, bytes);
@@ -73,7 +75,7 @@ impl Tournament {
         }
     }
 
-    /// The parts to begin with.
+    /// Loads the initial parts.
     fn fill(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) {
         self.parts.clear();
         for (ids, more) in Parts::new(vocabulary, bytes) {
@@ -103,7 +105,7 @@ impl Tournament {
     }
 }
 
-/// The pair at `at` that merges to `id`, so that the least is the next merge.
+/// The key of the pair at `at` that merges to `id`; the lowest key is the next merge.
 #[inline(always)]
 fn key(id: TokenId, at: usize) -> u32 {
     if id == NO_MERGE {
@@ -113,14 +115,14 @@ fn key(id: TokenId, at: usize) -> u32 {
     }
 }
 
-/// Places fit: [`MAX_BYTES`] says so.
+/// Places fit, because of [`MAX_BYTES`].
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "at most MAX_BYTES")]
 fn place(at: usize) -> u16 {
     at as u16
 }
 
-/// Puts `key` at `node` and lets it play on its way to the root.
+/// Puts `key` at `node` and replays its matches up to the root.
 #[inline(always)]
 fn play(tree: &mut [u32], mut node: usize, mut key: u32) {
     tree[node] = key;

@@ -8,31 +8,31 @@ use crate::map::Slab;
 use crate::simd::prefetch;
 use crate::token::TokenId;
 
-/// Instead of an id: two neighbours do not merge. Greater than every id.
+/// Takes the place of an id if a pair does not merge. Greater than every id.
 pub(super) const NO_MERGE: TokenId = TokenId::MAX;
 
 /// A vocabulary with the tables that encoding needs. The layout is in `build.rs`.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
-    /// `left << 44 | right << 24 | merged` by the hash of the pair; all ones where empty.
+    /// `left << 44 | right << 24 | merged` by the hash of the pair; all ones if empty.
     buckets: &'static [[u64; 4]],
     /// What two bytes merge to, or [`NO_MERGE`].
     byte_pairs: &'static [TokenId],
-    /// A bit for any two bytes; see [`Self::is_crossed`].
+    /// One bit for every two bytes; see [`Self::is_crossed`].
     crossed: &'static [u64],
-    /// Where the bytes of each id begin; one more than ids.
+    /// Where the bytes of each id begin; one more entry than ids.
     starts: &'static [u32],
-    /// `tag | id + 1` by the hash of its bytes; 0 where empty.
+    /// `tag | id + 1` by the hash of the token's bytes; 0 if empty.
     index: &'static [u32],
     bytes: &'static [u8],
     /// The id of each single byte.
     byte_ids: [TokenId; 256],
     image: &'static [u8],
-    /// A copy, once somebody has asked for it; see [`Self::nearer`].
+    /// A copy, made on first use; see [`Self::nearer`].
     nearer: OnceLock<Option<Box<Self>>>,
 }
 
-/// Two neighbours, and the bucket to look for them first.
+/// The key of two adjacent ids, and the first bucket to search.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
     key: u64,
@@ -40,11 +40,11 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Of no neighbours.
+    /// A placeholder for no pair.
     pub(super) const NONE: Self = Self { key: 0, bucket: 0 };
 }
 
-/// Bytes that begin where a bucket may, so that none lies in two cache lines.
+/// Bytes with the alignment of a bucket, so that no bucket spans two cache lines.
 #[repr(C, align(32))]
 struct Aligned<T: ?Sized>(T);
 
@@ -64,7 +64,7 @@ vocabulary!(CL100K, "cl100k.vocab");
 vocabulary!(O200K, "o200k.vocab");
 
 impl Vocabulary {
-    /// Reads an image of the build script.
+    /// Reads an image that the build script wrote.
     fn new(image: &'static [u8]) -> Self {
         let (header, rest) = image.split_at(32);
         let header: &[u32] = bytemuck::cast_slice(header);
@@ -86,14 +86,14 @@ impl Vocabulary {
             nearer: OnceLock::new(),
         };
         for byte in 0..=u8::MAX {
-            // Every vocabulary has all single bytes; a test says so.
+            // Every vocabulary has all single bytes; a test checks this.
             vocabulary.byte_ids[usize::from(byte)] = vocabulary.get(&[byte]).unwrap_or(0);
         }
         vocabulary
     }
 
-    /// The same on huge pages, for texts so long that copying 2 to 9 MB costs nothing: looking at
-    /// random places in the program's own file takes a walk through page tables for most.
+    /// A copy on huge pages, for texts long enough that copying 2 to 9 MB costs nothing. Most
+    /// random reads in the program's own file need a page table walk.
     pub(super) fn nearer(&'static self) -> &'static Self {
         let copy = self.nearer.get_or_init(|| {
             let words = self.image.len().div_ceil(size_of::<u64>());
@@ -105,7 +105,7 @@ impl Vocabulary {
         copy.as_deref().unwrap_or(self)
     }
 
-    /// The bytes of an id; empty where the id is not in use.
+    /// The bytes of an id; empty if the id is not in use.
     pub(crate) fn token(&self, id: TokenId) -> &'static [u8] {
         let id = id as usize;
         match self.starts.get(id..id + 2) {
@@ -119,7 +119,7 @@ impl Vocabulary {
         self.get_hashed(bytes, hash::pretoken(bytes))
     }
 
-    /// [`Self::get`], where [`hash::pretoken`] is known.
+    /// [`Self::get`], if [`hash::pretoken`] is already known.
     pub(super) fn get_hashed(&self, bytes: &[u8], hash: u64) -> Option<TokenId> {
         let mask = self.index.len() - 1;
         let tag = hash::tag(hash);
@@ -138,14 +138,14 @@ impl Vocabulary {
         }
     }
 
-    /// Brings near where a token of this [`hash::pretoken`] is looked for.
+    /// Prefetches the index entry for this [`hash::pretoken`].
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u64) {
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
         prefetch(self.index, hash as usize & (self.index.len() - 1));
     }
 
-    /// Where to look for what two neighbours merge to.
+    /// The pair of two adjacent ids, with the bucket to search.
     #[inline(always)]
     pub(super) fn pair(&self, left: TokenId, right: TokenId) -> Pair {
         let key = hash::pair_key(left, right);
@@ -154,7 +154,7 @@ impl Vocabulary {
         Pair { key, bucket }
     }
 
-    /// Brings near what a pair merges to.
+    /// Prefetches what a pair merges to.
     #[inline(always)]
     pub(super) fn prefetch_pair(&self, pair: Pair) {
         prefetch(self.buckets, pair.bucket);
@@ -166,7 +166,7 @@ impl Vocabulary {
         self.byte_ids[usize::from(byte)]
     }
 
-    /// The id, and so the rank, that two neighbours merge to, or [`NO_MERGE`].
+    /// The id, which is also the rank, that two adjacent ids merge to, or [`NO_MERGE`].
     #[inline(always)]
     pub(super) fn merged(&self, left: TokenId, right: TokenId) -> TokenId {
         self.merged_pair(self.pair(left, right))
@@ -174,8 +174,8 @@ impl Vocabulary {
 
     /// The id that a pair merges to, or [`NO_MERGE`].
     ///
-    /// All of a bucket is compared without a branch: which entry is the one, and whether any is,
-    /// cannot be predicted. No merge makes the id 0, which is a byte's.
+    /// All entries of a bucket are compared without a branch, because it is unpredictable which
+    /// entry matches, and whether any does. No merge produces the id 0, which is a byte's.
     #[inline(always)]
     pub(super) fn merged_pair(&self, pair: Pair) -> TokenId {
         let mask = self.buckets.len() - 1;
@@ -203,8 +203,8 @@ impl Vocabulary {
         self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))]
     }
 
-    /// Whether a merge may cross the border between two characters while one of them is in parts, by
-    /// their bytes at the border.
+    /// Whether a merge may cross the border between two characters while one of them is still in
+    /// parts, judged by the bytes at the border.
     #[inline(always)]
     pub(super) fn is_crossed(&self, left: u8, right: u8) -> bool {
         let at = usize::from(u16::from_be_bytes([left, right]));

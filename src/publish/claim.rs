@@ -11,16 +11,16 @@ use crate::publish::state::{Stage, stage};
 use crate::publish::target::{identity, parent_of, places};
 use crate::publish::terms::Terms;
 
-/// What [`claim`] found or got.
+/// The result of [`claim`].
 pub(crate) enum Claim<T> {
-    /// What is asked for is there already.
+    /// The requested output already exists.
     There(T),
-    /// Nothing is, and the place is this run's.
+    /// It does not exist, and this run holds its place.
     Mine(Staging),
 }
 
-/// Takes the place of `out` for this run, unless `look` finds there what is asked for. Another run
-/// may publish it between the look and the lock: then this looks again.
+/// Claims the place of `out` for this run, unless `look` finds the requested output there. If
+/// another run publishes it between the look and the lock, this looks again.
 ///
 /// # Errors
 /// Those of `look` and [`Staging::open`].
@@ -33,7 +33,7 @@ pub(crate) fn claim<T>(
         let seen = identity(out);
         if let Some(there) = look()? {
             match settle(out, terms) {
-                // It was replaced meanwhile.
+                // It was replaced in the meantime.
                 Err(_) if identity(out) != seen => continue,
                 settled => return settled.map(|()| Claim::There(there)),
             }
@@ -45,20 +45,20 @@ pub(crate) fn claim<T>(
     }
 }
 
-/// Sees to what an earlier run left beside an output that is exactly what is asked for: what is
-/// not needed is removed, and the output is on the disk before anybody says so.
+/// Cleans up what an earlier run left next to an output that is exactly the requested one: removes
+/// what is not needed, and makes sure that the output is on the disk before it is reported.
 fn settle(out: &Path, terms: Terms) -> Result<()> {
     sync_output(out, terms.durability)?;
-    // What is made from an output is made in it.
+    // Outputs made from this one are made inside it.
     tidy_beside(&out.join(terms.inventory.nested), terms)?;
     tidy_beside(out, terms)
 }
 
-/// Removes what an earlier run left beside `out`, if it is not needed or may be discarded.
+/// Removes what an earlier run left next to `out`, if it is not needed or may be discarded.
 fn tidy_beside(out: &Path, terms: Terms) -> Result<()> {
     let (out, partial) = &places(out)?;
     let found = lock_existing(partial, Sharing::Alone);
-    // Another run's place is left to it; so is what no run made.
+    // Leave a directory that another run holds, or that no run made.
     let Ok(Some(lock)) = found else { return Ok(()) };
     let mut staging = Staging::new(out, terms, lock)?;
     if staging.check_found().is_err() {
@@ -72,7 +72,7 @@ fn tidy_beside(out: &Path, terms: Terms) -> Result<()> {
         Ok(Stage::Displaced) | Err(_) => Ok(()),
         Ok(Stage::Empty | Stage::Published | Stage::Making | Stage::Complete | Stage::Unknown) => {
             match staging.remove_partial() {
-                // What no run made is reported by the run that needs the place.
+                // The run that needs the place will report what no run made.
                 Err(Error::Output { .. }) => Ok(()),
                 removed => removed,
             }
@@ -80,7 +80,7 @@ fn tidy_beside(out: &Path, terms: Terms) -> Result<()> {
     }
 }
 
-/// Forces an output to the disk, with its name: whoever made it may have synced nothing.
+/// Forces an output and its name to the disk, because the run that made it may not have synced it.
 pub(crate) fn sync_output(out: &Path, durability: Durability) -> Result<()> {
     fn sync_all(directory: &Path, durability: Durability) -> Result<()> {
         let entries = fs::read_dir(directory).map_err(Error::io(directory, "cannot list"))?;

@@ -23,22 +23,23 @@ use crate::map::Slab;
 use crate::publish::durability::Durability;
 use crate::publish::write_back::WriteBack;
 
-/// Bytes of a write to the page cache, at the most: it takes a file in pieces of this size four
-/// times as fast as in pieces of 1 MiB and more, which the kernel gives fresh pages of that size.
+/// The maximum size of a write to the page cache, in bytes. A file in pieces of this size is
+/// written four times as fast as in pieces of 1 MiB and more, for which the kernel allocates fresh
+/// pages of that size.
 const CACHED_BYTES: usize = 256 << 10;
 
-/// Bytes of a write to the disk, one huge page: a disk that took 2.4 GB/s from `dd` in such pieces
-/// took 1.5 in pieces of 256 KiB.
+/// The size of a write to the disk, in bytes: one huge page. A disk that reached 2.4 GB/s with `dd`
+/// in pieces of this size reached 1.5 GB/s in pieces of 256 KiB.
 const PIECE_BYTES: usize = 2 << 20;
 
-/// Pieces of a file: one that is filled while the other is written.
+/// The number of pieces in memory: one is filled while the other is written.
 const PIECES: usize = 2;
 
-/// A file that is written from front to back. After an error it takes nothing any more.
+/// A file that is written from start to end. After an error, every further write fails.
 #[derive(Debug)]
 pub(super) struct Output {
     file: Arc<File>,
-    /// What waits to be written as usual: up to [`CACHED_BYTES`].
+    /// Bytes waiting to be written as usual, up to [`CACHED_BYTES`].
     buffer: Vec<u8>,
     way: Way,
 }
@@ -51,7 +52,7 @@ enum Way {
 }
 
 impl Output {
-    /// Goes on with `file`, which is empty.
+    /// Writes to `file`, which is empty.
     pub(super) fn new(file: File, durability: Durability) -> Self {
         let way = match durability {
             Durability::Full if !is_in_memory(&file) => Way::ToDisk(Pieces::default()),
@@ -68,19 +69,19 @@ impl Output {
         &self.file
     }
 
-    /// Takes `bytes`; they may be written later.
+    /// Writes `bytes`, possibly later.
     ///
     /// # Errors
-    /// That these or earlier bytes could not be written.
+    /// If these or earlier bytes could not be written.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let taken = self.take(bytes);
         self.give_up_on_error(taken)
     }
 
-    /// Writes what was taken and is not written yet.
+    /// Writes all bytes that are still waiting.
     ///
     /// # Errors
-    /// As of [`Self::write`].
+    /// Those of [`Self::write`].
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let flushed = match &mut self.way {
             Way::Cached => write_cached(&self.file, &self.buffer),
@@ -93,7 +94,7 @@ impl Output {
         self.give_up_on_error(flushed)
     }
 
-    /// Lets nobody write to the file any more.
+    /// Stops all writing to the file.
     pub(super) fn give_up(&mut self) {
         if let Way::ToDisk(pieces) = mem::replace(&mut self.way, Way::GivenUp) {
             pieces.give_up();
@@ -148,10 +149,10 @@ fn write_cached(mut file: &File, bytes: &[u8]) -> io::Result<()> {
 /// The pieces of a file on their way to the disk.
 #[derive(Debug, Default)]
 struct Pieces {
-    /// The one that is filled, and up to where; empty before the first byte.
+    /// The piece being filled, and how far it is filled; `None` before the first byte.
     piece: Option<Slab<u8>>,
     filled: usize,
-    /// Who writes them; none before the first is full.
+    /// The thread that writes them; `None` until the first piece is full.
     writer: Option<Writer>,
 }
 
@@ -171,7 +172,7 @@ impl Pieces {
             room[..now.len()].copy_from_slice(now);
             self.filled += now.len();
             bytes = later;
-            // The last piece stays here until it is known not to be the end.
+            // The last piece stays here until more bytes follow.
             if self.filled == PIECE_BYTES && !bytes.is_empty() {
                 self.hand_over(file)?;
             }
@@ -193,12 +194,12 @@ impl Pieces {
                 self.piece = Some(empty?);
                 Ok(())
             }
-            // It ended early, and knows why.
+            // The writer ended early; its result says why.
             None => Err(self.end().err().unwrap_or(io::ErrorKind::Other.into())),
         }
     }
 
-    /// Waits for the pieces that are with the writer.
+    /// Waits for the pieces that the writer has.
     fn end(&mut self) -> io::Result<()> {
         self.writer.take().map_or(Ok(()), Writer::end)
     }
@@ -213,7 +214,7 @@ impl Pieces {
     fn give_up(self) {
         if let Some(Writer { full, thread, .. }) = self.writer {
             drop(full);
-            // What it could not write is not wanted any more.
+            // Its result no longer matters.
             let _ = thread.join();
         }
     }
@@ -223,7 +224,7 @@ fn new_piece() -> io::Result<Slab<u8>> {
     Slab::zeroed(PIECE_BYTES).map_err(|_| io::ErrorKind::OutOfMemory.into())
 }
 
-/// A thread that writes full pieces and gives them back.
+/// A thread that writes full pieces and returns them.
 #[derive(Debug)]
 struct Writer {
     full: SyncSender<Slab<u8>>,
@@ -247,7 +248,7 @@ impl Writer {
         })
     }
 
-    /// Hands a full piece over for an empty one; `None` if the thread has ended.
+    /// Exchanges a full piece for an empty one; `None` if the thread has ended.
     fn exchange(&mut self, full: Slab<u8>) -> Option<io::Result<Slab<u8>>> {
         self.full.send(full).ok()?;
         if self.pieces < PIECES {
@@ -272,15 +273,15 @@ fn write_pieces(
     written: &Sender<Slab<u8>>,
 ) -> io::Result<()> {
     let mut is_direct = set_direct(file, true).is_ok();
-    // Where the file system has no way past the page cache, or takes it and caches all the same,
-    // the pages go as they reach the disk.
+    // If the file system cannot bypass the page cache, or accepts the flag and caches anyway, the
+    // pages are dropped as they reach the disk.
     let mut write_back = WriteBack::default();
     let mut written_bytes = 0;
     for piece in to_write {
         write_piece(file, &piece, &mut is_direct)?;
         written_bytes += piece.len() as u64;
         write_back.advance(file, written_bytes)?;
-        // Whoever made the file may have no more for it.
+        // The other end may have no more bytes to write.
         let _ = written.send(piece);
     }
     if is_direct {
@@ -300,8 +301,8 @@ fn write_piece(mut file: &File, mut piece: &[u8], is_direct: &mut bool) -> io::R
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(len) => piece = &piece[len..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // The file system takes the flag and no such write, or a short write left the rest out
-            // of step with the blocks of the disk.
+            // The file system accepts the flag but not the write, or a short write left the rest
+            // misaligned with the disk's blocks.
             Err(error) if *is_direct && is_refusal(&error) => {
                 set_direct(file, false)?;
                 *is_direct = false;
@@ -319,7 +320,7 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Whether writes to `file` go past the page cache from now on.
+/// Sets whether writes to `file` bypass the page cache.
 #[cfg(target_os = "linux")]
 fn set_direct(file: &File, is_direct: bool) -> io::Result<()> {
     use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -334,7 +335,7 @@ fn set_direct(_: &File, _: bool) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether there is no disk behind `file`.
+/// Whether `file` is not backed by a disk.
 #[cfg(target_os = "linux")]
 fn is_in_memory(file: &File) -> bool {
     const TMPFS: u64 = 0x0102_1994;
@@ -402,7 +403,7 @@ mod tests {
                 }
                 output.flush().unwrap();
                 assert!(read(output.file()) == expected, "{what}");
-                // It goes on behind that.
+                // Writing continues after that.
                 output.write(b"more").unwrap();
                 output.flush().unwrap();
                 output.flush().unwrap();

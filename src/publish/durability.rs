@@ -10,7 +10,7 @@ choice! {
     /// Whether output is forced to the disk before it becomes visible.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub enum Durability {
-        /// Every file and directory is synced: what is visible survives a power cut.
+        /// Every file and directory is synced: what is visible survives a power failure.
         #[default]
         Full = "full",
         /// Nothing is synced; the bytes are the same.
@@ -19,7 +19,7 @@ choice! {
 }
 
 impl Durability {
-    /// Syncs `file`, called `path`, if that is asked for.
+    /// Syncs `file`, which is at `path`, if that is asked for.
     pub(crate) fn sync(self, file: &File, path: &Path) -> Result<()> {
         match self {
             Self::Full => file.sync_all().map_err(Error::io(path, "cannot sync")),

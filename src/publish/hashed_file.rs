@@ -32,7 +32,7 @@ impl HashedFile {
         self.file.write(bytes)
     }
 
-    /// Completes the file; gives its size and block hashes.
+    /// Completes the file; returns its size and block hashes.
     pub(crate) fn finish(self) -> Result<(u64, Vec<Hash128>)> {
         self.file.finish(self.bytes)?;
         Ok((self.bytes, self.hasher.finish()))

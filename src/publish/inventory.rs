@@ -14,26 +14,27 @@ use crate::publish::temp_file::name_of_temporary;
 
 /// The name of the file that says how an output was made.
 pub(crate) const RUN: &str = "run.json";
-/// The name of the state in a directory that is being filled.
+/// The name of the state file in a directory that is being filled.
 pub(crate) const STATE: &str = "state.json";
-/// The directory in it that becomes the output.
+/// The directory inside it that becomes the output.
 pub(crate) const NEW: &str = "new";
-/// The directory in it that an old output is moved to where the file system cannot exchange two.
+/// The directory inside it that an old output is moved to if the file system cannot exchange two
+/// paths.
 pub(crate) const OLD: &str = "old";
 
-/// A longer file is no state.
+/// A state file is never longer than this.
 pub(super) const MAX_STATE_BYTES: u64 = 4096;
 
-/// The names that runs give to what they make.
+/// The names of everything that runs make.
 #[derive(Debug)]
 pub(crate) struct Inventory {
-    /// The file in a finished output that says it is one, for each kind of output.
+    /// For each kind of output, the file that marks a finished output.
     pub(crate) records: &'static [OutputRecord],
-    /// The other files of an output, but for [`RUN`].
+    /// The other files of an output, except [`RUN`].
     pub(crate) is_output_file: fn(&str) -> bool,
     /// Files of an output that are never finished.
     pub(crate) is_scratch: fn(&str) -> bool,
-    /// The directory in an output that is an output itself, made from the outer one.
+    /// The directory inside an output that is itself an output, made from the outer one.
     pub(crate) nested: &'static str,
     /// The list of an output's units, in DIR.partial.
     pub(crate) plan: &'static str,
@@ -51,10 +52,10 @@ pub(crate) struct OutputRecord {
     pub(crate) files: fn(&Path) -> Option<HashSet<String>>,
 }
 
-/// Which directory of a run it is: what may lie there follows from that.
+/// The kind of a run's directory, which determines what may be in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// An output, whole or on the way to it.
+    /// An output, complete or in the making.
     Output,
     /// DIR.partial.
     Partial,
@@ -64,12 +65,12 @@ pub(crate) enum Room {
 pub(crate) struct Entry<'a> {
     pub(crate) path: &'a Path,
     pub(crate) name: &'a str,
-    /// What it is, if it is a directory.
+    /// Its kind, if it is a directory.
     pub(crate) room: Option<Room>,
 }
 
 impl Inventory {
-    /// What the directory `name` in `room` is; `None` if no run makes it.
+    /// The kind of the directory `name` in `room`; `None` if no run makes it.
     fn directory(&self, room: Room, name: &str) -> Option<Room> {
         match room {
             Room::Partial => [NEW, OLD].contains(&name).then_some(Room::Output),
@@ -81,10 +82,10 @@ impl Inventory {
         }
     }
 
-    /// Whether a run makes a file of this name there.
+    /// Whether a run makes a file with this name there.
     pub(crate) fn has_file(&self, room: Room, name: &str) -> bool {
         let is_temporary_own = |whole| {
-            // What is never finished never gets another name.
+            // Scratch files are never finished, so they keep their temporary names.
             room == Room::Output && (self.is_scratch)(whole) || self.has_finished_file(room, whole)
         };
         self.has_finished_file(room, name) || name_of_temporary(name).is_some_and(is_temporary_own)
@@ -93,7 +94,7 @@ impl Inventory {
     fn has_finished_file(&self, room: Room, name: &str) -> bool {
         match room {
             Room::Output => (self.is_output_file)(name) || self.is_record_name(name) || name == RUN,
-            // A replaced link takes the name of what replaced it.
+            // A replaced link ends up under the name of what replaced it.
             Room::Partial => {
                 [STATE, self.plan, NEW, OLD].contains(&name) || (self.receipt_unit)(name).is_some()
             }
@@ -108,7 +109,7 @@ impl Inventory {
     /// Calls `act` with each entry of `directory`.
     ///
     /// # Errors
-    /// [`Error::Output`] at the first entry that no run makes there.
+    /// [`Error::Output`] for the first entry that no run makes there.
     pub(crate) fn each_entry(
         &self,
         directory: &Path,
@@ -141,7 +142,7 @@ impl Inventory {
         Ok(())
     }
 
-    /// Refuses a directory in which anything lies, at any depth, that no run makes.
+    /// Refuses a directory that contains, at any depth, anything that no run makes.
     pub(super) fn check_own(&self, directory: &Path, room: Room) -> Result<()> {
         self.each_entry(directory, room, |entry| match entry.room {
             Some(Room::Partial) if !has_state(entry.path)? => Err(not_ours(entry.path)),
@@ -150,9 +151,9 @@ impl Inventory {
         })
     }
 
-    /// Removes everything from `directory` but the entries that `keeps` names; nothing if anything
-    /// lies there that no run makes. Receipts go first and a state last, so that what is left by a
-    /// kill is never taken for more than it is.
+    /// Removes everything from `directory` except the entries that `keeps` selects; removes nothing
+    /// if the directory contains anything that no run makes. Receipts are removed first and a state
+    /// last, so that if the process is killed, the remains are never taken for more than they are.
     pub(crate) fn clear_but(
         &self,
         directory: &Path,
@@ -183,7 +184,7 @@ impl Inventory {
         }
     }
 
-    /// Removes a directory with all that a run has put there.
+    /// Removes a directory with everything that a run has put there.
     pub(super) fn remove_directory(&self, directory: &Path, room: Room) -> Result<()> {
         self.clear_but(directory, room, |_| false)?;
         fs::remove_dir(directory).map_err(Error::io(directory, "cannot remove"))
@@ -199,7 +200,7 @@ impl Inventory {
         Ok(found)
     }
 
-    /// The units of which a temporary file lies in `new`.
+    /// The units that have a temporary file in `new`.
     pub(crate) fn units_being_written(&self, new: &Path) -> Result<BTreeSet<usize>> {
         let mut found = BTreeSet::new();
         self.each_entry(new, Room::Output, |entry| {
@@ -220,15 +221,15 @@ fn not_ours(path: &Path) -> Error {
     )
 }
 
-/// Whether a run says what `partial` is, or has not begun to.
+/// Whether a run has written what `partial` is, or has not begun to.
 fn has_state(partial: &Path) -> Result<bool> {
     let state = read_json::<serde_json::Value>(&partial.join(STATE), "state", MAX_STATE_BYTES);
     let is_ours = matches!(&state, Ok(Some(state)) if state["state"].is_string());
     Ok(is_ours || is_unbegun(partial)?)
 }
 
-/// Whether nothing was begun in `partial`: a run that was killed before it wrote a state leaves
-/// at most a temporary file of it.
+/// Whether nothing was begun in `partial`. A run that was killed before it wrote a state leaves at
+/// most the state's temporary file.
 pub(super) fn is_unbegun(partial: &Path) -> Result<bool> {
     let entries = fs::read_dir(partial).map_err(Error::io(partial, "cannot list"))?;
     for entry in entries {
@@ -241,12 +242,12 @@ pub(super) fn is_unbegun(partial: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether a file is the record of an output: others have files of these names too.
+/// Whether a file is the record of an output. Other programs have files with these names, too.
 pub(super) fn is_record(path: &Path) -> bool {
     let file = open_regular(path).ok().flatten();
     let map = file.and_then(|file| Map::from_file(&file, path).ok());
     map.is_some_and(|map| {
-        // No text goes on behind a NUL; a file with a hole may be as long as a file can be.
+        // Text never continues after a NUL, and a file with a hole may be as long as a file can be.
         let end = memchr::memchr(0, &map).unwrap_or(map.len());
         memchr::memmem::find(&map[..end], b"\"dataset_id\"").is_some()
     })

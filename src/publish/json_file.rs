@@ -13,9 +13,9 @@ use crate::map::Map;
 use crate::publish::durability::Durability;
 use crate::publish::temp_file::TempFile;
 
-/// Opens a regular file by its own name: no link is followed. `None` where there is none.
+/// Opens a regular file without following a link. `None` if there is none.
 pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {
-    // A FIFO of this name must not make the run wait.
+    // A FIFO with this name must not block the run.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let irregular = || Error::shard(path, "is not a regular file");
     let file = match openat(CWD, path, flags, Mode::empty()) {
@@ -32,7 +32,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Reads a JSON file of at most `max_bytes`; `None` where there is none. `what` is for messages.
+/// Reads a JSON file of at most `max_bytes`; `None` if there is none. `what` is for messages.
 pub(crate) fn read_json<T: DeserializeOwned>(
     path: &Path,
     what: &str,
@@ -66,7 +66,7 @@ pub(crate) fn write_json(
     file.finish(bytes)
 }
 
-/// As [`write_json`], unless there is a file of that name; says whether there was none.
+/// Like [`write_json`], unless a file with that name exists; returns whether it wrote the file.
 pub(crate) fn write_new_json(
     directory: &Path,
     name: &str,
@@ -77,7 +77,7 @@ pub(crate) fn write_new_json(
     file.finish_new(bytes)
 }
 
-/// Writes JSON into a file without its name yet; gives also the number of bytes.
+/// Writes JSON into a file that does not have its final name yet; also returns the number of bytes.
 fn begin_json(
     directory: &Path,
     name: &str,
@@ -94,14 +94,14 @@ fn begin_json(
     Ok((file, bytes))
 }
 
-/// Whether `text` is byte for byte what is written for `value`. Not every change of a text is one
-/// of its values: a letter of an escape may become a capital.
+/// Whether `text` is byte for byte what would be written for `value`. A change of the text does not
+/// always change its value: a letter of an escape may become a capital.
 pub(crate) fn is_text_of(text: &[u8], value: &impl Serialize) -> bool {
     let mut rest = Rest(text);
     serde_json::to_writer_pretty(&mut rest, value).is_ok() && rest.0 == b"\n"
 }
 
-/// What is left of a text of which the beginning was written again.
+/// The rest of a text whose beginning has been written again.
 struct Rest<'a>(&'a [u8]);
 
 impl Write for Rest<'_> {

@@ -15,23 +15,23 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
-/// How often a lock is tried that somebody has, and how long to wait in between.
+/// How often to try a lock that is held, and how long to wait in between.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Who else may work in the directory meanwhile.
+/// Who else may work in the directory at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// Nobody: only then is anything removed or published.
+    /// No other process. Required for removing or publishing anything.
     Alone,
-    /// Others that make units of the same plan.
+    /// Other processes that make units of the same plan.
     Shared,
 }
 
 /// Locks an open directory, or changes its lock, without waiting.
 ///
 /// # Errors
-/// [`Error::Locked`] where others are in the way.
+/// [`Error::Locked`] if another process holds the lock.
 pub(super) fn lock_open(lock: &File, sharing: Sharing, path: &Path) -> Result<()> {
     let outcome = match sharing {
         Sharing::Alone => lock.try_lock(),
@@ -41,23 +41,23 @@ pub(super) fn lock_open(lock: &File, sharing: Sharing, path: &Path) -> Result<()
         Err(TryLockError::WouldBlock) => Err(Error::Locked {
             path: path.to_owned(),
         }),
-        // A file system without locks; runs there must be kept apart by their user.
+        // The file system has no locks; there, the user must keep runs apart.
         Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
     }
 }
 
-/// Whether `path` still stands for the directory that was locked: it may have been published or
-/// removed between opening and locking.
+/// Whether `path` is still the directory that was locked. It may have been published or removed
+/// between opening and locking.
 pub(super) fn is_still_at(lock: &File, path: &Path) -> Result<bool> {
     let locked = lock.metadata().map_err(Error::io(path, "cannot open"))?;
     Ok(fs::symlink_metadata(path)
         .is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino())))
 }
 
-/// Whether a run holds the directory. It is not held meanwhile.
+/// Whether a run holds the directory. This does not keep the lock.
 pub(crate) fn is_locked(directory: &Path) -> Result<bool> {
     let lock = File::open(directory).map_err(Error::io(directory, "cannot open"))?;
-    // Shared, for a moment: the holders of a shared lock and this look do not disturb each other.
+    // Try a shared lock first, for a moment: it does not disturb holders of a shared lock.
     Ok(lock_open(&lock, Sharing::Shared, directory).is_err() || {
         lock_open(&lock, Sharing::Alone, directory).is_err()
     })
@@ -68,7 +68,7 @@ pub(super) fn create_partial(partial: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o755).create(partial)
 }
 
-/// Creates `partial` where it is missing and locks it.
+/// Creates `partial` if it is missing, and locks it.
 pub(super) fn lock_directory(partial: &Path, sharing: Sharing) -> Result<File> {
     loop {
         match create_partial(partial) {
@@ -82,7 +82,7 @@ pub(super) fn lock_directory(partial: &Path, sharing: Sharing) -> Result<File> {
     }
 }
 
-/// Locks `partial`; `None` where it is not there, or was published or removed just now.
+/// Locks `partial`; `None` if it does not exist, or was just published or removed.
 pub(crate) fn lock_existing(partial: &Path, sharing: Sharing) -> Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let lock = match openat(CWD, partial, flags, Mode::empty()) {
@@ -96,7 +96,7 @@ pub(crate) fn lock_existing(partial: &Path, sharing: Sharing) -> Result<Option<F
         }
         Err(errno) => return Err(Error::io(partial, "cannot open")(errno.into())),
     };
-    // `status`, or the end of another run, holds it for a moment.
+    // `status`, or another run that is ending, may hold it for a moment.
     for _ in 1..TRIES {
         if lock_open(&lock, sharing, partial).is_ok() {
             return Ok(is_still_at(&lock, partial)?.then_some(lock));

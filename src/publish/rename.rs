@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// Whether the file system does not know how to do what was asked.
+/// Whether the file system does not support the operation.
 fn is_unknown(errno: Errno) -> bool {
     [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP].contains(&errno)
 }
@@ -28,13 +28,14 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => fs::remove_file(from),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // No links either: two that do this at once may both succeed, the second one's file stays.
+        // No hard links either: if two runs do this at once, both may succeed, and the second file
+        // stays.
         Err(_) if fs::symlink_metadata(to).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
         Err(_) => fs::rename(from, to),
     }
 }
 
-/// Lets `a` and `b` change places in one step; `false` if the file system has no such step.
+/// Exchanges `a` and `b` in one step; `false` if the file system cannot do that.
 pub(super) fn exchange(a: &Path, b: &Path) -> io::Result<bool> {
     match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),

@@ -33,7 +33,7 @@ use crate::publish::target::{
 };
 use crate::publish::terms::Terms;
 
-/// A directory being made beside the place where it will appear.
+/// A directory that is being made next to the place where it will appear.
 #[derive(Debug)]
 pub(crate) struct Staging {
     out: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct Staging {
     stage: Stage,
     /// The directory that the output appears in.
     parent: Option<Identity>,
-    /// Whether what lies in `new` belongs to this run, which then tidies up after itself.
+    /// Whether the contents of `new` belong to this run, which then tidies up after itself.
     is_mine: bool,
 }
 
@@ -64,11 +64,11 @@ impl Staging {
         })
     }
 
-    /// Locks `out.partial` for the directory `out`, and goes on from what is there.
+    /// Locks `out.partial` for the directory `out`, and resumes from what is there.
     ///
     /// # Errors
-    /// [`Error::Output`] if `out` exists and may not be replaced, or if what lies in its
-    /// `out.partial` is not ours; [`Error::Locked`] if another run is writing it; [`Error::Io`] if
+    /// [`Error::Output`] if `out` exists and must not be replaced, or if the contents of its
+    /// `out.partial` are not ours; [`Error::Locked`] if another run is writing it; [`Error::Io`] if
     /// nothing can be written there.
     pub(crate) fn open(out: &Path, terms: Terms) -> Result<Self> {
         let (out, partial) = &places(out)?;
@@ -77,7 +77,7 @@ impl Staging {
         let lock = lock_directory(partial, terms.sharing)?;
         let mut staging = Self::new(out, terms, lock)?;
         staging.enter()?;
-        // Another run may have published between the first look and the lock.
+        // Another run may have published between the first check and the lock.
         check_replaceable(out, terms)?;
         if fs::symlink_metadata(out).is_ok_and(|found| found.is_dir()) {
             check_can_move(out, partial)?;
@@ -85,7 +85,8 @@ impl Staging {
         Ok(staging)
     }
 
-    /// As [`Self::open`], alone, and creates nothing: `None` if nothing is being made.
+    /// Like [`Self::open`] with an exclusive lock, but creates nothing: `None` if nothing is being
+    /// made.
     pub(crate) fn open_existing(out: &Path, terms: Terms) -> Result<Option<Self>> {
         let (out, partial) = &places(out)?;
         let Some(lock) = lock_existing(partial, Sharing::Alone)? else {
@@ -111,17 +112,17 @@ impl Staging {
         Ok(Some(staging))
     }
 
-    /// Comes to one of the stages `Making` and `Complete` from whatever was found.
+    /// Reaches the stage `Making` or `Complete` from whatever was found.
     fn enter(&mut self) -> Result<()> {
         self.check_found()?;
         self.read_stage()?;
         match self.stage {
             Stage::Complete => return Ok(()),
-            // A run may have been killed before it created it.
+            // A run may have been killed before it created `new`.
             Stage::Making => return self.create_new(),
             Stage::Empty => {
                 self.state(State::Making)?;
-                // The name of the directory, too: what is finished in it is to stay.
+                // Sync the directory's name, too, so that what is finished in it stays.
                 sync_directory(parent_of(&self.partial), self.terms.durability)?;
                 return self.create_new();
             }
@@ -129,7 +130,7 @@ impl Staging {
         }
         self.while_alone(|staging| match staging.stage {
             Stage::Unknown if !staging.terms.discards => Err(staging.unknown()),
-            // Consent was given by the run that moved the old output away.
+            // The run that moved the old output away had consent.
             Stage::Displaced => {
                 staging.put_in_place()?;
                 staging.begin_anew()
@@ -138,10 +139,10 @@ impl Staging {
         })
     }
 
-    /// Lets units be made again in a whole output that is not in its place.
+    /// Allows units to be made again in a complete output that is not in its place.
     ///
     /// # Errors
-    /// [`Error::Locked`] if others are at work on it.
+    /// [`Error::Locked`] if other processes are working on it.
     pub(crate) fn reopen_if_complete(&mut self) -> Result<()> {
         if self.is_complete() {
             self.while_alone(Self::reopen)?;
@@ -149,7 +150,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Refuses what no run made, or another user did.
+    /// Refuses a directory that no run made, or that another user made.
     pub(super) fn check_found(&self) -> Result<()> {
         if let Some(lock) = &self.lock {
             let found = lock.metadata();
@@ -180,7 +181,7 @@ impl Staging {
         )
     }
 
-    /// Writes a state that is true already.
+    /// Writes a state that already holds.
     fn state(&mut self, state: State) -> Result<()> {
         state.write(&self.partial, self.terms.durability)?;
         sync_directory(&self.partial, self.terms.durability)?;
@@ -196,8 +197,8 @@ impl Staging {
         create_output(&self.new)
     }
 
-    /// Takes a whole output that is not in its place as one in the making: something of it is
-    /// made again.
+    /// Sets a complete output that is not in its place back to `Making`, because part of it is made
+    /// again.
     pub(crate) fn reopen(&mut self) -> Result<()> {
         if self.stage == Stage::Making {
             return Ok(());
@@ -205,19 +206,19 @@ impl Staging {
         self.state(State::Making)
     }
 
-    /// Discards all that is there, and begins.
+    /// Discards everything that is there, and starts over.
     fn begin_anew(&mut self) -> Result<()> {
-        // What is left by a kill from here on is never taken for an output.
+        // From here on, what a killed run leaves is never taken for an output.
         self.reopen()?;
         self.inventory()
             .clear_but(&self.partial, Room::Partial, |name| name == STATE)?;
         self.create_new()
     }
 
-    /// Lets `act` have the lock alone, for what a shared one does not allow.
+    /// Runs `act` with an exclusive lock, for what a shared one does not allow.
     ///
     /// # Errors
-    /// [`Error::Locked`] if others hold it too.
+    /// [`Error::Locked`] if other processes hold it, too.
     pub(crate) fn while_alone(&mut self, act: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.terms.sharing == Sharing::Alone {
             return act(self);
@@ -242,12 +243,12 @@ impl Staging {
         &self.new
     }
 
-    /// Removes everything but receipts and the files of units that have one.
+    /// Removes everything except receipts and the files of units that have one.
     pub(crate) fn tidy(&self) -> Result<()> {
         self.keep_units(&self.inventory().receipts(&self.partial)?)
     }
 
-    /// Removes everything but the plan and what belongs to the units `done`.
+    /// Removes everything except the plan and what belongs to the units `done`.
     pub(crate) fn keep_units(&self, done: &HashSet<usize>) -> Result<()> {
         let inventory = self.inventory();
         let is_done = |unit: Option<usize>| unit.is_some_and(|unit| done.contains(&unit));
@@ -259,7 +260,7 @@ impl Staging {
         })
     }
 
-    /// Which names belong to outputs.
+    /// The names that belong to outputs.
     pub(crate) fn inventory(&self) -> &'static Inventory {
         self.terms.inventory
     }
@@ -268,7 +269,7 @@ impl Staging {
         self.terms.durability
     }
 
-    /// Whether a whole output lies here that is not in its place yet.
+    /// Whether this holds a complete output that is not in its place yet.
     pub(crate) fn is_complete(&self) -> bool {
         self.stage == Stage::Complete
     }
@@ -277,10 +278,10 @@ impl Staging {
         self.is_mine = true;
     }
 
-    /// Discards what is there.
+    /// Discards what is there and starts over.
     ///
     /// # Errors
-    /// [`Error::Output`] if that is finished work, and nothing says that it may go.
+    /// [`Error::Output`] if that is finished work that the caller does not allow to be discarded.
     pub(crate) fn discard(&mut self) -> Result<()> {
         self.check_discard("nothing of it can be used here")?;
         self.begin_anew()?;
@@ -288,7 +289,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Refuses to discard finished work of another run, which is another one by `difference`.
+    /// Refuses to discard finished work of another run; `difference` says how that run differs.
     pub(crate) fn check_discard(&self, difference: &str) -> Result<()> {
         let units = self.inventory().receipts(&self.partial)?.len();
         let what = match self.stage {
@@ -310,10 +311,10 @@ impl Staging {
         ))
     }
 
-    /// Says that `new` holds the whole output, of which every file is synced, and nothing else.
-    /// `run` is what its `run.json` is to say.
+    /// Records that `new` holds the complete output, with every file synced, and nothing else.
+    /// `run` is what its `run.json` will say.
     pub(crate) fn complete(&mut self, run: &Value) -> Result<()> {
-        // A failure from here on leaves all of it.
+        // A failure from here on leaves everything.
         self.is_mine = false;
         let run_id = RunId::random();
         let record = match run {
@@ -329,12 +330,12 @@ impl Staging {
         self.state(State::Complete { run_id })
     }
 
-    /// Makes the whole output visible in its place.
+    /// Makes the complete output visible in its place.
     ///
     /// # Errors
-    /// [`Error::Output`] if its place was taken meanwhile; all stays as it is then. After the
-    /// output is in its place, [`Error::Io`] if it cannot be synced or what it replaced cannot be
-    /// removed; the next run does that.
+    /// [`Error::Output`] if its place was taken in the meantime; everything then stays as it is.
+    /// Once the output is in its place, [`Error::Io`] if it cannot be synced, or what it replaced
+    /// cannot be removed; the next run does that.
     pub(crate) fn publish(mut self) -> Result<()> {
         debug_assert!(self.is_complete(), "only what is whole is published");
         check_replaceable(&self.out, self.terms)?;
@@ -342,7 +343,7 @@ impl Staging {
         self.remove_partial()
     }
 
-    /// Renames `new` to the output, and keeps what was there until that is on the disk.
+    /// Renames `new` to the output, and keeps what was there until the rename is on the disk.
     fn put_in_place(&mut self) -> Result<()> {
         self.check_parent()?;
         let _old = self.lock_old()?;
@@ -351,10 +352,10 @@ impl Staging {
         let found = fs::symlink_metadata(&self.out).ok();
         if let Some(found) = found.as_ref().filter(|found| found.is_dir()) {
             let mode = Permissions::from_mode(found.permissions().mode() & 0o7777 | 0o700);
-            // A wish of the user's; not every file system knows it.
+            // Keep the mode that the user chose, if the file system supports it.
             let _ = fs::set_permissions(&self.new, mode);
         }
-        // An empty directory gives way to a rename.
+        // A rename can replace an empty directory.
         let is_replaced = found.is_some() && !is_empty(&self.out);
         let renamed = if is_replaced {
             self.take_place_of(&old)
@@ -384,8 +385,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Lets `new` and the output change places; where the file system cannot, the output is moved
-    /// to `old` first.
+    /// Exchanges `new` and the output. If the file system cannot, the output is moved to `old`
+    /// first.
     fn take_place_of(&self, old: &Path) -> io::Result<()> {
         if exchange(&self.new, &self.out)? {
             return Ok(());
@@ -394,16 +395,16 @@ impl Staging {
         fs::rename(&self.new, &self.out)
     }
 
-    /// Locks what is about to be replaced: nobody may be writing embeddings into it.
+    /// Locks what is about to be replaced: no run may be writing embeddings into it.
     fn lock_old(&self) -> Result<Option<File>> {
         match lock_existing(&self.out, Sharing::Alone) {
             Err(error @ Error::Locked { .. }) => Err(error),
-            // It is a link, or its file system has no locks.
+            // It is a link, or its file system has no locks, or it does not exist.
             other => Ok(other.ok().flatten()),
         }
     }
 
-    /// The output appears in the directory that the run began with, or nowhere.
+    /// Makes sure that the output appears in the directory that the run began with, or nowhere.
     fn check_parent(&self) -> Result<()> {
         if identity(parent_of(&self.out)) == self.parent {
             return Ok(());
@@ -417,7 +418,7 @@ impl Staging {
         ))
     }
 
-    /// Removes OUT.partial, of which nothing is needed any more.
+    /// Removes OUT.partial, which is no longer needed.
     pub(super) fn remove_partial(&mut self) -> Result<()> {
         self.inventory()
             .remove_directory(&self.partial, Room::Partial)?;
@@ -427,12 +428,11 @@ impl Staging {
 }
 
 impl Drop for Staging {
-    /// After a failure finished units and whole outputs are left for the next run, and nothing
-    /// else.
+    /// After a failure, only finished units and complete outputs are left for the next run.
     fn drop(&mut self) {
         let Some(lock) = &self.lock else { return };
         if self.terms.sharing == Sharing::Shared {
-            // The last of several tidies up; others still need what is there.
+            // Only the last of several processes tidies up; the others still need what is there.
             let is_last = lock_open(lock, Sharing::Alone, &self.partial).is_ok()
                 && is_still_at(lock, &self.partial).unwrap_or(false);
             if !is_last {
@@ -446,7 +446,7 @@ impl Drop for Staging {
         if self.stage != Stage::Making {
             return;
         }
-        // A failure leaves what the next run clears.
+        // If this fails, the next run clears what is left.
         if self
             .inventory()
             .receipts(&self.partial)

@@ -25,7 +25,7 @@ use crate::publish::json_file::{read_json, write_json};
 /// `run.json` has the arguments of a command, which are at most some MB.
 const MAX_RUN_BYTES: u64 = 64 << 20;
 
-/// Which run made an output: random, so that no two outputs have the same.
+/// Identifies the run that made an output: random, so that no two outputs have the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct RunId(Hash128);
@@ -41,7 +41,7 @@ impl RunId {
         Self(hasher.finish())
     }
 
-    /// The id in the `run.json` of the output `directory`; `None` where there is none to be read.
+    /// The id in the `run.json` of the output `directory`; `None` if none can be read.
     pub(super) fn of(directory: &Path) -> Option<Self> {
         #[derive(Deserialize)]
         struct Run {
@@ -53,7 +53,7 @@ impl RunId {
     }
 }
 
-/// What `state.json` says.
+/// The contents of `state.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum State {
@@ -69,33 +69,33 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// Writes the state into `partial`, over one that is there.
+    /// Writes the state into `partial`, replacing an existing one.
     pub(super) fn write(self, partial: &Path, durability: Durability) -> Result<()> {
         write_json(partial, STATE, durability, &self)
     }
 }
 
-/// How far DIR.partial is: what it says, and where the output lies.
+/// The progress of DIR.partial, from its state and the location of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Nothing was begun.
     Empty,
     /// An output is being made, or was when a run ended early.
     Making,
-    /// An output is whole and not in its place.
+    /// An output is complete but not in its place.
     Complete,
-    /// The same, and what was in its place has been moved to `old`.
+    /// Like `Complete`, and what was in its place has been moved to `old`.
     Displaced,
-    /// The output is in its place, or was; what is left here is not needed.
+    /// The output is, or was, in its place; what is left here is not needed.
     Published,
-    /// The state is damaged, or not that of these files.
+    /// The state is damaged, or does not match the files.
     Unknown,
 }
 
-/// How far `partial`, which belongs to the output `out`, is.
+/// The stage of `partial`, which belongs to the output `out`.
 ///
 /// # Errors
-/// [`Error::Output`] where it has no state and is not empty: no run made it.
+/// [`Error::Output`] if it has no state and is not empty: no run made it.
 pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
     let written = match read_json::<State>(&partial.join(STATE), "state", MAX_STATE_BYTES) {
         Ok(Some(state)) => state,
@@ -113,7 +113,7 @@ pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
         Err(_) => return Ok(Stage::Unknown),
     };
     let run_id = match written {
-        // A link there would become the output.
+        // A link in place of `new` would become the output.
         State::Making if fs::symlink_metadata(partial.join(NEW)).is_ok_and(|new| !new.is_dir()) => {
             return Ok(Stage::Unknown);
         }
@@ -122,7 +122,8 @@ pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
     };
     let [new, old] = [NEW, OLD].map(|name| partial.join(name));
     let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
-    // What is removed file by file loses its id at some moment; another's is not what was replaced.
+    // An output that is removed file by file loses its id at some point. One with another id is not
+    // the one that was replaced.
     let is_the_replaced = |path: &Path| match written {
         State::Replaced { replaced, .. } => RunId::of(path).is_none_or(|id| Some(id) == replaced),
         _ => true,
@@ -140,7 +141,7 @@ pub(crate) fn stage(out: &Path, partial: &Path) -> Result<Stage> {
         } else if is_there(&new) || is_there(&old) {
             Stage::Unknown
         } else {
-            // It was published, and has been moved or removed since.
+            // It was published, and has since been moved or removed.
             Stage::Published
         },
     )

@@ -13,17 +13,17 @@ use crate::publish::state::RunId;
 use crate::publish::temp_file::temporary_name;
 use crate::publish::terms::Terms;
 
-/// What an output's directory is called while it is made.
+/// The suffix of an output's directory while it is being made.
 const PARTIAL: &str = ".partial";
 
-/// What helps if an output can never be there.
+/// The hint if an output can never be there.
 const ANOTHER_OUT: &str = "choose another `out`";
 
-/// `out` as a name that a rename can take, and the name of the directory that is filled for it.
+/// `out` as a path that a rename can target, and the path of the directory that is filled for it.
 ///
 /// # Errors
-/// [`Error::Output`] if `out` ends in no name, or in one that is kept for directories that are
-/// being filled.
+/// [`Error::Output`] if `out` does not end in a name, or ends in one that is reserved for
+/// directories that are being filled.
 pub(crate) fn places(out: &Path) -> Result<(PathBuf, PathBuf)> {
     let refuse = |what: &str| Error::output(out, (what, ANOTHER_OUT));
     let Some(name) = out.file_name() else {
@@ -36,18 +36,18 @@ pub(crate) fn places(out: &Path) -> Result<(PathBuf, PathBuf)> {
     }
     let mut partial = name.to_owned();
     partial.push(PARTIAL);
-    // `dir/.` names dir, but no rename can put anything there.
+    // `dir/.` names dir, but a rename cannot put anything there.
     Ok((out.with_file_name(name), out.with_file_name(partial)))
 }
 
-/// Which directory it is, whatever it is called.
+/// Identifies a directory, whatever its name.
 pub(crate) type Identity = (u64, u64);
 
 fn identity_of(metadata: &Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-/// What lies at `path` at the moment; `None` if nothing does.
+/// The identity of what is at `path` now; `None` if nothing is.
 pub(crate) fn identity(path: &Path) -> Option<Identity> {
     let found = fs::symlink_metadata(path).ok()?;
     Some(identity_of(&found))
@@ -60,7 +60,7 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Creates `directory` with the directories that it lies in; each name is synced.
+/// Creates `directory` and its missing ancestors; each name is synced.
 pub(crate) fn create_directories(directory: &Path, durability: Durability) -> Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -70,15 +70,15 @@ pub(crate) fn create_directories(directory: &Path, durability: Durability) -> Re
         create_directories(parent, durability)?;
     }
     match fs::create_dir(directory) {
-        // Another run may need it too.
+        // Another run may have created it, too.
         Err(_) if directory.is_dir() => Ok(()),
         Err(error) => Err(Error::io(directory, "cannot create")(error)),
         Ok(()) => sync_directory(parent, durability),
     }
 }
 
-/// Creates a directory that becomes an output, unless it is there: others may write to it if the
-/// umask says so, but not all.
+/// Creates a directory that becomes an output, unless it exists. The umask may let the group write
+/// to it, but not everyone.
 pub(crate) fn create_output(directory: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o775).create(directory) {
         Err(_) if directory.is_dir() => Ok(()),
@@ -86,8 +86,8 @@ pub(crate) fn create_output(directory: &Path) -> Result<()> {
     }
 }
 
-/// Refuses to work in `partial` if somebody else made it, or may write to it: what is published
-/// would be theirs.
+/// Refuses to work in `partial` if another user made it, or if every user may write to it: what is
+/// published could be theirs.
 pub(super) fn check_owner(partial: &Path, found: &Metadata) -> Result<()> {
     const WRITABLE_BY_ALL: u32 = 0o002;
     let refuse = |what: &str| {
@@ -106,7 +106,7 @@ pub(super) fn check_owner(partial: &Path, found: &Metadata) -> Result<()> {
     refuse("belongs to another user")
 }
 
-/// Whose a new directory in `parent` is: on network file systems not always the user's.
+/// The owner of a new directory in `parent`: on network file systems, not always the user.
 fn owner_of_new(parent: &Path) -> Option<u32> {
     let probe = parent.join(temporary_name("owner"));
     create_partial(&probe).ok()?;
@@ -115,8 +115,8 @@ fn owner_of_new(parent: &Path) -> Option<u32> {
     owner.ok()
 }
 
-/// Refuses an existing `out` that may not be overwritten, one that is no output of ours, and one
-/// that no rename can replace.
+/// Refuses an existing `out` that must not be overwritten, one that is not an output of ours, and
+/// one that a rename cannot replace.
 pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
     let Terms {
         replaces: overwrite,
@@ -127,7 +127,7 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
         return Ok(());
     };
     if found.is_dir() {
-        // What cannot be looked at may well be ours.
+        // What cannot be inspected may well be ours.
         for record in inventory.records {
             match fs::symlink_metadata(out.join(record.name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -143,11 +143,11 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
             .iter()
             .any(|record| is_record(&out.join(record.name)))
     };
-    // A damaged record makes an output no less ours.
+    // An output with a damaged record is still ours.
     let is_ours = || has_record() || RunId::of(out).is_some();
     let problem = if found.is_symlink() {
         if overwrite {
-            // The link itself goes; what it points to is never touched.
+            // The link itself is replaced; what it points to is never touched.
             return Ok(());
         }
         (
@@ -180,7 +180,7 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
             "use `overwrite` to replace it or choose another `out`",
         )
     } else {
-        // All of it goes when it is replaced.
+        // Everything in it is removed when it is replaced.
         inventory.check_own(out, Room::Output)?;
         return check_listed(out, inventory);
     };
@@ -191,7 +191,7 @@ pub(super) fn is_empty(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Refuses an output in which files have names of ours that its record does not list.
+/// Refuses an output that has files with names of ours that its record does not list.
 fn check_listed(out: &Path, inventory: &Inventory) -> Result<()> {
     let is_there = |record: &&OutputRecord| out.join(record.name).exists();
     let record = inventory.records.iter().find(is_there);
@@ -231,8 +231,8 @@ fn is_mount_point(directory: &Path, found: &Metadata) -> bool {
     fs::metadata(parent_of(directory)).is_ok_and(|parent| parent.dev() != found.dev())
 }
 
-/// Refuses an `out` in a lower layer of an overlay, which cannot be renamed; `partial` lies beside
-/// it and is not empty.
+/// Refuses an `out` in a lower layer of an overlay, which cannot be renamed; `partial` is next to
+/// it and not empty.
 pub(super) fn check_can_move(out: &Path, partial: &Path) -> Result<()> {
     const OVERLAY: u64 = 0x794c_7630;
     let file_system = File::open(out)
@@ -241,8 +241,8 @@ pub(super) fn check_can_move(out: &Path, partial: &Path) -> Result<()> {
     let is_overlay = file_system
         .and_then(|found| u64::try_from(found.f_type).ok())
         .is_some_and(|kind| kind == OVERLAY);
-    // No directory takes the place of one that is not empty, so this changes nothing. An overlay
-    // looks at its layers first.
+    // A directory cannot replace one that is not empty, so this changes nothing. An overlay checks
+    // its layers first.
     let is_fixed = is_overlay
         && fs::rename(out, partial)
             .is_err_and(|error| error.kind() == std::io::ErrorKind::CrossesDevices);

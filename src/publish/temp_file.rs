@@ -14,14 +14,14 @@ use crate::publish::direct_file::Output;
 use crate::publish::durability::Durability;
 use crate::publish::rename::rename_new;
 
-/// A file that gets its name when it is complete; removed if it never is.
+/// A file that gets its final name when it is complete, and is removed if it never is.
 #[derive(Debug)]
 pub(crate) struct TempFile {
     output: Output,
     temporary: PathBuf,
     path: PathBuf,
     durability: Durability,
-    /// Whether it has not even the temporary name.
+    /// Whether it does not even have the temporary name.
     is_nameless: bool,
     is_finished: bool,
 }
@@ -46,8 +46,8 @@ impl TempFile {
         })
     }
 
-    /// As [`Self::create`], but without even a temporary name if the file system has such files: they
-    /// go with the process, whatever ends it.
+    /// Like [`Self::create`], but without even a temporary name, if the file system has such files:
+    /// they disappear with the process, however it ends.
     pub(crate) fn create_nameless(
         directory: &Path,
         name: &str,
@@ -77,7 +77,7 @@ impl TempFile {
             .map_err(Error::io(&self.path, "cannot write"))
     }
 
-    /// Appends what `write` writes; returns the number of its bytes.
+    /// Appends what `write` writes; returns the number of bytes.
     pub(super) fn write_with(
         &mut self,
         write: impl FnOnce(&mut Counted<'_>) -> io::Result<()>,
@@ -90,16 +90,17 @@ impl TempFile {
         Ok(counted.bytes)
     }
 
-    /// The name that the file gets.
+    /// The file's final path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives the file its name, after a check that it holds `expected_bytes`.
+    /// Gives the file its final name, after checking that it holds `expected_bytes`.
     pub(crate) fn finish(mut self, expected_bytes: u64) -> Result<()> {
         self.sync(expected_bytes)?;
         if self.is_nameless {
-            // No call gives a name that is taken to a file without one.
+            // No call can give an unnamed file a name that is already taken, so give it the
+            // temporary name first.
             let from = by_descriptor(self.output.file());
             if linkat(CWD, from, CWD, &self.temporary, AtFlags::SYMLINK_FOLLOW).is_err() {
                 return self.copy_to_named();
@@ -111,7 +112,7 @@ impl TempFile {
         Ok(())
     }
 
-    /// Completes a file that can get no name by a copy that has one.
+    /// Completes a file that cannot get a name, by copying it to one that has a name.
     fn copy_to_named(&self) -> Result<()> {
         let mut copy = OpenOptions::new()
             .write(true)
@@ -119,7 +120,7 @@ impl TempFile {
             .open(&self.temporary)
             .map_err(Error::io(&self.temporary, "cannot create"))?;
         let mut file = self.output.file();
-        // The drop that follows removes what still has the temporary name.
+        // After an error, the drop that follows removes the temporary name.
         file.rewind()
             .and_then(|()| io::copy(&mut file, &mut copy))
             .map_err(Error::io(&self.path, "cannot write"))?;
@@ -127,7 +128,7 @@ impl TempFile {
         fs::rename(&self.temporary, &self.path).map_err(Error::io(&self.path, "cannot rename to"))
     }
 
-    /// As [`Self::finish`], unless the name is taken; says whether it was free.
+    /// Like [`Self::finish`], unless the name is taken; returns whether it was free.
     pub(super) fn finish_new(mut self, expected_bytes: u64) -> Result<bool> {
         self.sync(expected_bytes)?;
         match rename_new(&self.temporary, &self.path) {
@@ -140,8 +141,8 @@ impl TempFile {
         }
     }
 
-    /// Forces the file to the disk, after a check that it holds `expected_bytes`. An error is
-    /// final: the kernel may have dropped what it could not write, so the file is given up.
+    /// Forces the file to the disk, after checking that it holds `expected_bytes`. An error is
+    /// final: the kernel may have dropped what it could not write, so the file is abandoned.
     fn sync(&mut self, expected_bytes: u64) -> Result<()> {
         self.output
             .flush()
@@ -165,19 +166,19 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         if !self.is_finished {
             self.output.give_up();
-            // A temporary name is never taken for output; the next run clears it too.
+            // A temporary name is never taken for output, and the next run also clears it.
             let _ = fs::remove_file(&self.temporary);
         }
     }
 }
 
-/// An open file by the name that the kernel has for it.
+/// The kernel's path for an open file.
 fn by_descriptor(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
-/// Gives the file `from/name` a second place in the directory `to`: as a link where the file system
-/// has them, as a copy else.
+/// Makes the file `from/name` also appear in the directory `to`: as a hard link if the file system
+/// has them, otherwise as a copy.
 pub(crate) fn link_or_copy(
     from: &Path,
     to: &Path,
@@ -196,15 +197,14 @@ pub(crate) fn link_or_copy(
     copy.finish(bytes)
 }
 
-/// A name that no other process gives to its file, on this machine or another.
+/// A name that no other process uses for its file, on this machine or another.
 pub(crate) fn temporary_name(name: &str) -> OsString {
     // The standard library seeds its hashers from the system.
     let random = RandomState::new().build_hasher().finish();
     format!(".{name}.tmp-{}-{random:016x}", std::process::id()).into()
 }
 
-/// The name that the temporary file `temporary` is to get; `None` if it is not one of
-/// [`temporary_name`].
+/// The final name of the temporary file `temporary`; `None` if that is not from [`temporary_name`].
 pub(super) fn name_of_temporary(temporary: &str) -> Option<&str> {
     let (name, suffix) = temporary.strip_prefix('.')?.rsplit_once(".tmp-")?;
     let (process, random) = suffix.split_once('-')?;
@@ -217,7 +217,7 @@ pub(super) fn name_of_temporary(temporary: &str) -> Option<&str> {
     is_made.then_some(name)
 }
 
-/// A file that knows how much was written to it.
+/// A file that counts the bytes written to it.
 #[derive(Debug)]
 pub(super) struct Counted<'a> {
     output: &'a mut Output,

@@ -4,14 +4,14 @@ use crate::publish::durability::Durability;
 use crate::publish::inventory::Inventory;
 use crate::publish::lock::Sharing;
 
-/// How an output is made.
+/// How an output may be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// What runs make.
+    /// The names that runs make.
     pub(crate) inventory: &'static Inventory,
-    /// Whether what is at its place may be replaced.
+    /// Whether an existing output may be replaced.
     pub(crate) replaces: bool,
-    /// The record of a kind of output that is not replaced all the same, and why.
+    /// The record of a kind of output that is never replaced, and why.
     pub(crate) spares: Option<(&'static str, &'static str)>,
     /// Whether finished work of another run may be discarded.
     pub(crate) discards: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Those of a run that is alone; `overwrite` lets it replace and discard.
+    /// The terms of a run that works alone; `overwrite` allows it to replace and discard.
     pub(crate) fn alone(
         inventory: &'static Inventory,
         overwrite: bool,

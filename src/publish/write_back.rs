@@ -14,13 +14,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-/// Bytes after which the disk is given what there is.
+/// Writeback is started each time this many bytes have been written.
 const STEP_BYTES: u64 = 8 << 20;
 
-/// Bytes by which the disk may be behind.
+/// How many bytes the disk may be behind.
 const BEHIND_BYTES: u64 = 64 << 20;
 
-/// How far the disk is with a file that is written from front to back.
+/// The progress of writeback in a file that is written from start to end.
 #[derive(Debug, Default)]
 pub(super) struct WriteBack {
     begun: u64,
@@ -28,10 +28,11 @@ pub(super) struct WriteBack {
 }
 
 impl WriteBack {
-    /// Goes on after the first `written` bytes of `file` were written.
+    /// Called when the first `written` bytes of `file` have been written.
     ///
     /// # Errors
-    /// Where the disk could not write what it had; this is said once, and no later sync says it.
+    /// If the disk could not write what it was given. This is reported once, and no later sync
+    /// reports it.
     pub(super) fn advance(&mut self, file: &File, written: u64) -> io::Result<()> {
         if written - self.begun < STEP_BYTES {
             return Ok(());
@@ -64,7 +65,7 @@ fn wait(file: &File, range: Range<u64>) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn drop_cached(file: &File, range: Range<u64>) {
     let len = std::num::NonZeroU64::new(range.end - range.start);
-    // A hint, and the file is right without it.
+    // Only a hint: the file is correct without it.
     let _ = rustix::fs::fadvise(file, range.start, len, rustix::fs::Advice::DontNeed);
 }
 
@@ -76,14 +77,14 @@ fn sync_range(file: &File, range: Range<u64>, flags: libc::c_uint) -> io::Result
     else {
         return Ok(());
     };
-    // SAFETY: the descriptor is open as long as `file` is borrowed, and no memory is handed over.
+    // SAFETY: the descriptor is open as long as `file` is borrowed, and no memory is passed.
     if unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, flags) } == 0 {
         return Ok(());
     }
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
         Some(libc::EINTR) => sync_range(file, range, flags),
-        // Not every sandbox and not every file has the call; the sync in the end is enough.
+        // Not every sandbox and not every file supports the call; the final sync is enough.
         Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::EPERM) => Ok(()),
         _ => Err(error),
     }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::map::Slab;
 use crate::simd::prefetch;
 
-/// Words of the first segment, 32 KiB; each segment has twice as many as the one before.
+/// The number of words of the first segment, 32 KiB. Each segment is twice as large as the one
+/// before.
 const FIRST_WORDS: usize = 1 << 12;
 const SEGMENTS: usize = 20;
 
-/// Grows by segments, so that a word keeps its place while others are added.
+/// Grows by segments, so that words stay in place while others are added.
 #[derive(Debug)]
 pub(super) struct Arena {
     segments: [OnceLock<Option<Slab<AtomicU64>>>; SEGMENTS],
@@ -29,7 +30,7 @@ impl Arena {
         arena
     }
 
-    /// Lets it grow to `max_bytes`, where that is more than before.
+    /// Allows it to grow to `max_bytes`, if that is more than before.
     pub(super) fn allow(&self, max_bytes: usize) {
         let words = (max_bytes / size_of::<u64>()).min(FIRST_WORDS << (SEGMENTS - 1));
         self.max_words.fetch_max(words, Ordering::Relaxed);
@@ -43,8 +44,9 @@ impl Arena {
         self.used.load(Ordering::Relaxed) >= self.max_words()
     }
 
-    /// Puts in `len` words, from the first of which on `room` can be read, the rest others'; gives
-    /// where they are, or `None` where there is no room for them. They can be read by whoever learns the place by way of an `Acquire` load.
+    /// Appends `len` words and returns their offset, or `None` when full. `room` words may be read
+    /// from there; those past `len` belong to other entries. A thread that learns the offset
+    /// through an `Acquire` load can read the words.
     pub(super) fn push(
         &self,
         len: usize,
@@ -55,7 +57,7 @@ impl Arena {
         let room = room.max(len);
         let mut at = self.used.fetch_add(len, Ordering::Relaxed);
         while segment_of(at).0 != segment_of(at + room - 1).0 {
-            // The rest of the segment stays empty; in the next, which is larger, there is room.
+            // The rest of the segment stays empty; the next one is larger and has room.
             at = self.used.fetch_add(len, Ordering::Relaxed);
         }
         let (segment, start) = segment_of(at);
@@ -71,14 +73,14 @@ impl Arena {
         u32::try_from(at).ok()
     }
 
-    /// Brings near the first of the `len` words at `at`, and the last.
+    /// Prefetches the first and the last of the `len` words at `at`.
     pub(super) fn prefetch(&self, at: u32, len: usize) {
         let words = self.get(at, len);
         prefetch(words, 0);
         prefetch(words, words.len().saturating_sub(1));
     }
 
-    /// The `len` words at `at`; none for a place that was not given out.
+    /// The `len` words at `at`; empty for an offset that `push` did not return.
     #[inline(always)]
     pub(super) fn get(&self, at: u32, len: usize) -> &[AtomicU64] {
         let (segment, start) = segment_of(at as usize);
@@ -88,7 +90,7 @@ impl Arena {
     }
 }
 
-/// The segment of a word, and its place there.
+/// The segment of a word, and its offset in it.
 #[inline(always)]
 fn segment_of(at: usize) -> (usize, usize) {
     let at = at + FIRST_WORDS;
@@ -107,7 +109,7 @@ mod tests {
         while let Some(at) = arena.push(7, 7, (0..7).map(|i| places.len() as u64 * 7 + i)) {
             places.push(at);
         }
-        // What is lost at the ends of segments is little.
+        // Little is lost at the ends of segments.
         let most = (1 << 20) / 8 / 7;
         assert!((most - 20..=most).contains(&places.len()) && arena.is_full());
         for (n, &at) in (0..).zip(&places) {

@@ -3,17 +3,17 @@
 use crate::bpe::hash::ID_BITS;
 use crate::token::TokenId;
 
-/// Ids of a word of the arena.
+/// How many ids a word of the arena holds.
 const IDS_A_WORD: usize = 3;
 
 const ID: u64 = (1 << ID_BITS) - 1;
 
-/// The words of its bytes, then those of its ids, three each.
+/// Refers to the words of a pretoken's bytes, then those of its ids, three per word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArenaRef(pub(super) u64);
 
 impl ArenaRef {
-    /// Bits of a number of bytes or ids.
+    /// The number of bits of a length in bytes or ids.
     const LEN_BITS: u32 = 10;
 
     /// At word `at`; `bytes` and `ids` are from 1 to 1023.
@@ -36,25 +36,25 @@ impl ArenaRef {
         (self.0 >> u32::BITS) as usize % (1 << Self::LEN_BITS)
     }
 
-    /// Words of all its bytes.
+    /// The number of words that hold its bytes.
     pub(super) fn byte_words(self) -> usize {
         self.bytes().div_ceil(size_of::<u64>())
     }
 
-    /// Words of all it has.
+    /// The number of words that hold its bytes and ids.
     pub(super) fn words(self) -> usize {
         self.byte_words() + self.ids().div_ceil(IDS_A_WORD)
     }
 }
 
-/// Ids as words of the arena, the lowest bits first.
+/// Ids as words of the arena, starting at the lowest bits.
 pub(super) fn id_words(ids: &[TokenId]) -> impl Iterator<Item = u64> {
     let pack =
         |ids: &[TokenId]| (ids.iter().rev()).fold(0, |word, &id| word << ID_BITS | u64::from(id));
     ids.chunks(IDS_A_WORD).map(pack)
 }
 
-/// The ids of a word; zero where it has fewer.
+/// The ids of a word; zeros if it has fewer.
 pub(super) fn unpack(word: u64) -> [TokenId; IDS_A_WORD] {
     [
         (word & ID) as TokenId,

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::map::Slab;
 use crate::simd::prefetch;
 
-/// Entries of a line.
+/// The number of entries of a line.
 const ENTRIES: usize = 4;
 
 #[derive(Debug, Default, bytemuck::Zeroable)]
@@ -26,7 +26,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// `len` empty ones, a power of two from 2 on.
+    /// `len` empty lines; a power of two, at least 2.
     pub(super) fn new(len: usize) -> Result<Self> {
         debug_assert!(len.is_power_of_two() && len >= 2);
         Ok(Self {
@@ -39,8 +39,8 @@ impl Lines {
         self.lines.len()
     }
 
-    /// Whether there should be more lines: at five of eight entries, 2.5 % have found both of
-    /// their lines full.
+    /// Whether there should be more lines: with five of eight entries used, 2.5 % of insertions
+    /// have found both of their lines full.
     pub(super) fn is_crowded(&self) -> bool {
         8 * self.used.load(Ordering::Relaxed) > 5 * ENTRIES * self.len()
     }
@@ -52,19 +52,19 @@ impl Lines {
         at
     }
 
-    /// The lines that may have a hash.
+    /// The lines that may contain a hash.
     fn candidates(&self, hash: u64) -> [&Line; 2] {
         let home = self.home(hash);
         [home, home ^ 1].map(|at| &self.lines[at])
     }
 
-    /// Brings the line of a hash near.
+    /// Prefetches the line of a hash.
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u64) {
         prefetch(&self.lines, self.home(hash));
     }
 
-    /// Where the pretoken of a hash lies, if it is known.
+    /// The location of the pretoken with this hash, if it is cached.
     pub(super) fn get(&self, hash: u64) -> Option<ArenaRef> {
         for line in self.candidates(hash) {
             let hashes = line.hashes.iter();
@@ -74,8 +74,8 @@ impl Lines {
             if let Some(place) = entry {
                 return Some(ArenaRef(place));
             }
-            // Entries are taken from the first on. Only what finds no room goes to the other line,
-            // and no room is ever made.
+            // Entries are filled from the first on. An entry goes to the other line only if this
+            // one is full, and entries are never removed.
             if line.has_room() {
                 break;
             }
@@ -83,12 +83,12 @@ impl Lines {
         None
     }
 
-    /// Whether one of its two lines has a place for a hash.
+    /// Whether one of the two lines has room for a hash.
     pub(super) fn has_room(&self, hash: u64) -> bool {
         self.candidates(hash).iter().any(|line| line.has_room())
     }
 
-    /// Adds an entry. Where both of its lines are full, it is left out.
+    /// Adds an entry, unless both of its lines are full.
     pub(super) fn insert(&self, hash: u64, place: ArenaRef) {
         debug_assert!(hash > TAKEN);
         if self
@@ -100,7 +100,7 @@ impl Lines {
         }
     }
 
-    /// As many as there are, in `len` lines.
+    /// A copy of the current entries in `len` lines.
     pub(super) fn grown(&self, len: usize) -> Result<Self> {
         let grown = Self::new(len)?;
         for line in &*self.lines {

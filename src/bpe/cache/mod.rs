@@ -7,17 +7,18 @@
 //! arena_ref  the location of a long pretoken in the arena
 //! ```
 //!
-//! So two encoders merge the same only by chance: at the same time, or while a table grows, when what
-//! others put in behind the copy is lost.
+//! So two encoders merge the same pretoken only by chance: at the same time, or while a table
+//! grows, when what other threads add after the copy is lost.
 //!
-//! All is read and filled without locks. An entry is written once and never changes: whoever takes a
-//! free one puts [`TAKEN`] in its first word, writes the others, and then the first with `Release`. A
-//! reader takes that with `Acquire` and believes the others only where it is the one that it looks
-//! for.
+//! Everything is read and filled without locks. An entry is written once and never changes: a
+//! thread that takes a free entry puts [`TAKEN`] in its first word, writes the other words, and
+//! then writes the first with `Release`. A reader loads the first word with `Acquire` and trusts
+//! the others only if the first is the one that it looks for.
 //!
-//! What grows is made anew, larger. At their bound short ones begin anew, small and empty; with long
-//! ones or the arena all does. What is common comes back at once. Encoders go on with the old one
-//! until they next miss something: for that long both take memory.
+//! To grow, a table is rebuilt larger. When the short table reaches its bound, it restarts small
+//! and empty; when the long table or the arena does, everything restarts. Common pretokens come
+//! back at once. Encoders keep using the old tables until their next miss; until then, both take
+//! memory.
 
 mod arena;
 mod arena_ref;
@@ -38,25 +39,27 @@ use short::Short;
 
 pub(super) use short::View;
 
-/// Longer pretokens are hardly seen twice.
+/// Longer pretokens are rarely seen twice.
 pub(super) const MAX_CACHED_BYTES: usize = 512;
 
-/// Lines of the first tables, 128 KiB and 16 KiB, so that a small text costs few page faults.
+/// The number of lines of the first tables: 128 KiB and 16 KiB, so that a small text costs few page
+/// faults.
 const MIN_SHORT_LINES: usize = 1 << 11;
 const MIN_LONG_LINES: usize = 1 << 8;
 
-/// For one encoder or two, 32 MiB for short pretokens; for each, 16 MiB for long ones and 16 MiB of
-/// arena at most. Lines of all are a power of two. While a table grows, the old one is there as well.
+/// For one or two encoders, at most 32 MiB for short pretokens; for each encoder, at most 16 MiB
+/// for long ones and 16 MiB of arena. All line counts are powers of two. While a table grows, the
+/// old one still exists as well.
 const MAX_SHORT_LINES: usize = 1 << 19;
 const MAX_LONG_LINES: usize = 1 << 18;
 const MAX_ARENA_BYTES: usize = 16 << 20;
 
-/// For all together 44 MiB of arena more: with that most long ones of 100 MB in over 100 languages,
-/// 630,000, are still known when they come again.
+/// Another 44 MiB of arena for all together: with that, most of the 630,000 long pretokens of 100
+/// MB in over 100 languages are still cached when they come again.
 const MORE_ARENA_BYTES: usize = 44 << 20;
 
-/// In the first word of an entry that is being written. No half of a key is that, as no UTF-8 has the
-/// byte 0xFE, and no hash of a long pretoken.
+/// In the first word of an entry that is being written. No half of a key equals this, because UTF-8
+/// has no byte 0xFE, and no hash of a long pretoken does.
 const TAKEN: u64 = 1;
 
 fn max_short_lines(encoders: usize) -> usize {
@@ -76,8 +79,8 @@ fn max_arena_bytes(encoders: usize) -> usize {
 pub(super) struct Key([u64; 2]);
 
 impl Key {
-    /// Instead of the key of what is too long to have one. No entry has it, nor an empty one: that
-    /// may be about to get a value.
+    /// Takes the place of the key of a pretoken that is too long to have one. No entry matches it,
+    /// not even an empty one, which may be about to get a value.
     pub(super) const NONE: Self = Self([0, TAKEN]);
 
     /// The key of 1 to 16 bytes.
@@ -85,7 +88,7 @@ impl Key {
         Self(hash::padded_key(bytes))
     }
 
-    /// The key of the first `len` of `bytes`, one or more.
+    /// The key of the first `len` of `bytes`, at least 1.
     #[inline(always)]
     pub(super) fn of(bytes: [u8; KEY_BYTES], len: usize) -> Self {
         Self(hash::key(bytes, len))
@@ -97,7 +100,7 @@ impl Key {
     }
 }
 
-/// What is remembered at some time.
+/// The contents of the cache at some point.
 #[derive(Debug)]
 pub(super) struct Tables {
     /// Pretokens of up to 16 bytes.
@@ -105,7 +108,7 @@ pub(super) struct Tables {
     /// Pretokens of 17 to [`MAX_CACHED_BYTES`] bytes, by [`hash::of_long`].
     long: Arc<Lines>,
     arena: Arc<Arena>,
-    /// For how many encoders.
+    /// The number of encoders that it is sized for.
     encoders: usize,
     version: usize,
 }
@@ -129,31 +132,31 @@ impl Tables {
         self.is_short_crowded() || self.long.is_crowded() || self.arena.is_full()
     }
 
-    /// Whether so much is remembered that the text is a long one.
+    /// Whether so much is cached that the text must be long.
     pub(super) fn is_large(&self) -> bool {
         self.short.is_large()
     }
 
-    /// The short pretokens to look into.
+    /// The table of short pretokens.
     #[inline(always)]
     pub(super) fn short(&self) -> View<'_> {
         self.short.view(&self.arena)
     }
 
-    /// Brings near where a long pretoken is known.
+    /// Prefetches the line of a long pretoken.
     #[inline(always)]
     pub(super) fn prefetch_long(&self, hash: u64) {
         self.long.prefetch(hash);
     }
 
-    /// Brings near the bytes and the ids of a long pretoken, if it is known.
+    /// Prefetches the bytes and the ids of a long pretoken, if it is cached.
     pub(super) fn prefetch_long_ids(&self, hash: u64) {
         if let Some(place) = self.long.get(hash) {
             self.arena.prefetch(place.at(), place.words());
         }
     }
 
-    /// Appends the ids of a long pretoken; false if it is not known.
+    /// Appends the ids of a long pretoken; false if it is not cached.
     pub(super) fn get_long(&self, bytes: &[u8], hash: u64, ids: &mut Vec<TokenId>) -> bool {
         let Some(place) = self.long.get(hash) else {
             return false;
@@ -180,10 +183,10 @@ impl Tables {
         ids.truncate(end);
     }
 
-    /// Remembers the ids of a long pretoken that was not there.
+    /// Caches the ids of a long pretoken that was not cached.
     fn insert_long(&self, bytes: &[u8], hash: u64, ids: &[TokenId]) {
-        // Others may have been faster, or it is another of the same hash, which would hide this one;
-        // and the arena is not to be filled for nothing.
+        // Another thread may have been faster, or another pretoken has the same hash, which would
+        // hide this one. Do not fill the arena for nothing.
         if self.long.get(hash).is_some() || !self.long.has_room(hash) {
             return;
         }
@@ -196,7 +199,7 @@ impl Tables {
     }
 }
 
-/// Bytes as words, the last one filled up with zeros.
+/// Bytes as words, the last one padded with zeros.
 fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let (words, rest) = bytes.as_chunks();
     let last = (!rest.is_empty()).then(|| {
@@ -210,20 +213,20 @@ fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
         .chain(last)
 }
 
-/// What the encoders of one vocabulary remember together.
+/// The cache that the encoders of one vocabulary share.
 #[derive(Debug)]
 pub(crate) struct Memory {
     current: Mutex<Arc<Tables>>,
-    /// That of `current`.
+    /// The version of `current`.
     version: AtomicUsize,
     encoders: AtomicUsize,
-    /// There was no memory for larger tables: it is not asked for at every miss.
+    /// Memory ran out for larger tables, so do not try again at every miss.
     is_out: AtomicBool,
 }
 
 impl Memory {
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where there is no memory for it.
+    /// [`Error::Memory`](crate::Error::Memory) if memory runs out.
     pub(crate) fn new() -> Result<Self> {
         let tables = Tables::new(1, 0)?;
         Ok(Self {
@@ -234,29 +237,29 @@ impl Memory {
         })
     }
 
-    /// Counts an encoder more: there may be more to remember.
+    /// Counts one more encoder, which allows a larger cache.
     pub(super) fn join(&self) {
         let encoders = self.encoders.fetch_add(1, Ordering::Relaxed) + 1;
         self.tables().arena.allow(max_arena_bytes(encoders));
     }
 
-    /// Counts one less.
+    /// Counts one encoder less.
     pub(super) fn leave(&self) {
         self.encoders.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// What is remembered now.
+    /// The current tables.
     pub(super) fn tables(&self) -> Arc<Tables> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether that is something else.
+    /// Whether the current tables are not `tables`.
     #[inline(always)]
     pub(super) fn is_newer(&self, tables: &Tables) -> bool {
         self.version.load(Ordering::Relaxed) != tables.version
     }
 
-    /// Remembers in `tables` the ids of a pretoken that was not there.
+    /// Caches in `tables` the ids of a pretoken that was not cached.
     pub(super) fn remember(
         &self,
         tables: &Tables,
@@ -275,12 +278,12 @@ impl Memory {
         }
     }
 
-    /// Replaces `tables` by larger ones, or by empty ones. Without the memory for them, what finds
-    /// no room is not remembered.
+    /// Replaces `tables` by larger or by empty ones. If there is no memory for these, pretokens
+    /// that find no room are not cached.
     #[cold]
     fn make_room(&self, tables: &Tables) {
         let Ok(mut current) = self.current.try_lock() else {
-            // Somebody else is at it.
+            // Another thread is doing this.
             return;
         };
         if current.version != tables.version {
@@ -311,8 +314,8 @@ impl Tables {
         } else if self.short.len() < max_short {
             Arc::new(self.short.grown(max_short)?)
         } else {
-            // By itself, as long ones take much more to be merged again. What short ones have in the
-            // arena is lost until that begins anew.
+            // Only this table restarts, because long pretokens cost much more to merge again. What
+            // short ones have in the arena is lost until the arena restarts.
             Arc::new(Short::new(MIN_SHORT_LINES)?)
         };
         let long = if self.long.is_crowded() {
@@ -330,7 +333,7 @@ impl Tables {
     }
 }
 
-/// At once much larger while they are small.
+/// Small tables grow faster.
 fn larger(lines: usize) -> usize {
     lines * if lines < 1 << 15 { 4 } else { 2 }
 }

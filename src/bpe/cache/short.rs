@@ -12,23 +12,23 @@ use crate::map::Slab;
 use crate::simd::prefetch;
 use crate::token::TokenId;
 
-/// From here on, 2 MiB, tables get twice as large, before that four times.
+/// From this size on, 2 MiB, tables double when they grow; below it, they quadruple.
 const LARGE_LINES: usize = 1 << 15;
-/// A pretoken is in one of so many lines or not there: however full the table is and whatever hashes
-/// a text was made to have, a search ends.
+/// A pretoken is in one of this many lines, or not cached. This bounds every search, even in a full
+/// table or on adversarial text.
 const PROBES: usize = 8;
-/// Words of the arena for as many ids as a pretoken can have.
+/// The number of arena words for as many ids as a pretoken can have.
 const LIST_WORDS: usize = KEY_BYTES / IDS_A_WORD;
 const IDS_A_WORD: usize = 2;
 
 #[derive(Debug, Default, bytemuck::Zeroable)]
 #[repr(C, align(32))]
 struct Entry {
-    /// All zero where the entry is empty.
+    /// All zero if the entry is empty.
     key: [AtomicU64; 2],
-    /// In the highest byte how many ids there are, or [`SPILLED`]. Below it up to [`MAX_WHOLE`] ids
-    /// of 32 bits, or up to [`MAX_PACKED`] of [`PACKED_BITS`], or where they are in the arena and how
-    /// many they are, 32 bits each; the first lowest.
+    /// The highest byte holds the number of ids, or [`SPILLED`]. Below it are up to [`MAX_WHOLE`]
+    /// ids of 32 bits, or up to [`MAX_PACKED`] of [`PACKED_BITS`], or the ids' offset in the arena
+    /// and their number, 32 bits each; the first is lowest.
     value: [AtomicU64; 2],
 }
 
@@ -37,7 +37,7 @@ const MAX_PACKED: usize = 6;
 const PACKED_BITS: u32 = 20;
 /// The ids are in the arena.
 const SPILLED: usize = 7;
-/// Bits of a value below its highest byte.
+/// The number of bits of a value below its highest byte.
 const COUNT_SHIFT: u32 = u128::BITS - u8::BITS;
 
 const _: () = assert!(ID_BITS <= PACKED_BITS);
@@ -56,7 +56,7 @@ pub(super) struct Short {
     used: AtomicUsize,
 }
 
-/// What there is to look into, by itself so that a loop keeps it in registers.
+/// What a look-up reads, in a struct of its own so that a loop keeps it in registers.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::bpe) struct View<'a> {
     lines: &'a [Line],
@@ -64,14 +64,14 @@ pub(in crate::bpe) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Brings the line of `hash` near.
+    /// Prefetches the line of `hash`.
     #[inline(always)]
     pub(in crate::bpe) fn prefetch(self, hash: u64) {
         prefetch(self.lines, home(hash, self.lines.len()));
     }
 
-    /// Writes the ids of a pretoken to the front of `to` and says how many they are; `None` where
-    /// it is not remembered, and for [`Key::NONE`].
+    /// Writes the ids of a pretoken to the front of `to` and returns their number; `None` if it is
+    /// not cached, and for [`Key::NONE`].
     #[inline(always)]
     pub(in crate::bpe) fn get(
         self,
@@ -101,7 +101,7 @@ impl View<'_> {
     fn ids(self, entry: &Entry, to: &mut [TokenId; KEY_BYTES]) -> Option<usize> {
         let [low, high] = [0, 1].map(|i| entry.value[i].load(Ordering::Relaxed));
         let ([at, len], [third, last]) = (halves(low), halves(high));
-        // Four are written whether they are there or not: a copy without a branch.
+        // Four are always written, whether they exist or not, so that the copy has no branch.
         to[..4].copy_from_slice(&[at, len, third, last]);
         let value = u128::from(high) << u64::BITS | u128::from(low);
         let count = (value >> COUNT_SHIFT) as usize;
@@ -114,7 +114,8 @@ impl View<'_> {
             }
             return Some(count);
         }
-        // All that there may be, of which the last may be others': a fixed size needs no call.
+        // Read the maximum number; the last words may belong to other entries. A fixed size needs
+        // no call.
         let words: &[_; LIST_WORDS] = self.arena.get(at, LIST_WORDS).first_chunk()?;
         for (word, to) in words.iter().zip(to.as_chunks_mut().0) {
             *to = halves(word.load(Ordering::Relaxed));
@@ -133,18 +134,18 @@ impl Short {
         })
     }
 
-    /// Lines.
+    /// The number of lines.
     pub(super) fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether so much is remembered that the text is a long one.
+    /// Whether so much is cached that the text must be long.
     pub(super) fn is_large(&self) -> bool {
         self.len() >= LARGE_LINES
     }
 
-    /// Whether there should be more lines, or empty ones where there are `max` already: some then
-    /// find no place.
+    /// Whether there should be more lines or, if there are already `max`, empty ones: some
+    /// pretokens then find no place.
     pub(super) fn is_crowded(&self, max: usize) -> bool {
         let used = self.used.load(Ordering::Relaxed);
         let entries = ENTRIES * self.len();
@@ -163,11 +164,11 @@ impl Short {
         }
     }
 
-    /// Remembers the ids of a pretoken of 1 to 16 bytes. Where all its places are taken, or the arena
-    /// is full, it is left out.
+    /// Caches the ids of a pretoken of 1 to 16 bytes, unless all its places are taken or the arena
+    /// is full.
     pub(super) fn insert(&self, arena: &Arena, key: Key, hash: u64, ids: &[TokenId]) {
         let home = home(hash, self.len());
-        // Others may have been faster, and the arena is not to be filled for nothing.
+        // Another thread may have been faster. Do not fill the arena for nothing.
         let known = self.places(home).find_map(|entry| {
             let first = entry.key[0].load(Ordering::Acquire);
             (first == 0 || entry.has(first, key)).then_some(first != 0)
@@ -195,7 +196,7 @@ impl Short {
         self.place(home, key, [value, value >> u64::BITS].map(low_half));
     }
 
-    /// As many as there are, in a larger table of `max` lines at most.
+    /// A copy of the current entries in a larger table of at most `max` lines.
     pub(super) fn grown(&self, max: usize) -> Result<Self> {
         let times = if self.is_large() { 2 } else { 4 };
         let grown = Self::new((self.len() * times).min(max))?;
@@ -215,7 +216,7 @@ impl Short {
         (home..home + PROBES).flat_map(move |at| &self.lines[at & mask].0)
     }
 
-    /// Writes an entry in the first place that is empty.
+    /// Writes an entry into the first empty place.
     fn place(&self, home: usize, key: Key, value: [u64; 2]) {
         let free = self.places(home).find(|entry| {
             let first = &entry.key[0];
@@ -236,7 +237,7 @@ impl Short {
 }
 
 impl Entry {
-    /// Whether it has `key`, where `first` is what was read of its own with `Acquire`.
+    /// Whether its key is `key`; `first` is the first word of its own key, loaded with `Acquire`.
     #[inline(always)]
     fn has(&self, first: u64, key: Key) -> bool {
         let second = self.key[1].load(Ordering::Relaxed);
@@ -244,7 +245,7 @@ impl Entry {
     }
 }
 
-/// The line in which to begin to look, of `len`.
+/// The line at which a search begins, out of `len`.
 #[inline(always)]
 fn home(hash: u64, len: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
@@ -252,7 +253,7 @@ fn home(hash: u64, len: usize) -> usize {
     at
 }
 
-/// Numbers of so many bits each, the first lowest.
+/// Packs numbers of `bits` bits each, the first lowest.
 fn pack(numbers: &[u32], bits: u32) -> u128 {
     let all = numbers.iter().rev();
     all.fold(0, |all, &number| all << bits | u128::from(number))
@@ -298,7 +299,7 @@ mod tests {
         let arena = Arena::new(8 << 20);
         let mut short = Short::new(1 << 7).unwrap();
         let lists: Vec<Vec<_>> = (1..=16).map(|len| (len..2 * len).collect()).collect();
-        // Far enough that the table grows several times.
+        // Enough that the table grows several times.
         for i in 0..100_000 {
             assert_eq!(get(&short, &arena, key(i)), None);
             let ids = &lists[i as usize % lists.len()];
@@ -315,7 +316,7 @@ mod tests {
             }
         }
         assert!(short.len() > 100_000);
-        // Few have found no place.
+        // Only a few found no place.
         assert!(found > 99_000, "{found}");
         assert_eq!(get(&short, &arena, Key::NONE), None);
     }
@@ -324,7 +325,7 @@ mod tests {
     fn a_full_one_leaves_out_what_it_must_and_stays_right() {
         let arena = Arena::new(1 << 20);
         let short = Short::new(1 << 9).unwrap();
-        // Far more than there are entries: none is empty in the end.
+        // Far more than there are entries, so none is empty in the end.
         for i in 0..100_000 {
             short.insert(&arena, key(i), key(i).hash(), &[i; 5]);
         }
@@ -367,7 +368,7 @@ mod tests {
         assert!(!arena.is_full());
     }
 
-    /// Small, so that Miri can run it, which also shows a thread old values where the memory model
+    /// Small, so that Miri can run it. Miri also shows a thread old values if the memory model
     /// allows it.
     #[test]
     fn threads_see_entries_as_a_whole_or_not_at_all() {
@@ -393,7 +394,7 @@ mod tests {
                     let (meet, short, grown) = (&meet, &short, &grown);
                     scope.spawn(move || {
                         meet(short, thread);
-                        // What one has copied while others put in more.
+                        // One thread copies the table while others insert more.
                         meet(grown.get_or_init(|| short.grown(1 << 8).unwrap()), thread);
                     });
                 }

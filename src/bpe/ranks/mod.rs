@@ -24,7 +24,7 @@ mod tests {
 
     use tiktoken_rs::CoreBPE;
 
-    /// The rank file of the ids in `ids`. Special tokens have no rank.
+    /// The rank file for the ids in `ids`. Special tokens have no rank.
     fn rank_file(oracle: &CoreBPE, ids: std::ops::Range<u32>) -> Vec<u8> {
         let mut file = Vec::new();
         for id in ids {
@@ -59,7 +59,7 @@ mod tests {
             let tokens = super::tokens(&found).concat().len();
             assert_eq!(tokens + super::tokens(&found).len(), found.len());
         }
-        // The build script adds the few tokens of the one to those of the other.
+        // The build script appends the few tokens of p50k to those of r50k.
         let r50k = tiktoken_rs::r50k_base().unwrap();
         assert!(rank_file(&r50k, 0..50_256) == rank_file(&p50k, 0..50_256));
     }
