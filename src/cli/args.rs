@@ -64,7 +64,7 @@ pub(crate) struct ThreadsArgs {
 }
 
 impl ThreadsArgs {
-    /// The number of threads, or `default` if none was given.
+    /// The given number of threads, or `default`.
     pub(crate) fn or(&self, default: usize) -> usize {
         self.count.unwrap_or(default)
     }
@@ -121,12 +121,12 @@ where
 {
     PossibleValuesParser::new(values.map(&name)).map(move |typed| {
         let found = values.iter().copied().find(|&value| name(value) == typed);
-        // The parser lets only these names through.
+        // The parser accepts only these names.
         found.unwrap_or(values[0])
     })
 }
 
-/// The level of that name, if this CPU has it.
+/// The level with that name, if this CPU has it.
 pub(crate) fn level(typed: &str) -> Result<Level, String> {
     let available = Level::available();
     let names: Vec<_> = available.iter().map(ToString::to_string).collect();

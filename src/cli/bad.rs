@@ -10,10 +10,10 @@ use shardmill::pipeline::Outcome;
 use crate::cli::human;
 use crate::cli::output::summary;
 
-/// Records that are named; the rest is only counted.
+/// How many records are listed; the rest are only counted.
 const NAMED: usize = 5;
 
-/// `, 3 bad records left out (2 broken JSON, 1 missing field)`; nothing where there are none.
+/// `, 3 bad records left out (2 broken JSON, 1 missing field)`, or nothing if there are none.
 pub(crate) fn clause(bad: &BadCounts) -> String {
     if bad.total() == 0 {
         return String::new();
@@ -36,13 +36,13 @@ pub(crate) fn counts(bad: &BadCounts) -> String {
     )
 }
 
-/// Names the first records that a dataset leaves out, and says where all are listed.
+/// Lists the first records that a dataset leaves out, and says where all are listed.
 pub(crate) fn name_first(done: &Outcome, out: &Path, corpus: Option<&Corpus>) {
     let bad = &done.manifest.totals.bad_records;
     if bad.total() == 0 {
         return;
     }
-    // The dataset is done; what lies in its place by now may be another's.
+    // The dataset is done, but by now another one may be in its place.
     let records = bad_records(out, NAMED).unwrap_or_default();
     name(&records, corpus);
     let more = bad.total().saturating_sub(records.len() as u64);
@@ -55,7 +55,7 @@ pub(crate) fn name_first(done: &Outcome, out: &Path, corpus: Option<&Corpus>) {
     }
 }
 
-/// Names the first of the records that are left out.
+/// Lists the first of the records that are left out.
 pub(crate) fn name(records: &[BadRecord], corpus: Option<&Corpus>) {
     for record in records.iter().take(NAMED) {
         let path = corpus.map(|corpus| corpus.path_of(record.source as usize));

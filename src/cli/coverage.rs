@@ -6,16 +6,16 @@ use shardmill::embed::EmbedOutcome;
 
 use crate::cli::human::counted;
 
-/// How often windows have the documents and tokens of a dataset.
+/// How windows cover the documents and tokens of a dataset.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Coverage {
-    /// Documents without a window, where windows know documents.
+    /// The number of documents without a window, if windows stay within documents.
     pub(crate) left_out_documents: Option<u64>,
-    /// Tokens that are neither an input nor a target.
+    /// The number of tokens that are neither an input nor a target.
     pub(crate) left_out_tokens: u64,
-    /// Tokens that are an input of more than one window.
+    /// The number of tokens that are an input of more than one window.
     pub(crate) repeated_tokens: u64,
-    /// Windows of a last batch that was not full.
+    /// The number of windows of an incomplete last batch.
     pub(crate) dropped_windows: u64,
 }
 
@@ -30,8 +30,8 @@ impl Coverage {
     }
 }
 
-/// ` within documents (1 document and 3 tokens in none, 8 tokens in several)`; nothing where each
-/// token is in one window.
+/// ` within documents (1 document and 3 tokens in none, 8 tokens in several)`, or nothing if each
+/// token is in exactly one window.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();

@@ -12,7 +12,7 @@ use crate::cli::args::{DatasetArgs, StdoutArgs};
 use crate::cli::failure::{Failure, Result};
 use crate::cli::output::print_json;
 
-/// Ids decoded at a time.
+/// How many ids are decoded at a time.
 const STEP: u64 = 1 << 16;
 
 pub(crate) const HELP: &str = "\
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     stdout.flush().map_err(Failure::Stdout)
 }
 
-/// The tokens asked for.
+/// The requested tokens.
 fn tokens(args: &DecodeArgs, store: &TokenStore) -> Result<Range<u64>> {
     let all = 0..store.n_tokens();
     let (first, last) = match (&args.document, &args.documents, &args.tokens) {
@@ -113,7 +113,7 @@ fn beyond(option: &'static str, end: u64, there: u64, what: &str) -> Failure {
     }
 }
 
-/// Writes the text of `tokens`, without the end-of-text tokens of documents unless asked to.
+/// Writes the text of `tokens`, by default without the end-of-text tokens of documents.
 fn decode(
     store: &TokenStore,
     encoding: &Encoding,
@@ -169,7 +169,8 @@ fn decode_all(
     Ok(())
 }
 
-/// Names the first of `ids`, which begin at token `start`, that is none of the encoding's.
+/// The error that names the first of `ids`, which begin at token `start`, that is not in the
+/// encoding.
 fn damaged(store: &TokenStore, encoding: &Encoding, start: u64, ids: &[TokenId]) -> Error {
     let is_wrong = |&(_, &id): &(u64, &TokenId)| encoding.decode_bytes(&[id]).is_err();
     let (token, id) = (start..).zip(ids).find(is_wrong).unwrap_or((start, &0));

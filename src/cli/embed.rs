@@ -88,10 +88,10 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     Ok(())
 }
 
-/// `--out` that stands for standard output.
+/// The `--out` that means standard output.
 const DASH: &str = "-";
 
-/// Whether `out` takes bytes as they come: a pipe or a device, not a directory to be made.
+/// Whether `out` is a stream: a pipe or a device, not a directory to create.
 fn is_stream(out: &Path) -> bool {
     out == Path::new(DASH)
         || fs::metadata(out).is_ok_and(|there| {
@@ -100,10 +100,10 @@ fn is_stream(out: &Path) -> bool {
         })
 }
 
-/// The stream that `out` names, and what it is called in messages. A FIFO waits for its reader.
+/// The stream that `out` names, and its name in messages. Opening a FIFO waits for its reader.
 fn open_stream(out: &Path) -> Result<(File, &Path)> {
     if out == Path::new(DASH) {
-        // Not the standard library's own handle, which looks for line ends in what it is given.
+        // Not the standard library's handle, which scans its input for line ends.
         let stdout = stdout().as_fd().try_clone_to_owned();
         let stdout = stdout.map_err(Failure::Stdout)?;
         return Ok((stdout.into(), Path::new(STDOUT)));
@@ -117,7 +117,7 @@ fn open_stream(out: &Path) -> Result<(File, &Path)> {
     Ok((file, out))
 }
 
-/// Rows on their way to a stream.
+/// A sink that writes rows to a stream.
 struct Rows {
     sink: StreamSink<File>,
     /// Whether the reader of a pipe is gone.
@@ -145,7 +145,7 @@ impl Sink for Rows {
     }
 }
 
-/// Writes the embeddings alone, as they come.
+/// Writes only the embeddings, as they are made.
 fn stream(
     store: &TokenStore,
     config: &EmbedConfig,
@@ -158,7 +158,7 @@ fn stream(
     let mut config = config.clone();
     let is_pipe = (file.metadata()).is_ok_and(|there| there.file_type().is_fifo());
     if is_pipe && args.output.threads.count.is_none() {
-        // A pipe is slower than one thread that gathers, and whoever reads it needs a core: on two,
+        // A pipe is slower than one gathering thread, and its reader needs a core: on two cores,
         // `cat` got 2.3 to 3.1 GB/s from one thread and 1.7 to 2.0 from two.
         config.threads = config.threads.saturating_sub(1).max(1);
     }

@@ -15,24 +15,24 @@ use crate::cli::interrupt;
 use crate::cli::output::STDOUT;
 use crate::cli::report::{Report, tell_as_json};
 
-/// Prints clap's help, or its complaint on one line.
+/// Prints clap's help, or its error on one line.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return code(error.print().map_err(Failure::Stdout));
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Nothing was asked for: the whole help says more than a line. If stderr is gone there is
-        // nobody left to tell.
+        // No command was given, so the whole help says more than one line. If stderr is closed,
+        // there is nothing more to do.
         let _ = error.print();
         return ExitCode::from(2);
     }
-    // What was typed is no command line, so all that can be known of it is whether this stands there.
+    // The arguments did not parse, so only look for this option among them.
     let options = std::env::args_os().take_while(|argument| argument != "--");
     if options.into_iter().any(|argument| argument == "--json") {
         tell_as_json();
     }
     let text = error.render().to_string();
-    // clap says what is wrong, then tips, then the usage, in paragraphs.
+    // clap prints what is wrong, then tips, then the usage, in paragraphs.
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let what: Vec<_> = text
         .split("\n\n")
@@ -42,19 +42,20 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     Report::new(format!("{}; see --help", what.join("; ")), 2).tell()
 }
 
-/// Tells the failure, if there is one, and chooses the exit code.
+/// Reports the failure, if there is one, and chooses the exit code.
 pub(crate) fn code(outcome: Result<()>) -> ExitCode {
     let Err(failure) = outcome else {
         return ExitCode::SUCCESS;
     };
-    // Nobody reads it any more, which is no failure. Of any other file or pipe it is one.
+    // The reader of standard output has gone, which is not a failure. For any other file or pipe,
+    // it is.
     if matches!(&failure, Failure::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
     let code = report(&failure).tell();
     if let Failure::Unfinished { error, out } = &failure
         && error.is_retryable()
-        // What is there belongs to another run.
+        // If it is locked, what is there belongs to another run.
         && !error.is_locked()
     {
         interrupt::say_what_is_left(out);
@@ -89,12 +90,12 @@ fn code_of(error: &Error) -> u8 {
     }
 }
 
-/// The code for an error of a check of `dir`.
+/// The exit code for an error of a check of `dir`.
 fn code_of_check(error: &Error, dir: &Path) -> u8 {
     match code_of(error) {
         // What could not be read was not checked.
         3 => 3,
-        // Nor was what is not there.
+        // Nor was what does not exist.
         code if error.is_wrong_path() && error.path() == Some(dir) => code,
         _ => 5,
     }

@@ -5,22 +5,22 @@ use std::path::PathBuf;
 
 use shardmill::Error;
 
-/// What a command returns.
+/// The result of a command.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// An error of the library.
     Library(Error),
-    /// What was typed cannot be done.
+    /// The command line asks for something impossible.
     Usage { option: &'static str, what: String },
-    /// An error of `verify`, whatever it is: a check of `dir` that failed.
+    /// Any error of `verify`: a check of `dir` that failed.
     Check { error: Error, dir: PathBuf },
     /// An error of a run to `out` that may have left finished units.
     Unfinished { error: Error, out: PathBuf },
-    /// Standard output takes nothing more.
+    /// Standard output cannot be written.
     Stdout(io::Error),
-    /// The system refused something that belongs to no file.
+    /// The system refused something that is not about a file.
     System {
         what: &'static str,
         source: io::Error,
@@ -28,7 +28,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Wraps what the system refused; made for `map_err`.
+    /// Wraps a system error; for use with `map_err`.
     pub(crate) fn system<E>(what: &'static str) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,

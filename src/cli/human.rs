@@ -35,7 +35,7 @@ pub(crate) fn seconds(time: Duration) -> String {
     }
 }
 
-/// `n` in `time`, as so many a second.
+/// The rate per second of `n` in `time`.
 pub(crate) fn per_second(n: u64, time: Duration) -> u64 {
     #[expect(
         clippy::cast_precision_loss,
@@ -47,7 +47,7 @@ pub(crate) fn per_second(n: u64, time: Duration) -> u64 {
     rate
 }
 
-/// A size as people type it: `4096`, `256MiB`, `1.5 GB`; in any case of letters.
+/// Parses a size as people type it: `4096`, `256MiB`, `1.5 GB`; case does not matter.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -79,7 +79,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     {
         return Err(refused());
     }
-    // In units of the last digit, so that nothing is rounded.
+    // Compute in units of the last digit, so that nothing is rounded.
     let fraction = fraction.trim_end_matches('0');
     let scale = u32::try_from(fraction.len()).ok();
     let scale = scale.and_then(|digits| 10_u128.checked_pow(digits));
@@ -92,8 +92,8 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     u64::try_from(scaled / scale).map_err(|_| "is beyond 2^64 bytes".to_owned())
 }
 
-/// A seed as `torch.manual_seed` takes it: from -2^63 to 2^64 - 1. A negative one stands for the
-/// number of 64 bits that looks the same.
+/// Parses a seed as `torch.manual_seed` accepts it: from -2^63 to 2^64 - 1. A negative seed means
+/// the unsigned number with the same 64 bits.
 ///
 /// # Errors
 /// What is wrong with it.

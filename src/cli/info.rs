@@ -13,7 +13,7 @@ use crate::cli::output::{print_json, print_lines};
 use crate::cli::threads::start_threads;
 use crate::cli::{bad, human};
 
-/// Sources and shards listed before the rest is only counted.
+/// How many sources and shards are listed; the rest are only counted.
 const LISTED: usize = 10;
 
 pub(crate) const HELP: &str = "\
@@ -91,10 +91,10 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     )
 }
 
-/// How many windows there are, and what they cover.
+/// The number of windows, and what they cover.
 struct Count {
     windows: u64,
-    /// What is in none, where windows know documents.
+    /// What is in no window, if windows stay within documents.
     left_out: Option<LeftOut>,
     coverage: Coverage,
 }
@@ -138,7 +138,7 @@ fn count(store: &TokenStore, args: &WindowArgs, stride: u64) -> Result<Count> {
     }
 }
 
-/// What a manifest says, by name.
+/// The contents of a manifest, by name.
 fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let encoding = &manifest.encoding;
     let settings = &manifest.settings;
@@ -147,7 +147,7 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         let bytes = human::bytes(source.bytes);
         let same = |other: &&SourceInfo| other.name == source.name;
         if manifest.sources.iter().filter(same).nth(1).is_some() {
-            // Which one is told by its place alone.
+            // Only its index identifies it.
             return format!("{} (source {index}, {bytes})", source.name);
         }
         format!("{} ({bytes})", source.name)

@@ -35,7 +35,7 @@ pub(crate) struct SelectionArgs {
     pub(crate) exclude: Vec<OsString>,
 }
 
-/// A format, or the choice by name and content.
+/// A format; `None` chooses by name and content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputFormat(pub(crate) Option<Format>);
 
@@ -64,7 +64,7 @@ pub(crate) fn open_inputs(
     Corpus::open(inputs, &options)
 }
 
-/// Says what a person should know of how `corpus` was listed.
+/// Reports what a user should know about how `corpus` was listed.
 pub(crate) fn say_of_corpus(corpus: &Corpus) {
     let report = corpus.report();
     if let Some(what) = report.left_out.describe(human::count) {

@@ -14,13 +14,13 @@ use crate::cli::human;
 use crate::cli::output::summary;
 use crate::cli::report::Report;
 
-/// A run that waits for a stream, or for a disk, ends after this all the same.
+/// Even a run that waits for a stream or a disk ends after this time.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The signal that came, or 0.
+/// The signal that was received, or 0.
 static CAME: AtomicI32 = AtomicI32::new(0);
 
-/// Makes both signals stop the run of `stats`, whose output is `out`.
+/// Makes both signals stop the run that `stats` belongs to, whose output is `out`.
 pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
     let signals = Signals::new([SIGINT, SIGTERM]);
     let mut signals = signals.map_err(Failure::system("cannot watch for signals"))?;
@@ -30,7 +30,7 @@ pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
             CAME.store(signal, Ordering::Relaxed);
             stats.stop();
             std::thread::sleep(GRACE);
-            // What is on the disk is as after any kill: the next run can tell.
+            // The disk is in the same state as after any kill, which the next run can handle.
             let _ = outcome().tell();
             say_what_is_left(&out);
             std::process::exit(128 + signal);
@@ -42,7 +42,7 @@ pub(crate) fn stops(stats: &Arc<Stats>, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a run that was stopped has to tell.
+/// The report of a run that was stopped.
 pub(crate) fn outcome() -> Report {
     let signal = CAME.load(Ordering::Relaxed);
     let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
@@ -50,7 +50,7 @@ pub(crate) fn outcome() -> Report {
     Report::new(format!("stopped by {name}"), code)
 }
 
-/// Says how to go on with a run to `out` that did not come to its end, if it left anything.
+/// Says how to resume a run to `out` that did not finish, if it left anything.
 pub(crate) fn say_what_is_left(out: &Path) {
     let Ok(Some(left)) = status(out).map(|status| status.partial) else {
         return;

@@ -11,7 +11,7 @@ use crate::cli::coverage::Coverage;
 use crate::cli::output::pace;
 use crate::cli::{bad, human};
 
-/// The dataset that was made, for `--json`.
+/// Describes the dataset that was made, for `--json`.
 pub(crate) fn describe_dataset(out: &Path, done: &Outcome) -> Value {
     let manifest = &done.manifest;
     json!({
@@ -24,13 +24,13 @@ pub(crate) fn describe_dataset(out: &Path, done: &Outcome) -> Value {
         "sources": manifest.sources.len(),
         "shards": manifest.shards.len(),
         "totals": manifest.totals,
-        // In the totals too, where there are some.
+        // Also in the totals, if there are any.
         "bad_records": manifest.totals.bad_records,
         "seconds": done.time.as_secs_f64(),
     })
 }
 
-/// The dataset that was made, for people.
+/// Describes the dataset that was made, for people.
 pub(crate) fn dataset_line(out: &Path, done: &Outcome) -> String {
     let what = dataset_contents(out, done);
     if done.was_there {
@@ -41,7 +41,7 @@ pub(crate) fn dataset_line(out: &Path, done: &Outcome) -> String {
     format!("{what} in {}", pace(done.time, made, done.making_time))
 }
 
-/// What is in a dataset, for people.
+/// Describes the contents of a dataset, for people.
 pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
     let manifest = &done.manifest;
     let totals = &manifest.totals;
@@ -64,7 +64,7 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
     )
 }
 
-/// The embeddings that were made, for `--json`.
+/// Describes the embeddings that were made, for `--json`.
 pub(crate) fn describe_embeddings(out: &Path, done: &EmbedOutcome) -> Value {
     json!({
         "out": out.to_string_lossy(),
@@ -77,7 +77,7 @@ pub(crate) fn describe_embeddings(out: &Path, done: &EmbedOutcome) -> Value {
     })
 }
 
-/// The embeddings that were made, for people.
+/// Describes the embeddings that were made, for people.
 pub(crate) fn embeddings_line(out: &Path, done: &EmbedOutcome) -> String {
     let [windows, seq_len, dim] = done.record.shape();
     let what = format!(

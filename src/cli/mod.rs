@@ -69,7 +69,7 @@ Exit codes:
   5        a check failed
   128 + n  ended by signal n";
 
-/// The enum of all commands, from rows of what each is for, its name and its arguments.
+/// Defines the enum of all commands, from rows of each one's purpose, name and arguments.
 macro_rules! commands {
     ($($(#[$about:meta])* $name:ident($module:ident::$args:ident),)+) => {
         #[derive(Debug, Subcommand)]
@@ -120,9 +120,9 @@ commands! {
 }
 
 impl Command {
-    /// Whether standard output is for one JSON object.
+    /// Whether the command prints one JSON object to standard output.
     fn prints_json(&self) -> bool {
-        // Both on standard output is refused, and the reader there waits for embeddings.
+        // Both on standard output is refused, and the reader there expects embeddings.
         let is_taken = matches!(self, Self::Embed(args) if args.is_to_stdout());
         self.has_json() && !is_taken
     }

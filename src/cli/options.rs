@@ -5,7 +5,7 @@ mod tests;
 
 use shardmill::{Error, show};
 
-/// The library's name, and how the command line spells it.
+/// The library's names, each with the command line's name.
 const NAMES: &[(&str, &str)] = &[
     ("arguments", "INPUT"),
     ("bad_records", "--bad-records"),
@@ -54,14 +54,14 @@ const NAMES: &[(&str, &str)] = &[
     ("window", "--window"),
 ];
 
-/// The line that tells `error`, in the command line's words.
+/// The message of `error`, in the command line's words.
 pub(crate) fn line(error: &Error) -> String {
     let line = error.to_string();
     if let Error::Config { field, .. } = error {
         let rest = line.strip_prefix(field).unwrap_or(&line);
         return format!("{}{}", spelled(field).unwrap_or(field), translate(rest));
     }
-    // A path may have any name, and keeps it.
+    // A path may have any name, and is not translated.
     let path = error.path().map(|path| show::name(path).to_string());
     match path
         .as_ref()
@@ -77,8 +77,8 @@ fn spelled(name: &str) -> Option<&'static str> {
     row.map(|&(_, spelled)| spelled)
 }
 
-/// `text` with the command line's words for the names in backquotes that are in the table. What
-/// stands in quotes comes from outside and stays.
+/// `text` with the names in backquotes that are in the table replaced by the command line's words.
+/// Text in quotes comes from outside and stays as it is.
 fn translate(text: &str) -> String {
     let mut translated = String::new();
     let mut rest = text;

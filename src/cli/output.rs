@@ -11,10 +11,10 @@ use shardmill::show::{is_control, name};
 use crate::cli::failure::{Failure, Result};
 use crate::cli::human;
 
-/// What standard output is called in messages.
+/// The name of standard output in messages.
 pub(crate) const STDOUT: &str = "standard output";
 
-/// Writes lines for people to standard output, whatever the names in them hold.
+/// Writes lines for people to standard output, whatever names they contain.
 pub(crate) fn print_lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Result<()> {
     let lines = lines.into_iter();
     let lines: Vec<_> = lines
@@ -32,13 +32,13 @@ fn print(text: &str) -> Result<()> {
         .map_err(Failure::Stdout)
 }
 
-/// Writes one JSON object to standard output. JSON itself asks for escapes of some control
-/// characters alone; here all have them, and a reader gets every string as it was.
+/// Writes one JSON object to standard output. JSON requires escapes only for some control
+/// characters; here all are escaped, and a reader gets every string unchanged.
 pub(crate) fn print_json(value: &Value) -> Result<()> {
     let mut text = String::new();
     for c in format!("{value:#}\n").chars() {
         if c != '\n' && is_control(c) {
-            // All are of 16 bits. Writing to a String cannot fail.
+            // All of them fit in 16 bits. Writing to a String cannot fail.
             let _ = write!(text, "\\u{:04x}", u32::from(c));
         } else {
             text.push(c);
@@ -49,14 +49,14 @@ pub(crate) fn print_json(value: &Value) -> Result<()> {
 
 /// The last line of a command: what was made, how much and how fast.
 pub(crate) fn summary(line: &str) {
-    // In one piece, or the lines of two processes mix. Work that is done stays done where nobody
-    // listens.
+    // Write it in one piece, or the lines of two processes mix. If stderr is closed, the work is
+    // done all the same.
     let line = format!("shardmill: {}\n", name(line));
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// `1.2 s (85.0 MB/s)` for a job that took `time`, in which `bytes` took `making_time`. Without
-/// bytes there is no rate.
+/// `1.2 s (85.0 MB/s)` for a job that took `time`, of which `bytes` took `making_time`. Without
+/// bytes, there is no rate.
 pub(crate) fn pace(time: Duration, bytes: u64, making_time: Duration) -> String {
     let time = human::seconds(time);
     if bytes == 0 {
@@ -66,7 +66,8 @@ pub(crate) fn pace(time: Duration, bytes: u64, making_time: Duration) -> String 
     format!("{time} ({rate}/s)")
 }
 
-/// What `run.json` says: how the output was made, by whom and when. It is part of no hash.
+/// The contents of `run.json`: how the output was made, by whom and when. It is not part of any
+/// hash.
 pub(crate) fn run_info(out: &Path) -> Value {
     let arguments: Vec<_> = std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
         human::bytes(plan.total_bytes()),
         human::counted(plan.sources.len() as u64, "source")
     )];
-    // Names of one argument differ.
+    // Names within one argument are distinct.
     let mut names = HashMap::<_, u64>::new();
     if args.corpus.inputs.len() > 1 {
         for source in &plan.sources {
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
         let first = unit.start.source as usize;
         let name = match plan.sources.get(first) {
             None => String::new(),
-            // Other arguments have one of this name.
+            // Another argument has a source with this name.
             Some(source) if names.get(source.name.as_str()).is_some_and(|&n| n > 1) => {
                 show::name(&corpus.path_of(first)).to_string()
             }

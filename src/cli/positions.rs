@@ -110,7 +110,7 @@ pub(crate) fn run(args: &PositionsArgs) -> Result<()> {
     Ok(())
 }
 
-/// The scheme that was asked for.
+/// The requested scheme.
 fn scheme(args: &PositionsArgs) -> Result<PositionScheme> {
     refuse_what_is_not_taken(args)?;
     let length = |option, own: Option<u64>| needed(args, option, own.or(args.seq_len));
@@ -146,7 +146,7 @@ fn scheme(args: &PositionsArgs) -> Result<PositionScheme> {
             dim: dim()?,
             base,
         },
-        // The parser lets no other name through.
+        // The parser accepts no other name.
         _ => PositionScheme::Sinusoidal {
             seq_len: seq_len()?,
             dim: dim()?,
@@ -167,7 +167,7 @@ fn needed<T>(args: &PositionsArgs, option: &'static str, value: Option<T>) -> Re
     })
 }
 
-/// An option that would change nothing is a mistake.
+/// Refuses options that would change nothing, because they are mistakes.
 fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<()> {
     const RELATIVE: &[&str] = &["t5", "alibi", "shaw"];
     const ABSOLUTE: &[&str] = &["rope", "sinusoidal"];
@@ -198,7 +198,7 @@ fn refuse_what_is_not_taken(args: &PositionsArgs) -> Result<()> {
     Ok(())
 }
 
-/// What was made, for `--json`.
+/// Describes what was made, for `--json`.
 fn describe(args: &PositionsArgs, scheme: &PositionScheme, done: &PositionsOutcome) -> Value {
     let mut value = json!({
         "out": args.out.to_string_lossy(),
@@ -215,7 +215,7 @@ fn describe(args: &PositionsArgs, scheme: &PositionScheme, done: &PositionsOutco
     value
 }
 
-/// What was made, for people.
+/// Describes what was made, for people.
 fn line(args: &PositionsArgs, scheme: &PositionScheme, done: &PositionsOutcome) -> String {
     let sizes: Vec<_> = scheme.shape().iter().map(u64::to_string).collect();
     let what = format!(

@@ -10,7 +10,7 @@ use shardmill::Stats;
 
 use crate::cli::human;
 
-/// How often the display follows the work.
+/// How often the display is updated.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Shows a run's [`Stats`] until it is dropped.
@@ -20,12 +20,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show `stats`, which count bytes, after the word `what`.
+    /// Shows `stats`, which count bytes, after the word `what`.
     pub(crate) fn show(what: &'static str, stats: &Arc<Stats>) -> Self {
         Self::show_as(what, stats, style, Pace::of_bytes)
     }
 
-    /// Begins to show `stats`, which count steps, after the word `what`.
+    /// Shows `stats`, which count steps, after the word `what`.
     pub(crate) fn count(what: &'static str, stats: &Arc<Stats>) -> Self {
         let style = |_| styled("{msg} [{wide_bar}] {pos}/{len}{prefix}");
         Self::show_as(what, stats, style, Pace::of_steps)
@@ -71,7 +71,7 @@ impl Progress {
         };
         Self {
             stop: Some(stop),
-            // Where no thread is to be had the work goes on unseen.
+            // If no thread can be started, the work continues without a display.
             thread: std::thread::Builder::new().spawn(follow).ok(),
         }
     }
@@ -86,13 +86,13 @@ fn style(total: u64) -> ProgressStyle {
 }
 
 fn styled(template: &str) -> ProgressStyle {
-    // The templates are constants that a terminal test shows.
+    // The templates are constants that a terminal test covers.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
 }
 
-/// What [`Stats`] say at a moment.
+/// A snapshot of [`Stats`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     step: u64,
@@ -112,10 +112,10 @@ impl Seen {
     }
 }
 
-/// How fast this run is. What it takes over from an earlier run is no work of its own.
+/// The speed of this run. What it reuses from an earlier run does not count as work.
 #[derive(Debug)]
 struct Pace {
-    /// When it began to work: after it had taken over the last of an earlier run.
+    /// When the work began: after the last unit of an earlier run was reused.
     since: Instant,
     seen: Seen,
 }
@@ -132,7 +132,7 @@ impl Pace {
         self.seen = seen;
     }
 
-    /// What was made since the work began, and in which time; `None` while that is nothing.
+    /// How much was made since the work began, and in how much time; `None` while that is nothing.
     fn made(&self, now: Instant) -> Option<(u64, Duration)> {
         let made = self.seen.done.saturating_sub(self.seen.taken_over);
         let time = now.saturating_duration_since(self.since);
@@ -148,7 +148,7 @@ impl Pace {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// ` 85.0 MB/s, 6s left`; nothing as long as there is no rate to tell.
+    /// ` 85.0 MB/s, 6s left`, or nothing while there is no rate.
     fn of_bytes(&self, now: Instant) -> String {
         let Some((made, time)) = self.made(now) else {
             return String::new();
@@ -169,7 +169,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // The display never panics; if it did, the work is done all the same.
+            // The display never panics; if it did, the work would be done all the same.
             let _ = thread.join();
         }
     }
@@ -190,7 +190,7 @@ mod tests {
             taken_over,
         };
         let mut pace = Pace::new(at(0), seen(0, 0));
-        // Most of it is there: read again and taken over within ten seconds.
+        // Most of it exists already: read again and reused within ten seconds.
         for (second, done) in [(5, 400_000_000), (10, 900_000_000)] {
             pace.follow(at(second), seen(done, done));
             assert_eq!(pace.of_bytes(at(second)), "");
@@ -215,7 +215,7 @@ mod tests {
         pace.follow(at(2), seen(2, 0));
         pace.follow(at(12), seen(2, 500));
         assert_eq!(pace.of_steps(at(12)), ", 10s left");
-        // A stream says no total.
+        // A stream has no known total.
         let mut pace = Pace::new(at(0), Seen::default());
         let done = 3000;
         pace.follow(

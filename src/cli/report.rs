@@ -11,20 +11,20 @@ use shardmill::{Error, show};
 use crate::cli::options;
 use crate::cli::output::print_json;
 
-/// Whether errors are to be told on standard output too, as JSON.
+/// Whether errors are also reported on standard output, as JSON.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Tells errors from now on as JSON too.
+/// Makes all further errors also be reported as JSON.
 pub(crate) fn tell_as_json() {
     AS_JSON.store(true, Ordering::Relaxed);
 }
 
-/// What went wrong, as it is told.
+/// What went wrong, as it is reported.
 #[derive(Debug)]
 pub(crate) struct Report {
     line: String,
     code: u8,
-    /// Where it was: members of the JSON object.
+    /// Where it went wrong: members of the JSON object.
     place: Vec<(&'static str, Value)>,
 }
 
@@ -54,11 +54,11 @@ impl Report {
         }
     }
 
-    /// Says it on standard error; with `--json` prints an object too.
+    /// Prints it on standard error and, with `--json`, an object on standard output.
     pub(crate) fn tell(self) -> ExitCode {
         let Self { line, code, place } = self;
-        // In one piece, or the lines of two processes mix. If stderr is gone there is nobody to
-        // tell.
+        // Write it in one piece, or the lines of two processes mix. If stderr is closed, there is
+        // nothing more to do.
         let said = format!("shardmill: error: {}\n", show::name(&line));
         let _ = io::stderr().write_all(said.as_bytes());
         if AS_JSON.load(Ordering::Relaxed) {
@@ -66,7 +66,7 @@ impl Report {
             for (key, value) in place {
                 object[key] = value;
             }
-            // What cannot be printed was said.
+            // If this fails, the error has already been printed on standard error.
             let _ = print_json(&object);
         }
         ExitCode::from(code)

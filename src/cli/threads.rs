@@ -2,8 +2,8 @@
 
 use crate::cli::failure::{Failure, Result};
 
-/// Starts rayon's own threads now. Its first parallel loop would start them too, but panics if it
-/// cannot.
+/// Starts rayon's global threads now. The first parallel loop would also start them, but panics if
+/// it cannot.
 pub(crate) fn start_threads() -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .build_global()

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     Ok(())
 }
 
-/// Makes a part of the units.
+/// Makes a share of the units.
 fn run_units(
     args: &TokenizeArgs,
     job: &Tokenization,

@@ -44,7 +44,7 @@ pub(crate) struct TokenizeOptions {
     pub(crate) unit_size: u64,
 }
 
-/// How a corpus becomes tokens: what shapes the bytes.
+/// The settings that shape the bytes of the tokens.
 pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
     let mut config = TokenizeConfig::default();
     config.text_field.clone_from(&options.text_field);
@@ -71,7 +71,7 @@ impl Tokenization {
         options: &TokenizeOptions,
         output: &OutputArgs,
     ) -> Result<Self> {
-        // Wrong names are said before a corpus of millions of files is listed.
+        // Report wrong names before listing a corpus of millions of files.
         let encoding = Encoding::by_name(&options.encoding.name)?;
         let mut config = tokenize_config(options);
         config.threads = output.threads.or(config.threads);

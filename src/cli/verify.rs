@@ -38,7 +38,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) stdout: StdoutArgs,
 }
 
-/// What was checked and found whole.
+/// What was verified.
 struct Whole {
     dataset: Option<Verified>,
     embeddings: Option<VerifiedEmbeddings>,
@@ -73,7 +73,7 @@ fn failed(error: Error, args: &VerifyArgs) -> Failure {
     }
 }
 
-/// Checks the dataset in `dir` and the embeddings in it, or the embeddings that `dir` is.
+/// Checks the dataset in `dir` and the embeddings in it, or `dir` itself if it is embeddings.
 fn check_output(
     dir: &Path,
     stats: &Stats,
@@ -83,7 +83,7 @@ fn check_output(
     }
     let dataset = verify(dir, stats)?;
     let inside = dir.join(EMBEDDINGS);
-    // A link that leads nowhere is damage too.
+    // A dangling link is damage, too.
     if inside.symlink_metadata().is_err() {
         return Ok((Some(dataset), None));
     }
@@ -93,7 +93,7 @@ fn check_output(
     Ok((Some(dataset), Some(embeddings)))
 }
 
-/// Compares the inputs that are named with those of the dataset.
+/// Compares the given inputs with those of the dataset.
 fn check_inputs(args: &VerifyArgs, stats: &Stats) -> Result<Option<Corpus>> {
     if args.inputs.is_empty() {
         return Ok(None);
@@ -151,7 +151,7 @@ impl Whole {
     }
 }
 
-/// Embeddings that lie in a dataset go with it wherever it is copied.
+/// Checks that embeddings inside a dataset are not a link, so that they are copied along with it.
 fn check_no_link(inside: &Path) -> shardmill::Result<()> {
     if !inside.is_symlink() {
         return Ok(());
@@ -163,7 +163,7 @@ fn check_no_link(inside: &Path) -> shardmill::Result<()> {
     })
 }
 
-/// Embeddings that lie in a dataset are its own.
+/// Checks that embeddings inside a dataset were made from it.
 fn check_same(
     dir: &Path,
     dataset: &Verified,

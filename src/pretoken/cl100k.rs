@@ -26,13 +26,14 @@ impl Scheme for Cl100k {
         let after = at + first.len;
         let second = char_at(text, after);
         match first.class {
-            // [^\r\n\p{L}\p{N}]?+\p{L}++ without its first part
+            // [^\r
+            // \p{L}\p{N}]?+\p{L}++ without the prefix
             Class::Upper | Class::Lower | Class::Caseless => {
                 return run(text, after, Class::is_letter);
             }
             // \p{N}{1,3}+
             Class::Number => return digits(text, after),
-            // and with it
+            // and with the prefix
             Class::Other | Class::Mark | Class::Space
                 if second.is_some_and(|second| second.class.is_letter()) =>
             {
@@ -57,7 +58,7 @@ impl Scheme for Cl100k {
     }
 }
 
-/// The end of up to three numbers, of which one lies before byte `at`.
+/// The end of up to three numbers, one of which lies before byte `at`.
 #[inline(always)]
 pub(super) fn digits(text: &[u8], mut at: usize) -> usize {
     for _ in 0..2 {
@@ -69,14 +70,14 @@ pub(super) fn digits(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// What the masks of the next word need to know.
+/// State that the masks of the next word need.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Carry {
-    /// Whether the last byte is a line break, or a slash, that belongs to a run of others.
+    /// Whether the last byte is a line break or a slash that belongs to a run of others.
     absorbed: bool,
-    /// Whether the last byte is of a character that is a prefix if a letter follows.
+    /// Whether the last byte belongs to a character that is a prefix if a letter follows.
     prefix: bool,
-    /// Numbers in the last pretoken, if it is one of numbers.
+    /// The count of numbers in the last pretoken, if it consists of numbers.
     numbers: u32,
 }
 
@@ -90,20 +91,21 @@ impl Carry {
     }
 }
 
-/// What the patterns since this one have in common, found from the masks of a word.
+/// What this and all later patterns have in common, computed from the masks of a word.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Common {
     /// Where runs of others begin.
     pub(super) others: u64,
-    /// Where letters would follow a prefix.
+    /// Where letters would have a prefix before them.
     pub(super) prefixed: u64,
     /// Where numbers and white space begin.
     pub(super) rest: u64,
 }
 
 impl Common {
-    /// `slash` are the slashes that a run of others takes behind a line break. `is_end_first` says
-    /// whether white space up to the end of the text is one pretoken, line breaks or not.
+    /// `slash` marks the slashes that a run of others includes after a line break. `is_end_first`
+    /// says whether white space up to the end of the text is one pretoken, with or without line
+    /// breaks.
     #[inline(always)]
     pub(super) fn new(
         word: &Word<'_>,
@@ -116,18 +118,20 @@ impl Common {
         let masks = &word.masks;
         let was_absorbed = u64::from(carry.absorbed);
 
-        // [\r\n]* behind others: a run of line breaks, flooded from those that stand there.
+        // [\r
+        // ]* after others: a run of line breaks, flooded from those that follow others.
         let absorbable = masks.newline | slash;
         let seeds = masks.newline & after_other | absorbable & was_absorbed;
         let absorbed = flood(absorbable, seeds);
         let after_absorbed = absorbed << 1 | was_absorbed;
 
-        // Others begin where none is before, in their run, nor a space.
+        // Others begin where no other of their run precedes, and no space.
         let other = other & !absorbed;
         let after_other = after_other & !(after_absorbed);
         let others = other & !after_other & !word.after(masks.sp, Kinds::SP);
 
-        // One other is the prefix of letters right behind it: the carry comes out behind its bytes.
+        // A single other is the prefix of letters right after it: the carry comes out after its
+        // bytes.
         let first = others | other & masks.continuation;
         let (sum, carry_1) = first.overflowing_add(others);
         let (sum, carry_2) = sum.overflowing_add(u64::from(carry.prefix));
@@ -150,8 +154,8 @@ impl Common {
     }
 }
 
-/// Of `firsts`, blanks right behind a line break, those whose run no other line break follows: a
-/// pretoken ends at the last line break of white space.
+/// Of `firsts`, which are blanks right after a line break, those whose run is not followed by
+/// another line break: a pretoken ends at the last line break of white space.
 #[inline(always)]
 fn blanks_behind_newline(word: &Word<'_>, firsts: u64, is_end_first: bool) -> u64 {
     let blank = word.masks.blank;
@@ -186,7 +190,7 @@ fn groups_of_three(word: &Word<'_>, carry: &mut Carry) -> u64 {
     let mut starts = 0;
     let mut new = number & !word.after(number, Kinds::NUMBER);
     if carry.numbers != 0 && number & 1 != 0 {
-        // The group goes on for as many as it lacks.
+        // The group continues for as many numbers as it lacks.
         let lacks = 3 - carry.numbers;
         let through = (2_u64 << lacks) - 1;
         if number & through == through {
@@ -210,8 +214,8 @@ impl Masked for Cl100k {
     type Carry = Carry;
 
     /// Letters begin a pretoken at the start of their run, unless they have a prefix: one character
-    /// that is neither letter, number nor line break. For the rest, see [`Common`]. A contraction
-    /// is an apostrophe that begins a pretoken, and ends it sooner.
+    /// that is not a letter, number or line break. For the rest, see [`Common`]. A contraction is
+    /// an apostrophe that begins a pretoken, and ends that pretoken sooner.
     #[inline(always)]
     fn starts(word: &Word<'_>, carry: &mut Carry, starts: &mut Starts) -> bool {
         let other = word.masks.other | word.masks.mark;

@@ -36,7 +36,7 @@
 
 use super::{Char, Class, char_at};
 
-/// More bytes than any special token has.
+/// Longer than any special token, in bytes.
 pub(crate) const SPECIAL_BYTES: usize = 32;
 
 /// The first place at or after `from` where `bytes` may be cut.
@@ -49,7 +49,7 @@ fn is_cut(bytes: &[u8], at: usize) -> bool {
     is_between_ascii || divides(bytes, at) && is_plain(bytes, at)
 }
 
-/// Whether the characters at both sides of `at` are a pair of those above.
+/// Whether the characters on both sides of `at` are one of the pairs above.
 #[inline(always)]
 fn divides(bytes: &[u8], at: usize) -> bool {
     let is_first = |byte: u8| byte & 0xc0 != 0x80;
@@ -78,7 +78,7 @@ fn divides(bytes: &[u8], at: usize) -> bool {
     }
 }
 
-/// The character that ends at `at`, if the bytes there are like UTF-8.
+/// The character that ends at `at`, if the bytes there look like UTF-8.
 #[inline(always)]
 fn char_before(bytes: &[u8], at: usize) -> Option<Char> {
     let is_first = |byte: u8| byte & 0xc0 != 0x80;
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(parts, advanced::<P>(text), "{text:?} cut at {at}");
     }
 
-    /// Cuts `text` wherever it may be cut; gives back how often that is.
+    /// Cuts `text` wherever it may be cut; returns the number of cuts.
     fn check(text: &str) -> usize {
         let cuts = (1..text.len()).filter(|&at| is_cut(text.as_bytes(), at));
         cuts.inspect(|&at| {

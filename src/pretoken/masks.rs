@@ -7,11 +7,11 @@ use crate::simd::{BLOCK, Block, Nibbles, Simd};
 
 use super::{Char, Class, char_at};
 
-/// The bytes that are looked at for one word: its own, and those of a character right behind.
+/// The bytes that are read for one word: its own, and those of the next character.
 const WINDOW: usize = BLOCK + 4;
 
-/// ASCII, a bit for each class. Letters take two, as their rows of the code table have different
-/// columns in use.
+/// ASCII, one bit per class. Letters take two bits, because their rows of the code table use
+/// different columns.
 const ASCII: Nibbles = {
     const LETTER_46: u8 = 1 << 0;
     const LETTER_57: u8 = 1 << 1;
@@ -56,7 +56,7 @@ const ASCII: Nibbles = {
     Nibbles { low, high }
 };
 
-/// A set of kinds of characters: the classes, and U+0020 besides its class.
+/// A set of kinds of characters: the classes, and U+0020 in addition to its class.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Kinds(u16);
 
@@ -103,14 +103,14 @@ static ASCII_KINDS: [Kinds; 128] = {
 /// The masks of one word.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Masks {
-    /// The three below, which not all schemes tell apart.
+    /// The union of the next three, which not all schemes distinguish.
     pub(super) letter: u64,
     pub(super) upper: u64,
     pub(super) lower: u64,
     pub(super) caseless: u64,
     pub(super) mark: u64,
     pub(super) number: u64,
-    /// White space but CR and LF.
+    /// White space except CR and LF.
     pub(super) blank: u64,
     /// CR and LF.
     pub(super) newline: u64,
@@ -131,11 +131,11 @@ impl Masks {
     }
 }
 
-/// A character that goes on in the next word.
+/// A character that continues in the next word.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Straddle {
     class: Class,
-    /// Its bytes there.
+    /// The number of its bytes there.
     len: usize,
 }
 
@@ -146,27 +146,27 @@ impl Straddle {
     };
 }
 
-/// 64 bytes of a text, or what is left of it.
+/// 64 bytes of a text, or the rest of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Word<'t> {
     pub(super) text: &'t [u8],
     /// Where the word begins in the text; a multiple of 64.
     pub(super) base: usize,
     pub(super) masks: Masks,
-    /// Bytes that the text has.
+    /// The bytes that are part of the text.
     pub(super) valid: u64,
     /// The kinds of the character before the word, and of the last one in it.
     before: Kinds,
     pub(super) last: Kinds,
-    /// First bytes of white space after which, in the text, something else comes.
+    /// First bytes of white space characters that are followed, in the text, by something else.
     pub(super) last_space: u64,
-    /// Whether there is a number beyond ASCII.
+    /// Whether the word has a number beyond ASCII.
     pub(super) has_wide_number: bool,
 }
 
 impl<'t> Word<'t> {
-    /// The word at `base`, before which there is a character of the kinds `before`; `straddle` is
-    /// what is left of it in this word, and then what is left in the next.
+    /// The word at `base`, after a character of the kinds `before`. `straddle` is the part of that
+    /// character in this word, and is set to the part of the last character in the next word.
     #[inline(always)]
     pub(super) fn new<S: Simd>(
         s: S,
@@ -205,7 +205,7 @@ impl<'t> Word<'t> {
         let masks = &mut word.masks;
         let space = masks.space();
         masks.other = !(masks.letter | masks.mark | masks.number | space);
-        // Within a character of this word it is of no class, and not asked for.
+        // Inside a character of this word, the class is meaningless and not used.
         let next =
             kinds_of(window[BLOCK]).unwrap_or_else(|| Kinds::of(wide_char(window, BLOCK).class));
         let next_is_space = u64::from(next.intersects(Kinds::SPACE));
@@ -214,8 +214,8 @@ impl<'t> Word<'t> {
         word
     }
 
-    /// Adds the characters of more than one byte, which begin at `firsts`; gives back the class of
-    /// the last one.
+    /// Adds the characters of more than one byte, which begin at `firsts`; returns the class of the
+    /// last one.
     #[inline(always)]
     fn add_wide(
         &mut self,
@@ -259,14 +259,15 @@ impl<'t> Word<'t> {
         last
     }
 
-    /// Bytes right behind one of `mask`, to which the one before the word belongs if it is of `kinds`.
+    /// The bytes right after one of `mask`, where the character before the word counts as part of
+    /// `mask` if it is of `kinds`.
     #[inline(always)]
     pub(super) fn after(&self, mask: u64, kinds: Kinds) -> u64 {
         mask << 1 | u64::from(self.before.intersects(kinds))
     }
 }
 
-/// The masks of the ASCII characters, all but `other`.
+/// The masks of the ASCII characters, except `other`.
 #[inline(always)]
 fn ascii<S: Simd>(s: S, block: &Block) -> Masks {
     let [
@@ -302,7 +303,7 @@ fn wide_char(window: &[u8; WINDOW], at: usize) -> Char {
     super::wide_char(bytes)
 }
 
-/// What is left of a text. Behind the end all bytes count as white space.
+/// The rest of a text, padded. Bytes past the end count as white space.
 #[inline(always)]
 fn pad(rest: &[u8]) -> [u8; WINDOW] {
     let mut padded = [b' '; WINDOW];
@@ -316,9 +317,9 @@ pub(super) fn low_bits(n: usize) -> u64 {
     if n < BLOCK { (1 << n) - 1 } else { u64::MAX }
 }
 
-/// The runs of ones of `run` from those bits on that `seeds`, all in `run`, has.
+/// The runs of ones of `run`, each from its first bit in `seeds` on; `seeds` is a subset of `run`.
 ///
-/// Adding a bit to a run clears the run from there on, up to the carry behind it.
+/// Adding a bit to a run clears the run from there on, up to the carry after it.
 #[inline(always)]
 pub(super) fn flood(run: u64, seeds: u64) -> u64 {
     run & !run.wrapping_add(seeds) | seeds

@@ -26,12 +26,12 @@ pub(crate) use scan::{Ends, Masked, Scanner, ends};
 
 /// A family of split patterns.
 pub(crate) trait Scheme {
-    /// Where the pretoken that begins at byte `at` of `text` ends; `at` is a character boundary
+    /// The end of the pretoken that begins at byte `at` of `text`; `at` is a character boundary
     /// below the length.
     fn advance(text: &[u8], at: usize) -> usize;
 }
 
-/// A character of UTF-8 text: its class and its bytes.
+/// A character of UTF-8 text: its class and its length in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Char {
     class: Class,
@@ -56,7 +56,7 @@ static ASCII: [Class; 128] = {
     classes
 };
 
-/// The character at byte `at`, if the text goes that far.
+/// The character at byte `at`, if the text is that long.
 #[inline(always)]
 fn char_at(text: &[u8], at: usize) -> Option<Char> {
     let first = *text.get(at)?;
@@ -70,7 +70,7 @@ fn char_at(text: &[u8], at: usize) -> Option<Char> {
     Some(wide_char([first, rest(1), rest(2), rest(3)]))
 }
 
-/// The character of several bytes that begins these.
+/// The multi-byte character at the start of `bytes`.
 ///
 /// The text is UTF-8, so a lead byte is followed by its continuation bytes.
 #[inline(always)]
@@ -88,7 +88,7 @@ fn wide_char(bytes: [u8; 4]) -> Char {
     }
 }
 
-/// The end of the run of characters from byte `at` on whose class `is_in` takes.
+/// The end of the run of characters, from byte `at` on, whose class `is_in` accepts.
 #[inline(always)]
 fn run(text: &[u8], mut at: usize, is_in: impl Fn(Class) -> bool) -> usize {
     while let Some(char) = char_at(text, at)
@@ -104,11 +104,11 @@ struct Spaces {
     end: usize,
     /// Where its last character begins.
     last: usize,
-    /// Behind its last CR or LF, if it has one.
+    /// The end of its last CR or LF, if it has one.
     newline_end: Option<usize>,
 }
 
-/// The run of white space that begins at byte `at`, where there is at least one.
+/// The run of white space that begins at byte `at`, where there is at least one character.
 fn spaces(text: &[u8], at: usize) -> Spaces {
     let mut spaces = Spaces {
         end: at,
@@ -128,8 +128,9 @@ fn spaces(text: &[u8], at: usize) -> Spaces {
 }
 
 impl Spaces {
-    /// `\s+(?!\S)`, else `\s`, for a run at `at` that does not reach the end of the text: all but
-    /// the last character, which goes with what follows, or that one if it is alone.
+    /// `\s+(?!\S)`, else `\s`, for a run at `at` that does not reach the end of the text:
+    /// everything but the last character, which goes with what follows, or the last character if it
+    /// is alone.
     fn before_last(&self, at: usize) -> usize {
         if self.last > at { self.last } else { self.end }
     }
@@ -145,8 +146,8 @@ fn contraction(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// As [`contraction`], in any case: `(?i:...)` folds U+017F (long s) to `s`, and nothing else
-/// outside of ASCII to a letter of these.
+/// Like [`contraction`], in any case: `(?i:...)` folds U+017F (long s) to `s`, and nothing else
+/// outside ASCII to any of these letters.
 fn contraction_in_any_case(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..).and_then(|rest| rest.strip_prefix(b"'"))?;
     if rest.starts_with("\u{17f}".as_bytes()) {

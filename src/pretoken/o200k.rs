@@ -82,7 +82,7 @@ fn is_t(class: Class) -> bool {
 #[inline(always)]
 fn mixed(text: &[u8], at: usize) -> Option<usize> {
     let mut end = at;
-    // Behind the last character of the run of S that T takes too.
+    // The end of the last character of the run of S that is also in T.
     let mut both_end = None;
     while let Some(char) = char_at(text, end)
         && is_s(char.class)
@@ -94,7 +94,7 @@ fn mixed(text: &[u8], at: usize) -> Option<usize> {
     }
     match char_at(text, end) {
         Some(char) if char.class == Class::Lower => Some(run(text, end + char.len, is_t)),
-        // S* gives characters back until T+ can take one; what follows that one is upper case.
+        // S* backtracks until T+ can match a character; what follows that one is upper case.
         _ => both_end,
     }
 }
@@ -106,23 +106,23 @@ fn upper(text: &[u8], at: usize) -> Option<usize> {
     (end > at).then_some(end)
 }
 
-/// What the masks of the next word need to know.
+/// State that the masks of the next word need.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WordCarry {
     common: Carry,
-    /// Whether the last byte is of a mark that belongs to a word.
+    /// Whether the last byte belongs to a mark that is part of a word.
     mark: bool,
 }
 
 impl Masked for O200k {
     type Carry = WordCarry;
 
-    /// A word is letters, and marks behind a letter. It begins where none is before and it has no
-    /// prefix, and at upper case behind lower case. A contraction belongs to the word before it,
-    /// unless that is the end of another.
+    /// A word is letters, and marks after a letter. It begins where no other letter or mark
+    /// precedes and it has no prefix, and at upper case after lower case. A contraction belongs to
+    /// the word before it, unless that is the end of another contraction.
     ///
-    /// Hard are numbers beyond ASCII, marks without a letter, and upper case behind letters
-    /// without case or marks, where it depends on all of the word which alternative takes it.
+    /// Hard cases are numbers beyond ASCII, marks without a letter, and upper case after caseless
+    /// letters or marks, where the whole word decides which alternative matches.
     #[inline(always)]
     fn starts(word: &Word<'_>, carry: &mut WordCarry, starts: &mut Starts) -> bool {
         let masks = &word.masks;

@@ -19,7 +19,7 @@ impl Scheme for R50k {
         if let Some(end) = contraction(text, at) {
             return end;
         }
-        // ` ?` takes the space wherever a character that is not white space follows: without it,
+        // ` ?` matches the space whenever a character that is not white space follows: without it,
         // all three alternatives fail at a space.
         let start = at + usize::from(text[at] == b' ');
         if let Some(char) = char_at(text, start) {
@@ -50,9 +50,9 @@ impl Scheme for R50k {
 impl Masked for R50k {
     type Carry = ();
 
-    /// A character that is not white space begins a pretoken unless it goes on with the run before
-    /// it or has a space for a prefix. White space does at the start of a run, and at the last
-    /// character of one that something follows. A contraction ends sooner than its run.
+    /// A character that is not white space begins a pretoken unless it continues the run before it
+    /// or has a space as its prefix. White space begins one at the start of a run, and at the last
+    /// character of a run that something follows. A contraction ends sooner than its run.
     #[inline(always)]
     fn starts(word: &Word<'_>, (): &mut (), starts: &mut Starts) -> bool {
         let (letter, number) = (word.masks.letter, word.masks.number);

@@ -11,16 +11,16 @@ use crate::simd::{BLOCK, Kernel, Level, Simd};
 use super::masks::{Kinds, Straddle, Word, low_bits};
 use super::{Class, Scheme, char_at};
 
-/// A scheme that knows how to find the pretokens of a word at once.
+/// A scheme that can find all pretokens of a word at once.
 pub(crate) trait Masked: Scheme + Copy {
-    /// What it has to know of the words before, beside their masks.
+    /// What it needs to know about earlier words, besides their masks.
     type Carry: Copy + Default + std::fmt::Debug;
 
-    /// Finds where pretokens begin in a word, at or behind `starts.resume`. False if the word is
-    /// hard: then what is in `starts` does not count.
+    /// Finds where pretokens begin in a word, at or after `starts.resume`. False if the word is
+    /// hard: then the contents of `starts` are meaningless.
     fn starts(word: &Word<'_>, carry: &mut Self::Carry, starts: &mut Starts) -> bool;
 
-    /// What a hard word leaves, where it ends in a letter, a blank, or the `numbers`th number of a
+    /// The state after a hard word that ends in a letter, a blank, or the `numbers`th number of a
     /// pretoken.
     fn carry_on(numbers: u32) -> Self::Carry;
 }
@@ -28,15 +28,15 @@ pub(crate) trait Masked: Scheme + Copy {
 /// Where pretokens begin.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Starts {
-    /// In this word.
+    /// The starts in this word.
     pub(super) bits: u64,
-    /// The place, in the whole text, of the last one that was found ahead: none is before it, and
-    /// there is one at it.
+    /// The position, in the whole text, of the last start that was found ahead of its word: there
+    /// is none before it, and one at it.
     pub(super) resume: usize,
 }
 
 impl Starts {
-    /// Takes what the masks give, but for what `resume` forbids.
+    /// Sets the starts from the masks, except those that `resume` excludes.
     #[inline(always)]
     pub(super) fn set(&mut self, base: usize, bits: u64) {
         self.bits = bits;
@@ -49,7 +49,7 @@ impl Starts {
         }
     }
 
-    /// Lets a pretoken end at byte `end` of the text, and none at `from..end`; `from` is in the
+    /// Makes a pretoken end at byte `end` of the text, and none at `from..end`; `from` is in the
     /// word at `base`.
     #[inline(always)]
     pub(super) fn join(&mut self, base: usize, from: usize, end: usize) {
@@ -62,18 +62,18 @@ impl Starts {
     }
 }
 
-/// Words that are scanned at once; few enough that what they fill stays in the first cache.
+/// How many words are scanned at once: few enough that their output stays in the L1 cache.
 const TILE: usize = 32;
 
-/// Pretokens that may end in so many words.
+/// How many pretokens may end in this many words.
 const MAX_ENDS: usize = TILE * BLOCK;
 
-/// Room for them, and for those of a word behind the last.
+/// Capacity for them and for those of one more word.
 const ROOM: usize = MAX_ENDS + BLOCK;
 
 const _: () = assert!(MAX_ENDS.is_power_of_two());
 
-/// Where pretokens end, of as much text as was scanned at once.
+/// The ends of the pretokens in the text that was scanned at once.
 #[derive(Debug)]
 pub(crate) struct Ends {
     places: Box<[usize]>,
@@ -88,7 +88,7 @@ impl Ends {
         }
     }
 
-    /// Takes no memory; not to be filled.
+    /// Does not allocate, and must not be filled.
     pub(crate) fn empty() -> Self {
         Self {
             places: Box::default(),
@@ -101,15 +101,15 @@ impl Ends {
     }
 }
 
-/// Adds the places of `bits` of the word at `base` to the `count` that there are; gives back how
-/// many these are then.
+/// Appends the positions of `bits` of the word at `base` to the `count` existing ones; returns the
+/// new count.
 #[inline(always)]
 fn push(places: &mut [usize; ROOM], count: usize, base: usize, mut bits: u64) -> usize {
-    // A word has 14 pretokens on average: this many are written without a look at how many
-    // there are, which a CPU could not foretell.
+    // A word has 14 pretokens on average. This many are written whatever their actual number, which
+    // a CPU could not predict.
     const UNCONDITIONAL: usize = 16;
     let all = count + bits.count_ones() as usize;
-    // There are fewer, which the compiler does not know.
+    // `count` is below MAX_ENDS, but the compiler does not know that.
     let room = &mut places[count % MAX_ENDS..][..BLOCK];
     for place in &mut room[..UNCONDITIONAL] {
         *place = base + bits.trailing_zeros() as usize;
@@ -125,7 +125,7 @@ fn push(places: &mut [usize; ROOM], count: usize, base: usize, mut bits: u64) ->
     all
 }
 
-/// How far a text has been scanned.
+/// The progress of scanning a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scanner<P: Masked> {
     /// Where the next word begins.
@@ -155,7 +155,7 @@ impl<P: Masked> Scanner<P> {
         }
     }
 
-    /// Finds where the next pretokens of `text` end; false at its end.
+    /// Finds the ends of the next pretokens of `text`; false at its end.
     pub(crate) fn next(&mut self, level: Level, text: &[u8], ends: &mut Ends) -> bool {
         ends.count = 0;
         if self.base >= text.len() {
@@ -174,17 +174,17 @@ impl<P: Masked> Scanner<P> {
     }
 }
 
-/// What [`by_hand`] finds.
+/// The result of [`by_hand`].
 struct ByHand {
     /// As in [`Starts`].
     bits: u64,
     resume: usize,
-    /// Numbers in the last pretoken, if it is one of numbers.
+    /// The count of numbers in the last pretoken, if it consists of numbers.
     numbers: u32,
 }
 
-/// Does the word at `base` by the specification. The last pretoken began at `last_start`; `resume` is
-/// as it was before the word.
+/// Scans the word at `base` by the specification. The last pretoken began at `last_start`; `resume`
+/// is its value before the word.
 #[cold]
 fn by_hand<P: Scheme>(text: &[u8], base: usize, last_start: usize, resume: usize) -> ByHand {
     let end = text.len().min(base + BLOCK);
@@ -204,7 +204,7 @@ fn by_hand<P: Scheme>(text: &[u8], base: usize, last_start: usize, resume: usize
         }
     }
     let resume = at;
-    // Letters and blanks give zero, and so does the middle of a pretoken found before.
+    // Letters and blanks leave this at zero, and so does the middle of a pretoken found before.
     let mut numbers = 0;
     let mut at = begin;
     while at < end
@@ -221,7 +221,7 @@ fn by_hand<P: Scheme>(text: &[u8], base: usize, last_start: usize, resume: usize
     }
 }
 
-/// Where all pretokens of `text` end.
+/// The ends of all pretokens of `text`.
 pub(crate) fn ends<P: Masked>(level: Level, text: &str) -> Vec<usize> {
     let mut scanner = Scanner::<P>::new();
     let mut tile = Ends::new();

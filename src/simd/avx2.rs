@@ -20,12 +20,14 @@ use half::{bf16, f16};
 
 use super::{BLOCK, Block, Kernel, LANES, Lines, Nibbles, Simd};
 
-/// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; made by detection alone.
+/// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; only detection creates
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Avx2(());
 
 impl Avx2 {
-    /// The proof, where it holds. The standard library asks the CPU once and remembers.
+    /// The proof, if the CPU has the features. The standard library queries the CPU once and caches
+    /// the result.
     pub(super) fn detect() -> Option<Self> {
         let has_all = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
@@ -44,15 +46,15 @@ impl Avx2 {
     }
 }
 
-/// The one function of a kernel that has the features; everything else is inlined into it.
+/// The only function of a kernel that has the features enabled; everything else is inlined into it.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c,fma")]
 fn enter<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
     let _fence = Fence;
     kernel.run(token)
 }
 
-/// Orders streaming stores before whatever follows, a panic's unwinding too: another thread may
-/// read the output as soon as the kernel has ended.
+/// Orders streaming stores before whatever follows, including unwinding from a panic: another
+/// thread may read the output as soon as the kernel has ended.
 struct Fence;
 
 impl Drop for Fence {
@@ -74,7 +76,7 @@ fn halves<T>(from: &[T; LANES]) -> (&[T; 8], &[T; 8]) {
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
 fn round_f16([low, high]: [__m256; 2]) -> __m256i {
-    // The mode stands in the instruction, so that the thread's rounding mode has no say.
+    // The instruction encodes the mode, so the thread's rounding mode does not matter.
     let low = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(low);
     let high = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(high);
     _mm256_set_m128i(high, low)
@@ -157,7 +159,7 @@ fn mul(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
     [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])]
 }
 
-/// Turns pairs of lanes.
+/// Rotates pairs of lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn turn_pairs(values: __m256, angles: __m256) -> __m256 {
@@ -172,7 +174,7 @@ fn turn_pairs(values: __m256, angles: __m256) -> __m256 {
 #[target_feature(enable = "avx2")]
 fn class_bits(bytes: __m256i, [low, high]: [__m256i; 2]) -> __m256i {
     let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(0x0f));
-    // An index of 0x80 or more gives zero.
+    // An index of 0x80 or more produces zero.
     _mm256_and_si256(
         _mm256_shuffle_epi8(low, bytes),
         _mm256_shuffle_epi8(high, upper),
@@ -183,7 +185,7 @@ fn class_bits(bytes: __m256i, [low, high]: [__m256i; 2]) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mask<const BIT: u32>(bytes: __m256i) -> u64 {
-    // What crosses into a byte from its neighbour stays below its top bit.
+    // Bits that cross into a byte from its neighbor stay below its top bit.
     let shifted = match BIT {
         0 => _mm256_slli_epi16::<7>(bytes),
         1 => _mm256_slli_epi16::<6>(bytes),
@@ -418,7 +420,7 @@ impl Simd for Avx2 {
     }
 }
 
-/// Asks for the cache lines of a `T` at `from`, which may be any address.
+/// Prefetches the cache lines of a `T` at `from`, which may be any address.
 #[inline(always)]
 fn prefetch<const HINT: i32, T>(from: *const T) {
     const LINE_BYTES: usize = 64;

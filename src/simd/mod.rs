@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 
 /// A set of CPU instructions that kernels may use.
 ///
-/// A value exists only where this CPU can run it. Every level gives the same bytes.
+/// A value exists only if this CPU can run it. Every level produces the same bytes.
 ///
 /// ```
 /// use shardmill::Level;
@@ -50,7 +50,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Level(Tier);
 
-/// The levels with their proofs; slowest first.
+/// The levels with their proofs, slowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Tier {
     Scalar,
@@ -110,7 +110,7 @@ impl fmt::Display for Level {
 impl FromStr for Level {
     type Err = Error;
 
-    /// Finds an available level by name, such as `avx2`; else [`Error::Config`].
+    /// Finds an available level by name, such as `avx2`; otherwise returns [`Error::Config`].
     fn from_str(name: &str) -> Result<Self> {
         let levels = Self::available();
         if let Some(level) = levels.iter().find(|level| level.name() == name) {
@@ -132,12 +132,13 @@ pub(crate) trait Kernel {
     /// What the computation returns.
     type Output;
 
-    /// The computation. Mark it and all it calls `#[inline(always)]`. Plain scalar loops may ignore
-    /// `s` and still gain the level's instructions, `f32::mul_add` as one instruction among them.
+    /// The computation. Mark it and everything it calls `#[inline(always)]`. Plain scalar loops may
+    /// ignore `s` and still get the level's instructions, including `f32::mul_add` as one
+    /// instruction.
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// Brings `slice[index]` near, or nothing of use where there is no such item; a hint.
+/// Prefetches `slice[index]`, or nothing useful if there is no such item. Only a hint.
 #[inline(always)]
 pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -150,26 +151,26 @@ pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
     let _ = (slice, index);
 }
 
-/// Lanes of a [`Simd::F32x16`].
+/// The number of lanes of a [`Simd::F32x16`].
 pub(crate) const LANES: usize = 16;
 
-/// Elements of a [`Lines`].
+/// The number of elements of a [`Lines`].
 pub(crate) const LINES_ELEMENTS: usize = 2 * LANES;
 
-/// Two vectors of elements on whole cache lines. Streaming stores take nothing less: a line that is
-/// written in part, or by regular stores as well, costs a round trip to memory.
+/// Two vectors of elements on whole cache lines. Streaming stores accept nothing less: a line that
+/// is partly written, or also written by regular stores, costs a round trip to memory.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Lines<E>(pub(crate) [E; LINES_ELEMENTS]);
 
-// SAFETY: a wrapper of an array of zeroable elements.
+// SAFETY: it wraps an array of zeroable elements.
 unsafe impl<E: bytemuck::Zeroable> bytemuck::Zeroable for Lines<E> {}
 
-// SAFETY: an array of plain elements without padding: an `Element` has 2 or 4 bytes, so that the
+// SAFETY: it is an array of plain elements without padding: an `Element` has 2 or 4 bytes, so the
 // array has 64 or 128, a multiple of the alignment.
 unsafe impl<E: crate::dtype::Element> bytemuck::Pod for Lines<E> {}
 
-/// Bytes of a [`Block`].
+/// The number of bytes of a [`Block`].
 pub(crate) const BLOCK: usize = 64;
 
 /// As many bytes as a mask has bits.
@@ -188,8 +189,8 @@ pub(crate) struct Nibbles {
 /// A value of an implementing type proves that the CPU has the instructions, so the methods are
 /// safe. All of them are bit-equal to [`scalar`].
 pub(crate) trait Simd: Copy {
-    /// Whether vectors are plain arrays. The compiler then makes better code of a loop over single
-    /// elements than of one over such vectors (measured: twice to six times as fast).
+    /// Whether vectors are plain arrays. If so, the compiler generates better code for a loop over
+    /// single elements than for one over such vectors (measured: two to six times as fast).
     const IS_PLAIN: bool = false;
 
     /// Sixteen `f32`.
@@ -208,8 +209,8 @@ pub(crate) trait Simd: Copy {
     fn sub(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16;
     /// Multiplies lane by lane. The product is rounded: no addition is fused with it.
     fn mul(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16;
-    /// Turns each pair of lanes `(a, b)` by the angle whose cosine and sine `(c, s)` stand in the
-    /// same lanes of `angles`: `(a*c - b*s, b*c + a*s)`, every operation rounded.
+    /// Rotates each pair of lanes `(a, b)` by the angle whose cosine and sine `(c, s)` are in the
+    /// same lanes of `angles`: `(a*c - b*s, b*c + a*s)`, with every operation rounded.
     fn turn_pairs(self, values: Self::F32x16, angles: Self::F32x16) -> Self::F32x16;
 
     /// Writes the lanes.
@@ -226,14 +227,14 @@ pub(crate) trait Simd: Copy {
     /// [`Self::store_bf16`] twice, past the caches.
     fn stream_bf16(self, values: [Self::F32x16; 2], to: &mut Lines<bf16>);
 
-    /// A mask for each class: bit `i` says whether byte `i` is in it.
+    /// One mask per class: bit `i` says whether byte `i` is in it.
     fn classes(self, block: &Block, nibbles: &Nibbles) -> [u64; 8];
     /// Bit `BIT` of each byte.
     fn bits<const BIT: u32>(self, block: &Block) -> u64;
 
-    /// Asks for the cache lines of `from`. Only a hint.
+    /// Prefetches the cache lines of `from`. Only a hint.
     fn prefetch<T, const N: usize>(self, from: &[T; N]);
-    /// Asks for the cache lines of what lies `elements` after `from`, whether it is there or not.
-    /// They are used soon and then no more, so they should not take the place of others. Only a hint.
+    /// Prefetches the cache lines at `elements` after `from`, whether they exist or not. They are
+    /// used soon and then never again, so they should not evict others. Only a hint.
     fn prefetch_after<T, const N: usize>(self, from: &[T; N], elements: usize);
 }

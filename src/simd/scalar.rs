@@ -21,14 +21,14 @@ const REBIAS: u32 = (127 - 15) << 23;
 
 /// Widens an `f16` exactly. A signaling NaN becomes quiet and keeps its sign and payload.
 ///
-/// Every case is computed and one selected, here and below: without branches the compiler makes
-/// vectors of it, of whatever instructions there are.
+/// Here and below, every case is computed and one is selected: without branches, the compiler
+/// vectorizes the code with whatever instructions are available.
 #[inline(always)]
 pub(crate) fn widen_f16(value: f16) -> f32 {
     let bits = u32::from(value.to_bits());
     let sign = (bits & 0x8000) << 16;
     let magnitude = (bits & 0x7fff) << 13;
-    // A subnormal: the low bits of a number in [2^-14, 2^-13), less its leading one.
+    // A subnormal: the low bits of a number in [2^-14, 2^-13), minus its leading one.
     let above = f32::from_bits(magnitude.wrapping_add(SMALLEST_NORMAL));
     let subnormal = (above - f32::from_bits(SMALLEST_NORMAL)).to_bits();
     let normal = magnitude.wrapping_add(REBIAS);
@@ -53,8 +53,8 @@ pub(crate) fn widen_bf16(value: bf16) -> f32 {
     f32::from_bits(u32::from(value.to_bits()) << 16)
 }
 
-/// Rounds to nearest, ties to even, as the F16C instruction and PyTorch do: 65520 and above become
-/// infinity, subnormals are kept, NaN keeps its sign and the top ten bits of its payload.
+/// Rounds to nearest, ties to even, like the F16C instruction and PyTorch: 65520 and above become
+/// infinity, subnormals are kept, and a NaN keeps its sign and the top ten bits of its payload.
 #[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
@@ -64,10 +64,10 @@ pub(crate) fn round_f16(value: f32) -> f16 {
     let bits = value.to_bits();
     let magnitude = bits & 0x7fff_ffff;
     let nan = 0x7e00 | (magnitude >> 13 & 0x03ff);
-    // The addition rounds to a multiple of 2^-24 and leaves it in the low bits.
+    // The addition rounds to a multiple of 2^-24, which ends up in the low bits.
     let rounded = f32::from_bits(magnitude) + f32::from_bits(HALF);
     let subnormal = rounded.to_bits().wrapping_sub(HALF);
-    // A carry out of the fraction goes to the exponent, and from there to infinity.
+    // A carry out of the fraction goes into the exponent, and from there to infinity.
     let rebiased = magnitude.wrapping_sub(REBIAS);
     let normal = rebiased.wrapping_add(0x0fff + (magnitude >> 13 & 1)) >> 13;
     let finite = if magnitude < SMALLEST_NORMAL {
@@ -89,7 +89,7 @@ pub(crate) fn round_f16(value: f32) -> f16 {
 }
 
 /// Rounds to nearest, ties to even. Every NaN becomes `0xFFFF`, as in PyTorch's vector code; its
-/// scalar code gives `0x7FC0`.
+/// scalar code produces `0x7FC0`.
 #[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
@@ -112,7 +112,7 @@ fn bits<const BIT: u32>(block: &Block) -> u64 {
     let mut mask = 0;
     for (i, eight) in (0..).zip(block.as_chunks().0) {
         let ones = u64::from_le_bytes(*eight) >> BIT & 0x0101_0101_0101_0101;
-        // Brings bit 8j to bit 56 + j; no two products meet, so nothing carries.
+        // Moves bit 8j to bit 56 + j; no two products overlap, so nothing carries.
         mask |= (ones.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
     }
     mask

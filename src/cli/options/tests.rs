@@ -9,10 +9,10 @@ use clap::CommandFactory;
 use super::*;
 use crate::cli::Cli;
 
-/// What Rust and Python callers alone can give.
+/// Names that only Rust and Python callers can set.
 const NOT_TYPED: [&str; 6] = ["depth", "index", "rank", "state", "text", "world_size"];
 
-/// Texts of the format of datasets, which keep the words that they were fixed with.
+/// Texts that are part of the dataset format, whose wording is fixed.
 const OF_THE_FORMAT: [&str; 2] = [
     "choose one with --text-field",
     "use --invalid-utf8 replace or ignore to accept it",
@@ -25,7 +25,7 @@ fn is_of_program(path: &Path) -> bool {
         .any(|own| path.starts_with(own))
 }
 
-/// The files of the library with what they hold.
+/// The files of the library, with their contents.
 fn library() -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut directories = vec![src.clone()];
@@ -48,7 +48,7 @@ fn library() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The string literals of Rust source, each with what stands before and after it.
+/// The string literals of Rust source, each with the text before and after it.
 fn literals(source: &str) -> Vec<(&str, &str, &str)> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -77,7 +77,7 @@ fn literals(source: &str) -> Vec<(&str, &str, &str)> {
     found
 }
 
-/// Where a literal ends that is raw with so many hashes, or not raw.
+/// The end of a literal that is raw with `raw` hashes, or not raw.
 fn end_of_literal(inside: &str, raw: Option<usize>) -> usize {
     if let Some(hashes) = raw {
         return inside.find(&format!("\"{}", "#".repeat(hashes))).unwrap();
@@ -99,7 +99,7 @@ fn is_name(text: &str) -> bool {
             .all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
 }
 
-/// The settings that errors of the library are about.
+/// The settings that the library's errors are about.
 fn fields(files: &[(PathBuf, String)]) -> BTreeSet<&str> {
     const CALLS: [&str; 5] = [
         "config(",

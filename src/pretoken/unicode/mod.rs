@@ -5,7 +5,7 @@
 //! `regex-syntax`, the engine behind tiktoken's patterns, and compares. So it both proves the file
 //! and generates it (`UPDATE_CLASSES=1 cargo test classes_are_those`).
 
-/// What a character is to the split patterns.
+/// The class of a character in the split patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Class {
@@ -21,7 +21,7 @@ pub(crate) enum Class {
     Mark = 4,
     /// `\p{N}`.
     Number = 5,
-    /// `\s` but for the two below.
+    /// `\s` except the two below.
     Space = 6,
     /// CR and LF.
     Newline = 7,
