@@ -95,7 +95,7 @@ mod tests {
     fn the_first_time_does_not_count() {
         let mut calls = 0;
         let sample = Sample::take("a sleep", 1, 1000, || {
-            // The first is long, the second the longest of the others.
+            // The first call is long, the second the longest of the others.
             let long = [80, 30].get(calls).copied().unwrap_or(10);
             std::thread::sleep(Duration::from_millis(long));
             calls += 1;

@@ -26,7 +26,7 @@ fn plain(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<TokenId> {
     ids
 }
 
-/// The definition, word by word, with ranks of joined bytes instead of pairs of ids.
+/// The definition taken literally, with ranks of joined bytes instead of pairs of ids.
 fn naive(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<TokenId> {
     let mut parts: Vec<Vec<u8>> = bytes.iter().map(|&byte| vec![byte]).collect();
     loop {
@@ -43,7 +43,7 @@ fn naive(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<TokenId> {
         .collect()
 }
 
-/// Up to 300 bytes: of few letters and of many, of text, and of bytes that are no text.
+/// Up to 300 bytes: few letters, many letters, text, and bytes that are not text.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let text = "a{0,300}|[ab]{0,300}|[0-9]{0,300}| {0,300}|[a-z]{0,300}|[a-zA-Z ]{0,300}\
                 |[\u{4e00}-\u{4e20}]{0,100}|\u{4e2d}{0,100}|[\u{300}-\u{36f}]{0,150}\
@@ -62,7 +62,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A token beyond ASCII, of any vocabulary; many begin or end within a character.
+/// A non-ASCII token of any vocabulary; many begin or end inside a character.
 fn wide_token() -> impl Strategy<Value = &'static [u8]> {
     (0..4_usize, 0..200_000_u32).prop_map(|(vocabulary, id)| {
         let vocabulary = vocabularies()[vocabulary];
@@ -71,8 +71,8 @@ fn wide_token() -> impl Strategy<Value = &'static [u8]> {
     })
 }
 
-/// Every token beyond ASCII, many of which begin or end within a character, made whole by others: at
-/// such borders merging must not begin with whole characters.
+/// Every non-ASCII token, many of which begin or end inside a character, completed by others: at
+/// such borders, merging must not begin with whole characters.
 #[test]
 fn characters_that_merges_cross_are_merged_as_the_plain_way_does() {
     let level = Level::detect();
@@ -81,7 +81,7 @@ fn characters_that_merges_cross_are_merged_as_the_plain_way_does() {
         let ends = ["", "\u{43f}", " "].map(str::as_bytes);
         let tokens = (0..200_000).map(|id| vocabulary.token(id));
         for token in tokens.filter(|token| !token.is_ascii() && token.len() < 20) {
-            // What the first character may lack, and the last.
+            // What the first and the last character may lack.
             for before in [
                 &b""[..],
                 b"\xc3",
@@ -103,8 +103,8 @@ fn characters_that_merges_cross_are_merged_as_the_plain_way_does() {
     }
 }
 
-/// A longest text of letters each two of which merge, and the later the two, the earlier: what the
-/// first letters become hangs on the last.
+/// A longest text of letters in which every adjacent pair merges, and later pairs merge earlier:
+/// what the first letters become depends on the last ones.
 fn chain(vocabulary: &Vocabulary) -> Just<Vec<u8>> {
     let mut pairs: Vec<(TokenId, u8, u8)> = (0..=u16::MAX)
         .map(u16::to_be_bytes)
@@ -113,7 +113,7 @@ fn chain(vocabulary: &Vocabulary) -> Just<Vec<u8>> {
         .filter(|&(id, ..)| id != NO_MERGE)
         .collect();
     pairs.sort_unstable();
-    // The longest text that begins with each byte, turned round.
+    // The longest text that begins with each byte, reversed.
     let mut longest: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
     for (_, left, right) in pairs {
         if longest[usize::from(right)].len() >= longest[usize::from(left)].len() {
@@ -142,7 +142,7 @@ proptest! {
         let mut tournament = Tournament::default();
         let mut stitcher = Stitcher::default();
         for vocabulary in vocabularies() {
-            // One after the other, so that memory is used again; and appended to what is there.
+            // One after the other, so that memory is reused; and appended to existing ids.
             let mut ids = vec![7];
             let mut expected = ids.clone();
             for bytes in [&bytes, &more, &[&bytes[..], &more].concat()] {
@@ -176,7 +176,8 @@ proptest! {
                 }
                 prop_assert_eq!(&ids, &expected, "{}", level);
 
-                // By turns: some end before others, some have nothing to merge, some are too long.
+                // Interleaved: some end before others, some have nothing to merge, some are too
+                // long.
                 let texts: Vec<&[u8]> = texts
                     .iter()
                     .flat_map(|text| text.chunks(sweep::MAX_BYTES))
@@ -197,7 +198,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Twice, so that what is remembered is met as well.
+    /// Twice, so that cached pretokens occur as well.
     #[test]
     fn a_split_text_has_the_ids_of_its_pieces(pieces in prop::collection::vec(bytes(), 0..250)) {
         let pieces: Vec<&str> = pieces
@@ -220,7 +221,7 @@ proptest! {
                     whole(piece).unwrap_or_else(|| plain(vocabulary, piece.as_bytes()))
                 })
                 .collect();
-            // One alone, and two of which the second finds what the first remembers.
+            // One encoder alone, and two, where the second finds what the first cached.
             for encoders in [1, 2] {
                 let memory = Arc::new(Memory::new().unwrap());
                 let encoders: Vec<_> = (0..encoders)
@@ -236,7 +237,7 @@ proptest! {
     }
 }
 
-/// Short and long pretokens, all different, by encoders that fill one memory at once.
+/// Short and long pretokens, all distinct, by encoders that fill one cache at the same time.
 #[test]
 fn encoders_at_once_find_what_one_alone_does() {
     let words = (0..120_000_usize).map(|i| {
@@ -284,7 +285,7 @@ fn characters_that_are_tokens_are_one_part_each() {
     }
 }
 
-/// Every length, so every number of blocks that are searched, with merges up to the last place.
+/// Every length, and so every number of searched blocks, with merges up to the last place.
 #[test]
 fn every_length_merges_as_the_plain_way_does() {
     for level in Level::available() {
@@ -306,7 +307,7 @@ fn every_length_merges_as_the_plain_way_does() {
     }
 }
 
-/// Tiny pieces prove little: the ways back are taken, and lead to the same ids.
+/// Tiny pieces prove little, so the fallbacks are used, and lead to the same ids.
 #[test]
 fn what_pieces_do_not_prove_is_merged_in_larger_ones() {
     let mut doubled = 0;
@@ -340,7 +341,7 @@ fn long_pretokens_merge_as_the_plain_way_does() {
             merger.merge(vocabulary, bytes, &mut ids);
             assert!(ids == plain(vocabulary, bytes), "{kind}");
         }
-        // No piece of them had to be doubled, so the time is linear.
+        // No piece had to be doubled, so the time is linear.
         assert_eq!(merger.counts(), [0, 0]);
     }
 }

@@ -341,7 +341,7 @@ mod tests {
     }
 
     proptest! {
-        /// The one-line rule: a `*` takes some of the name, everything else one character.
+        /// The rule in one line: a `*` takes some of the name, everything else one character.
         #[test]
         fn a_match_is_what_the_rule_says(
             pattern in "[ab*?é]{0,8}",

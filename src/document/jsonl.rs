@@ -219,7 +219,7 @@ mod tests {
             &"9".repeat(5000),
             &deep,
         ] {
-            // A strict reader passes some of these; beside a NaN it passes none.
+            // The strict reader accepts some of these, but none next to a NaN.
             for line in [
                 format!(r#"{{"a":{other},"text":"b"}}"#),
                 format!(r#"{{"\ud800":NaN,"a":{other},"text":"b"}}"#),

@@ -179,7 +179,7 @@ mod tests {
             ("{\"a\":1}\n{\"a\":2}\n", true),
             ("{\"a\":1}\r\n\r\n{\"a\":2}", true),
             ("\u{feff}\n { \"a\" : \"}\\\"{\" }\n{}", true),
-            // What Python writes, and a line that is broken further on.
+            // What Python writes, and a line that is broken later.
             ("{\"a\":NaN}\n{\"a\":\"\\ud800\"}\n{\"a\":", true),
             (&format!("{long}\n{long}\n"), true),
             ("", false),
@@ -202,7 +202,7 @@ mod tests {
                 "{bytes:.60}"
             );
         }
-        // What a part of them tells.
+        // What a part of the bytes tells.
         for (bytes, found) in [
             ("{\"a\":1}\n{\"a\"", Some(true)),
             ("{\"a\":1}\n", None),

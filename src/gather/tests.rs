@@ -30,8 +30,8 @@ impl Bits {
         self.0
     }
 
-    /// A value of ordinary size, or, one time in eight, one with a rule of its own: zeros,
-    /// subnormals of all three types, overflow, infinities, quiet and signaling NaN.
+    /// A value of ordinary size or, one time in eight, a special case: zeros, subnormals of all
+    /// three types, overflow, infinities, quiet and signaling NaN.
     fn value(&mut self) -> f32 {
         const SPECIAL: [u32; 16] = [
             0x0000_0000,
@@ -62,7 +62,8 @@ impl Bits {
     fn values<E: Reference>(&mut self, count: usize) -> Vec<E> {
         (0..count)
             .map(|_| match self.next() {
-                // What no rounding makes: a NaN of the type that is signaling or has a payload.
+                // What rounding never produces: a NaN of the type that is signaling or has a
+                // payload.
                 bits if bits.is_multiple_of(32) => E::nan((bits >> 32) as u32),
                 _ => E::round(self.value()),
             })
@@ -89,7 +90,7 @@ impl Bits {
 trait Reference: Lane {
     fn bits(self) -> u32;
     fn canary() -> Self;
-    /// One of the NaN, by `bits`.
+    /// One of the NaNs, selected by `bits`.
     fn nan(bits: u32) -> Self;
 }
 
@@ -129,7 +130,7 @@ impl Reference for bf16 {
     }
 }
 
-/// Element `index` of `table`, as `f32` and as its own bits.
+/// Element `index` of `table`, as `f32` and as raw bits.
 fn element(table: &Table, index: usize) -> (f32, u32) {
     match table.elements() {
         crate::dtype::Elements::F32(values) => (values[index], values[index].bits()),
@@ -141,7 +142,7 @@ fn element(table: &Table, index: usize) -> (f32, u32) {
 /// The base of the wavelengths of rotary positions.
 const BASE: f64 = 500.0;
 
-/// Column `column` of the row whose columns are `value`, turned by the angle of `position`.
+/// Column `column` of the row whose columns are `value`, rotated by the angle of `position`.
 fn turned(
     style: RopeStyle,
     value: impl Fn(usize) -> f32,
@@ -167,8 +168,8 @@ fn turned(
     }
 }
 
-/// The specification. `None` where both addends are NaN, or a turned element is, so that only
-/// NaN-ness is promised.
+/// The specification. `None` if both addends are NaN, or a rotated element is, so that only
+/// NaN-ness is guaranteed.
 fn expected<E: Reference>(gatherer: &Gatherer, ids: &[u32], seq_len: usize) -> Vec<Option<u32>> {
     let dim = gatherer.dim();
     let mut bits = Vec::with_capacity(ids.len() * dim);
@@ -233,7 +234,7 @@ fn gather_guarded<E: Reference>(
     );
 }
 
-/// How often the same output is made: on so many threads, so many elements past a cache line.
+/// How often the same output is made: with these thread counts, at these offsets past a cache line.
 struct Runs<'a> {
     threads: &'a [usize],
     offsets: &'a [usize],
@@ -280,13 +281,13 @@ fn check_threads(gatherer: &Gatherer, batch: usize, seq_len: usize, bits: &mut B
     let ids = bits.ids(batch * seq_len);
     let runs = Runs {
         threads: &[0, 2, 7],
-        // In the second, parts of the output meet within a line.
+        // With the second, parts of the output meet within a line.
         offsets: &[0, 3],
     };
     check_output_types(gatherer, &ids, seq_len, &runs);
 }
 
-/// Row lengths: all short ones, and those of models.
+/// Row lengths: all short ones, and typical ones of models.
 fn dims() -> impl Iterator<Item = usize> {
     (1..=260).chain([768, 1600, 4096, 12288])
 }
@@ -294,7 +295,7 @@ fn dims() -> impl Iterator<Item = usize> {
 fn sums_are_the_plain_loops(level: Level) {
     for dim in dims() {
         for (index, token) in Dtype::ALL.into_iter().enumerate() {
-            // The position table's type goes round, so that every pair of types comes up.
+            // The position table's type cycles, so that every pair of types occurs.
             check_dim(level, dim, token, Some(Dtype::ALL[(index + dim) % 3]));
         }
     }
@@ -309,7 +310,7 @@ fn rows_without_positions_are_converted_or_copied(level: Level) {
 }
 
 fn an_output_may_begin_anywhere_in_a_line(level: Level) {
-    // Of the smallest type, a line has 32.
+    // A line has 32 elements of the smallest type.
     let offsets: Vec<usize> = (0..32).collect();
     let runs = Runs {
         threads: &[1],
@@ -384,7 +385,7 @@ for_each_level!(
     threads_do_not_change_turned_rows,
 );
 
-/// Numbers the output through the tiles and looks whether each element got its own number.
+/// Numbers the output through the tiles and checks that each element got its own number.
 #[test]
 fn tiles_cover_the_output_once_in_either_order() {
     const DIM: usize = 5;

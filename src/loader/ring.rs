@@ -241,7 +241,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    /// Runs `test` and fails where it hangs.
+    /// Runs `test` and fails if it hangs.
     fn in_time(test: impl FnOnce() + Send + 'static) {
         let (sender, receiver) = mpsc::channel();
         let worker = thread::spawn(move || {
@@ -256,7 +256,7 @@ mod tests {
         worker.join().unwrap();
     }
 
-    /// Threads and buffers that there may be.
+    /// Possible numbers of threads and buffers.
     fn sizes() -> impl Iterator<Item = (usize, usize)> {
         [1, 2, 7]
             .into_iter()
@@ -276,7 +276,7 @@ mod tests {
         in_time(|| {
             for (threads, buffers) in sizes() {
                 let fill = |number: u64, buffer: &mut u64| {
-                    // Early numbers take longer than those after them.
+                    // Some early numbers take longer than later ones.
                     thread::sleep(Duration::from_micros(number * 7 % 5 * 100));
                     *buffer = number;
                     Ok(())
@@ -329,7 +329,7 @@ mod tests {
                         .last();
                     drop(ring);
                     assert_eq!(Arc::strong_count(&running), 1, "a thread is left");
-                    // What is still held goes nowhere, without harm.
+                    // A buffer that outlives the ring is dropped safely.
                     drop(last);
                 }
             }
@@ -368,7 +368,7 @@ mod tests {
                 let fill = |number: u64, buffer: &mut u64| {
                     *buffer = number;
                     if number == 5 {
-                        // Past the hook, which would print it.
+                        // Bypasses the hook, which would print it.
                         resume_unwind(Box::new("number 5"));
                     }
                     Ok(())
@@ -402,7 +402,7 @@ mod tests {
                 assert!(kept.iter().map(|lent| **lent).eq(0..40));
                 assert_eq!(made.load(Ordering::SeqCst), 40 - buffers);
                 drop(kept);
-                // What is too much is gone again.
+                // The extra buffers are gone again.
                 assert_eq!(ring.shared.lock().total, buffers);
                 let rest = (40..60).map(|_| *ring.next(no_more).unwrap().unwrap());
                 assert!(rest.eq(40..60));

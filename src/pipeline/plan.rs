@@ -174,7 +174,7 @@ mod tests {
     use crate::corpus::CorpusOptions;
     use proptest::prelude::*;
 
-    /// The rule, word by word: every allowed cut by its offset in the corpus, then the first at
+    /// The rule taken literally: every allowed cut by its offset in the corpus, then the first at
     /// or after each multiple of the unit size.
     fn naive(files: &[(Format, Vec<u8>)], unit: u64) -> Vec<Position> {
         let mut allowed = Vec::new();

@@ -47,7 +47,7 @@ impl Check {
     }
 }
 
-/// One of each kind that some pattern treats in its own way.
+/// One character of each kind that some pattern treats specially.
 pub(super) const ALPHABET: [&str; 22] = [
     "a", "s", "l", "e", "A", "S", "\u{1c5}", "日", "\u{2b0}", "\u{301}", "1", " ", "\t", "\n",
     "\r", "\u{a0}", "\u{3000}", "'", "/", "!", "\u{17f}", "—",
@@ -156,7 +156,7 @@ proptest! {
     }
 }
 
-/// Where pretokens end, by the specification.
+/// The ends of the pretokens, by the specification.
 pub(super) fn advanced<P: Scheme>(text: &str) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut at = 0;
@@ -218,7 +218,7 @@ fn every_character_is_scanned_as_specified_across_a_word_edge() {
     });
 }
 
-/// What texts are mostly made of.
+/// What most texts consist of.
 const COMMON: [&str; 20] = [
     "the",
     " of",

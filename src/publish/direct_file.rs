@@ -429,7 +429,7 @@ mod tests {
                 };
                 let written = output.write(&bytes(len));
                 assert!(written.and_then(|()| output.flush()).is_err(), "{len}");
-                // And is never forgotten.
+                // And the error is never forgotten.
                 assert!(output.flush().is_err(), "{len}");
                 assert!(
                     output

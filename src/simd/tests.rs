@@ -27,7 +27,7 @@ macro_rules! for_each_level {
 }
 pub(crate) use for_each_level;
 
-/// `f32` bit patterns all over the range (4093 is prime), then around every rounding edge.
+/// `f32` bit patterns across the whole range (4093 is prime), then around every rounding edge.
 fn patterns() -> Vec<u32> {
     let sweep = (0..1_049_344_u32).map(|k| k.wrapping_mul(4093));
     let edges = (0..=0xffff_u32).flat_map(|upper| {
@@ -73,7 +73,7 @@ fn rounding_is_that_of_the_half_crate_but_for_bf16_nan() {
     }
 }
 
-/// Everything that a level makes of two vectors.
+/// Everything that a level computes from two vectors.
 #[derive(Debug, PartialEq)]
 struct Results {
     sums: [u32; LANES],
@@ -89,7 +89,7 @@ struct Results {
     widened_bf16: [u32; LANES],
 }
 
-/// The bits of a number; one pattern for every NaN, of which an operation may make any.
+/// The bits of a number, with one pattern for every NaN, because an operation may produce any NaN.
 fn bits_or_nan(value: f32) -> u32 {
     if value.is_nan() { f32::NAN } else { value }.to_bits()
 }
@@ -146,7 +146,7 @@ impl Kernel for Operations {
     }
 }
 
-/// NaN + x and x + NaN are covered; NaN + NaN is left out, as its bits are not promised.
+/// NaN + x and x + NaN are covered; NaN + NaN is left out, because its bits are not guaranteed.
 fn operations_are_the_specification(level: Level) {
     let addends = [
         0.0,
@@ -160,7 +160,7 @@ fn operations_are_the_specification(level: Level) {
     for (index, bits) in patterns().as_chunks::<LANES>().0.iter().enumerate() {
         let a = bits.map(f32::from_bits);
         let mut b = [addends[index % addends.len()]; LANES];
-        // Pairs of lanes that differ, so that the order of a pair shows.
+        // Pairs of different lanes, so that a swapped pair shows.
         b[1] = 3.0;
         b[14] = -0.3;
         let expected = Level::scalar().dispatch(Operations { a, b });
@@ -181,7 +181,7 @@ fn nan_is_found_in_every_lane(level: Level) {
     }
 }
 
-/// A plain loop: the level's instructions must not change what `mul_add` gives.
+/// A plain loop: the level's instructions must not change the result of `mul_add`.
 struct MulAdd<'a>(&'a [f32]);
 
 impl Kernel for MulAdd<'_> {
@@ -205,7 +205,7 @@ fn plain_loops_are_the_same(level: Level) {
     );
 }
 
-/// The masks of a block: its classes, then its bits from the lowest on.
+/// The masks of a block: its classes, then its bits, lowest first.
 struct BlockMasks<'a>(&'a Block, &'a Nibbles);
 
 impl Kernel for BlockMasks<'_> {
@@ -278,8 +278,8 @@ fn names_are_parsed_and_shown() {
     );
 }
 
-/// `EXPECT_SIMD` names the levels that a test machine must have, separated by commas; where it is
-/// set, a test that passes because a level is absent does not go unnoticed.
+/// `EXPECT_SIMD` names the levels that a test machine must have, separated by commas. If it is set,
+/// a test that passes only because a level is missing is noticed.
 #[test]
 fn expected_levels_are_there() {
     let expected = std::env::var("EXPECT_SIMD").unwrap_or_default();

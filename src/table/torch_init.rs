@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn skipping_equals_filling() {
-        // Twice in a row, so that the waiting second normal is carried over as well.
+        // Twice in a row, so that the cached second normal is carried over as well.
         for first in 0..40 {
             for second in [0, 1, 2, 15, 16, 17] {
                 let mut filled = TorchGenerator::new(9);

@@ -375,7 +375,7 @@ mod tests {
     use super::*;
     use crate::window::Windows;
 
-    /// The windows of a document as ranges of its tokens, by the words of the documentation.
+    /// The windows of a document as ranges of its tokens, literally as documented.
     fn model(n_tokens: u64, cut: Cut) -> Vec<Range<u64>> {
         let size = cut.seq_len + 1;
         let mut found: Vec<Range<u64>> = Vec::new();

@@ -143,8 +143,8 @@ mod tests {
         (0..len).map(|place| order.at(place)).collect()
     }
 
-    /// How many standard deviations the chi-square of `counts` lies from its mean, where each of
-    /// `cells` is as likely.
+    /// How many standard deviations the chi-square of `counts` is from its mean if all `cells` are
+    /// equally likely.
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     fn deviation<K>(counts: &HashMap<K, u64>, cells: u64) -> f64 {
         let total: u64 = counts.values().sum();
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn places_windows_and_neighbors_are_as_likely() {
         for len in [20, 37] {
-            // Seeds of one epoch, and epochs of one seed.
+            // Many seeds of one epoch, and many epochs of one seed.
             for by_seed in [true, false] {
                 let orders: Vec<_> = (0..3000)
                     .map(|i| {

@@ -210,7 +210,7 @@ mod tests {
                 assert!(text.contains("`shuffle_order` keyed"), "{text}");
             }
         }
-        // What the message names is there.
+        // What the message suggests works.
         let order = Order::shuffled(1 << 40, ShuffleOrder::Keyed, 123, 0).unwrap();
         assert_eq!(order.window(0), 292_010_389_603);
         assert_eq!(check(214_748_363).unwrap(), 214_748_363);
@@ -222,7 +222,7 @@ mod tests {
             let mut stepped = TorchGenerator::new(5);
             for _ in 0..3 {
                 Order::data_loader_with_generator(n, &mut stepped, 0).unwrap();
-                // What the sampler does when it is asked for one more.
+                // What the sampler does when asked for one more.
                 Order::torch_randperm(n, &mut stepped).unwrap();
             }
             let expected = Order::data_loader_with_generator(n, &mut stepped, 0);

@@ -92,7 +92,7 @@ mod tests {
                 .collect();
             let lengths = shares.iter().map(Vec::len);
             prop_assert!(lengths.clone().max().unwrap() <= lengths.min().unwrap() + 1);
-            // In turns, the shares are the order itself.
+            // Interleaved, the shares are the order itself.
             let turns = (0..places.end - places.start).map(|k| {
                 let (step, rank) = (k / u64::from(world_size), k % u64::from(world_size));
                 shares[usize::try_from(rank).unwrap()][usize::try_from(step).unwrap()]

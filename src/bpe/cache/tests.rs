@@ -6,7 +6,7 @@ fn key(text: &str) -> Key {
     Key::new(text.as_bytes())
 }
 
-/// Names of 1 to 23 bytes, most of them of up to 16.
+/// Names of 1 to 23 bytes, most of them up to 16.
 fn name(i: u32) -> String {
     let long = "a name of many bytes: ";
     format!("{}{i:x}", &long[..(i as usize * 7) % 17])
@@ -62,7 +62,7 @@ fn keys_tell_lengths_and_do_not_see_what_follows() {
 #[test]
 fn what_was_put_in_is_found() {
     let memory = Memory::new().unwrap();
-    // Far enough that all tables grow several times.
+    // Enough that all tables grow several times.
     for i in 0..100_000 {
         let tables = memory.tables();
         assert_eq!(get(&tables, i), None);
@@ -76,7 +76,7 @@ fn what_was_put_in_is_found() {
         }
         None => false,
     });
-    // Few have found no place.
+    // Only a few found no place.
     assert!(found.count() > 97_000);
     assert!(tables.short.len() > 10 * MIN_SHORT_LINES);
     assert!(tables.long.len() > 10 * MIN_LONG_LINES);
@@ -95,7 +95,7 @@ fn threads_see_what_others_put_in_and_nothing_else() {
                     if memory.is_newer(&tables) {
                         tables = memory.tables();
                     }
-                    // Each in an order of its own, now with others and now apart from them.
+                    // Each thread in its own order, sometimes alongside others and sometimes apart.
                     let i = (i ^ (thread * 0x155)) % 60_000;
                     let (_, hash) = key_and_hash(&name(i));
                     let long = tables.short().get(Key::NONE, hash, &mut [0; KEY_BYTES]);
@@ -119,7 +119,7 @@ fn a_full_memory_begins_anew_within_its_bound() {
     for encoders in [1, 2] {
         let memory = Memory::new().unwrap();
         (0..encoders).for_each(|_| memory.join());
-        // Of the short ones alone, and of all.
+        // Of the short table alone, and of everything.
         let mut restarts = [0, 0];
         let mut tables = memory.tables();
         let count = 5_000_000 * encoders;

@@ -23,7 +23,7 @@ fn open(out: &Path, overwrite: bool) -> Result<Staging> {
     Staging::open(out, Terms::alone(&NAMES, overwrite, Durability::Full))
 }
 
-/// As a run does that can use nothing of what it finds.
+/// Begins like a run that can use nothing of what it finds.
 fn begin(out: &Path, overwrite: bool) -> Result<Staging> {
     let mut staging = open(out, overwrite)?;
     staging.discard()?;
@@ -107,18 +107,18 @@ fn what_was_replaced_is_told_from_what_is_not_in_its_place() {
     let out = dir.path().join("out");
     publish_one(&out, false, "old").unwrap();
     let mut staging = complete(&out, true, "new").unwrap();
-    // As a run that is killed after the exchange.
+    // Like a run that is killed after the exchange.
     staging.put_in_place().unwrap();
     let partial = staging.partial().to_owned();
     drop(staging);
     assert_eq!(contents(&partial.join(NEW)), "old");
     assert_eq!(stage(&out, &partial).unwrap(), Stage::Published);
-    // With the new one gone, the old one is the last there is.
+    // Once the new output is gone, the old one is the only one left.
     let aside = dir.path().join("aside");
     fs::rename(&out, &aside).unwrap();
     assert_eq!(stage(&out, &partial).unwrap(), Stage::Unknown);
     fs::rename(&aside, &out).unwrap();
-    // And another output is not the one that was replaced.
+    // Nor is another output the one that was replaced.
     let other = dir.path().join("other");
     publish_one(&other, false, "other").unwrap();
     fs::rename(partial.join(NEW), &aside).unwrap();
@@ -140,7 +140,7 @@ fn a_run_killed_between_two_plain_renames_is_rolled_forward() {
     let staging = complete(&out, true, "new").unwrap();
     fs::rename(&out, staging.partial().join(OLD)).unwrap();
     drop(staging);
-    // Another run's word that it may discard does not make both go.
+    // Even if another run may discard, both must not be removed.
     let mut other = open(&out, true).unwrap();
     assert_eq!(contents(&out), "new");
     other.discard().unwrap();
@@ -180,7 +180,7 @@ fn what_shardmill_did_not_make_is_never_removed() {
         fs::write(out.join(name), "years of work").unwrap();
         keeps(&out, &[&out.join(name), &out.join(MANIFEST)]);
         fs::remove_file(out.join(name)).unwrap();
-        // In the directory that is being filled, too.
+        // Also in the directory that is being filled.
         drop(complete(&out, true, "two").unwrap());
         let partial = dir.path().join("out.partial");
         for place in [partial.clone(), partial.join(NEW)] {
@@ -200,7 +200,7 @@ fn a_directory_without_a_state_is_never_taken_for_ours() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     publish_one(&out, false, "one").unwrap();
-    // A backup of a dataset, or a dataset of such a name.
+    // A backup of a dataset, or a dataset with such a name.
     let partial = dir.path().join("out.partial");
     fs::create_dir(&partial).unwrap();
     fs::copy(out.join(MANIFEST), partial.join(MANIFEST)).unwrap();
@@ -319,7 +319,7 @@ fn left_overs_of_a_killed_run_are_cleared() {
     ] {
         fs::write(new.join(name), "x").unwrap();
     }
-    // A kill lets nothing tidy up.
+    // A killed run does not tidy up.
     staging.lock = None;
     drop(staging);
     assert!(new.join("shard-00000.u32").exists());

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::table::{Table, TableSpec};
 
-/// A version 1 file of this header text and data.
+/// A version 1 file with this header text and data.
 fn file(text: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend_from_slice(&u16::try_from(text.len()).unwrap().to_le_bytes());
@@ -13,7 +13,7 @@ fn file(text: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// [`super::read`], with its problem as a line.
+/// [`super::read`], with its problem as one line.
 fn read(bytes: &[u8], key: Option<&str>, options: &TableOptions) -> Result<Extent, String> {
     super::read(bytes, key, options).map_err(|problem| problem.to_string())
 }
@@ -30,7 +30,7 @@ fn dict(descr: &str, order: &str, shape: &str) -> String {
     format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n")
 }
 
-/// Opens `bytes` as a file would be, with the type bf16.
+/// Opens `bytes` like a file, with the type bf16.
 fn open(bytes: &[u8]) -> crate::error::Result<Table> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("table.npy");
@@ -59,7 +59,7 @@ fn headers_are_what_numpy_save_writes() {
         assert_eq!(header[..10], *b"\x93NUMPY\x01\x00v\x00");
         assert_eq!(String::from_utf8_lossy(&header[10..]), expected);
     }
-    // Of NumPy 2.4: (10,) * 12 ends on the border and takes a whole block more.
+    // From NumPy 2.4: (10,) * 12 ends on the border and takes another whole block.
     let lens: Vec<_> = [11, 12, 13, 27, 28]
         .iter()
         .map(|&n| npy_header("<f4", &vec![10; n]).len())

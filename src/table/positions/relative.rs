@@ -224,7 +224,7 @@ pub(super) fn shaw_index(distance: i64, clip_distance: u32) -> i32 {
 mod tests {
     use super::*;
 
-    /// The rule as the usual code has it, with a logarithm.
+    /// The rule as in the usual code, with a logarithm.
     fn by_logarithm(magnitude: u32, exact: u32, wide: u32, max_distance: u32) -> f64 {
         let [magnitude, exact, wide, max_distance] =
             [magnitude, exact, wide, max_distance].map(f64::from);
@@ -252,7 +252,7 @@ mod tests {
                 let bucket = buckets.bucket(-i64::from(magnitude));
                 let k = f64::from(bucket - exact.cast_signed());
                 let is_last = bucket == num_buckets.cast_signed() - 1;
-                // A tie may fall to either side in floating point.
+                // A tie may go either way in floating point.
                 let is_inside = k <= position + 1e-9 && (is_last || position < k + 1.0 + 1e-9);
                 assert!(
                     is_inside,

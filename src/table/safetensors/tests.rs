@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::table::{Table, TableSpec};
 
-/// A file of this header and that many bytes of data, 0, 1, 2, ...
+/// A file with this header and `data_bytes` bytes of data: 0, 1, 2, ...
 fn file(header: &str, data_bytes: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(header.as_bytes());
@@ -16,7 +16,7 @@ fn tensor(name: &str, dtype: &str, shape: &str, range: [usize; 2]) -> String {
     format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{end}]}}"#)
 }
 
-/// A file of one-element tensors of these names.
+/// A file of one-element tensors with these names.
 fn file_of(names: &[&str]) -> Vec<u8> {
     let tensors: Vec<_> = names
         .iter()
@@ -26,7 +26,7 @@ fn file_of(names: &[&str]) -> Vec<u8> {
     file(&format!("{{{}}}", tensors.join(",")), 4 * names.len())
 }
 
-/// [`super::read`], with its problem as a line.
+/// [`super::read`], with its problem as one line.
 fn read(bytes: &[u8], key: Option<&str>, options: &TableOptions) -> Result<Extent, String> {
     super::read(bytes, key, options).map_err(|problem| problem.to_string())
 }
@@ -35,7 +35,7 @@ fn read_plain(bytes: &[u8]) -> Result<Extent, String> {
     read(bytes, None, &TableOptions::default())
 }
 
-/// Which of `names` is taken, by its place.
+/// The index of the chosen name in `names`.
 fn pick(names: &[&str], key: Option<&str>) -> Result<usize, String> {
     let bytes = file_of(names);
     let extent = read(&bytes, key, &TableOptions::token(0))?;
@@ -57,7 +57,7 @@ fn gpt2_names_are_found_with_and_without_prefix() {
             assert_eq!(pick(names, Some(key)), Ok(0));
         }
     }
-    // The end of a name counts after a dot alone.
+    // The end of a name counts only after a dot.
     assert!(pick(&["awte.weight", "x"], None).is_err());
     assert!(pick(&["awte.weight", "x"], Some("wte.weight")).is_err());
     assert_eq!(
@@ -128,7 +128,7 @@ fn dimensions_beyond_all_measure_are_refused_in_short() {
         let line = "has a tensor of more than 64 dimensions; a table has two";
         assert_eq!(refused(n), line);
     }
-    // Commas of a text, or between many entries, are none of a shape.
+    // Commas in a string, or between many entries, are not in a shape.
     let text = r#"\"[,\\"#.to_owned() + &",".repeat(99);
     let entries: Vec<_> = (0..99).map(|n| format!(r#""{n}":"{text}""#)).collect();
     let table = tensor("a", "F32", "[1,1]", [0, 4]);
