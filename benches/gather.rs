@@ -1,8 +1,8 @@
 //! Gather throughput per table type, output type, row length and CPU level, in bytes of output.
 //!
-//! One thread, 128 MiB of output as f32 in a buffer that is used again, on huge pages. Ids follow a
-//! Zipf-like law over GPT-2's vocabulary size or as many rows as fit 128 MiB; sequences have 1024
-//! positions. A table in the end has the median of each beside the streaming store of the same run:
+//! One thread, 128 MiB of output as f32 in a reused buffer on huge pages. Ids follow a Zipf-like
+//! law over GPT-2's vocabulary size, or as many rows as fit in 128 MiB; sequences have 1024
+//! positions. The table at the end shows each median next to the streaming store of the same run:
 //! read every result as a share of it. `table/` has the same rows in a mapped file, on small pages
 //! and on huge ones.
 #![allow(
@@ -41,11 +41,11 @@ const TABLE_BYTES: usize = 128 << 20;
 const N_VOCAB: usize = 50_257;
 
 thread_local! {
-    /// What was measured: its name, and bytes a second.
+    /// The results: name and bytes per second.
     static RATES: RefCell<Vec<(String, f64)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Times `once`, which makes `bytes`, and keeps the median.
+/// Times `once`, which produces `bytes`, and keeps the median.
 fn measure(group: &mut BenchmarkGroup<WallTime>, id: &str, bytes: usize, mut once: impl FnMut()) {
     group.throughput(Throughput::Bytes(bytes as u64));
     let mut times = Vec::new();
@@ -76,7 +76,7 @@ fn bits(index: usize) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Numbers in [-2, 2), the same again after a million.
+/// Numbers in [-2, 2) that repeat after a million.
 fn values<E: Element>(count: usize, round: fn(f32) -> E) -> Vec<E> {
     let value = |index| f32::from((bits(index) >> 48) as u16) / 16384.0 - 2.0;
     let million: Vec<E> = (0..1 << 20).map(|index| round(value(index))).collect();
@@ -98,7 +98,7 @@ fn table(dtype: Dtype, rows: usize, dim: usize) -> Table {
     .unwrap()
 }
 
-/// Ids whose frequency falls about as 1/rank, scattered over the table.
+/// Ids whose frequency falls off about as 1/rank, scattered over the table.
 fn ids(count: usize, rows: usize) -> Vec<u32> {
     let rank = |index| {
         let uniform = (bits(index) >> 11) as f64 / (1_u64 << 53) as f64;
@@ -137,7 +137,7 @@ fn bench_type<E: Element>(
         measure(group, &id, size_of_val(out), || {
             gather(level, black_box(&mut *out));
         });
-        // A filter may have left it out.
+        // A filter may have excluded it.
         if RATES.with_borrow(|rates| rates.iter().any(|(name, _)| *name == id)) {
             assert_eq!(
                 checksum(out),
@@ -263,7 +263,7 @@ criterion_group! {
 fn main() {
     benches();
     Criterion::default().configure_from_args().final_summary();
-    // Of the fastest level, which is measured first; a filter may have left it out.
+    // From the fastest level, which is measured first; a filter may have excluded it.
     RATES.with_borrow(|rates| {
         let ceiling = rates.iter().find(|(id, _)| id.starts_with("streaming"));
         println!("\nGB/s by the median, and the share of the streaming store");

@@ -1,13 +1,13 @@
-//! Tokens a second of the loader, with and without embeddings, beside the bare gather of the same
-//! ids.
+//! Tokens per second of the loader, with and without embeddings, next to the bare gather of the
+//! same ids.
 //!
 //! One thread makes batches, two ahead; the consumer only counts them. Windows of 1024 tokens
-//! overlap, so that a pass over the fixture is long against its start, which is timed with it.
-//! Tables are PyTorch's initial weights. `gather` fills one buffer again and again, on huge pages as
-//! the loader's are: read `loader` as a share of it.
+//! overlap, so that a pass over the fixture is long compared with its start-up, which is timed with
+//! it. Tables are PyTorch's initial weights. `gather` refills one buffer, on huge pages like the
+//! loader's: read `loader` as a share of it.
 //!
-//! `window` finds windows within documents, of a dataset where each line of the corpus is one, in a
-//! keyed order; no ids are read.
+//! `window` finds windows within documents in a keyed order, in a dataset where each line of the
+//! corpus is a document; no ids are read.
 #![allow(
     missing_docs,
     reason = "criterion's macros make undocumented functions"
@@ -59,7 +59,7 @@ fn config() -> LoaderConfig {
     config
 }
 
-/// Goes through a pass; gives the tokens in it.
+/// Runs a pass; returns the number of its tokens.
 fn pass(store: &Arc<TokenStore>, config: &LoaderConfig, gatherer: Option<&Gatherer>) -> usize {
     let loader = Loader::new(store, config, gatherer.cloned()).unwrap();
     loader
@@ -83,7 +83,7 @@ fn batches(store: &Arc<TokenStore>, config: &LoaderConfig) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// Checks that the loader gives what the gather gives, then times both.
+/// Checks that the loader returns what the gather returns, then times both.
 fn bench_dtype<E: Element>(
     c: &mut Criterion,
     corpus: &str,
@@ -156,7 +156,7 @@ fn bench_ids(c: &mut Criterion, corpus: &str, store: &Arc<TokenStore>) {
 fn bench_documents(c: &mut Criterion, corpus: &str, store: &TokenStore) {
     let windows = DocumentWindows::new(store, 4, 4, Tail::Pad).unwrap();
     let order = KeyedPermutation::new(windows.len(), 123, 0).unwrap();
-    // In any order, windows are one after another in their documents.
+    // Windows within documents are consecutive, whatever the order.
     let tokens: u64 = (0..windows.len())
         .map(|place| windows.window(order.at(place)).unwrap().tokens)
         .map(|tokens| tokens.end - tokens.start - 1)

@@ -1,12 +1,12 @@
 //! Text -> ids on one thread, and file -> dataset on all.
 //!
-//! `pretokenize` splits alone, at each level of the CPU; the rest is at the best level. `lookup`
-//! encodes a text that is split already and was seen before. `merge` encodes each of a text's
-//! pretokens that are no tokens once, by an encoding that has seen none. `encode` does all: `first`
-//! with an encoding that has seen no text, `warm` with one that has seen this. `long` encodes texts
-//! that the split pattern does not split, or not where it would help. `dataset` makes a dataset of the
-//! fixtures. Before anything is timed, splits are checked against the scalar level, and ids, but for
-//! those of `dataset`, against tiktoken-rs.
+//! `pretokenize` only splits, at each level of the CPU; everything else runs at the best level.
+//! `lookup` encodes a text that is already split and was seen before. `merge` encodes each of a
+//! text's pretokens that are not tokens once, with an encoding that has seen none. `encode` does
+//! everything: `first` with an encoding that has seen no text, `warm` with one that has seen this
+//! text. `long` encodes texts that the split pattern does not split, or not where it would help.
+//! `dataset` makes a dataset of the fixtures. Before anything is timed, splits are checked against
+//! the scalar level, and ids, except those of `dataset`, against tiktoken-rs.
 
 mod common;
 #[path = "../tests/it/support/long_texts.rs"]
@@ -40,7 +40,7 @@ fn pretokenize(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Encodes texts that are split already.
+/// Encodes texts that are already split.
 fn split(criterion: &mut Criterion) {
     let level = Level::detect();
     for (name, oracle) in common::encodings() {

@@ -1,4 +1,4 @@
-//! The checks of the fuzz targets with random input, on any toolchain, with their memory counted.
+//! The checks of the fuzz targets on random input, on any toolchain, with their memory counted.
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use checks::{records, tables, units};
 
-/// Counts what is allocated, and the most that there was.
+/// Counts the allocated bytes and their maximum.
 struct Counting;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
@@ -26,7 +26,7 @@ fn count(bytes: usize) {
     MOST.fetch_max(now, Ordering::Relaxed);
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
@@ -44,10 +44,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What a reader may take beyond its input.
+/// How much memory a reader may use beyond its input.
 const MAX_BYTES: usize = 64 << 20;
 
-/// Runs `check` alone; it takes little memory and little time, whatever the input is.
+/// Runs `check` alone; it must take little memory and little time on any input.
 fn bounded(check: fn(&[u8]), input: &[u8]) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ fn bounded(check: fn(&[u8]), input: &[u8]) {
         let _done = done;
         check(&owned);
     });
-    // A check that waits for ever is left behind.
+    // A check that hangs is abandoned.
     let waited = is_done.recv_timeout(Duration::from_secs(20));
     assert_eq!(waited, Err(RecvTimeoutError::Disconnected), "takes long");
     if let Err(panic) = checking.join() {
@@ -71,12 +71,12 @@ fn bounded(check: fn(&[u8]), input: &[u8]) {
 
 #[test]
 fn the_allocator_counts() {
-    // Far more than the bound: other tests give memory back meanwhile.
+    // Far more than the bound, because other tests free memory at the same time.
     let greedy = |_: &[u8]| drop(std::hint::black_box(vec![1_u8; 2 * MAX_BYTES]));
     assert!(std::panic::catch_unwind(|| bounded(greedy, b"")).is_err());
 }
 
-/// The text of a `.npy` header, mostly with something wrong in it.
+/// The text of a `.npy` header, usually with something wrong in it.
 fn npy_text() -> impl Strategy<Value = Vec<u8>> {
     let part = prop::sample::select(vec![
         "{",
@@ -199,9 +199,9 @@ proptest! {
     }
 }
 
-/// What was found by `records`: a pipe in the place of an array and of a manifest, for which
-/// readers waited, and document records of 1 GiB, of which `repair` read all. Then an `embed.json`
-/// of 64 MiB in a dataset that lacks a shard, and a pipe in its place.
+/// Bugs that `records` found: a pipe in place of an array and of a manifest, which readers waited
+/// for; document records of 1 GiB, all of which `repair` read; an `embed.json` of 64 MiB in a
+/// dataset that lacks a shard, and a pipe in its place.
 const RECORDS: [&[u8]; 5] = [
     &[0, 2, 10, 0, 0, 0, 0],
     &[0, 4, 10, 0, 0, 0, 0],

@@ -1,5 +1,5 @@
-//! Nothing starts rayon's own threads, of which there is one for each core whatever the settings say.
-//! Alone in its program: they are there for all of it once anything has started them.
+//! Checks that nothing starts rayon's global threads, one per core whatever the settings. This test
+//! is alone in its executable, because these threads stay once anything has started them.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
@@ -59,6 +59,6 @@ fn runs_start_no_threads_beside_those_that_they_may_have() {
     let batches = Loader::new(&Arc::new(store), &config, None).unwrap();
     assert!(batches.count() > 0);
 
-    // It can start them only where nothing has.
+    // This can start them only if nothing has.
     rayon::ThreadPoolBuilder::new().build_global().unwrap();
 }

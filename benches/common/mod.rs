@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tiktoken_rs::CoreBPE;
 
-/// An encoding of each pattern family, and what tiktoken-rs has for it.
+/// One encoding per pattern family, with its tiktoken-rs counterpart.
 pub(crate) fn encodings() -> [(&'static str, CoreBPE); 3] {
     [
         ("gpt2", tiktoken_rs::r50k_base()),

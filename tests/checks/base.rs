@@ -1,4 +1,4 @@
-//! The outputs that are changed: complete ones, and ones that wait to be completed.
+//! The outputs to change: complete ones, and ones that wait to be completed.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +15,7 @@ use shardmill::{
 use super::edits::{Entry, Files, write};
 use super::{encoding, place};
 
-/// Files of outputs by what they are, each below a name of its own.
+/// Files of outputs by kind, each below its own name.
 pub(super) struct Base {
     /// The inputs, in `in`.
     pub(super) inputs: Files,
@@ -25,7 +25,7 @@ pub(super) struct Base {
     pub(super) interrupted: Files,
     /// All three of them.
     pub(super) unfinished: Files,
-    /// The rows of the loader.
+    /// The gatherer of the loader.
     pub(super) gatherer: Gatherer,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn base() -> &'static Base {
     })
 }
 
-/// The corpus in a place that holds the inputs.
+/// The corpus in a place that has the inputs.
 pub(super) fn corpus(place: &Path) -> Corpus {
     Corpus::open(
         &[OsString::from(place.join("in"))],
@@ -125,7 +125,7 @@ fn units(inputs: &Files, of: usize) -> Files {
     read(place.path(), "d.partial")
 }
 
-/// The files below `place/name`; what tells one run from another is left out.
+/// The files below `place/name`, without what differs between runs.
 fn read(place: &Path, name: &str) -> Files {
     let mut files = Files::new();
     for entry in fs::read_dir(place.join(name)).unwrap() {

@@ -11,11 +11,11 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 /// Files by their names, with `/` in them for those in directories.
 pub(super) type Files = BTreeMap<String, Entry>;
 
-/// What lies under a name.
+/// What a name refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     Bytes(Vec<u8>),
-    /// Zeros follow the bytes up to a length, without taking room.
+    /// Zeros follow the bytes up to a length, without taking disk space.
     Sparse(Vec<u8>, u64),
     Fifo,
     Directory,
@@ -23,7 +23,7 @@ pub(super) enum Entry {
     Link(String),
 }
 
-/// Numbers that are a border of something, for binary records.
+/// Boundary values, for binary records.
 const WORDS: [u64; 8] = [
     0,
     1,
@@ -35,8 +35,8 @@ const WORDS: [u64; 8] = [
     7,
 ];
 
-/// What to put in the place of a number or a string in JSON. None is the length of a sparse file,
-/// which readers would have to read.
+/// Replacements for a number or a string in JSON. None is the length of a sparse file, which
+/// readers would have to read.
 const SCALARS: [&str; 24] = [
     "0",
     "1",
@@ -64,7 +64,7 @@ const SCALARS: [&str; 24] = [
     "\"00000000000000000000000000000000\"",
 ];
 
-/// At most so many changes come of an input.
+/// An input makes at most this many changes.
 const MAX_EDITS: usize = 24;
 
 /// Changes `files` as `input` says, six bytes for each change.
@@ -126,7 +126,7 @@ fn change(bytes: &mut Vec<u8>, op: u8, at: usize, [a, b]: [u8; 2]) {
                 *word = WORDS[usize::from(a) % WORDS.len()].to_le_bytes();
             }
         }
-        // The most common one, as it keeps JSON what it is.
+        // The most common change, because it keeps JSON valid.
         6 | 7 | 14 | 15 => {
             let found = scalars(bytes);
             if let Some(scalar) = found.get(at % found.len().max(1)) {
@@ -173,7 +173,7 @@ pub(super) fn write(files: &Files, directory: &Path) {
             Entry::Sparse(bytes, length) => {
                 fs::write(&path, bytes).unwrap();
                 let file = File::options().write(true).open(path).unwrap();
-                // Where the file system has no files of this length it stays as it is.
+                // If the file system has no files of this length, it stays as it is.
                 let _ = file.set_len(*length);
             }
             Entry::Fifo => {

@@ -1,5 +1,5 @@
-//! What hostile bytes must not do to a reader: the bodies of fuzz targets, which are run with
-//! random bytes by `cargo test` as well.
+//! What hostile bytes must not do to a reader: the bodies of fuzz targets, which `cargo test` also
+//! runs with random bytes.
 
 #![allow(
     dead_code,
@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use shardmill::Encoding;
 use tempfile::TempDir;
 
-/// A directory in memory, where there is such a thing.
+/// A directory in memory, if the system has one.
 fn place() -> TempDir {
     let memory = Path::new("/dev/shm");
     let parent = memory.is_dir().then(|| memory.to_owned());

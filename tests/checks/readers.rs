@@ -1,4 +1,4 @@
-//! What every reader of a dataset does with it, whole or not.
+//! Runs every reader of a dataset, whole or damaged.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use shardmill::window::DocumentWindows;
 use shardmill::window::Tail;
 use shardmill::{Encoding, Gatherer, Loader, LoaderConfig};
 
-/// Reads all of the dataset in `directory`: an error, or something that may be wrong, but never
-/// beyond what is there.
+/// Reads all of the dataset in `directory`: the result is an error or possibly wrong data, but
+/// never data past the end.
 pub fn read_all(directory: &Path, encoding: &Encoding) -> Option<Arc<TokenStore>> {
     let store = Arc::new(TokenStore::open(directory).ok()?);
     let mut ids = vec![0; usize::try_from(store.n_tokens()).unwrap()];
@@ -23,7 +23,7 @@ pub fn read_all(directory: &Path, encoding: &Encoding) -> Option<Arc<TokenStore>
         let record = store.document_of(offset).unwrap();
         assert!(record.is_none() || offset < store.n_tokens());
     }
-    // At the most a document for each record.
+    // At most one document per record.
     let records = store.shards().map(|shard| shard.unwrap().documents().len());
     assert!(store.documents().count() <= records.sum());
     for tail in Tail::ALL {
@@ -39,7 +39,7 @@ pub fn read_all(directory: &Path, encoding: &Encoding) -> Option<Arc<TokenStore>
     Some(store)
 }
 
-/// Takes a few batches of `store` from `state` on, which is that of a loader or anything else.
+/// Takes a few batches of `store` from `state` on, which is a loader's state or anything else.
 pub fn load(store: &Arc<TokenStore>, config: &LoaderConfig, gatherer: &Gatherer, state: &[u8]) {
     let state = serde_json::from_slice::<LoaderState>(state);
     let mut loaders = vec![Loader::new(store, config, Some(gatherer.clone()))];

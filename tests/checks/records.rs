@@ -16,8 +16,8 @@ use super::readers::{load, read_all};
 use super::sign::sign;
 use super::{encoding, place};
 
-/// Changes an output as `input` says and lets everything read it. What is not forged is found out
-/// or, where a run goes on with it, made good.
+/// Changes an output as `input` says and lets everything read it. Changes that are not forged are
+/// detected or, if a run resumes, repaired.
 pub fn check(input: &[u8]) {
     let Some((&how, edits)) = input.split_first() else {
         return;
@@ -51,8 +51,8 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Lets hashes hold again: those of records in themselves and, with `blocks`, those of the files
-/// that a manifest lists.
+/// Makes hashes valid again: those inside records and, with `blocks`, those of the files that a
+/// manifest lists.
 fn forge(files: &mut Files, blocks: bool) {
     if blocks {
         let _ = forge_blocks(files);
@@ -93,7 +93,7 @@ fn forge_blocks(files: &mut Files) -> Option<()> {
     Some(())
 }
 
-/// Changed files in a place of their own.
+/// Changed files in their own place.
 struct Case<'a> {
     place: &'a Path,
     files: &'a Files,
@@ -102,7 +102,7 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Every reader of a dataset, and runs that find it in their place.
+    /// Runs every reader of a dataset, and runs that find it in their place.
     fn published(&self, with_runs: bool) {
         let out = self.place.join("d");
         let stats = Stats::default();
@@ -133,13 +133,13 @@ impl Case<'_> {
         }
     }
 
-    /// A run that goes on: it refuses or gives the bytes of an undisturbed one; when what is there
-    /// may be discarded, it gives them.
+    /// A resumed run refuses, or makes the bytes of an undisturbed one; if what is there may be
+    /// discarded, it makes them.
     fn interrupted(&self) {
         let out = self.place.join("d");
         let _ = status(&out);
         let mut config = config();
-        // Without a state nothing says that it is ours, and it is never removed.
+        // Without a state, nothing proves that it is ours, and it is never removed.
         let state = self.place.join("d.partial/state.json");
         let is_ours = state.symlink_metadata().is_ok();
         if self.run(&config) {
@@ -163,7 +163,7 @@ impl Case<'_> {
         made.is_ok()
     }
 
-    /// Units that are all done: they are published as they were made, or not at all.
+    /// Units that are all done are published as they were made, or not at all.
     fn unfinished(&self) {
         let out = self.place.join("d");
         let _ = status(&out);

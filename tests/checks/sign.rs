@@ -1,10 +1,10 @@
-//! Lets the hash of a record hold again after a change, so that what reads it gets further.
+//! Makes the hash of a record valid again after a change, so that readers get further.
 
 #![allow(unreachable_pub, reason = "the library of the fuzz targets exports it")]
 
 use shardmill::Hash128;
 
-/// The key of the hash in a file of this name, if it has one.
+/// The key of the hash in a file with this name, if it has one.
 pub fn key_of(name: &str) -> Option<&'static str> {
     let name = name.rsplit('/').next().unwrap_or(name);
     match name.strip_suffix(".json")? {
@@ -16,8 +16,8 @@ pub fn key_of(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Puts the hash of the rest of the record `text`, which lies in a file of this name, in its place.
-/// What is no longer a record stays as it is.
+/// Updates the hash in the record `text`, from a file with this name, to that of the rest. What is
+/// no longer a record stays as it is.
 pub fn sign(name: &str, text: &mut [u8]) {
     let _ = try_sign(name, text);
 }

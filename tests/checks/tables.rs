@@ -1,4 +1,4 @@
-//! Table files, `.npy` and `.safetensors`: refused, or a table that lies in the file.
+//! Table files, `.npy` and `.safetensors`: refused, or a table that lies inside the file.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use shardmill::{Dtype, Elements, Table};
 
 use super::place;
 
-/// Opens a file that `input` describes in every way there is.
+/// Opens a file that `input` describes, in every possible way.
 pub fn check(input: &[u8]) {
     let Some((&how, rest)) = input.split_first() else {
         return;
@@ -31,8 +31,8 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// The extension and the bytes of a file: those of the input, or with a header of its length
-/// before them and the elements that its end asks for.
+/// The extension and the bytes of a file: the bytes of the input, as they are or with a header of
+/// their length before them and the elements that their end asks for.
 fn file(how: u8, rest: &[u8]) -> (&'static str, Vec<u8>) {
     let (text, n_elements) = match rest.split_last_chunk::<2>() {
         Some((text, bytes)) => (text, usize::from(u16::from_le_bytes(*bytes))),
@@ -54,7 +54,7 @@ fn file(how: u8, rest: &[u8]) -> (&'static str, Vec<u8>) {
     }
 }
 
-/// Checks that a table has what it says, and no more than the file.
+/// Checks that a table has the elements that it claims, and no more than the file has.
 fn is_inside(table: &Table, file: &[u8], min_rows: usize) {
     let n_elements = table.rows().checked_mul(table.dim()).unwrap();
     let found = match table.elements() {

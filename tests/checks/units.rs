@@ -1,5 +1,5 @@
-//! The cuts of units and the records of JSON Lines: any cuts give the documents that a plain
-//! reader finds, or the error that it has.
+//! The cuts of units and the records of JSON Lines: all cuts lead to the documents that a plain
+//! reader finds, or to its error.
 
 use std::fs;
 use std::ops::Range;
@@ -11,8 +11,8 @@ use shardmill::{Corpus, CorpusOptions, Error, Stats, TokenStore, tokenize, verif
 use super::base::config;
 use super::{encoding, place};
 
-/// What [`tokenize`] makes of `input`, of which the first bytes choose format, unit size and
-/// threads, must not depend on the latter two.
+/// The first bytes of `input` choose format, unit size and threads. What [`tokenize`] makes of the
+/// input must not depend on the latter two.
 pub fn check(input: &[u8]) {
     let Some((&[how, unit], source)) = input.split_first_chunk() else {
         return;
@@ -34,10 +34,10 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// A document: where it lies in the source, and its text.
+/// A document: its range in the source, and its text.
 type Found = (Range<u64>, String);
 
-/// The documents of the dataset that `source` becomes, or the error.
+/// The documents of the dataset made from `source`, or the error.
 fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Found>, String> {
     let place = place();
     let path = place.path().join(name);
@@ -52,7 +52,7 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
         error.replace(place.path().to_str().unwrap(), "")
     };
     let mut options = CorpusOptions::default();
-    // A text may look like anything.
+    // Text may look like anything.
     options.format = Some(Format::of_path(&path));
     let corpus = Corpus::open(&[path.into_os_string()], &options).map_err(describe)?;
     let stats = Stats::default();
@@ -72,7 +72,7 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
         .collect())
 }
 
-/// The documents of `source` by the words of the format; `None` where it is refused.
+/// The documents of `source` by the format's definition; `None` if it is refused.
 fn expected(source: &[u8], name: &str) -> Option<Vec<Found>> {
     if name == "a.txt" {
         let text = String::from_utf8(source.to_vec()).ok()?;
@@ -93,8 +93,8 @@ fn expected(source: &[u8], name: &str) -> Option<Vec<Found>> {
     Some(found)
 }
 
-/// Whether there may be something in it that Python reads and the plain reader does not: numbers
-/// beyond f64, words for numbers, half of a surrogate pair, a byte order mark, deep nesting.
+/// Whether it may contain something that Python reads and the plain reader does not: numbers beyond
+/// f64, words for numbers, half of a surrogate pair, a byte order mark, deep nesting.
 fn is_beyond_plain_reader(source: &[u8]) -> bool {
     let has = |part: &[u8]| source.windows(part.len()).any(|found| found == part);
     let digits = source.split(|byte| !byte.is_ascii_digit());
@@ -110,7 +110,7 @@ fn is_beyond_plain_reader(source: &[u8]) -> bool {
         || opened.count() > 100
 }
 
-/// Whether it begins as a format that is refused by name.
+/// Whether it begins like a format that is refused by name.
 fn is_foreign(source: &[u8]) -> bool {
     let magic: [&[u8]; 8] = [
         b"\x1f\x8b",

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use support::{Place, fixture};
 
-/// A run that is over soon: little memory, little text.
+/// A short run: little memory, little text.
 fn small(more: &[&str]) -> (Place, Vec<String>) {
     let text = fixture("text/the-verdict.txt");
     let args = [
@@ -32,7 +32,7 @@ fn every_rate_is_in_the_json() {
     assert_eq!(report["threads"], 3);
     let samples = |part: &str| report[part].as_array().unwrap().clone();
     let [ceilings, tokenize, gather] = ["ceilings", "tokenize", "gather"].map(samples);
-    // Three of memory on one thread and on three; two of files, one pipe.
+    // Three for memory on one thread and on three; two for files, one for a pipe.
     assert_eq!(
         (ceilings.len(), tokenize.len(), gather.len()),
         (9, 2, 2 * 9 * 2)
@@ -55,7 +55,7 @@ fn every_rate_is_in_the_json() {
         // 4096 rows of 64.
         assert_eq!(sample["bytes"], 4096 * 64 * element_bytes, "{sample}");
     }
-    // The rows are those of the text's ids, as tiktoken has them.
+    // The rows are those of the text's ids, as from tiktoken.
     let text = std::fs::read_to_string(fixture("text/the-verdict.txt")).unwrap();
     let ids = tiktoken_rs::r50k_base().unwrap().encode_ordinary(&text);
     let distinct: HashSet<_> = ids[..4096].iter().map(|id| id % 4096).collect();

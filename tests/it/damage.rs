@@ -1,5 +1,5 @@
-//! One flipped bit in any file of an output: `verify` names the file and the block, whichever bit
-//! it is, and no reader panics.
+//! For any single flipped bit in any file of an output, `verify` names the file and the block, and
+//! no reader panics.
 
 use crate::checks;
 use crate::support;
@@ -12,8 +12,8 @@ use checks::readers::read_all;
 use shardmill::{Encoding, Error, Stats, verify, verify_embeddings};
 use support::{Place, output_bytes};
 
-/// Every file of the output `dir`, each of its bits flipped once; `check` gets the file's name and
-/// what it must find damaged.
+/// Flips each bit of every file of the output `dir` once; `check` gets the file's name and what it
+/// must find damaged.
 fn each_flipped_bit(dir: &Path, files: &[(String, Vec<u8>)], check: impl Fn(&str, &str)) {
     for (name, bytes) in files {
         let path = dir.join(name);
@@ -34,7 +34,7 @@ fn is_record(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|end| end == "json")
 }
 
-/// Checks that `error` is about the file `name` in `dir`, and about its block where it has blocks.
+/// Checks that `error` is about the file `name` in `dir`, and about its block if it has blocks.
 fn is_placed(error: &Error, dir: &Path, name: &str, what: &str) {
     let error = error.to_string();
     let start = format!("{}: ", dir.join(name).display());
@@ -75,7 +75,7 @@ fn each_flipped_bit_of_a_dataset_is_found_and_placed() {
     each_flipped_bit(&dir, &files, |name, what| {
         let found = verify(&dir, &Stats::default());
         is_placed(&found.expect_err(what), &dir, name, what);
-        // No reader gets past a manifest that was changed.
+        // No reader gets past a changed manifest.
         if !is_record(name) {
             read_all(&dir, &encoding);
         }

@@ -1,5 +1,5 @@
-//! The bytes of a dataset depend on the inputs and the settings alone: not on threads, on how the
-//! inputs are named or come in, nor, for the ids and documents, on the unit size.
+//! The bytes of a dataset depend only on the inputs and the settings: not on threads, not on how
+//! the inputs are named or read and, for the ids and documents, not on the unit size.
 
 use crate::common_dataset;
 
@@ -30,7 +30,7 @@ fn head(name: &str, bytes: usize) -> String {
 }
 
 /// Small files, a text of several units, one without a space, JSON Lines, empty files; and two
-/// texts of nearly a unit each, which no unit may end in, so that the first unit has both.
+/// texts of nearly a unit each, which no unit may end inside, so that the first unit has both.
 fn mixed_corpus(directory: &Path) {
     write(
         directory,
@@ -75,7 +75,8 @@ fn make(inputs: &[PathBuf], threads: usize, unit: u64) -> Dataset {
     Dataset::make(inputs, gpt2(), &config)
 }
 
-/// What the mixed corpus is made for; else its test would prove little.
+/// Checks the properties that the mixed corpus is made for; without them, its test would prove
+/// little.
 fn assert_is_hard(dataset: &Dataset) {
     let shards = &dataset.store.manifest().shards;
     assert!(shards.len() >= 10, "{} units", shards.len());
@@ -118,7 +119,7 @@ fn files_do_not_depend_on_threads_or_on_where_the_corpus_is_named_from() {
         let many = make(from_ref(&corpus), threads, UNIT);
         assert_same_files(&many.files(), &expected, &format!("{threads} threads"));
     }
-    // By the program, from elsewhere, by a relative name, forced to the disk.
+    // By the program, from another directory, by a relative name, forced to the disk.
     let out = TempDir::new().unwrap();
     let out_argument = out.path().join("out");
     let arguments = [
@@ -175,7 +176,7 @@ fn files_do_not_depend_on_durability_and_are_there_already_for_the_second_run() 
     assert_same_files(&none.files(), &full.files(), "what was there is untouched");
 }
 
-/// The dataset that the program makes of standard input.
+/// The dataset that the program makes from standard input.
 fn from_stdin(stdin: &[u8], options: &[&str]) -> Dataset {
     let directory = TempDir::new().unwrap();
     let arguments = [
@@ -187,7 +188,7 @@ fn from_stdin(stdin: &[u8], options: &[&str]) -> Dataset {
     Dataset::open(directory)
 }
 
-/// Standard input is called `-` in the manifest; all else must be as for the file.
+/// Standard input is called `-` in the manifest; everything else must be as for the file.
 fn assert_same_but_for_name(stream: &Dataset, file: &Dataset) {
     let (mut found, mut expected) = (stream.files(), file.files());
     found.remove("manifest.json");
@@ -232,14 +233,14 @@ fn standard_input_gives_the_shards_of_the_file() {
 }
 
 /// Streams have the names of files here, so that even the manifests are equal. Text that follows
-/// other sources is kept aside first, as its size decides whether a unit may end inside.
+/// other sources is spooled first, because its size decides whether a unit may end inside it.
 #[test]
 fn fifos_give_the_files_that_regular_files_give_wherever_they_stand() {
     let small = text("the-verdict.txt");
     let long = [text("markdown.md"), text("tinyshakespeare.txt")].concat();
     let records = fs::read_to_string(records_path()).unwrap();
-    // A unit smaller than the small text; one whose end falls into the small text behind the
-    // records, where it must not be cut; one larger than all.
+    // A unit smaller than the small text; one whose end falls into the small text after the
+    // records, where it must not be cut; one larger than everything.
     assert!((0..small.len()).contains(&(1_280_000 - records.len())));
     compare_streams(
         9_000,

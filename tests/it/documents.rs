@@ -1,5 +1,5 @@
-//! Windows within documents against a specification that has all documents in memory, for any
-//! corpus, unit size and place of the end-of-text tokens; and records that are damaged.
+//! Checks windows within documents against a specification that has all documents in memory, for
+//! any corpus, unit size and place of the end-of-text tokens; and damaged records.
 use crate::common_dataset;
 
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use shardmill::window::{DocumentWindows, IGNORED_TARGET, LeftOut, Tail, WindowKi
 use shardmill::{EmbedConfig, Stats, TokenStore};
 use tempfile::TempDir;
 
-/// A window as the specification has it.
+/// A window of the specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Expected {
     document: u64,
     inputs: Vec<u32>,
     targets: Vec<u32>,
-    /// Ids that are of the document: inputs and the last target.
+    /// The ids that belong to the document: inputs and the last target.
     ids: Vec<u32>,
 }
 
-/// Every window of every document, with the documents and tokens that are in none.
+/// Every window of every document, with the documents and tokens that are in no window.
 fn specification(
     documents: &[Document],
     (seq_len, stride): (usize, usize),
@@ -67,7 +67,7 @@ fn specification(
     (windows, left_out)
 }
 
-/// Writes sources and gives their paths.
+/// Writes sources and returns their paths.
 fn paths(directory: &TempDir, sources: &[(Format, Vec<u8>)]) -> Vec<std::path::PathBuf> {
     let extension = |format| {
         if format == Format::Jsonl {
@@ -86,7 +86,7 @@ fn paths(directory: &TempDir, sources: &[(Format, Vec<u8>)]) -> Vec<std::path::P
     sources.iter().enumerate().map(write).collect()
 }
 
-/// Settings under which tables cost nothing.
+/// Settings with negligible tables.
 fn embed_config(seq_len: usize, stride: usize, tail: Tail) -> EmbedConfig {
     let mut config = EmbedConfig::default();
     (config.seq_len, config.stride) = (seq_len as u64, Some(stride as u64));

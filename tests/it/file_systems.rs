@@ -1,4 +1,4 @@
-//! File systems that lack something: what is made on them is made with the same bytes.
+//! File systems that lack features: outputs on them have the same bytes.
 
 use crate::support;
 
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use support::{Done, Place, output_bytes, skipped};
 
-/// Every command that writes, its output in `o`; each needs those before it.
+/// Every command that writes, with its output in `o`; each needs those before it.
 const WRITERS: [&str; 7] = [
     "tokenize a.txt --threads 2 --out o/d",
     "tokenize a.txt --threads 2 --out o/u --units 0/1",
@@ -19,7 +19,7 @@ const WRITERS: [&str; 7] = [
     "tokenize a.txt --threads 2 --repair --out o/r",
 ];
 
-/// A place with a text whose shard, 3.6 MB, goes past the page cache.
+/// A place with a text whose shard, 3.6 MB, bypasses the page cache.
 fn place() -> Place {
     let place = Place::new();
     let words: Vec<_> = (0..300_000_u32).map(|i| (i % 1000).to_string()).collect();
@@ -27,7 +27,7 @@ fn place() -> Place {
     place
 }
 
-/// Lets `command` make every output anew; gives all of their bytes.
+/// Makes every output again with `command`; returns all of their bytes.
 fn outputs(place: &Place, command: impl Fn(&[&str]) -> Command) -> BTreeMap<String, Vec<u8>> {
     let _ = fs::remove_dir_all(place.path("o"));
     for line in WRITERS {
@@ -60,8 +60,7 @@ fn is_on_disk(place: &Place) -> bool {
     !is_memory
 }
 
-/// Refuses large writes to files that go past the page cache, with `REFUSAL`, and leaves a file that
-/// says so.
+/// Refuses large direct writes with `REFUSAL`, and leaves a file that records it.
 const REFUSING: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -134,7 +133,7 @@ fn where_the_flag_for_direct_writes_is_refused_every_command_makes_the_same_byte
     for refusal in ["EINVAL", "EOPNOTSUPP"] {
         let made = outputs(&place, |args| {
             let mut strace = Command::new("strace");
-            // The thread that writes a file asks for its flags first.
+            // The thread that writes a file first queries its flags.
             strace
                 .args(["-f", "-qq", "-A", "-o", "strace.log", "-e", "trace=fcntl"])
                 .args(["-e", &format!("inject=fcntl:error={refusal}:when=2")])
@@ -149,7 +148,7 @@ fn where_the_flag_for_direct_writes_is_refused_every_command_makes_the_same_byte
         fs::remove_file(place.path("strace.log")).unwrap();
         let is_refused = |call: &str| call.contains("O_DIRECT") && call.contains("(INJECTED)");
         let refused = calls.lines().filter(|call| is_refused(call)).count();
-        // A file of each command, and three of those that embed, some of which are small.
+        // One file per command, and three of those that embed, some of which are small.
         assert!(refused >= 5, "{refused}: {calls}");
     }
 }

@@ -1,4 +1,5 @@
-//! Bad input: one line that says which file, where in it and what to do; nothing visible after.
+//! Bad input: one line that says which file, where in it and what to do; afterwards nothing is
+//! visible.
 
 use crate::support;
 
@@ -19,7 +20,7 @@ fn refused(place: &Place, args: &[&str], code: i32, line: &str) {
     assert_eq!(place.tree(), before, "something is left");
 }
 
-/// As [`refused`], where units before the bad one may be finished, and are all that is left.
+/// Like [`refused`], but units before the bad one may be finished, and are all that is left.
 #[track_caller]
 fn refused_midway(place: &Place, args: &[&str], code: i32, line: &str) {
     let before = place.tree();
@@ -50,7 +51,7 @@ fn an_input_that_is_not_there_is_named() {
         1,
         "nope/*.txt: no file has this name or matches this pattern",
     );
-    // The first of two, and before a good one is worked on.
+    // The first of two, and before a good one is processed.
     place.write("a.txt", "a");
     refused(&place, &["a.txt", "b", "c"], 1, &format!("b: {none}"));
     refused(
@@ -163,7 +164,7 @@ fn invalid_utf8_is_replaced_or_left_out_as_in_python() {
     let bytes = fs::read(fixture("hostile/invalid_utf8.txt")).unwrap();
     let replaced = String::from_utf8_lossy(&bytes).into_owned();
     let ignored: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
-    // What Python's `bytes.decode` counts.
+    // The count of Python's `bytes.decode`.
     assert_eq!(replaced.matches('\u{fffd}').count(), 52);
     assert_eq!(bytes.len() - ignored.len(), 59);
     for (policy, text) in [("replace", replaced), ("ignore", ignored)] {
@@ -215,11 +216,11 @@ fn invalid_utf8_in_a_record_is_replaced_or_left_out_and_counted() {
     }
 }
 
-/// What is said of half of a surrogate pair.
+/// The message about half of a surrogate pair.
 const LONE: &str = "an escape \\u is half of a surrogate pair; use --invalid-utf8 replace or ignore \
                     to accept it";
 
-/// What is said of each bad line of a fixture, by its number.
+/// The message about each bad line of a fixture, by its number.
 const BAD_LINES: [(&str, &[(usize, &str)]); 6] = [
     (
         "broken.jsonl",
@@ -305,7 +306,7 @@ fn of_duplicate_keys_the_last_wins() {
     }
 }
 
-/// 2.5 MB of records with blank lines among them; line 20,001 is cut short.
+/// 2.5 MB of records with blank lines among them; line 20,001 is truncated.
 fn long_jsonl() -> String {
     let mut text = String::new();
     for line in 1..=25_000 {
@@ -414,7 +415,7 @@ fn compressed_and_columnar_inputs_are_refused_by_name() {
                  Lines"
             )
         };
-        // Whatever it is called, read or mapped, and from a pipe.
+        // Whatever its name, whether read or mapped, and from a pipe.
         place.write("corpus", magic);
         let large = [magic, &vec![b'x'; 1_100_000]].concat();
         place.write("corpus.jsonl", &large);

@@ -35,7 +35,7 @@ fn place(eot: &str) -> Place {
     place
 }
 
-/// Checks that a command did not panic; where it failed, that it says so on one line.
+/// Checks that a command did not panic and, if it failed, that it reports that in one line.
 #[track_caller]
 fn ended_well(done: &Done, codes: &[i32]) {
     let code = done.code.unwrap_or(-1);
@@ -46,7 +46,7 @@ fn ended_well(done: &Done, codes: &[i32]) {
     }
 }
 
-/// `verify` must find `file` damaged; the other readers may or may not mind, but never panic.
+/// `verify` must find `file` damaged; the other readers may or may not notice, but never panic.
 #[track_caller]
 fn is_damaged(place: &Place, file: &str) {
     let done = place.run(["verify", "d"]);
@@ -162,7 +162,7 @@ fn ids_beyond_the_vocabulary_are_an_error_of_every_reader() {
         assert!(done.stderr.contains(" 4294967295"), "{done:?}");
         let what_to_do = "; shardmill verify says what is damaged\n";
         assert!(done.stderr.ends_with(what_to_do), "{done:?}");
-        // It compares hashes before it reads an id.
+        // `embed` compares hashes before it reads an id.
         let embed = ["embed", "d", "--out", "e", "--init-seed", "1", "--dim", "1"];
         let line = format!("d/{file}: damaged in the 16 MiB block 0, from byte 0");
         place.run(embed).failed(1, &line);
@@ -305,7 +305,7 @@ fn an_edited_manifest_is_not_believed() {
 #[test]
 fn a_manifest_that_calls_shards_by_other_names_is_refused() {
     let place = place("after");
-    // What the names lead to is there, whole and as long as it must be.
+    // The files that the names lead to exist, whole and of the right length.
     let shard = place.read("d/shard-00001.u32");
     let outside = place.write("outside.u32", &shard);
     place.write("d/again.u32", &shard);
@@ -322,7 +322,7 @@ fn a_manifest_that_calls_shards_by_other_names_is_refused() {
         name.clone_into(&mut forged.shards[1].file);
         is_refused(&place, forged, 1);
     }
-    // One shard named twice, with all that is said of it.
+    // One shard listed twice, with everything about it.
     let mut forged = manifest.clone();
     forged.shards[2] = forged.shards[1].clone();
     let totals = &mut forged.totals;
@@ -330,7 +330,7 @@ fn a_manifest_that_calls_shards_by_other_names_is_refused() {
     is_refused(&place, forged, 2);
 }
 
-/// A manifest whose id holds is refused for what it calls a shard.
+/// A manifest with a valid id is refused because of a shard's name.
 #[track_caller]
 fn is_refused(place: &Place, mut forged: Manifest, shard: usize) {
     forged.dataset_id = forged.computed_id();
@@ -361,7 +361,7 @@ fn a_pipe_in_the_place_of_a_file_makes_nobody_wait() {
         in_time(&place, &["verify", dir]).failed(5, &line);
         if dir == "d" {
             in_time(&place, &["info", dir]).failed(1, &line);
-            // It is no output that may be replaced.
+            // It is not an output that may be replaced.
             let again = ["tokenize", "in", "--out", "d"];
             ended_well(&in_time(&place, &again), &[1]);
         }
@@ -410,7 +410,7 @@ fn a_manifest_without_an_end_is_not_read_into_memory() {
     let line = "d/manifest.json: is not a manifest: trailing characters at line";
     let done = in_time(&place, &["verify", "d"]);
     assert!(done.stderr.contains(line), "{done:?}");
-    // Nothing says what of it is ours.
+    // Nothing says which of it is ours.
     let args = ["tokenize", "in", "--out", "d", "--overwrite"];
     let done = in_time(&place, &args);
     let line = "d: has no record that can be read";

@@ -1,5 +1,5 @@
-//! What the system makes of files: links in a circle, disks that cannot be read, calls that do
-//! less than they were asked for.
+//! What the system does with files: loops of links, disks that cannot be read, calls that do less
+//! than requested.
 
 use crate::support;
 
@@ -30,7 +30,7 @@ fn links_that_lead_nowhere_are_named_and_end_nothing_else() {
         let table = format!("embed in --out e --token-table {name}.npy --position-table none");
         assert_eq!(place.run(table.split(' ')).code, Some(1));
     }
-    // A directory that holds itself is walked once.
+    // A directory that contains itself is walked once.
     let done = place.run(["tokenize", "in", "--out", "d"]);
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("d: 2 tokens, 1 shard, 1 document "));
@@ -51,8 +51,8 @@ fn shell(place: &Place, script: &str) -> bool {
 struct Disk<'a>(&'a Place);
 
 impl<'a> Disk<'a> {
-    /// One with a copy of `name`, of which nothing is in memory; `None`, said aloud, where there
-    /// may be none.
+    /// A disk with a copy of `name`, of which nothing is in memory; `None`, with a notice, if the
+    /// test may not have one.
     fn new(place: &'a Place, name: &str) -> Option<Self> {
         let script = format!(
             "rm -f disk.img && truncate -s 32M disk.img && mkfs.ext4 -q -F -b 4096 -O ^has_journal disk.img
@@ -69,9 +69,9 @@ impl<'a> Disk<'a> {
         is_made.then(|| Self(place))
     }
 
-    /// Loses `text`, which is in the file `name`, and what lies behind it on the disk.
+    /// Loses `text`, which is in the file `name`, and everything after it on the disk.
     fn lose_from(&self, name: &str, text: &[u8]) {
-        // What the file system knows of the file stays with it.
+        // The file's metadata stays in memory.
         let file = File::open(self.0.path("disk").join(name)).unwrap();
         assert!(file.metadata().unwrap().len() > LOST_FROM);
         let input = format!("disk/{name}");
@@ -89,14 +89,13 @@ impl Drop for Disk<'_> {
     }
 }
 
-/// Where in a file the disk begins to fail: no piece that the kernel reads holds bytes of both
-/// sides.
+/// Where in a file the disk begins to fail: no piece that the kernel reads has bytes of both sides.
 const LOST_FROM: u64 = 256 << 10;
 
 #[test]
 fn a_disk_that_cannot_be_read_is_an_error_with_the_place() {
     let place = Place::new();
-    // One is read, also as a stream, one is mapped.
+    // One is read, also as a stream; one is mapped.
     for (name, numbers) in [("small.txt", 100_000), ("large.txt", 1_000_000)] {
         let words: Vec<_> = (0..numbers).map(|number: u32| number.to_string()).collect();
         let text = words.join(" ").into_bytes();
@@ -122,7 +121,7 @@ fn a_disk_that_cannot_be_read_is_an_error_with_the_place() {
             let start = format!("shardmill: error: {}: byte ", path.display());
             let rest = done.stderr.strip_prefix(&start).unwrap();
             let (offset, what) = rest.split_once(": ").unwrap();
-            // The first byte that was wanted of those that are lost.
+            // The first lost byte that was requested.
             let is_lost = (LOST_FROM..text.len() as u64).contains(&offset.parse().unwrap());
             assert!(is_lost && what.starts_with("cannot be read: "), "{done:?}");
         }
@@ -130,7 +129,7 @@ fn a_disk_that_cannot_be_read_is_an_error_with_the_place() {
     }
 }
 
-/// Calls that do a part of what they are asked for, as they may.
+/// Calls that do only part of what is requested, as they may.
 const SHORT: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -180,7 +179,7 @@ fn short_reads_and_writes_give_the_same_bytes() {
     assert!(done.code == Some(0) && done.stdout == text, "{done:?}");
 }
 
-/// Whether a call under the shim does less than is asked for, which `dd` counts as a partial record.
+/// Whether a call under the shim does less than requested, which `dd` counts as a partial record.
 fn is_short(shim: &Path) -> bool {
     let dd = Command::new("dd")
         .args(["if=/dev/zero", "of=/dev/null", "bs=4k", "count=1"])

@@ -1,4 +1,4 @@
-//! Outputs that cannot be written: in the way, locked, read-only, too small.
+//! Outputs that cannot be written: occupied, locked, read-only, too small.
 
 use crate::support;
 
@@ -84,7 +84,7 @@ fn an_output_inside_of_an_input_is_refused() {
     place.write("in/a.txt", "a");
     std::os::unix::fs::symlink("in", place.path("link")).unwrap();
     for out in ["in/out", "in/new/out", "link/out", "in", "../in/out"] {
-        // The last one through the name of the place itself.
+        // The last one uses the name of the place itself.
         let name = place.path("");
         let name = name.file_name().unwrap().to_str().unwrap();
         let out = out.replace("..", &format!("../{name}"));
@@ -192,7 +192,7 @@ fn no_room_for_embeddings_is_said_before_tables_are_drawn() {
             error.starts_with("shardmill: error: d: needs 13"),
             "{done:?}"
         );
-        // Room may be made.
+        // The user can make room.
         assert!(
             note.ends_with("run the same command again to go on\n"),
             "{done:?}"
@@ -253,8 +253,8 @@ fn to_go_on_is_no_advice_where_that_would_fail_the_same_way() {
     );
 }
 
-/// Runs the program with a file system of its own on `disk`, mounted with `options`; gives also
-/// what lies on it afterwards. `None`, said aloud, where mounting is not allowed.
+/// Runs the program with its own file system on `disk`, mounted with `options`; also returns what
+/// is on it afterwards. `None`, with a notice, if mounting is not allowed.
 fn on_disk(place: &Place, options: &str, args: &[&str]) -> Option<(Done, String)> {
     const SCRIPT: &str = "mount -t tmpfs -o \"$0\" none disk || exit 99
 \"$@\"; code=$?; find disk -mindepth 1 > left; exit $code";
@@ -326,7 +326,7 @@ fn a_disk_without_free_inodes_is_an_error_worth_a_retry() {
     place.write("a.txt", "some words to cut ".repeat(400));
     let args = "tokenize a.txt --out disk/out --threads 1 --unit-size 1kB";
     let args: Vec<_> = args.split(' ').collect();
-    // Of the file system, two directories, the state and the plan; three for a unit.
+    // For the file system, two directories, the state and the plan; three per unit.
     for inodes in 1..14 {
         let options = format!("size=1m,nr_inodes={inodes}");
         let Some((done, left)) = on_disk(&place, &options, &args) else {

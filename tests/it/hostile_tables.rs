@@ -57,7 +57,7 @@ fn tables_that_are_not_there_are_named() {
     let none = "cannot open: No such file or directory (os error 2)";
     refused(&place, "no.npy", "wpe.npy", &format!("no.npy: {none}"));
     refused(&place, "wte.npy", "no.npy", &format!("no.npy: {none}"));
-    // The key is no part of the file's name.
+    // The key is not part of the file's name.
     let line = format!("no.safetensors: {none}");
     refused(&place, "no.safetensors#wte.weight", "wpe.npy", &line);
     place.write("wte.pt", "PK\x03\x04");
@@ -67,7 +67,7 @@ fn tables_that_are_not_there_are_named() {
         "none",
         "wte.pt: is not a table file by its name; known are .npy, .safetensors",
     );
-    // Nobody writes to it, and nobody is waited for.
+    // It has no writer, and the program does not wait for one.
     place.fifo("fifo.npy");
     let line = "fifo.npy: is not a regular file";
     refused(&place, "fifo.npy", "wpe.npy", line);
@@ -159,7 +159,7 @@ fn tables_that_are_too_short_are_refused_before_any_work() {
         "p.npy",
         "p.npy: has 3 rows of 2; at least 4 rows are needed",
     );
-    // In the main job that comes before a corpus is read.
+    // In `run`, this comes before the corpus is read.
     let args = [&["run", "a.txt"], &embed("t.npy", "none")[2..]].concat();
     place.run(args).failed(
         1,
@@ -194,7 +194,7 @@ fn a_file_that_is_shorter_than_its_header_says_is_refused() {
             "{keep}: {done:?}"
         );
     }
-    // A claim beyond all memory costs nothing.
+    // A claim larger than memory costs nothing.
     let lie = npy("<f4", "False", "(9223372036854775807, 4)", b"");
     place.write("t.npy", lie);
     let done = place.run(embed("t.npy", "none"));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Each room, with the rooms that it may use: all of them stand above it in this table.
+/// Each room, with the rooms that it may use, all of which are above it in this table.
 const ROOMS: [(&str, &[&str]); 27] = [
     ("choice", &[]),
     ("fault", &[]),
@@ -169,7 +169,7 @@ fn paths(code: &str) -> BTreeSet<String> {
     found
 }
 
-/// The absolute segments of `path`, which stands in `module`.
+/// The absolute segments of `path`, which occurs in `module`.
 fn absolute(path: &str, module: &str) -> Vec<String> {
     let mut base: Vec<_> = module.split("::").map(str::to_owned).collect();
     let mut segments = path.split("::").peekable();
@@ -185,7 +185,7 @@ fn absolute(path: &str, module: &str) -> Vec<String> {
     base
 }
 
-/// Whom a room's face takes each of its names from: `(room, name)` to the file.
+/// The file that a room's face takes each of its names from, by `(room, name)`.
 fn exports(sources: &BTreeMap<Module, String>) -> BTreeMap<(Module, String), Module> {
     let mut found = BTreeMap::new();
     for (module, code) in sources {
@@ -238,7 +238,7 @@ fn room(module: &str) -> &str {
     module.split("::").next().unwrap()
 }
 
-/// A way from `from` back to itself.
+/// A path from `from` back to itself.
 fn circle(from: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
     let mut ways = vec![vec![from.clone()]];
     let mut seen = BTreeSet::new();
@@ -286,7 +286,7 @@ fn rooms_use_those_that_the_table_allows() {
 #[test]
 fn no_files_use_each_other() {
     let sources = sources();
-    // The face of a room names its files, and they what stands in it.
+    // The face of a room names its files, and they use what is in it.
     let is_face = |module: &Module| {
         let inside = format!("{module}::");
         sources.keys().any(|other| other.starts_with(&inside)) || module == "lib"

@@ -1,4 +1,4 @@
-//! Limits of the machine end a run with one line and a code that says it is worth a retry.
+//! Limits of the machine end a run with one line and an exit code that says that a retry may help.
 
 use crate::checks::sign;
 use crate::support;
@@ -28,13 +28,13 @@ fn run_limited(place: &Place, limit: &str, args: &[&str]) -> Done {
     Done::new(shell.output().unwrap())
 }
 
-/// A MB of text in many languages, of which an encoder remembers much.
+/// 1 MB of text in many languages, much of which an encoder caches.
 fn corpus(place: &Place) {
     let text = fs::read(fixture("text/udhr.txt")).unwrap();
     place.write("a.txt", text.repeat(1_000_000_usize.div_ceil(text.len())));
 }
 
-/// Whatever the limit, a run ends well and with the same bytes, or with one line.
+/// Under any limit, a run succeeds with the same bytes, or fails with one line.
 #[test]
 fn little_memory_is_an_error_or_enough() {
     let place = Place::new();
@@ -62,7 +62,7 @@ fn little_memory_is_an_error_or_enough() {
     assert_eq!(place.run(run("whole")).code, Some(0));
     let whole = output_bytes(&place.path("whole"));
     let mut ends = [0, 0];
-    // Kilobytes; with less the program itself cannot be loaded.
+    // Kilobytes; with less, the program itself cannot be loaded.
     for kilobytes in (40_000..440_000).step_by(16_000) {
         let done = run_limited(&place, &format!("-v {kilobytes}"), &run("out"));
         match done.code {
@@ -84,7 +84,7 @@ fn little_memory_is_an_error_or_enough() {
 }
 
 /// A header that lies is refused before it costs anything: the memory that the program itself
-/// needs, and 64 MB, are enough.
+/// needs, plus 64 MB, is enough.
 #[test]
 fn headers_that_lie_are_refused_in_little_memory_and_time() {
     let place = Place::new();
@@ -112,7 +112,7 @@ fn headers_that_lie_are_refused_in_little_memory_and_time() {
     );
     let length = (header.len() as u64).to_le_bytes();
     place.write("u.safetensors", [&length, header.as_bytes()].concat());
-    // Records that list sizes of their own, with a hash that holds.
+    // Records that list made-up sizes, with a valid hash.
     for (file, key) in [
         ("d/manifest.json", "bytes"),
         ("d/manifest.json", "docs_bytes"),
@@ -152,7 +152,7 @@ fn is_refused(place: &Place, line: &str, file: &str) {
     assert!(matches!(done.code, Some(1 | 5)), "{line}: {done:?}");
     let start = format!("shardmill: error: {file}: ");
     assert!(done.stderr.starts_with(&start), "{line}: {done:?}");
-    // A tenth of a second, and the start of a program on a busy machine.
+    // A tenth of a second, plus starting a program on a busy machine.
     assert!(time < Duration::from_secs(1), "{line}: {time:?}");
 }
 
@@ -168,8 +168,8 @@ fn a_file_size_limit_is_an_error_of_the_write() {
     assert_eq!(place.tree(), ["a.txt"]);
 }
 
-/// The text becomes shorter under the map: a line with the file and the byte, and the next run
-/// makes what it would have made.
+/// The text shrinks under the map: one line names the file and the byte, and the next run makes the
+/// same output as ever.
 #[test]
 fn a_text_that_shrinks_while_it_is_read_is_an_error() {
     let place = Place::new();
@@ -183,7 +183,7 @@ fn a_text_that_shrinks_while_it_is_read_is_an_error() {
     assert!(matches!(done.code, Some(1 | 3)), "{done:?}");
     let path = path.to_str().unwrap();
     let line = done.stderr.strip_prefix("shardmill: error: ").unwrap();
-    // Met by a read, or by the check behind the last one.
+    // Detected by a read, or by the check after the last read.
     let is_met = line.starts_with(&format!("{path}: byte ")) && line.contains("became shorter");
     assert!(is_met || line.starts_with("a.txt: "), "{done:?}");
     assert_eq!(line.lines().count(), 1, "{done:?}");
@@ -213,7 +213,7 @@ fn threads_that_meet_a_text_which_shrank_at_once_end_with_one_line() {
     let place = Place::new();
     let text = fs::read(fixture("text/tinyshakespeare.txt")).unwrap();
     let text = text.repeat(100);
-    // Not in every round does a second thread read on before the first has ended the program.
+    // Not in every round does a second thread read further before the first has ended the program.
     for _ in 0..5 {
         let path = place.write("a.txt", &text);
         many_threads_meet_the_end(&place, &path);
@@ -221,8 +221,8 @@ fn threads_that_meet_a_text_which_shrank_at_once_end_with_one_line() {
     }
 }
 
-/// The first thread that meets the end has to wait for standard error, which is full; so others meet
-/// it too before the program ends.
+/// The first thread that hits the end must wait for standard error, which is full, so other threads
+/// hit it, too, before the program ends.
 fn many_threads_meet_the_end(place: &Place, path: &Path) {
     let (mut reader, writer) = io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
@@ -233,7 +233,7 @@ fn many_threads_meet_the_end(place: &Place, path: &Path) {
     rustix::io::ioctl_fionbio(&writer, false).unwrap();
     let mut command = place.command(["tokenize", "a.txt", "--out", "out", "--threads", "8"]);
     let mut child = command.stderr(writer).spawn().unwrap();
-    // It has the other end of the pipe too.
+    // It also holds the other end of the pipe.
     drop(command);
     wait_for_a_shard(place);
     shrink(path, 0);
@@ -245,14 +245,14 @@ fn many_threads_meet_the_end(place: &Place, path: &Path) {
     reader.read_to_end(&mut stderr).unwrap();
     let stderr = String::from_utf8(stderr.split_off(filling)).unwrap();
     let status = child.wait().unwrap();
-    // Met by a read, or by the check behind the last one.
+    // Detected by a read, or by the check after the last read.
     assert!(matches!(status.code(), Some(1 | 3)), "{status}: {stderr}");
     assert!(stderr.starts_with("shardmill: error: "), "{stderr}");
     assert!(stderr.contains("a.txt: byte "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
-/// A signal that somebody sends is no file that shrank.
+/// A signal from another process is not a file that shrank.
 #[test]
 fn a_bus_error_that_was_sent_ends_the_program_as_ever() {
     let place = Place::new();
@@ -275,7 +275,7 @@ fn cuts() -> usize {
     wanted.map_or(2000, |cuts| cuts.parse().unwrap())
 }
 
-/// What is read, and by which command; each file is whole again before the next run.
+/// What is read, and by which command. Each file is restored before the next run.
 const READERS: [(&str, &str); 5] = [
     ("a.txt", "tokenize a.txt --out out --durability none"),
     ("b.jsonl", "tokenize b.jsonl --out out --durability none"),
@@ -314,7 +314,7 @@ fn files_cut_short_at_any_moment_end_a_run_with_a_line() {
         let time = started.elapsed();
         let _ = fs::remove_dir_all(place.path("out"));
         let child = spawn(&mut place.command(&args));
-        // Moments all over a run, in no order.
+        // Moments spread over a run, in no particular order.
         std::thread::sleep(time * u32::try_from(cut * 37 % 101).unwrap() / 100);
         let bytes = [0, 1000, whole.len() as u64 / 2, whole.len() as u64 - 1][cut % 4];
         shrink(&place.path(file), bytes);
@@ -337,7 +337,7 @@ fn files_cut_short_at_any_moment_end_a_run_with_a_line() {
     eprintln!("{ends:?}");
 }
 
-/// As where a user or a container may have no more of them.
+/// Like a user or a container that may not have more threads.
 #[test]
 fn where_no_thread_starts_a_run_says_so_in_a_line() {
     let place = Place::new();
@@ -359,7 +359,7 @@ fn where_no_thread_starts_a_run_says_so_in_a_line() {
         "positions --kind t5 --seq-len 8 --out p.npy",
     ] {
         let mut command = place.command(line.split(' '));
-        // No system has so much memory for a stack.
+        // No system has this much memory for a stack.
         command.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
         let done = Done::new(command.output().unwrap());
         assert_eq!(done.code, Some(3), "{line}: {done:?}");

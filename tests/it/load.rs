@@ -1,5 +1,5 @@
-//! Corpora of a size that offsets and memory must be made for. They take minutes and some GB of
-//! the disk: `cargo test load:: -- --ignored`
+//! Corpora so large that offsets and memory are put to the test. They take minutes and some GB of
+//! disk space: `cargo test load:: -- --ignored`
 
 use crate::support;
 
@@ -14,13 +14,13 @@ use shardmill::TokenStore;
 use support::{Done, Place, fixture, output_bytes, skipped};
 use tempfile::TempDir;
 
-/// Runs the program; gives also the most memory of its own that it had, in bytes, by looks at it
-/// every few milliseconds.
+/// Runs the program; also returns the maximum of its own memory, in bytes, sampled every few
+/// milliseconds.
 fn measured(place: &Place, line: &str) -> (Done, u64) {
     measured_with(place, line, "true")
 }
 
-/// As [`measured`], after a command of the shell.
+/// Like [`measured`], after a shell command.
 fn measured_with(place: &Place, line: &str, before: &str) -> (Done, u64) {
     let program = place.command(line.split(' '));
     let mut shell = Command::new("sh");
@@ -33,7 +33,7 @@ fn measured_with(place: &Place, line: &str, before: &str) -> (Done, u64) {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .env_remove("RUST_BACKTRACE");
-    // A pipe holds less than some commands say.
+    // A pipe holds less than some commands print.
     let mut child = shell.spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let said = std::thread::spawn(move || {
@@ -50,7 +50,7 @@ fn measured_with(place: &Place, line: &str, before: &str) -> (Done, u64) {
     (Done::new(output), most)
 }
 
-/// What a process has for itself; pages of mapped files do not count.
+/// The private memory of a process; pages of mapped files do not count.
 fn own_bytes(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status
@@ -60,7 +60,7 @@ fn own_bytes(child: &Child) -> Option<u64> {
     Some(kilobytes << 10)
 }
 
-/// Without a bound of what grows with the input: 64 MB and 96 MB for each of two threads.
+/// The bound if nothing grows with the input: 64 MB, plus 96 MB for each of two threads.
 const MAX_OWN_BYTES: u64 = (64 + 2 * 96) * 1_000_000;
 
 #[test]
@@ -117,8 +117,8 @@ fn a_bad_byte_beyond_4_gib_of_a_sparse_text_is_named() {
 #[test]
 #[ignore = "takes minutes: cargo test load:: -- --ignored"]
 fn text_far_apart_in_a_sparse_file_of_100_gb_has_its_ids_and_its_offsets() {
-    // Multiples of the unit size, so that the second and the third text are cut alike. Holes go by
-    // at 1 to 3 GB/s, twice.
+    // Multiples of the unit size, so that the second and the third text are cut alike. Holes are
+    // read at 1 to 3 GB/s, twice.
     const STARTS: [u64; 3] = [0, 4_300_000_000, 100_000_000_000];
     const UNIT_BYTES: usize = 100_000;
     let place = Place::new();
@@ -128,7 +128,7 @@ fn text_far_apart_in_a_sparse_file_of_100_gb_has_its_ids_and_its_offsets() {
     for start in STARTS {
         file.write_all_at(&text, start).unwrap();
     }
-    // Three units of each text; the last of the first and of the second have a hole, which is a
+    // Three units of each text; the last ones of the first and second text have a hole, which is a
     // pretoken of GBs. All others can be made: these are the first ones.
     let line = "tokenize a.txt --unit-size 100kB --units 0/3 --threads 2 --out d";
     let (done, own_bytes) = measured(&place, line);
@@ -145,7 +145,7 @@ fn text_far_apart_in_a_sparse_file_of_100_gb_has_its_ids_and_its_offsets() {
     assert_eq!(units.len(), 9, "{units:?}");
     let vocabulary = tiktoken_rs::r50k_base().unwrap();
     for (n, start) in STARTS.into_iter().enumerate() {
-        // The first cut of all is the start of the file.
+        // The very first cut is the start of the file.
         let from = if n == 0 { 0 } else { cut(0) };
         let to = cut(UNIT_BYTES);
         let unit = &units[3 * n];
@@ -181,7 +181,7 @@ fn a_text_of_different_words_alone_leaves_memory_within_its_bound() {
         random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         usize::try_from(random >> 40).unwrap() % below
     };
-    // Letters that hardly merge, so that each word has many ids.
+    // Letters that rarely merge, so that each word has many ids.
     let letters = b"qxzjkvwbfgpyhm";
     for _ in 0..8_000_000 {
         for _ in 0..LENGTHS[next(LENGTHS.len())] {
@@ -191,7 +191,8 @@ fn a_text_of_different_words_alone_leaves_memory_within_its_bound() {
     }
     drop(file);
     for encoding in ["gpt2", "o200k_base"] {
-        // With the hashes of all ids: what encoders share does not depend on who put it there.
+        // Including the hashes of all ids: what encoders share does not depend on which one cached
+        // it.
         let mut manifests = Vec::new();
         for threads in [1, 2, 4] {
             let line = format!("tokenize a.txt --encoding {encoding} --threads {threads} --out d");
@@ -207,8 +208,8 @@ fn a_text_of_different_words_alone_leaves_memory_within_its_bound() {
     }
 }
 
-/// A story on one line, and its ids: repeated, it has the ids of each, for it begins with a space
-/// and ends with a mark.
+/// A story on one line, and its ids. Repeated, it has the repeated ids, because it begins with a
+/// space and ends with a punctuation mark.
 fn story() -> (String, Vec<u32>) {
     let text = fs::read_to_string(fixture("text/the-verdict.txt")).unwrap();
     let text = format!(" {}", text.trim().replace('\n', " "));
@@ -217,7 +218,7 @@ fn story() -> (String, Vec<u32>) {
     (text, ids)
 }
 
-/// Writes `text` so often that it has `bytes`; says how often.
+/// Writes `text` repeatedly up to `bytes`; returns how often.
 fn write_often(file: &File, text: &str, bytes: usize) -> usize {
     let times = bytes.div_ceil(text.len());
     let mut file = BufWriter::new(file);
@@ -235,7 +236,7 @@ fn a_line_of_a_gb_is_one_document_as_text_and_as_a_record() {
     let (text, ids) = story();
     let quoted = serde_json::to_string(&text).unwrap();
     let quoted = &quoted[1..quoted.len() - 1];
-    // Else a record would not have to be copied.
+    // Otherwise a record would not have to be copied.
     assert!(quoted.contains("\\\""));
     for (name, before, text, after) in [
         ("a.txt", "", &*text, ""),
@@ -261,7 +262,7 @@ fn a_line_of_a_gb_is_one_document_as_text_and_as_a_record() {
         let mut documents = store.documents();
         assert_eq!(documents.next().unwrap().unwrap().bytes, 0..size);
         assert!(documents.next().is_none());
-        // A record is held whole: its text, where that is not as it stands, and its ids.
+        // A record is held whole: its text, if it must be unescaped, and its ids.
         let held_bytes = if name == "a.jsonl" {
             size + 4 * store.n_tokens()
         } else {
@@ -273,15 +274,16 @@ fn a_line_of_a_gb_is_one_document_as_text_and_as_a_record() {
     }
 }
 
-/// Processes that may use so much memory, with the pages of files that they read and write.
+/// A group of processes with a memory limit that includes the pages of files that they read and
+/// write.
 struct Group {
     directory: PathBuf,
-    /// The file that says the most that was used.
+    /// The file with the peak usage.
     most: &'static str,
 }
 
 impl Group {
-    /// `None`, said aloud, where there may be none.
+    /// `None`, with a notice, if the system allows none.
     fn new(limit_bytes: u64) -> Option<Self> {
         match Self::make(limit_bytes) {
             Ok(group) => Some(group),
@@ -298,11 +300,11 @@ impl Group {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.split_once(":memory:/"));
         let (parent, limit, most) = if let Some((_, own)) = own {
-            // Version 1: a part of what this process may use.
+            // Version 1: a part of this process' own limit.
             let parent = root.join("memory").join(own);
             (parent, "memory.limit_in_bytes", "memory.max_usage_in_bytes")
         } else if controllers.is_ok_and(|names| names.split_whitespace().any(|n| n == "memory")) {
-            // Version 2: the root alone may have both processes and groups with limits.
+            // Version 2: only the root may have both processes and groups with limits.
             (root.to_owned(), "memory.max", "memory.peak")
         } else {
             return Err("no cgroup limits memory".to_owned());
@@ -369,7 +371,7 @@ fn files_larger_than_the_memory_there_is_give_the_same_bytes() {
         let Some(group) = Group::new(MAX_OWN_BYTES) else {
             return;
         };
-        // What is in memory is not counted to who reads it.
+        // Pages already in memory are not charged to their reader.
         forget(&place.path(input));
         let done = group.run(&place, &format!("{line} --out limited"));
         let what = format!("{line}: {} bytes: {done:?}", group.most_bytes());
@@ -384,12 +386,12 @@ fn files_larger_than_the_memory_there_is_give_the_same_bytes() {
             _ => panic!("{what}"),
         }
         eprintln!("{what}");
-        // Or it has not been a limit.
+        // Otherwise the limit was never reached.
         assert!(group.most_bytes() > MAX_OWN_BYTES / 10 * 9, "{what}");
     }
 }
 
-/// Puts a file, or the files of a directory, out of memory.
+/// Drops a file, or the files of a directory, from memory.
 fn forget(path: &Path) {
     let script = "find \"$0\" -type f -exec sync {} + -exec dd if={} iflag=nocache count=0 \\;";
     let done = Command::new("sh").args(["-c", script]).arg(path).output();
@@ -401,7 +403,7 @@ fn forget(path: &Path) {
 fn a_million_files_are_planned_in_a_minute_and_300_mb() {
     const SIDE: u32 = 1000;
     let place = Place::new();
-    // In memory, where there is such a thing: a disk takes minutes to make and remove them.
+    // In memory, if the system has such a directory: a disk takes minutes to make and remove them.
     let memory = Path::new("/dev/shm");
     let files = if memory.is_dir() {
         TempDir::new_in(memory).unwrap()
@@ -427,8 +429,8 @@ fn a_million_files_are_planned_in_a_minute_and_300_mb() {
     eprintln!("{time:?}, {own_bytes} bytes");
 }
 
-/// Makes, checks, reads and makes again what has more shards than a process may have maps and open
-/// files.
+/// Makes, checks, reads and remakes a dataset with more shards than a process may have maps and
+/// open files.
 #[test]
 #[ignore = "makes 100,000 shards: cargo test load:: -- --ignored"]
 fn a_hundred_thousand_shards_are_made_and_read_within_maps_files_and_memory() {

@@ -1,5 +1,6 @@
-//! The tests of the program and of the library from outside, in one program: linking it once takes less
-//! time than linking each file. `cargo test --test it NAME` runs those of the file `NAME`.
+//! The tests of the program and of the library from outside, in one executable, because linking
+//! once takes less time than linking each file. `cargo test --test it NAME` runs those of the file
+//! `NAME`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

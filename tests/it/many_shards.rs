@@ -11,8 +11,8 @@ use shardmill::TokenStore;
 use shardmill::window::{DocumentWindows, Tail};
 use support::{Done, Place};
 
-/// A place with a text of which `n` shards are made, in units of 2 bytes: a token each, and one more
-/// in the first.
+/// A place with a text that makes `n` shards in units of 2 bytes: one token each, and one more in
+/// the first.
 fn words(n: usize) -> Place {
     let place = Place::new();
     let words: Vec<_> = (0..=n).map(|i| ["a", "b", "c"][i % 7 % 3]).collect();
@@ -37,7 +37,7 @@ fn limited(place: &Place, line: &str) -> Child {
         .unwrap()
 }
 
-/// Files in `directory` that this process has mapped.
+/// The number of files in `directory` that this process has mapped.
 fn maps_in(directory: &Path) -> usize {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let directory = directory.to_str().unwrap();
@@ -105,7 +105,7 @@ fn shards_of_a_large_dataset_are_mapped_as_they_are_used() {
     let maps = maps_in(&place.path("d"));
     assert!((1..=2 * 4096).contains(&maps), "{maps}");
 
-    // What was mapped stays; what was not is no longer there.
+    // What was mapped stays; what was not mapped is gone.
     let again = TOKENIZE.replace(" 2B ", " 3B ") + " --overwrite";
     assert_eq!(place.run(again.split(' ')).code, Some(0));
     let errors = store.shards().filter_map(Result::err);

@@ -1,4 +1,4 @@
-//! What is said to people and programs: names from outside, exit codes, errors as JSON.
+//! What is reported to people and programs: names from outside, exit codes, errors as JSON.
 
 use crate::support;
 
@@ -14,7 +14,7 @@ use shardmill::show::is_control;
 
 use support::{Done, Place, npy_table, skipped};
 
-/// Names that a terminal, or a reader, takes for something else.
+/// Names that a terminal or a reader would take for something else.
 const NAMES: [&[u8]; 14] = [
     b"\x1b[31mred\x1b[0m",
     b"\x1b]0;title\x07",
@@ -40,7 +40,8 @@ fn around(before: &str, middle: &OsStr, after: &str) -> OsString {
     text
 }
 
-/// Checks that what was printed for people is lines of plain text, each of the program's own.
+/// Checks that what was printed for people is lines of plain text, each written by the program
+/// itself.
 #[track_caller]
 fn is_plain(done: &Done, context: &str) {
     let stdout = std::str::from_utf8(&done.stdout).unwrap();
@@ -55,7 +56,7 @@ fn is_plain(done: &Done, context: &str) {
     assert!(done.stderr.lines().count() <= 2, "{context}: {done:?}");
 }
 
-/// A place where everything has a name that is made to fool a terminal.
+/// A place where everything has a name made to fool a terminal.
 struct Evil<'a> {
     place: Place,
     name: &'a OsStr,
@@ -159,7 +160,7 @@ fn names_in_files_are_shown_plain_too() {
         let place = Place::new();
         place.write("a.txt", "Hello world, a story.\n");
         assert_eq!(place.run(["tokenize", "a.txt", "--out", "d"]).code, Some(0));
-        // A tensor of this name, and one more.
+        // A tensor with this name, and one more.
         let tensor = json!({"dtype": "I64", "shape": [1, 1], "data_offsets": [0, 8]});
         let header =
             json!({ evil: tensor, "x": {"dtype": evil, "shape": [], "data_offsets": [0, 0]} });
@@ -176,7 +177,7 @@ fn names_in_files_are_shown_plain_too() {
             assert_eq!(done.code, Some(1), "{done:?}");
             is_plain(&done, table);
         }
-        // A manifest with such a member, and a plan.
+        // A manifest with a member of that name, and a plan.
         let mut manifest: Value = serde_json::from_slice(&place.read("d/manifest.json")).unwrap();
         manifest[evil] = json!(evil);
         place.write("d/manifest.json", manifest.to_string());
@@ -219,7 +220,7 @@ fn json_gives_every_name_back_as_it_was_and_holds_no_control_characters() {
         for done in [made, info, decoded, failed] {
             is_plain(&done, evil);
         }
-        // Text is data, and stays as it was.
+        // Text is data, and stays unchanged.
         let decoded = place.run(["decode", evil]);
         assert_eq!(decoded.text(), format!("{evil} and a story.\n"));
     }
@@ -297,7 +298,7 @@ fn whatever_lies_in_the_place_of_a_file_is_damage() {
         symlink(there.file_name().unwrap(), &there).unwrap();
         check("a circle");
         fs::remove_file(&there).unwrap();
-        // A short path: a socket's may not be long.
+        // A short path, because a socket's path must not be long.
         let _socket = UnixListener::bind(place.path("s")).unwrap();
         fs::rename(place.path("s"), &there).unwrap();
         check("a socket");
@@ -312,8 +313,8 @@ fn whatever_lies_in_the_place_of_a_file_is_damage() {
     assert_eq!(place.run(["verify", "d"]).code, Some(5));
 }
 
-/// The program as a user for whom the permissions of files hold; `None`, said aloud, where there is
-/// no way to be one.
+/// Runs the program as a user who is subject to file permissions; `None`, with a notice, if that is
+/// impossible.
 fn as_user(place: &Place, args: &[&str]) -> Option<Done> {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let mut command = if is_root {
@@ -409,7 +410,7 @@ fn an_error_is_one_json_object_too() {
             json!({"code": 1, "path": "x"}),
         ),
         ("positions --kind rope --out x.npy", json!({"code": 2})),
-        // Not even a command line.
+        // Not even a valid command line.
         ("tokenize", json!({"code": 2})),
         ("info d --seq-len many", json!({"code": 2})),
         ("mill", json!({"code": 2})),
@@ -436,7 +437,7 @@ fn an_error_is_one_json_object_too() {
         (&done.json()["code"], &done.json()["path"]),
         (&json!(5), &json!("d/shard-00000.u32"))
     );
-    // Standard output is for something else, or this is no option.
+    // Standard output is for something else, or this is not an option.
     let to_pipe = "embed d --out - --json --init-seed 1 --dim 2".split(' ');
     assert_eq!(place.run(to_pipe).stdout, b"");
     assert_eq!(place.run(["info", "--", "--json"]).stdout, b"");

@@ -1,4 +1,4 @@
-//! Small random corpora against a second, short implementation of the dataset: units, ids,
+//! Checks small random corpora against a second, short implementation of the dataset: units, ids,
 //! end-of-text tokens and document records, from files and from streams.
 
 use crate::common_dataset;
@@ -31,7 +31,7 @@ fn name(index: usize, format: Format) -> String {
     format!("{index}.{extension}")
 }
 
-/// Compares every shard, the joined documents and what the manifest counts.
+/// Compares every shard, the joined documents and the counts in the manifest.
 fn check(
     dataset: &Dataset,
     sources: &[(Format, Vec<u8>)],
@@ -119,7 +119,7 @@ proptest! {
     }
 }
 
-/// The model itself, on a corpus small enough to do by hand.
+/// Checks the model itself on a corpus small enough to do by hand.
 #[test]
 fn the_model_does_what_was_worked_out_by_hand() {
     let sources = [

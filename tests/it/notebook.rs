@@ -1,5 +1,5 @@
-//! The notebook, cell by cell, with the numbers that it prints: through the library, through the
-//! program, and through the example.
+//! The notebook, cell by cell, with the numbers that it prints: with the library, with the program,
+//! and with the example.
 #![allow(
     clippy::unwrap_used,
     reason = "a value that is not there fails the test"
@@ -30,7 +30,7 @@ fn printed_row(table: &Table, row: usize) -> String {
     printed(&values)
 }
 
-/// The ids of one batch: inputs, then the targets, one later.
+/// The ids of one batch: the inputs, then the targets, shifted by one.
 fn batch(ids: &[u32], windows: &Windows, number: u64) -> [Vec<Vec<u32>>; 2] {
     let rows = windows.batches(8, false).unwrap().rows(number);
     let slice = |range: std::ops::Range<u64>| {
@@ -164,7 +164,7 @@ fn the_notebook_cell_by_cell() {
         assert_eq!(printed(values), expected, "row {row}");
     }
 
-    // The same, as the notebook has it: one lookup per table, then a sum.
+    // The same, as in the notebook: one lookup per table, then a sum.
     let mut position = vec![0.0f32; 256];
     for (i, row) in token_embeddings.chunks_mut(256).enumerate() {
         pos_embedding_layer.row_to_f32(i % 4, &mut position);
@@ -228,7 +228,7 @@ fn the_notebook_in_one_command() {
 fn the_notebook_in_the_example() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    // The second time the dataset is there.
+    // The second time, the dataset already exists.
     for _ in 0..2 {
         let mut printed = Vec::new();
         dataset::run(&verdict_path(), &out, &mut printed).unwrap();

@@ -1,5 +1,5 @@
-//! What NumPy makes of our files, and we of NumPy's. Python prints what it read as JSON; the
-//! comparison is here.
+//! NumPy reads our files, and we read NumPy's. Python prints what it read as JSON; the comparison
+//! is here.
 #![allow(
     clippy::unwrap_used,
     reason = "a value that is not there fails the test"
@@ -23,7 +23,7 @@ use support::{fixture, golden, sha256, shardmill, skip, succeed, verdict_path};
 /// Tables need a row for each id of GPT-2's vocabulary.
 const N_VOCAB: usize = 50257;
 
-/// Python with NumPy; where it is missing, says that `unchecked` stays unchecked.
+/// Python with NumPy; if that is missing, reports that `unchecked` is not checked.
 fn python(unchecked: &str) -> Option<Command> {
     let import = Command::new("python3")
         .args(["-c", "import numpy"])
@@ -113,7 +113,7 @@ fn shards_and_document_records_are_flat_arrays() {
     assert_eq!(flags_seen, 7, "each flag occurs");
 }
 
-/// `numpy.save` of the same array must give the same bytes, header and all.
+/// `numpy.save` of the same array must write the same bytes, including the header.
 const ARRAYS: &str = r#"
 def saved(array):
     file = io.BytesIO()
@@ -189,7 +189,8 @@ fn embeddings_inputs_and_targets_are_what_numpy_loads_and_would_save() {
     }
 }
 
-/// Tables in every type, good and refused; each element a number that all types hold.
+/// Tables of every type, accepted and refused; each element is a number that all types can
+/// represent.
 const TABLES: &str = r#"
 rows, out = int(sys.argv[2]), sys.argv[1]
 table = ((np.arange(rows * 6) * 37 % 255 - 127) / 16).astype("<f4").reshape(rows, 6)
@@ -205,7 +206,7 @@ np.save(f"{out}/position.npy", np.arange(24, dtype="<f4").reshape(4, 6) / 8)
 print("null")
 "#;
 
-/// Whether the embeddings are the rows that NumPy's own indexing finds.
+/// Checks whether the embeddings are the rows that NumPy's own indexing finds.
 const LOOKUP: &str = r#"
 tables, out = sys.argv[1], sys.argv[2]
 rows = np.load(f"{tables}/f4.npy")[np.load(f"{out}/inputs.npy")]
@@ -267,7 +268,7 @@ fn tables_that_numpy_saved_are_read_or_refused_by_name() {
     assert!(!tables.join("f8.out").exists());
 }
 
-/// Rows turned by NumPy: products, differences and sums of f32, each rounded; then one rounding.
+/// Rows rotated by NumPy: products, differences and sums in f32, each rounded; then one rounding.
 const TURN: &str = r#"
 table, out, style, base, name = np.load(sys.argv[1]), sys.argv[2], *sys.argv[3:6]
 x = table[np.load(f"{out}/inputs.npy")]
@@ -331,7 +332,7 @@ fn ids_between(text: &str, start: &str, end: &str) -> Vec<u64> {
 
 #[test]
 fn the_python_example_prints_the_notebooks_first_batch() {
-    // One shard, then several: windows reach over their borders.
+    // One shard, then several: windows cross their borders.
     for options in ["--token-dtype u32", "--token-dtype u16 --unit-size 3000"] {
         let Some(mut python) = python("examples/torch_dataset.py") else {
             return;

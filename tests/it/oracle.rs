@@ -1,5 +1,5 @@
-//! Ids equal those of tiktoken-rs: whole fixtures through the pipeline, every place where a text
-//! may be cut, special tokens, and random tokens decoded and cut.
+//! Checks that ids equal those of tiktoken-rs: whole fixtures through the pipeline, every place
+//! where a text may be cut, special tokens, and random tokens decoded and cut.
 
 use crate::common_dataset;
 use crate::support::long_texts;
@@ -28,8 +28,8 @@ fn fixtures() -> Vec<PathBuf> {
     texts.chain([records_path()]).collect()
 }
 
-/// The ids of each document of the fixtures by one vocabulary; those of long ones are kept, as
-/// several encodings share them.
+/// The ids of each document of the fixtures by one vocabulary; cached, because several encodings
+/// share them.
 fn fixture_ids(vocabulary: &'static str) -> &'static [Vec<TokenId>] {
     static KEPT: [OnceLock<Vec<Vec<TokenId>>>; 4] = [const { OnceLock::new() }; 4];
     let index = ["r50k_base", "p50k_base", "cl100k_base", "o200k_base"]
@@ -58,8 +58,8 @@ fn documents() -> Vec<String> {
         .collect()
 }
 
-/// Of each vocabulary, once with texts cut into many units, once with all in one, where only chunks
-/// cut them.
+/// For each vocabulary, once with texts cut into many units and once in a single unit, where only
+/// chunks cut them.
 #[test]
 fn fixtures_have_the_ids_of_tiktoken_in_every_encoding() {
     let (many, one) = (100_000, 256 << 20);
@@ -88,7 +88,7 @@ fn fixtures_have_the_ids_of_tiktoken_in_every_encoding() {
     }
 }
 
-/// A pretoken of 300 KB is merged in pieces; tiktoken-rs merges it as a whole.
+/// A pretoken of 300 KB is merged in pieces, while tiktoken-rs merges it as a whole.
 #[test]
 fn long_pretokens_have_the_ids_of_tiktoken_through_the_pipeline() {
     let directory = TempDir::new().unwrap();
@@ -104,7 +104,7 @@ fn long_pretokens_have_the_ids_of_tiktoken_through_the_pipeline() {
     }
 }
 
-/// Where an encoding shares its vocabulary with another, its own ids are those it is compared
+/// If an encoding shares its vocabulary with another, its ids are those that the other is compared
 /// with above.
 #[test]
 fn encodings_that_share_a_vocabulary_have_the_same_ordinary_ids_in_tiktoken() {
@@ -140,7 +140,7 @@ fn pieces<'a>(text: &'a str, cuts: &[usize]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Long fixtures are made of few words, so each piece goes to the oracle once.
+/// Long fixtures consist of few words, so each distinct piece goes to the oracle once.
 fn encode_pieces<'a>(
     pieces: &[&'a str],
     bpe: &CoreBPE,
@@ -194,7 +194,7 @@ proptest! {
     }
 }
 
-/// A seed that is printed with the failing input; nothing is written beside the tests.
+/// The seed is printed with the failing input; nothing is written next to the tests.
 fn proptest_config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
@@ -205,7 +205,7 @@ fn proptest_config(cases: u32) -> ProptestConfig {
 
 /// tiktoken's ids with every special token allowed.
 ///
-/// tiktoken gives 200018 of `o200k_harmony` two names, tiktoken-rs only one of them.
+/// tiktoken gives 200018 of `o200k_harmony` two names, tiktoken-rs only one.
 fn encode_special(name: &str, text: &str) -> Vec<TokenId> {
     let text = if name == "o200k_harmony" {
         text.replace("<|endofprompt|>", "<|reserved_200018|>")
@@ -224,7 +224,7 @@ fn first_special(name: &str, text: &str) -> Option<usize> {
     names.into_iter().filter_map(|name| text.find(name)).min()
 }
 
-/// Special tokens of all encodings and what looks like them.
+/// Special tokens of all encodings, and text that looks like them.
 fn soup() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "<|endoftext|>",
@@ -377,7 +377,7 @@ proptest! {
             records += &serde_json::json!({"text": text}).to_string();
             records.push('\n');
             expected.push(bpe.encode_ordinary(&text));
-            // A token may be such that the text looks like a compressed file.
+            // A token may make the text look like a compressed file.
             let path = write(directory.path(), &format!("{index}.txt"), format!("a{text}"));
             expected.push(bpe.encode_ordinary(&format!("a{text}")));
             paths.push(path);

@@ -1,4 +1,4 @@
-//! The keyed permutation: values that stay for ever, and a second implementation in Python.
+//! The keyed permutation: values that never change, and a second implementation in Python.
 use crate::golden::support;
 
 use std::process::Command;
@@ -57,7 +57,7 @@ const GOLDEN: [(u64, u64, u64, &[u64]); 8] = [
     ),
 ];
 
-/// The algorithm as its documentation has it, in numbers without a width.
+/// The algorithm as documented, in integers of unlimited width.
 const PYTHON: &str = r"
 import json, sys
 M, G = 2**64 - 1, 0x9E3779B97F4A7C15
@@ -98,7 +98,7 @@ fn windows(len: u64, seed: u64, epoch: u64) -> Vec<u64> {
         .collect()
 }
 
-/// What Python makes of `[len, seed, epoch]`; nothing where it is missing.
+/// What Python computes for `[len, seed, epoch]`; `None` if Python is missing.
 fn ask_python(cases: &[(u64, u64, u64)]) -> Option<Vec<Vec<u64>>> {
     let cases: Vec<Value> = cases.iter().map(|&(n, s, e)| json!([n, s, e])).collect();
     let cases = Value::from(cases).to_string();

@@ -176,7 +176,7 @@ fn what_is_missing_or_of_no_use_is_said() {
 #[test]
 fn a_full_disk_leaves_nothing() {
     let place = Place::new();
-    // The shell takes the signal that would otherwise end the program.
+    // The shell ignores the signal that would otherwise end the program.
     let limited = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
     let mut command = std::process::Command::new("bash");
     command.args(["-c", limited, "bash", env!("CARGO_BIN_EXE_shardmill")]);
@@ -214,7 +214,7 @@ fn rotary_embeddings_say_how_they_were_turned() {
             "dtype": "f32",
         })
     );
-    // The defaults spelled out are the same embeddings; another style or base is not.
+    // The defaults spelled out make the same embeddings; another style or base does not.
     let same = ["--rope-style", "interleaved", "--rope-base", "1e4"].map(str::to_owned);
     let done = place.run([&args[..], &same].concat());
     assert!(
@@ -231,7 +231,7 @@ fn rotary_embeddings_say_how_they_were_turned() {
 
 #[test]
 fn a_base_of_many_digits_is_read_as_it_was_written() {
-    // Two roundings, of the digits and of the power of ten, would give its neighbor.
+    // Two roundings, of the digits and of the power of ten, would produce the adjacent number.
     let base = "43843.939722600284";
     let (place, args) = embed(&format!(
         "--init-seed 1 --dim 4 --position-table rope --rope-base {base} --out e"

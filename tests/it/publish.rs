@@ -1,5 +1,5 @@
-//! A reader beside a run that replaces what it reads: it has the old version or the new one, and
-//! what it has open stays as it is.
+//! A reader, concurrent with a run that replaces what it reads, sees the old version or the new
+//! one, and what it has open stays as it is.
 
 use crate::support;
 
@@ -9,7 +9,7 @@ use std::thread;
 use shardmill::{Stats, TokenStore, verify};
 use support::Place;
 
-/// The ids of the dataset that is there at the moment.
+/// The ids of the current dataset.
 fn ids(store: &TokenStore) -> Vec<u32> {
     let mut ids = vec![0; usize::try_from(store.n_tokens()).unwrap()];
     store.read(0, &mut ids).unwrap();
@@ -50,7 +50,7 @@ fn a_reader_has_the_old_version_or_the_new_one() {
         let reader = scope.spawn(|| {
             let mut seen = [0, 0];
             while !is_over.load(Ordering::Relaxed) {
-                // Between two versions there is none: the two change places in one step.
+                // There is no gap between two versions: they are exchanged in one step.
                 let store = TokenStore::open(&dir).unwrap();
                 let found = ids(&store);
                 let version = versions.iter().position(|ids| *ids == found);

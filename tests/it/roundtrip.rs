@@ -1,4 +1,4 @@
-//! What was tokenized comes back: text byte for byte, ids over shard borders, and each token's
+//! Tokenized data can be read back: text byte for byte, ids across shard borders, and each token's
 //! document.
 
 use crate::common_dataset;
@@ -18,7 +18,7 @@ use shardmill::document::Format;
 use shardmill::encoding::BUILTIN_NAMES;
 use shardmill::{Level, Special};
 
-/// Texts in many scripts, edges, JSON Lines; without the large English ones.
+/// Texts in many scripts, edge cases, JSON Lines; without the large English ones.
 fn inputs() -> Vec<PathBuf> {
     let texts = [
         "udhr.txt",
@@ -39,7 +39,7 @@ fn documents_of(inputs: &[PathBuf]) -> Vec<(u32, Range<u64>, String)> {
     model::texts(&inputs.iter().map(read).collect::<Vec<(Format, Vec<u8>)>>())
 }
 
-/// Decodes a document's ids but for its own end-of-text token, which must be there.
+/// Decodes a document's ids without its own end-of-text token, which must be there.
 fn decode(ids: &[u32], eot: Eot, encoding: &shardmill::Encoding) -> Vec<u8> {
     let end_of_text = encoding.end_of_text();
     let text = match eot {
@@ -99,7 +99,7 @@ fn each_document_comes_back_from_the_program() {
         };
         assert!(program(&[]) == whole.as_bytes(), "{eot:?}");
         let last = documents.len() - 1;
-        // The first is cut over units, the fourth is empty, the sixth has special tokens.
+        // The first spans units, the fourth is empty, the sixth has special tokens.
         for index in [0, 3, 5, 7, 8, last] {
             let found = program(&["--document", &index.to_string()]);
             assert!(
@@ -146,7 +146,7 @@ fn u16_shards_have_the_ids_of_u32_shards() {
         let ids = narrow.store.manifest().shards.iter();
         let bytes: usize = ids.map(|shard| files[&shard.file].len()).sum();
         assert_eq!(bytes as u64, 2 * narrow.store.n_tokens());
-        // A reader that knows nothing but the layout.
+        // A reader that knows only the layout.
         let first: Vec<_> = files["shard-00000.u16"]
             .as_chunks::<2>()
             .0
@@ -160,7 +160,7 @@ fn u16_shards_have_the_ids_of_u32_shards() {
     assert!(Dataset::try_make(&inputs(), encoding("cl100k_base"), &config).is_err());
 }
 
-/// About 60 shards, some of them of a few tokens, and one of none: it has blank lines alone.
+/// About 60 shards, some of a few tokens, and one of none, which has only blank lines.
 static SMALL: LazyLock<(Dataset, Dataset, Vec<u32>)> = LazyLock::new(|| {
     let directory = tempfile::TempDir::new().unwrap();
     let record = "{\"text\": \"one two\"}\n";

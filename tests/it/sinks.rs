@@ -162,12 +162,12 @@ fn sizes_that_are_not_those_of_the_shape_are_damage() {
     let place = dataset();
     assert_eq!(place.run(embed("e", &["--format", "raw"])).code, Some(0));
     let record = String::from_utf8(place.read("e/embed.json")).unwrap();
-    // Without a header, the record alone says how many elements there are.
+    // Without a header, only the record says how many elements there are.
     let lying = record.replacen("    5,", "    4,", 1);
     assert_ne!(lying, record);
     let mut huge: serde_json::Value = serde_json::from_str(&record).unwrap();
     for file in huge["files"].as_array_mut().unwrap() {
-        // The sum of these is beyond u64.
+        // Their sum overflows u64.
         file["bytes"] = u64::MAX.into();
     }
     let huge = serde_json::from_value::<EmbedRecord>(huge).unwrap();
@@ -224,7 +224,7 @@ fn a_kill_leaves_nothing_of_positions() {
         skipped("a kill of positions", &format!("O_TMPFILE: {errno}"));
         return;
     }
-    // The bytes are written, the file has no name yet.
+    // The bytes are written, but the file has no name yet.
     let mut strace = Command::new("strace");
     strace.args(
         "-f -qq -o /dev/null -e trace=fsync -e inject=fsync:signal=SIGKILL:when=1".split(' '),

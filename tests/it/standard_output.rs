@@ -1,4 +1,4 @@
-//! Every command that prints, where standard output takes nothing more or nobody reads it.
+//! Every command that prints, when standard output is full or has no reader.
 
 use crate::support;
 
@@ -20,7 +20,7 @@ fn place() -> Place {
 
 const EMBED: &str = "--seq-len 2 --stride 2 --init-seed 1 --dim 4";
 
-/// A command line for each way in which a command prints, and what it leaves.
+/// A command line for each way that a command prints, and what it leaves.
 fn lines() -> Vec<(String, Option<&'static str>)> {
     let mut lines: Vec<_> = [
         "info d",
@@ -38,7 +38,7 @@ fn lines() -> Vec<(String, Option<&'static str>)> {
     ]
     .map(|line| (line.to_owned(), None))
     .into();
-    // What is made is made, and said last.
+    // The output is made, and is reported last.
     for (line, out) in [
         ("tokenize a.txt --out t --json", "t"),
         ("tokenize a.txt --out v --units 0/1 --json", "v.partial"),

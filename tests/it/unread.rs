@@ -1,4 +1,4 @@
-//! What cannot be read now is neither damaged nor something else: another try may find it whole.
+//! What cannot be read now is neither damaged nor something else: a retry may find it whole.
 
 use crate::support;
 
@@ -9,7 +9,7 @@ use support::{Done, Place, output_bytes, skipped};
 
 const EMBED: &str = "--seq-len 4 --stride 4 --init-seed 1 --dim 2 --threads 1";
 
-/// Commands that look at an output that is there.
+/// Commands that read an existing output.
 fn lines() -> [String; 7] {
     [
         format!("run a.txt --out d {EMBED}"),
@@ -22,7 +22,7 @@ fn lines() -> [String; 7] {
     ]
 }
 
-/// Lets each of `calls` of each command that is `wanted` fail once with `error`; says how many commands
+/// Makes each of `calls` of each `wanted` command fail once with `error`; returns how many commands
 /// failed.
 fn sweep(calls: &str, error: &str, wanted: impl Fn(&str) -> bool) -> usize {
     let place = Place::new();
@@ -50,11 +50,11 @@ fn sweep(calls: &str, error: &str, wanted: impl Fn(&str) -> bool) -> usize {
                 break;
             };
             if call.contains("mmap(") && !call.contains("MAP_SHARED") {
-                // Memory, or a library.
+                // It was memory, or a library.
                 continue;
             }
             let what = format!("{line}, {nth}: {call}: {done:?}");
-            // The loader of the program opens its libraries, and says what it misses.
+            // The dynamic linker opens libraries, and reports what is missing.
             assert!(matches!(done.code, Some(0 | 3 | 127)), "{what}");
             for wrong in ["damaged", "overwrite", "not being made", "is not a dataset"] {
                 assert!(!done.stderr.contains(wrong), "{what}");
@@ -72,7 +72,7 @@ fn what_cannot_be_opened_or_mapped_is_not_called_damaged() {
     if let Err(error) = Command::new("strace").arg("-V").output() {
         return skipped("files that cannot be opened", &format!("strace: {error}"));
     }
-    // A manifest, a shard's two files, and more of most commands.
+    // A manifest and a shard's two files; more for most commands.
     assert!(sweep("openat", "EMFILE", |_| true) >= 20);
     assert!(sweep("openat", "EIO", |line| line.ends_with(" d")) >= 6);
     assert!(sweep("mmap", "ENOMEM", |line| line.ends_with(" d")) >= 6);

@@ -76,7 +76,7 @@ fn verify_finds_each_flipped_bit_of_a_list_and_repair_makes_it_again() {
         assert_eq!(done.code, Some(0), "{done:?}");
         assert!(output_bytes(&dir) == files);
     }
-    // A shard without a list is damaged: those with one are taken over, with their counts.
+    // Damage a shard without a list: those with one are reused, with their counts.
     fs::write(dir.join("shard-00000.u32"), "").unwrap();
     let done = place.run(&repair);
     assert_eq!(done.code, Some(0), "{done:?}");

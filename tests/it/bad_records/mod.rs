@@ -1,5 +1,5 @@
-//! JSON Lines records that hold no document: they end the run, or are left out, counted by kind
-//! and listed beside their shard, with the same bytes whatever cuts the work or ends it.
+//! JSON Lines records that hold no document: they end the run, or are left out, counted by kind and
+//! listed next to their shard, with the same bytes however the work is cut or interrupted.
 
 mod damage;
 mod python;
@@ -12,7 +12,7 @@ use shardmill::document::BadKind;
 use shardmill::{Manifest, Stats, TokenStore, verify};
 use support::{Place, output_bytes};
 
-/// A record of each kind that holds no document, and what is said of it.
+/// A record of each kind that holds no document, and its message.
 const BAD: [(&[u8], BadKind, &str); 8] = [
     (
         b"{\"text\":\"cut",
@@ -63,7 +63,8 @@ fn tokenize<'a>(input: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> 
     [&["tokenize", input, "--out", out], &SKIP[..], more].concat()
 }
 
-/// Lines of a source, each followed by a line end; and its bad records, but for their source.
+/// The lines of a source, each followed by a line end, and its bad records, except for their
+/// source.
 #[derive(Default)]
 struct Lines {
     bytes: Vec<u8>,
@@ -93,8 +94,8 @@ impl Lines {
     }
 }
 
-/// Three sources in `in`, one of them with several chunks, another with bad records alone; and
-/// the bad records in them, in order.
+/// Three sources in `in`, one of them with several chunks, another with only bad records; and the
+/// bad records in them, in order.
 fn corpus() -> (Place, Vec<BadRecord>) {
     let place = Place::new();
     let mut long = Lines::default();
@@ -195,7 +196,7 @@ fn bad_records_are_left_out_counted_by_kind_named_and_listed() {
         info.text().contains(&format!("left out    {counts}\n")),
         "{info:?}"
     );
-    // Found as it is the next time, and said again.
+    // The next run finds it as it is, and reports the same again.
     let there = said.len() - 1;
     let again = format!("{made}; was there already, left as it is");
     let again = [&said[..there], &[again.as_str()]].concat();
@@ -308,7 +309,7 @@ fn a_byte_order_mark_belongs_to_no_record() {
             )
         );
     }
-    // Of a text it is a part.
+    // In text, the mark is part of the document.
     place.write("a.txt", mark);
     assert_eq!(place.run(tokenize("a.txt", "text", &[])).code, Some(0));
     assert_eq!(place.run(["decode", "text"]).said(&[]).text(), mark);
@@ -347,7 +348,7 @@ fn a_dataset_of_format_version_1_is_read_and_checked() {
         info["manifest"],
         serde_json::from_str::<Value>(VERSION_1).unwrap()
     );
-    // It is another output than the one that is made now.
+    // It is not the output that would be made now.
     let refused = "d: exists and is not exactly this output; use --overwrite to replace it or \
                    choose another --out";
     place

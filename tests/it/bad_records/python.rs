@@ -1,4 +1,4 @@
-//! An independent oracle: Python's `json.loads` takes the same records, and reads the same texts.
+//! An independent oracle: Python's `json.loads` accepts the same records, and reads the same texts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use shardmill::{Encoding, TokenStore};
 use super::{BAD, tokenize};
 use crate::support::{Place, fixture, skipped};
 
-/// What Python makes of each line of the file that is its first argument: its text, or null.
+/// Prints what Python reads in each line of its first argument, a file: the text, or null.
 const PYTHON: &str = r#"
 import json, sys
 sys.set_int_max_str_digits(0)
@@ -40,7 +40,7 @@ for line in source.split(b"\n"):
 json.dump(found, sys.stdout)
 "#;
 
-/// Lines that were chosen.
+/// Hand-picked lines.
 const CHOSEN: &[&str] = &[
     r#"{"a":NaN,"text":"x"}"#,
     r#"{"a":-NaN,"text":"x"}"#,
@@ -108,7 +108,7 @@ const CHOSEN: &[&str] = &[
     "{\"a\":{\"b\":[}],\"text\":\"x\"}",
 ];
 
-/// Lines for the oracle: some of them chosen, the others put together by chance.
+/// Lines for the oracle: some hand-picked, the others random.
 fn oracle_lines() -> Vec<u8> {
     let mut lines: Vec<Vec<u8>> = BAD.iter().map(|&(line, ..)| line.to_vec()).collect();
     for directory in [
@@ -143,7 +143,7 @@ fn oracle_lines() -> Vec<u8> {
     lines.join(&b'\n')
 }
 
-/// What lines by chance are made of.
+/// What random lines are made of.
 const VALUES: [&str; 24] = [
     "\"a\"",
     "\"\"",
@@ -208,7 +208,7 @@ const JUNK: [&[u8]; 22] = [
     b"'",
 ];
 
-/// Thousands of lines that are nearly records.
+/// Thousands of random lines that are nearly records.
 fn by_chance() -> Vec<Vec<u8>> {
     let mut state = 7_u64;
     let mut below = |n: usize| {
@@ -289,7 +289,7 @@ fn records_are_those_of_pythons_json() {
     }
 }
 
-/// Each record of the only source of a dataset by where it begins: its text, `None` if it is bad.
+/// Each record of the only source of a dataset, by its start: its text, or `None` if it is bad.
 fn records(dataset: &Path, encoding: &Encoding) -> BTreeMap<u64, Option<String>> {
     let store = TokenStore::open(dataset).unwrap();
     let texts = store.documents().map(|document| {

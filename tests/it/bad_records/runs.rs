@@ -1,4 +1,4 @@
-//! The lists of bad records are the same whatever cuts the work, and whatever ended it.
+//! The lists of bad records are the same however the work is cut or interrupted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ fn lists_are_the_same_whatever_the_threads_and_the_units() {
     let mut one = BTreeMap::new();
     for (unit, shards) in [("256MiB", 1), ("700KiB", 5), ("1B", 0)] {
         if unit == "1B" {
-            // A unit for each line: of the small sources alone.
+            // One unit per line, for the small sources only.
             place.write("in/a.jsonl", "{\"text\":\"one\"}\n");
         }
         for threads in ["1", "2", "7"] {
@@ -126,7 +126,7 @@ fn processes_that_share_the_units_make_the_lists_of_one() {
         counted += counts.map(|count| count.as_u64().unwrap()).sum::<u64>();
     }
     assert_eq!(counted, expected.len() as u64);
-    // What is damaged is not published.
+    // Damaged units are not published.
     let list = place.path("d.partial/new/shard-00001.bad.jsonl");
     let bytes = fs::read(&list).unwrap();
     let mut damaged = bytes.clone();
@@ -142,7 +142,7 @@ fn processes_that_share_the_units_make_the_lists_of_one() {
     assert!(!place.path("d.partial").exists());
 }
 
-/// The program under strace, which has these options; `None`, said aloud, where there is none.
+/// Runs the program under strace with these options; `None`, with a notice, if there is no strace.
 fn strace(place: &Place, options: &[&str], args: &[&str]) -> Option<bool> {
     let done = Command::new("strace")
         .args(["-f", "-qq", "-y"])

@@ -68,7 +68,7 @@ pub(crate) fn encoding(name: &str) -> &'static Encoding {
     LOADED[index(name)].get_or_init(|| Encoding::by_name(name).unwrap())
 }
 
-/// What tiktoken-rs has under that name; gpt2 and `r50k_base` are one there.
+/// The tiktoken-rs encoding with that name; there, gpt2 and `r50k_base` are the same.
 pub(crate) fn oracle(name: &str) -> &'static CoreBPE {
     match name {
         "gpt2" | "r50k_base" => tiktoken_rs::r50k_base_singleton(),
@@ -81,7 +81,7 @@ pub(crate) fn oracle(name: &str) -> &'static CoreBPE {
     }
 }
 
-/// The vocabulary that gives a name's ordinary ids, so that long texts go to the oracle once.
+/// The vocabulary behind a name's ordinary ids, so that long texts go to the oracle only once.
 pub(crate) fn ordinary_oracle(name: &'static str) -> &'static str {
     match name {
         "gpt2" => "r50k_base",
@@ -100,7 +100,7 @@ pub(crate) fn config(unit_size_bytes: u64) -> TokenizeConfig {
     config
 }
 
-/// A dataset in a temporary directory of its own.
+/// A dataset in its own temporary directory.
 #[derive(Debug)]
 pub(crate) struct Dataset {
     pub(crate) directory: TempDir,
@@ -145,7 +145,7 @@ impl Dataset {
         shards.flat_map(|shard| widen(shard.tokens())).collect()
     }
 
-    /// All files by name but `run.json`, which tells one run from another.
+    /// All files by name, except `run.json`, which differs between runs.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(self.out()).unwrap() {
@@ -195,7 +195,7 @@ pub(crate) fn try_tokenize<P: AsRef<Path>>(
     tokenize(&corpus, encoding, config, out, &run, &Stats::default())
 }
 
-/// Asserts that two datasets have the same files; names the first that differs, not its bytes.
+/// Asserts that two datasets have the same files; reports the first that differs, not its bytes.
 pub(crate) fn assert_same_files(
     found: &BTreeMap<String, Vec<u8>>,
     expected: &BTreeMap<String, Vec<u8>>,
@@ -208,7 +208,7 @@ pub(crate) fn assert_same_files(
     }
 }
 
-/// Makes a FIFO and feeds `bytes` into it as soon as somebody reads.
+/// Makes a FIFO and feeds `bytes` into it once there is a reader.
 pub(crate) fn fifo(path: &Path, bytes: Vec<u8>) -> JoinHandle<()> {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let path = path.to_owned();
@@ -218,7 +218,7 @@ pub(crate) fn fifo(path: &Path, bytes: Vec<u8>) -> JoinHandle<()> {
     })
 }
 
-/// Writes `bytes` under `name`, with directories where the name has some.
+/// Writes `bytes` under `name`, creating the directories in the name.
 pub(crate) fn write(directory: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     let path = directory.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -226,7 +226,7 @@ pub(crate) fn write(directory: &Path, name: &str, bytes: impl AsRef<[u8]>) -> Pa
     path
 }
 
-/// The program, in `directory`, with `stdin`; gives its standard output and insists on success.
+/// Runs the program in `directory` with `stdin`; returns its standard output and requires success.
 pub(crate) fn shardmill(directory: &Path, arguments: &[&str], stdin: &[u8]) -> Vec<u8> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_shardmill"))
         .args(arguments)
@@ -246,7 +246,7 @@ pub(crate) fn shardmill(directory: &Path, arguments: &[&str], stdin: &[u8]) -> V
     output.stdout
 }
 
-/// What a source holds, by the format's own parser.
+/// The format of a file, by its name.
 pub(crate) fn format_of(path: &Path) -> Format {
     if path.extension().is_some_and(|found| found == "jsonl") {
         Format::Jsonl

@@ -1,4 +1,4 @@
-//! A second implementation of the dataset, short instead of fast: whole documents go to the
+//! A second implementation of the dataset, short rather than fast: whole documents go to the
 //! oracle, and a unit's share of a document is found by counting the bytes of its tokens.
 
 use std::ops::Range;
@@ -154,7 +154,7 @@ pub(crate) fn shards(
     shards
 }
 
-/// How many of `ids` stand for exactly `bytes`, after an end-of-text token where one leads.
+/// How many of `ids` stand for exactly `bytes`, after a leading end-of-text token if there is one.
 fn count_tokens(ids: &[TokenId], bytes: u64, bpe: &CoreBPE, has_eot: bool) -> usize {
     let lead = usize::from(has_eot);
     let mut length = 0;
@@ -167,7 +167,7 @@ fn count_tokens(ids: &[TokenId], bytes: u64, bpe: &CoreBPE, has_eot: bool) -> us
     taken
 }
 
-/// Text of pieces that tokenizers trip over.
+/// Text made of pieces that tokenizers trip over.
 pub(crate) fn any_text(max_pieces: usize) -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "a",
@@ -222,7 +222,7 @@ pub(crate) fn any_source() -> impl Strategy<Value = (Format, Vec<u8>)> {
     let lines = (prop::collection::vec(line, 0..8), any::<bool>());
     prop_oneof![
         any_text(60).prop_map(|text| {
-            // What looks like JSON Lines is no text by its name alone.
+            // What looks like JSON Lines is not text just because of its name.
             let start = text.trim_start_matches('\u{feff}').trim_start();
             let text = if start.starts_with('{') {
                 format!(".{text}")

@@ -46,7 +46,8 @@ fn settings() -> impl Iterator<Item = (Level, Stores)> {
         .flat_map(move |level| stores.map(|stores| (level, stores)))
 }
 
-/// Converts `values` with every setting, as one row per `dim` elements, and hands on each result.
+/// Converts `values` with every setting, as one row per `dim` elements, and passes each result to
+/// `check`.
 fn convert<T: Element, E: Element>(values: &[T], dim: usize, check: impl Fn(&[E], String)) {
     let rows = values.len() / dim;
     let ids: Vec<u32> = (0..).take(rows).collect();
@@ -70,7 +71,7 @@ fn bf16_bits(values: &[bf16]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits().into()).collect()
 }
 
-/// PyTorch was asked for each pattern alone and within a tensor of 4096; both gave the same.
+/// PyTorch converted each pattern alone and within a tensor of 4096; both results are the same.
 #[test]
 fn every_listed_pattern_is_rounded_as_by_pytorch() {
     let golden = golden("rounding");
@@ -155,8 +156,8 @@ fn without_nan_bits<E: Element>(values: &[E], patterns: &[f32], nan: E) -> Vec<E
         .collect()
 }
 
-/// Adds the position rows `0, 1, ..` to the token rows of `ids`, which the initial tables' golden
-/// values hold, with every setting.
+/// Adds the position rows `0, 1, ..` to the token rows of `ids`, which are in the initial tables'
+/// golden values, with every setting.
 fn sum<E: Element>(ids: &[u32], positions: &str, check: impl Fn(&[E], String)) {
     let init = golden("init_notebook");
     let row = |id: &u32| f32_row(&init["token_rows"][id.to_string()]);

@@ -1,7 +1,7 @@
-//! Every value in `fixtures/golden` that the crate can compute, computed: what PyTorch, NumPy and
-//! tiktoken gave, bit for bit.
+//! Computes every value in `fixtures/golden` that the crate can compute: the results of PyTorch,
+//! NumPy and tiktoken, bit for bit.
 //!
-//! One executable, so that it can run itself again on an emulated CPU (`qemu.rs`).
+//! One executable, so that it can rerun itself on an emulated CPU (`qemu.rs`).
 #![allow(
     clippy::unwrap_used,
     reason = "a value that is not there fails the test"

@@ -1,4 +1,4 @@
-//! Position arrays against the values that Python, NumPy and PyTorch gave.
+//! Checks position arrays against values from Python, NumPy and PyTorch.
 
 use serde_json::Value;
 use shardmill::gather::Stores;
@@ -20,7 +20,7 @@ fn elements<T>(scheme: &PositionScheme, from_le_bytes: fn([u8; 4]) -> T) -> Vec<
     words.map(|word| from_le_bytes(*word)).collect()
 }
 
-/// The integers of a list of lists, one after the other.
+/// The integers of a list of lists, concatenated.
 fn integers(rows: &Value) -> Vec<i32> {
     match rows {
         Value::Array(rows) => rows.iter().flat_map(integers).collect(),
@@ -70,7 +70,7 @@ fn alibi_slopes_of_any_number_of_heads() {
         assert_eq!(rounded, bits(&golden["f32_of_closed_form"]), "{heads}");
         let paper = golden["f64_paper_code"].as_array().unwrap();
         assert_eq!(slopes.len(), paper.len());
-        // The paper's code multiplies its way up and rounds each time.
+        // The paper's code multiplies repeatedly and rounds each time.
         for (slope, paper) in slopes.iter().zip(paper) {
             let paper = paper.as_f64().unwrap();
             assert!(
@@ -105,7 +105,7 @@ fn alibi_biases() {
             .as_f64()
             .map_or(f32::NEG_INFINITY, |bias| bias as f32);
         assert_eq!(causal[n].to_bits(), value.to_bits(), "{head} {query} {key}");
-        // Without a direction the key after counts as the one before.
+        // Without a direction, a key after the query counts like one before it.
         let mirrored = head * 64 + query.max(key) * 8 + query.min(key);
         assert_eq!(both[n].to_bits(), causal[mirrored].to_bits());
     }
@@ -135,7 +135,7 @@ fn sinusoidal_rows_and_rotary_angles() {
     let expected = bits(&golden["f32_rounded_from_f64"]);
     assert_eq!(elements(&sinusoidal, u32::from_le_bytes), expected);
 
-    // The angles are the same: each sine and cosine change places.
+    // The angles are the same: each sine and cosine are swapped.
     let rope = PositionScheme::Rope {
         seq_len,
         dim,
@@ -182,11 +182,11 @@ fn rows_turned_by_rotary_positions() {
                 let distance = (f64::from(*value) - exact[n]).abs();
                 assert!(distance < 4e-7, "{name} {n}: {value} {}", exact[n]);
             }
-            // Position 0 turns by nothing.
+            // Position 0 rotates by an angle of 0.
             assert_eq!(out[..dim], values[..dim]);
         }
     }
-    // The usual PyTorch code has the same operations, on angles that it computes in f32.
+    // The usual PyTorch code does the same operations, on angles computed in f32.
     let torch = bits(&golden["half_split_f32_usual_torch_code"]);
     let exact = golden["half_split_f64"].as_array().unwrap();
     for (torch, exact) in torch.into_iter().zip(exact) {
@@ -195,7 +195,7 @@ fn rows_turned_by_rotary_positions() {
     }
 }
 
-/// T5's bucket as the usual code has it, with a logarithm, for a key `distance` after its query.
+/// T5's bucket as in the usual code, with a logarithm, for a key `distance` after its query.
 fn t5_bucket(distance: i32, num_buckets: i32, max_distance: i32, bidirectional: bool) -> i32 {
     let (count, first, magnitude) = if bidirectional {
         let half = num_buckets / 2;

@@ -1,4 +1,4 @@
-//! The golden tests once more on an emulated CPU without AVX2, FMA and F16C, where only the scalar
+//! Reruns the golden tests on an emulated CPU without AVX2, FMA and F16C, where only the scalar
 //! level exists: this executable runs itself, and the program, under `qemu-x86_64`.
 
 use std::process::Command;
@@ -22,7 +22,7 @@ fn has_qemu() -> bool {
     cfg!(target_arch = "x86_64") && version.is_ok_and(|output| output.status.success())
 }
 
-/// What is run again: conversions with the whole sweep, sums, normal numbers and the tables.
+/// The tests to rerun: conversions with the whole sweep, sums, normal numbers and the tables.
 const TESTS: [&str; 9] = [
     "golden::qemu::the_emulated_cpu_has_the_scalar_level_alone",
     "golden::gather::",

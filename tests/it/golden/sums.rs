@@ -1,5 +1,5 @@
 //! The notebook's first batch, token rows plus position rows, as PyTorch added and rounded them:
-//! with f32 tables, with tables of 16 bits, at every level, with one thread and with several.
+//! with f32 and 16-bit tables, at every level, with one thread and with several.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use super::support::{flat_u32, golden, sha256};
 
 const DIM: usize = 256;
 const SEQ_LEN: usize = 4;
-/// Copies of the batch in one call: enough output for several threads, in 16 bits too.
+/// Copies of the batch in one call: enough output for several threads, even in 16 bits.
 const COPIES: usize = 200;
 
 /// The token table, and the first and second position table drawn.
@@ -40,7 +40,7 @@ fn batch() -> Vec<u32> {
     flat_u32(&golden("sums_first_batch")["ids"])
 }
 
-/// The first batch, which must come out alike with every setting and in every copy.
+/// The first batch, which must be the same with every setting and in every copy.
 fn sums<E: Element>(token: &Table, position: Option<&Table>) -> Vec<E> {
     let ids = batch();
     let gatherer = Gatherer::new(token.clone(), position.cloned()).unwrap();
@@ -93,7 +93,7 @@ fn hex<E: Element>(row: &[E]) -> String {
     hex
 }
 
-/// Checks every row, and the hash of all.
+/// Checks every row, and the hash of all rows.
 fn check_rows<E: Element>(values: &[E], golden: &Value) {
     let name = E::DTYPE.name();
     let rows = golden[name].as_array().unwrap();
@@ -150,8 +150,8 @@ fn rounded<E: Element>(table: &Table) -> Table {
     Table::from_vec(table.rows(), DIM, values).unwrap()
 }
 
-/// The sums of tables of type `T`, in `T` and in f32, and how many differ from the sum of f32
-/// tables, rounded once.
+/// Checks the sums of tables of type `T`, in `T` and in f32, and how many differ from the sum of
+/// f32 tables, rounded once.
 fn check_16_bit_tables<T: Element>() {
     let (golden, name) = (golden("sums_other"), T::DTYPE.name());
     let token = rounded::<T>(tokens());
@@ -160,7 +160,7 @@ fn check_16_bit_tables<T: Element>() {
 
     let narrow = sums::<T>(&token, Some(&position));
     let key = format!("{name}_pos_second");
-    // PyTorch got the same bits in both ways.
+    // PyTorch got the same bits both ways.
     let added_in_16_bit = &golden["tables_rounded_to_16_bit_first_then_added_in_16_bit"];
     let added_in_f32 = &golden["tables_rounded_to_16_bit_added_in_f32_then_rounded"];
     assert_eq!(hash(&narrow), added_in_16_bit[&key]);

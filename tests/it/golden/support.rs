@@ -1,4 +1,4 @@
-//! The golden files, the fixture text, the program, and the tools that a machine may lack.
+//! The golden files, the fixture text, the program, and tools that a machine may lack.
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex
 }
 
-/// The numbers of a list of lists, one after the other.
+/// The numbers of a list of lists, concatenated.
 pub(crate) fn flat_u32(rows: &Value) -> Vec<u32> {
     match rows {
         Value::Array(rows) => rows.iter().flat_map(flat_u32).collect(),
@@ -73,7 +73,7 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Says that `unchecked` stays unchecked for want of `tool`. Where the environment variable
+/// Reports that `unchecked` is not checked because `tool` is missing. If the environment variable
 /// `EXPECT_TOOLS` (names separated by commas) lists the tool, the test fails instead.
 pub(crate) fn skip(tool: &str, unchecked: &str) {
     let expected = std::env::var("EXPECT_TOOLS").unwrap_or_default();

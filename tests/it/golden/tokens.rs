@@ -1,4 +1,4 @@
-//! The notebook's text as ids, from the encoding and from the shards of a dataset.
+//! Checks the ids of the notebook's text, from the encoding and from the shards of a dataset.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn u16_bytes(ids: &[u32]) -> Vec<u8> {
         .collect()
 }
 
-/// CRC-32 as in zlib.
+/// CRC-32, as in zlib.
 fn crc32(bytes: &[u8]) -> String {
     let mut crc = u32::MAX;
     for byte in bytes {
@@ -39,7 +39,7 @@ fn crc32(bytes: &[u8]) -> String {
     format!("{:08x}", !crc)
 }
 
-/// Checks everything that the golden file says of the ids.
+/// Checks everything that the golden file says about the ids.
 fn check(ids: &[u32]) {
     let golden = golden("tokens");
     assert_eq!(ids.len() as u64, golden["count"]);
@@ -74,7 +74,7 @@ fn the_checksum_is_zlibs() {
     assert_eq!(crc32(b"123456789"), "cbf43926");
 }
 
-/// Makes a dataset of `input` and gives it with the bytes of its only shard.
+/// Makes a dataset of `input`; returns it with the bytes of its only shard.
 fn dataset(input: &Path, out: &Path, eot: Eot, dtype: TokenDtype) -> (TokenStore, Vec<u8>) {
     let corpus = Corpus::open(&[input.into()], &CorpusOptions::default()).unwrap();
     let mut config = TokenizeConfig::default();

@@ -1,4 +1,4 @@
-//! Tables, windows and orders against the values that PyTorch, NumPy and tiktoken gave.
+//! Checks tables, windows and orders against values from PyTorch, NumPy and tiktoken.
 
 use std::ops::Range;
 
@@ -190,7 +190,7 @@ fn the_sinusoidal_table() {
     #[expect(clippy::cast_possible_truncation, reason = "the rounding in question")]
     let rounded: Vec<f32> = exact.iter().map(|value| *value as f32).collect();
     assert_eq!(table_hex(&table), hex(&rounded));
-    // The common snippet computes in f32 throughout: near, and not the same.
+    // The common snippet computes in f32 throughout: close, but not equal.
     let snippet = golden["f32_usual_torch_code"].as_str().unwrap().as_bytes();
     assert_ne!(table_hex(&table).as_bytes(), snippet);
     for (bits, exact) in snippet.as_chunks::<8>().0.iter().zip(exact) {
@@ -235,7 +235,7 @@ fn random_sampler() {
 fn data_loader_with_its_own_generator() {
     let golden = &golden("shuffle")["dataloader_generator_123"];
     let mut generator = TorchGenerator::new(123);
-    // Both were left after their first batch.
+    // Both passes were abandoned after their first batch.
     for name in ["n20_epoch1", "n20_epoch2"] {
         let order = Order::data_loader_with_generator(20, &mut generator, 0).unwrap();
         assert_eq!(places(&order, 20), ints(&golden[name]), "{name}");
@@ -315,7 +315,7 @@ fn windows_and_batch_counts() {
     }
 }
 
-/// The tokens of all windows, one after the other.
+/// The tokens of all windows, concatenated.
 fn ids<'a>(
     tokens: &'a [u32],
     windows: &'a Windows,

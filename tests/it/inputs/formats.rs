@@ -1,4 +1,4 @@
-//! What a file or a stream is read as.
+//! The format that a file or a stream is read as.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,7 +19,7 @@ fn json_lines_called_json_are_json_lines_to_every_command() {
     let place = Place::new();
     let records = RECORDS.replace("NaN", "1");
     place.write("in/a.json", &records);
-    // A record longer than what is looked at first.
+    // A record longer than the head that is examined first.
     let long = format!("{{\"text\":\"{}\"}}\n", "long ".repeat(40_000));
     place.write("in/b.JSON", long.repeat(2));
     place.write("in/c.jsonl", &records);
@@ -43,7 +43,7 @@ fn json_lines_called_json_are_json_lines_to_every_command() {
     };
     let expected = ["jsonl", "jsonl", "jsonl", "text", "text", "text"];
     assert_eq!(formats(&manifest), expected);
-    // Processes that share the units, and a run that goes on, see the same.
+    // Processes that share the units, and a resumed run, see the same.
     for share in ["0/2", "1/2"] {
         let done = place.run([&run[..], &["shared", "--units", share], &unit].concat());
         assert_eq!(done.code, Some(0), "{done:?}");
@@ -58,7 +58,7 @@ fn json_lines_called_json_are_json_lines_to_every_command() {
     assert!(output_bytes(&place.path("shared")) == output_bytes(&place.path("whole")));
     let again = place.run([&run[..], &["whole"], &unit].concat());
     assert!(again.stderr.contains("was there already"), "{again:?}");
-    // Who says what it is is believed.
+    // An explicit format is trusted.
     let text = place.run(["tokenize", "in", "--input-format", "text", "--out", "text"]);
     assert_eq!(text.code, Some(0));
     assert!(!text.stderr.contains("read as text"), "{text:?}");
@@ -76,7 +76,7 @@ fn a_stream_that_looks_like_json_lines_is_refused_until_its_format_is_said() {
             assert!(place.tree().is_empty());
         }
     }
-    // Also behind another input, where a stream is copied first.
+    // Also after another input, where a stream is copied first.
     place.write("a.txt", "a");
     let args = ["tokenize", "a.txt", "-", "--out", "out"];
     place
@@ -108,7 +108,7 @@ fn a_text_that_looks_like_json_lines_is_refused_until_its_format_is_said() {
     place
         .run(args)
         .failed(1, &format!("in/part-00000: {LOOKS}"));
-    // As a stream among others it is the same.
+    // A stream among other inputs behaves the same.
     let args = ["tokenize", "in/part-00000", "-", "--out", "out"];
     place
         .run_with(args, b"a")
@@ -140,7 +140,7 @@ fn texts_that_begin_like_an_archive_are_texts_and_archives_are_named() {
         place.write("a.txt", text);
         assert_eq!(read(&place, &["a.txt"]), ["a.txt"], "{text}");
     }
-    // Who says that it is a text is believed, whatever it begins with.
+    // An explicit text format is trusted, whatever the text begins with.
     let magic = b"ARROW1\0\0 and so on";
     place.write("a.txt", magic);
     let line = "is arrow data, which is not supported; give it as plain text or JSON Lines";
@@ -199,7 +199,7 @@ fn a_terminal_is_told_what_is_waited_for() {
     let mut stderr = child.stderr.take().unwrap();
     let line = "shardmill: reads text from the terminal until Ctrl-D at the start of a line\n";
     let mut said = vec![0; line.len()];
-    // It is said before anything is typed.
+    // This is reported before anything is typed.
     stderr.read_exact(&mut said).unwrap();
     assert_eq!(String::from_utf8_lossy(&said), line);
     let mut typing = fs::File::from(terminal);

@@ -1,4 +1,4 @@
-//! Links, and what is neither a file nor a directory.
+//! Links, and things that are neither files nor directories.
 
 use std::fs;
 use std::io::Write as _;
@@ -35,7 +35,7 @@ fn a_snapshot_of_links_is_read_by_the_names_of_the_links() {
         assert_eq!(names(&place, "out"), all, "{input}");
         let base = "hub/snapshots/main";
         let dangling = [format!("{base}/gone.txt"), format!("{base}/itself.txt")];
-        // The way up leads back down to where it began.
+        // The link up leads back down to where it began.
         let circle = [format!("{base}/up/main")];
         assert_eq!(
             left_out(&said),
@@ -102,7 +102,7 @@ fn what_is_no_file_is_counted_by_kind_with_a_glob_as_with_a_directory() {
         assert_eq!(left_out(&done.json()["inputs"]), expected, "{input}");
         fs::remove_dir_all(place.path("u.partial")).unwrap();
     }
-    // All are named, whatever the order in which the directory has them.
+    // All are listed, whatever their order in the directory.
     for index in 0..30 {
         place.write(format!("in/.{index:02}"), "");
     }

@@ -1,4 +1,5 @@
-//! Which files an argument names, what they are read as, and what is said of those left out.
+//! Which files an argument names, which format they are read as, and what is reported about those
+//! left out.
 
 mod formats;
 mod links;
@@ -21,7 +22,7 @@ fn names(place: &Place, out: &str) -> Vec<String> {
     sources.iter().map(name).collect()
 }
 
-/// Tokenizes `inputs` and gives the names of the sources.
+/// Tokenizes `inputs` and returns the names of the sources.
 #[track_caller]
 fn read(place: &Place, inputs: &[&str]) -> Vec<String> {
     let args = [&["tokenize", "--out", "out", "--overwrite"], inputs].concat();
@@ -30,7 +31,7 @@ fn read(place: &Place, inputs: &[&str]) -> Vec<String> {
     names(place, "out")
 }
 
-/// What `tokenize --json` says of `inputs`.
+/// What `tokenize --json` reports about `inputs`.
 #[track_caller]
 fn said(place: &Place, inputs: &[&str]) -> Value {
     let args = [
@@ -43,7 +44,7 @@ fn said(place: &Place, inputs: &[&str]) -> Value {
     done.json()["inputs"].take()
 }
 
-/// What was left out, without kinds of which there was nothing.
+/// What was left out, without empty kinds.
 fn left_out(said: &Value) -> Value {
     let mut kinds = said["left_out"].clone();
     let kinds = kinds.as_object_mut().unwrap();
@@ -60,7 +61,7 @@ fn a_glob_takes_names_that_are_not_utf8() {
     assert_eq!(read(&place, &["in/*.txt"]), ["a.txt", "%E9t.txt"]);
     assert_eq!(read(&place, &["in/?/*"]), ["%E9/c.txt"]);
     assert_eq!(read(&place, &["in/**/?.txt"]), ["a.txt", "%E9/c.txt"]);
-    // Also where the pattern is none of UTF-8, before or behind the first wildcard.
+    // Also if the pattern is not UTF-8, before or after the first wildcard.
     for (pattern, name) in [(&b"in/\xe9*.txt"[..], "%E9t.txt"), (b"in/\xe9/*", "c.txt")] {
         let args = [
             "tokenize".as_ref(),
@@ -126,7 +127,7 @@ fn hidden_names_are_read_where_they_are_asked_for_and_never_the_parent() {
             "{all}"
         );
     }
-    // What is not meant is not left out.
+    // What is not selected does not count as left out.
     assert_eq!(left_out(&said(&place, &["in/d/a*"])), json!({}));
 }
 
@@ -149,7 +150,7 @@ fn two_stars_are_any_number_of_directories_and_also_none() {
         ("gl/**.txt", &["1.txt"]),
         ("**/u/*", &["gl/s/t/u/4.txt"]),
     ] {
-        // The last walks through the output, too.
+        // The last one walks through the output, too.
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(
             read(&place, &[pattern, "--exclude", "out"]),
@@ -256,7 +257,7 @@ fn patterns_include_and_exclude_what_directories_and_globs_have() {
             );
         }
     }
-    // A directory that is excluded counts once; a file that is named itself is read.
+    // An excluded directory counts once; a file that is an argument itself is read.
     let options = ["in", "in/b.md", "--include", "*.txt", "--exclude", "drafts"];
     let said = said(&place, &options);
     assert_eq!(

@@ -41,7 +41,7 @@ fn a_file_that_is_given_twice_is_read_twice_and_said_so() {
         assert_eq!(repeated["paths"][0], json!(first), "{inputs:?}");
         assert_eq!(done.json()["sources"], names(&place, "out").len());
     }
-    // Files of one name are not one file; they are told by argument or number.
+    // Files with the same name are not the same file; they are told apart by argument or number.
     assert_eq!(said(&place, &["in/a.txt", "other"])["repeated"]["count"], 0);
     assert_eq!(names(&place, "out"), ["a.txt", "a.txt"]);
     let plan = place.run(["plan", "in/a.txt", "other", "in/b.txt", "--unit-size", "1"]);
@@ -114,7 +114,7 @@ fn a_mount_does_not_hide_that_an_output_is_inside_an_input() {
     for name in ["whole", "part"] {
         fs::create_dir_all(place.path(name)).unwrap();
     }
-    // In a name space of its own, so that nothing is left mounted.
+    // In its own namespace, so that nothing is left mounted.
     let script = "mount --bind in whole && mount --bind in/empty part && echo mounted >&2
         for out in whole/o whole/empty/o part/o whole; do \"$0\" tokenize in --out $out; echo $?; done
         \"$0\" tokenize in/a.txt --out whole; echo $?";

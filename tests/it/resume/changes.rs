@@ -1,4 +1,4 @@
-//! What another run left, where the settings or the inputs are others now.
+//! What an earlier run left, when the settings or the inputs have changed.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ fn units_of_another_plan_are_refused_by_the_first_difference() {
         &args("d", &[]),
     );
     fs::rename(place.path("in/d.txt"), place.path("in/c.txt")).unwrap();
-    // It may be discarded.
+    // Now it may be discarded.
     let done = place.run(args("d", &["--eot", "before", "--overwrite"]));
     assert_eq!((done.code, done_before(&done)), (Some(0), 0), "{done:?}");
     assert!(!place.path("d.partial").exists());
@@ -68,7 +68,7 @@ fn a_source_that_changed_under_the_same_size_is_noticed() {
         return;
     };
     let mut a = place.read("in/a.txt");
-    // In the first unit; the cuts stay where they are.
+    // In the first unit; the cuts stay the same.
     a[100] = b'W';
     place.write("in/a.txt", a);
     let expected = expected(&place);
@@ -80,7 +80,7 @@ fn a_source_that_changed_under_the_same_size_is_noticed() {
 fn a_file_that_is_mended_costs_only_the_units_from_there() {
     let place = corpus();
     let text = String::from_utf8(place.read("in/b.jsonl")).unwrap();
-    // Far into the records, which are more than one unit.
+    // Far into the records, which span more than one unit.
     let bad = text.replace("\"record 130 ", "\"record 130 \\x");
     place.write("in/b.jsonl", bad);
     let failed = place.run(args("d", &[]));

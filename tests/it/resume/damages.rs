@@ -1,4 +1,4 @@
-//! Finished units and datasets that were damaged: what is whole is kept.
+//! Damaged finished units and datasets: what is whole is kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::output_bytes;
 /// Damages done to the first unit of an interrupted run.
 pub(crate) type Damage = (&'static str, fn(&Path));
 
-/// Where the shards lie: a dataset, or one in the making.
+/// Where the shards are, in a dataset or in one in the making.
 fn files(dir: &Path) -> PathBuf {
     let new = dir.join("new");
     if new.exists() { new } else { dir.to_owned() }
@@ -108,7 +108,7 @@ fn a_damaged_unit_is_made_again() {
 #[test]
 fn repair_makes_damaged_shards_again_and_keeps_the_others() {
     let place = corpus();
-    // Invalid UTF-8, whose count stands in the manifest alone.
+    // Invalid UTF-8, whose count is only in the manifest.
     let mut c = place.read("in/c.txt");
     c[3000..3003].copy_from_slice(b"\xff\xfe\xff");
     place.write("in/c.txt", c);
@@ -139,7 +139,7 @@ fn repair_makes_damaged_shards_again_and_keeps_the_others() {
     }
     let done = place.run(&repair);
     assert!(done.stderr.contains("was there already"), "{done:?}");
-    // Other inputs are no damage.
+    // Changed inputs are not damage.
     let mut a = place.read("in/a.txt");
     a[100] = b'W';
     place.write("in/a.txt", a);

@@ -18,7 +18,7 @@ fn an_error_keeps_finished_units() {
     let done = place.run(args("d", &[]));
     assert_eq!(done.code, Some(1), "{done:?}");
     let lines: Vec<_> = done.stderr.lines().collect();
-    // To go on needs other input.
+    // Resuming needs other input.
     assert_eq!(lines.len(), 1, "{done:?}");
     assert!(
         lines[0].contains("in/c.txt: byte 4000: invalid UTF-8"),
@@ -26,7 +26,7 @@ fn an_error_keeps_finished_units() {
     );
     let left = receipts(&place, "d.partial");
     assert!(left >= 5, "{:?}", place.tree());
-    // Finished units, their plan and a state, and nothing else.
+    // Only finished units, their plan and a state.
     assert_eq!(tree(&place.path("d.partial")).len(), 3 * left + 3);
     place.write("in/c.txt", good);
     let after = finish_run(&place, &args("d", &[]), "d", &expected);
@@ -55,14 +55,14 @@ fn embeddings_that_fail_leave_the_dataset_without_them() {
     assert_eq!(done.code, Some(1), "{done:?}");
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     assert_eq!(receipts(&place, "d.partial"), SHARDS);
-    // Neither a manifest nor embeddings.
+    // No manifest and no embeddings.
     assert_eq!(tree(&place.path("d.partial")).len(), 3 * SHARDS + 3);
 }
 
 #[test]
 fn a_signal_stops_a_run_with_its_number_and_leaves_what_is_done() {
     let place = Place::new();
-    // Long enough that a signal comes in the middle of it.
+    // Long enough that a signal arrives in the middle.
     let text = words(400_000);
     for n in 0..8 {
         place.write(format!("in/{n}.txt"), &text);
@@ -108,7 +108,7 @@ fn a_run_that_waits_for_a_pipe_ends_at_a_signal_and_leaves_nothing() {
         place.fifo("fifo");
         let args = ["tokenize", input, "--out", "d"];
         let mut run = spawn(place.command(args).stdin(Stdio::piped()));
-        // It stays open, and nothing comes.
+        // It stays open, and no data comes.
         let _stdin = run.stdin.take();
         while !place.path("d.partial").exists() {
             std::thread::sleep(Duration::from_millis(2));

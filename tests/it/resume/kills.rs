@@ -1,4 +1,4 @@
-//! Runs that are killed, at a system call or at any moment.
+//! Runs that are killed at a system call or at an arbitrary moment.
 
 use std::fs;
 use std::time::Duration;
@@ -60,7 +60,7 @@ fn a_killed_run_with_embeddings_goes_on_with_its_dataset() {
     let done = place.run(run("expected"));
     assert_eq!(done.code, Some(0), "{done:?}");
     let expected = output_bytes(&place.path("expected"));
-    // The directory of the embeddings is made when the dataset is done.
+    // The directory of the embeddings is made once the dataset is done.
     for k in 1..5 {
         let Some(was_killed) = killed_at(&place, "mkdir", k, &run("d")) else {
             return;

@@ -1,5 +1,5 @@
-//! Runs that end early and runs that share the work: what is visible is complete at any moment,
-//! what is finished stays, and the bytes are those of one undisturbed run.
+//! Runs that end early and runs that share the work: what is visible is always complete, what is
+//! finished stays, and the bytes are those of one undisturbed run.
 
 mod changes;
 mod damages;
@@ -13,7 +13,7 @@ use std::fs;
 
 use support::{Done, Place, output_bytes, strace};
 
-/// 40 kB in three sources; with these units 8 shards, the first source in several of them.
+/// 40 kB in three sources; with these units, 8 shards, with the first source in several of them.
 const TOKENIZE: [&str; 7] = [
     "tokenize",
     "in",
@@ -56,16 +56,16 @@ fn expected(place: &Place) -> BTreeMap<String, Vec<u8>> {
     bytes
 }
 
-/// Units of the corpus.
+/// The number of units of the corpus.
 const SHARDS: usize = 8;
 
 /// Runs with `args` until a thread of the process makes its `k`-th call of one of `calls`, which
-/// kills it; says whether it came to that. `None`, said aloud, where there is no strace.
+/// kills it; returns whether that happened. `None`, with a notice, if there is no strace.
 fn killed_at(place: &Place, calls: &str, k: usize, args: &[&str]) -> Option<bool> {
     strace::killed_at(place, calls, k, args).map(|end| end.0.is_none())
 }
 
-/// What a run to `out` leaves is nothing, or everything.
+/// Checks that a run to `out` leaves nothing, or everything.
 #[track_caller]
 fn assert_complete_or_absent(place: &Place, out: &str, expected: &BTreeMap<String, Vec<u8>>) {
     if place.path(out).exists() {
@@ -76,7 +76,7 @@ fn assert_complete_or_absent(place: &Place, out: &str, expected: &BTreeMap<Strin
     }
 }
 
-/// Runs to `out` once more, which must give the expected bytes and leave nothing else.
+/// Runs to `out` once more, which must make the expected bytes and leave nothing else.
 #[track_caller]
 fn finish_run(
     place: &Place,
@@ -94,7 +94,7 @@ fn finish_run(
     done
 }
 
-/// Units that a run says were done before it began.
+/// The number of units that a run reports as done before it began.
 fn done_before(done: &Done) -> u64 {
     let rest = done.stderr.split_once(" shards (").map(|(_, rest)| rest);
     rest.and_then(|rest| rest.split_once(" done before)"))
@@ -116,7 +116,7 @@ fn receipts(place: &Place, directory: &str) -> usize {
         .count()
 }
 
-/// Leaves a run to `d` killed after some units: at the rename of the `k`-th receipt or so.
+/// Leaves a run to `d` that was killed after some units, at about the rename of the `k`-th receipt.
 fn interrupted(place: &Place) -> Option<usize> {
     killed_at(place, "rename", 14, &args("d", &[]))?;
     let done = receipts(place, "d.partial");

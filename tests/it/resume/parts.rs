@@ -38,7 +38,7 @@ fn processes_that_share_the_units_give_the_bytes_of_one() {
     let done = part(&place, "2/3");
     let end = "none left, run `shardmill finish` to publish; ";
     assert!(done.stderr.contains(end), "{done:?}");
-    // The inputs are not needed any more.
+    // The inputs are no longer needed.
     fs::remove_dir_all(place.path("in")).unwrap();
     let status = place.run(["status", "d", "--json"]).json();
     assert_eq!(status["partial"]["done"].as_array().unwrap().len(), SHARDS);
@@ -138,7 +138,7 @@ fn an_input_edited_between_two_processes_is_refused_by_finish() {
         let place = corpus();
         part(&place, "0/2");
         let mut a = place.read("in/a.txt");
-        // As long as before, and without other places to cut.
+        // Same length as before, with the same places to cut.
         for byte in &mut a[edit] {
             *byte = if *byte == b' ' { b' ' } else { b'x' };
         }
@@ -152,7 +152,7 @@ fn an_input_edited_between_two_processes_is_refused_by_finish() {
         place.run(["finish", "d"]).failed(1, &line);
         assert_eq!(place.tree(), before);
         let expected = expected(&place);
-        // Each process may also look again at what it made.
+        // Each process may also recheck what it made.
         if what == "of other content" {
             part(&place, "0/2");
             finish_run(&place, &["finish", "d"], "d", &expected);
@@ -175,7 +175,7 @@ fn a_whole_run_and_finish_wait_for_nobody() {
     place.run(["finish", "d"]).failed(4, locked);
     let status = place.run(["status", "d", "--json"]).json();
     assert_eq!(status["partial"]["is_locked"], true);
-    // Another part shares it.
+    // Another part has a piece of it.
     part(&place, "1/2");
     directory.unlock().unwrap();
     directory.lock().unwrap();

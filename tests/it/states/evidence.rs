@@ -1,4 +1,4 @@
-//! What nothing proves to be ours, unchanged or on the disk is not taken to be so.
+//! Nothing is taken to be ours, unchanged or on the disk without proof.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -62,7 +62,7 @@ fn links_in_the_place_of_embeddings_are_damage() {
         fs::rename(&away, &path).unwrap();
     }
     ok(&place, &words("verify d"));
-    // Embeddings may be named by a link to them.
+    // Embeddings may be addressed through a link.
     symlink(place.path("d/embeddings"), place.path("link")).unwrap();
     ok(&place, &words("verify link"));
 }

@@ -1,4 +1,4 @@
-//! File systems that know less than ext4 does.
+//! File systems with fewer features than ext4.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -6,7 +6,8 @@ use std::process::Command;
 use super::*;
 use crate::support::{skipped, strace};
 
-/// What file systems answer that know no flags of a rename, no locks, neither, or no links either.
+/// The errors of file systems without rename flags, without locks, without both, or also without
+/// links.
 const UNKNOWN: [&[&str]; 5] = [
     &["renameat2:error=EINVAL"],
     &["renameat2:error=ENOSYS"],
@@ -53,7 +54,7 @@ fn every_command_does_without_flags_of_renames_and_without_locks() {
         place.write("d/shard-00000.u32", shard);
         run_injected(&tokenize("in1", "d", "--repair"));
         assert_eq!(visible(&place, "d").unwrap(), one);
-        // A link gives way as well.
+        // A link is replaced as well.
         fs::remove_dir_all(place.path("d")).unwrap();
         symlink("mine", place.path("d")).unwrap();
         run_injected(&tokenize("in1", "d", "--overwrite"));
@@ -91,7 +92,7 @@ fn a_kill_between_two_plain_renames_costs_neither_dataset() {
             "{k}: {:?}",
             place.tree()
         );
-        // Other work does not make what was moved away go.
+        // Other work does not remove what was moved away.
         for again in [tokenize("in3", "d", ""), args.clone()] {
             place.run(&again);
             let found = visible(&place, "d");
@@ -106,7 +107,8 @@ fn a_kill_between_two_plain_renames_costs_neither_dataset() {
     assert!(was_missing, "no kill came between the two");
 }
 
-/// An overlay whose lower layer is `lower`; unmounted at the end. `None`, said aloud, without root.
+/// An overlay whose lower layer is `lower`; unmounted at the end. `None`, with a notice, without
+/// root.
 struct Overlay<'a>(&'a Place);
 
 impl<'a> Overlay<'a> {

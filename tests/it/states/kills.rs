@@ -1,15 +1,15 @@
-//! Kills at the calls that change the file system, of every command, in every earlier state.
+//! Kills every command, in every earlier state, at the calls that change the file system.
 
 use super::*;
 use crate::support::strace::{CHANGES, killed_at};
 
-/// A command, and what is visible after it ended with 0; `None`: what was visible before.
+/// A command, and what is visible after it exits with 0; `None` means what was visible before.
 struct Case {
     args: Vec<String>,
     expected: Option<Bytes>,
 }
 
-/// Earlier states of `d` and `d.partial`, by what they are called.
+/// Earlier states of `d` and `d.partial`, by name.
 fn states(place: &Place) -> Option<Vec<(&'static str, Bytes)>> {
     let mut states = vec![("nothing", Bytes::new())];
     ok(place, &tokenize("in1", "d", "--units 0/2"));
@@ -75,8 +75,8 @@ fn cases(place: &Place) -> Vec<Case> {
     cases
 }
 
-/// Kills each command in each state at each of its calls: of every `step`-th triple of a state, a
-/// command and a call. Says how often.
+/// Kills each command in each state at each of its calls, for every `step`-th triple of state,
+/// command and call. Returns how often.
 fn sweep(step: usize) -> Option<usize> {
     let place = place();
     let cases = cases(&place);
@@ -111,7 +111,7 @@ fn sweep(step: usize) -> Option<usize> {
     Some(kills)
 }
 
-/// A command in a state, and what it makes of it.
+/// A command in a state, and its undisturbed result.
 struct Undisturbed {
     code: Option<i32>,
     old: Option<Bytes>,
@@ -137,7 +137,7 @@ impl Undisturbed {
         }
     }
 
-    /// Checks what a kill has left, and that the same command goes on from there.
+    /// Checks what a kill left, and that the same command resumes from there.
     #[track_caller]
     fn check(&self, place: &Place, case: &Case, what: &str) {
         let found = visible(place, "d");
@@ -152,7 +152,7 @@ impl Undisturbed {
     }
 }
 
-/// What is not disturbed makes what it is to make, or changes nothing.
+/// Checks that an undisturbed command makes what it should, or changes nothing.
 #[track_caller]
 fn check_undisturbed(
     done: &Done,

@@ -1,5 +1,5 @@
-//! What becomes of DIR and DIR.partial, whatever they were before and wherever a command was ended:
-//! the visible output is the old or the new one, whole; the same command goes on and leaves nothing
+//! What happens to DIR and DIR.partial, whatever they were before and wherever a command was ended:
+//! the visible output is the old or the new one, whole; the same command resumes and leaves nothing
 //! else; what no command made stays.
 
 mod behavior;
@@ -36,7 +36,7 @@ const EMBED: [&str; 8] = [
     "2",
 ];
 
-/// A place with inputs, and files that are nobody's business.
+/// A place with inputs, and files that no command may touch.
 fn place() -> Place {
     let place = Place::new();
     for (n, input) in INPUTS.iter().enumerate() {
@@ -57,7 +57,7 @@ fn place() -> Place {
     place
 }
 
-/// Checks what no command made.
+/// Checks the files that no command made.
 #[track_caller]
 fn assert_bystanders(place: &Place) {
     for file in [
@@ -103,7 +103,7 @@ fn refs(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
 
-/// Runs a command, which must end with 0.
+/// Runs a command, which must exit with 0.
 #[track_caller]
 fn ok(place: &Place, args: &[String]) -> Done {
     let done = place.run(args);
@@ -115,12 +115,12 @@ fn ok(place: &Place, args: &[String]) -> Done {
 fn visible(place: &Place, out: &str) -> Option<Bytes> {
     let out = place.path(out);
     let mut bytes = out.symlink_metadata().is_ok().then(|| output_bytes(&out))?;
-    // Embeddings in the making are no more visible there than a dataset beside it.
+    // Embeddings in the making inside it are as invisible as a dataset in the making next to it.
     bytes.retain(|name, _| !name.starts_with("embeddings.partial/"));
     Some(bytes)
 }
 
-/// Everything of an output and of what is made beside it: bytes, links, and `run.json` too.
+/// Everything in an output and in what is made next to it: bytes, links, and also `run.json`.
 fn snapshot(place: &Place, out: &str) -> Bytes {
     let mut found = Bytes::new();
     for name in [out.to_owned(), format!("{out}.partial")] {
@@ -143,7 +143,7 @@ fn snapshot(place: &Place, out: &str) -> Bytes {
     found
 }
 
-/// Puts back what [`snapshot`] saw, and nothing else.
+/// Restores what [`snapshot`] saw, and nothing else.
 fn restore(place: &Place, out: &str, files: &Bytes) {
     for name in [out.to_owned(), format!("{out}.partial")] {
         let path = place.path(&name);

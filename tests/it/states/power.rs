@@ -1,10 +1,10 @@
-//! Power cuts: what an exit of 0 with full durability reported is there afterwards.
+//! Power failures: what an exit of 0 with full durability reported is there afterwards.
 
 use super::*;
 use crate::support::disk::Disk;
 use crate::support::strace::{CHANGES, killed_at};
 
-/// A place whose outputs lie on a disk of their own. `None`, said aloud, if there can be none.
+/// A place whose outputs are on their own disk. `None`, with a notice, if that is impossible.
 fn disk() -> Option<(Place, Disk)> {
     let place = place();
     ok(&place, &tokenize("in1", "one", ""));
@@ -15,15 +15,15 @@ fn disk() -> Option<(Place, Disk)> {
     Some((place, disk))
 }
 
-/// A command, and the call that it is killed at, if any.
+/// A command, and the call at which it is killed, if any.
 type Earlier = (Vec<String>, Option<(&'static str, usize)>);
 
-/// A history of commands, the last of which reports what is to stay.
+/// A history of commands, the last of which reports what must stay.
 struct History {
     name: &'static str,
     before: Vec<Earlier>,
     last: Vec<String>,
-    /// The output, and what is in it.
+    /// The output, and its expected contents.
     out: &'static str,
     expected: &'static str,
 }
@@ -104,7 +104,7 @@ fn histories() -> Vec<History> {
     histories
 }
 
-/// Histories in which an output takes the place of another.
+/// Histories in which an output replaces another.
 fn replacing_histories() -> Vec<History> {
     let [d, none] = [D, NO_SYNCS];
     vec![
@@ -174,7 +174,7 @@ fn what_was_reported_survives_a_power_cut() {
         let found = visible(&place, out);
         let expected = visible(&place, history.expected);
         assert!(found == expected, "{}: {:?}", history.name, place.tree());
-        // And is reported again, with nothing beside it.
+        // It is reported again, with nothing left next to it.
         ok(&place, &history.last);
         assert!(
             !place.path(format!("{out}.partial")).exists(),
@@ -197,8 +197,8 @@ fn repaired_embeddings_survive_a_power_cut() {
     assert!(visible(&place, "disk/d") == visible(&place, "three"));
 }
 
-/// Cuts the power at each call of `call` in `step`, which puts `in1` where `in2` is; says how often.
-/// `None` without strace.
+/// Cuts the power at each call of `call` in `step`, which replaces `in2` by `in1`; returns how
+/// often. `None` without strace.
 fn cut_at_each(place: &Place, disk: &Disk, call: &str, step: &[String]) -> Option<usize> {
     let [one, two] = ["one", "two"].map(|out| visible(place, out));
     for k in 1.. {

@@ -1,4 +1,4 @@
-//! Random commands, some of them killed, against a small model of what they promise.
+//! Checks random commands, some of them killed, against a small model of what they promise.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -70,12 +70,12 @@ impl Step {
     }
 }
 
-/// What can be read of finished work in `d.partial`.
+/// The finished work in `d.partial`, as far as it can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Work {
     plan: Option<String>,
     receipts: usize,
-    /// A whole output that is not in its place.
+    /// A complete output that is not in its place.
     whole: Option<Bytes>,
 }
 
@@ -98,7 +98,7 @@ impl Work {
         let new = partial.join("new");
         let whole =
             (state.as_deref() == Some("complete") && new.exists()).then(|| output_bytes(&new));
-        // What the output replaced may lie there too; a model does not ask for ids.
+        // What the output replaced may be there, too; the model does not check ids.
         let whole = whole.filter(|bytes| Some(bytes) != visible && is_whole(bytes));
         Self {
             plan: json("plan.json").map(|plan| plan["plan_id"].as_str().unwrap().to_owned()),
@@ -112,7 +112,7 @@ impl Work {
     }
 }
 
-/// Whether all files of `expected` are among those that were found.
+/// Whether all files of `expected` are in `found`.
 fn has_all(found: &Bytes, expected: &Bytes) -> bool {
     let mut files = expected.iter();
     files.all(|(name, bytes)| found.get(name) == Some(bytes))
@@ -122,7 +122,7 @@ fn is_whole(bytes: &Bytes) -> bool {
     bytes.contains_key("manifest.json") || bytes.contains_key("embed.json")
 }
 
-/// The model: what each command makes, and what is there.
+/// The model: what each command makes.
 struct Model<'a> {
     place: &'a Place,
     /// By input.
@@ -161,7 +161,7 @@ impl<'a> Model<'a> {
         model
     }
 
-    /// Whether `found` is what `step` is to make.
+    /// Whether `found` is what `step` should make.
     fn is_made(&self, step: &Step, found: &Bytes) -> bool {
         let has = |expected: &Bytes| has_all(found, expected);
         match step.verb {
@@ -172,7 +172,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Runs `step`, killed at its `kill`-th call, and checks what it left. `None` without strace.
+    /// Runs `step`, killed at the call `kill`, and checks what it left. `None` without strace.
     fn take(&self, step: &Step, kill: Option<(&str, u64)>, what: &str) -> Option<()> {
         let place = self.place;
         let before = snapshot(place, "d");
@@ -188,7 +188,7 @@ impl<'a> Model<'a> {
         let is_old = new == old;
         let is_one_of_ours = new.as_ref().is_some_and(|new| {
             [&self.datasets, &self.runs, &self.embeddings].iter().any(|all| all.contains(new))
-                // `run` adds embeddings to a dataset that is there.
+                // `run` adds embeddings to an existing dataset.
                 || self.runs.iter().any(|run| run == new)
         });
         assert!(
@@ -216,7 +216,7 @@ impl<'a> Model<'a> {
                 let is_made = new.as_ref().is_some_and(|new| self.is_made(step, new));
                 assert!(step.verb == Verb::Units || is_made, "{what}: {done:?}");
             }
-            // Nothing changes but what is no longer needed.
+            // Only what is no longer needed changes.
             Some(1) => {
                 assert!(is_old, "{what}: {done:?}");
                 assert!(
@@ -229,7 +229,7 @@ impl<'a> Model<'a> {
         Some(())
     }
 
-    /// Finished work goes only if it may, or if it was published.
+    /// Checks that finished work disappears only if that is allowed, or if it was published.
     fn check_work(
         &self,
         step: &Step,
@@ -249,7 +249,7 @@ impl<'a> Model<'a> {
             Verb::Finish => true,
             _ => work.plan.as_ref() == Some(&self.plans[step.input]),
         };
-        // What a whole output that is in its place leaves is no work any more.
+        // What is left of an output that is in its place is no longer work.
         let is_published = work.whole.is_none() && old.is_some_and(is_whole) && left.is_none();
         assert!(
             is_its_own || is_published,
@@ -257,14 +257,14 @@ impl<'a> Model<'a> {
         );
     }
 
-    /// Whether a command may end with 1: something is there that it may not touch.
+    /// Whether a command may exit with 1, because something is there that it must not touch.
     fn may_refuse(&self, step: &Step, work: &Work, old: Option<&Bytes>) -> bool {
         let is_there = old.is_some_and(|old| match step.verb {
             Verb::Units => has_all(old, &self.datasets[step.input]),
             _ => self.is_made(step, old),
         });
         match step.verb {
-            // Units may be missing, or nothing be there at all.
+            // Units may be missing, or nothing may be there at all.
             Verb::Finish => true,
             Verb::Embed if old.is_some_and(|old| old.contains_key("manifest.json")) => true,
             _ if step.overwrite || is_there => false,
@@ -273,7 +273,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// Plays `sequences` sequences of commands, and says how many commands were killed.
+/// Plays `sequences` sequences of commands, and returns how many commands were killed.
 fn play(sequences: u64, seed: u64) -> Option<u64> {
     let place = place();
     let model = Model::new(&place);
@@ -291,9 +291,9 @@ fn play(sequences: u64, seed: u64) -> Option<u64> {
             model.take(&step, kill, &what)?;
             kills += u64::from(kill.is_some());
         }
-        // Whatever it came to: the word to overwrite makes it anew, and nothing else is left.
+        // Whatever the outcome, `--overwrite` makes it again, and nothing else is left.
         let mut step = Step::random(&mut dice);
-        // Only they replace anything that may be there.
+        // Only these replace anything that may be there.
         let replaces = |verb| [Verb::Tokenize, Verb::Run, Verb::Repair].contains(&verb);
         while !replaces(step.verb) || !step.overwrite {
             step = Step::random(&mut dice);
@@ -322,7 +322,7 @@ fn random_commands_and_kills_lose_nothing() {
 #[test]
 #[ignore = "takes minutes: cargo test states:: -- --ignored"]
 fn a_thousand_random_sequences_of_commands_and_kills_lose_nothing() {
-    // Others at each run; a failure says its seed.
+    // Different at each run; a failure prints its seed.
     let seed = std::env::var("STATES_SEED")
         .ok()
         .map(|seed| seed.parse().unwrap());

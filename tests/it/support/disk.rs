@@ -6,14 +6,14 @@ use std::process::{Child, Command};
 
 use super::{Place, skipped};
 
-/// A file system of its own that can lose its power.
+/// A separate file system that can lose its power.
 pub(crate) struct Disk {
     image: PathBuf,
     mount: PathBuf,
 }
 
 impl Disk {
-    /// `None`, said aloud, where there may be none.
+    /// `None`, with a notice, if the system allows none.
     pub(crate) fn new(place: &Place) -> Option<Self> {
         let disk = Self {
             image: place.path("disk.img"),
@@ -24,7 +24,7 @@ impl Disk {
         let is_made = command(&["truncate", "-s", "192M", image])
             && command(&["mkfs.ext4", "-q", "-F", image])
             && disk.mount();
-        // What is not there at the first cut is not there at all.
+        // Try a power cut first: if this machine lacks anything for it, there is no disk.
         let is_made = is_made && disk.shut_down() && disk.restart();
         if !is_made {
             skipped(
@@ -40,25 +40,25 @@ impl Disk {
         command(&["mount", "-o", "loop", paths[0], paths[1]])
     }
 
-    /// Loses what is not on the disk, while `run` is at work, and starts again.
+    /// Loses what is not on the disk, while `run` is working, and restarts.
     pub(crate) fn cut_power(&self, run: &mut Child) {
-        // The log is written at any moment; without files that were synced before, that is when
-        // names are there and bytes are not.
+        // The log may be written at any moment. Write it now: unless files were synced before,
+        // their names are then on the disk, but their bytes are not.
         File::open(&self.mount).unwrap().sync_all().unwrap();
         assert!(self.shut_down());
-        // It may have ended by itself.
+        // It may already have ended.
         let _ = run.kill();
         run.wait().unwrap();
         assert!(self.restart());
     }
 
-    /// Loses what is not on the disk, while nothing is at work, and starts again.
+    /// Loses what is not on the disk, while nothing is working, and restarts.
     pub(crate) fn lose_power(&self) {
         assert!(self.shut_down());
         assert!(self.restart());
     }
 
-    /// Lets nothing more onto the disk, not even the log of the file system.
+    /// Stops all writes to the disk, even of the file system's log.
     fn shut_down(&self) -> bool {
         // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
         let script = "import fcntl, os, struct, sys\n\

@@ -16,7 +16,7 @@ pub(crate) fn long_texts() -> [(&'static str, String); 7] {
     ]
 }
 
-/// The same `count` letters of an alphabet in every run.
+/// `count` letters of an alphabet, the same in every run.
 fn random(alphabet: &[char], count: usize) -> String {
     let mut state = 1_usize;
     let letter = |_| {

@@ -1,4 +1,4 @@
-//! Runs the program as a user does, in a directory of its own.
+//! Runs the program as a user does, in its own directory.
 
 #![allow(
     dead_code,
@@ -27,7 +27,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A directory that is removed in the end; every command runs in it.
+/// A directory that is removed at the end; every command runs in it.
 pub(crate) struct Place {
     dir: TempDir,
 }
@@ -42,7 +42,7 @@ impl Place {
         self.dir.path().join(name)
     }
 
-    /// Writes a file, with the directories that it needs.
+    /// Writes a file, creating the directories that it needs.
     pub(crate) fn write(&self, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a file in the place")).unwrap();
@@ -63,12 +63,12 @@ impl Place {
         path
     }
 
-    /// Everything below this place, directories with a slash behind them, in order.
+    /// Everything below this place, in order; directories end in a slash.
     pub(crate) fn tree(&self) -> Vec<String> {
         tree(self.dir.path())
     }
 
-    /// The program, not started yet; nothing of this process' environment shapes what it shows.
+    /// The program, not started yet; this process' environment does not affect what it shows.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shardmill"));
         command
@@ -112,7 +112,7 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
         .unwrap()
 }
 
-/// Runs the program with standard output on `/dev/full`, which takes nothing.
+/// Runs the program with standard output on `/dev/full`, which accepts nothing.
 pub(crate) fn run_to_full_disk(command: &mut Command) -> Done {
     let full = fs::OpenOptions::new()
         .write(true)
@@ -121,7 +121,7 @@ pub(crate) fn run_to_full_disk(command: &mut Command) -> Done {
     Done::new(command.stdout(full).output().unwrap())
 }
 
-/// Everything below `directory`, directories with a slash behind them, in order.
+/// Everything below `directory`, in order; directories end in a slash.
 pub(crate) fn tree(directory: &Path) -> Vec<String> {
     fn walk(directory: &Path, prefix: &str, found: &mut Vec<String>) {
         for entry in fs::read_dir(directory).unwrap() {
@@ -142,7 +142,7 @@ pub(crate) fn tree(directory: &Path) -> Vec<String> {
     found
 }
 
-/// The bytes of every file of an output, by name; `run.json` apart, which differs with every run.
+/// The bytes of every file of an output, by name, except `run.json`, which differs with every run.
 pub(crate) fn output_bytes(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     tree(directory)
         .into_iter()
@@ -154,10 +154,10 @@ pub(crate) fn output_bytes(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// What a run of the program left.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// `None` where a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
@@ -172,7 +172,7 @@ impl Done {
         }
     }
 
-    /// Checks that it went well, and that standard error is exactly `lines` once masked.
+    /// Checks that it succeeded, and that standard error, masked, is exactly `lines`.
     #[track_caller]
     pub(crate) fn said(self, lines: &[&str]) -> Self {
         assert_eq!(self.code, Some(0), "{self:?}");
@@ -185,8 +185,8 @@ impl Done {
         self
     }
 
-    /// Checks that it failed with `code`, exactly this one line, and nothing on standard output but,
-    /// where it was run with `--json`, the same as an object.
+    /// Checks that it failed with `code` and exactly this one line, and that standard output is
+    /// empty or, with `--json`, the same error as an object.
     #[track_caller]
     pub(crate) fn failed(&self, code: i32, line: &str) {
         assert_eq!(self.stderr, format!("shardmill: error: {line}\n"));
@@ -228,8 +228,8 @@ fn hide_seconds(value: &mut Value) {
     }
 }
 
-/// A summary line with `in TIME (RATE)` for its end, where that is a time and a rate; with `in TIME`
-/// where it is a time alone.
+/// A summary line whose end is replaced: a time and a rate by `in TIME (RATE)`, a time alone by
+/// `in TIME`.
 pub(crate) fn mask(line: &str) -> String {
     let is_number = |text: &str| text.parse::<f64>().is_ok();
     let masked = line.rsplit_once(" in ").and_then(|(what, pace)| {
@@ -250,12 +250,12 @@ pub(crate) fn mask(line: &str) -> String {
     masked.unwrap_or_else(|| line.to_owned())
 }
 
-/// Says on the real standard error, past the capture of the test runner, what was not tested.
+/// Reports on the real standard error, bypassing the test runner's capture, what was not tested.
 pub(crate) fn skipped(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {why}");
 }
 
-/// A `.npy` file with the header that is asked for, whether it is right or not.
+/// A `.npy` file with the given header, valid or not.
 pub(crate) fn npy(descr: &str, fortran_order: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
     let mut header =
         format!("{{'descr': '{descr}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}");

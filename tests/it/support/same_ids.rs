@@ -1,8 +1,8 @@
-//! What tests and fuzz targets share.
+//! Code that tests and fuzz targets share.
 
 #![allow(unreachable_pub, reason = "the library of the fuzz targets exports it")]
 
-/// Asserts that two lists of ids are equal; names the first place that differs, not all of it.
+/// Asserts that two lists of ids are equal; reports only the first difference.
 pub fn assert_same_ids(found: &[u32], expected: &[u32], what: &str) {
     if found != expected {
         let at = found.iter().zip(expected).take_while(|(a, b)| a == b);

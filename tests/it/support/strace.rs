@@ -1,10 +1,11 @@
-//! Runs of the program in which system calls fail or kill it.
+//! Runs the program with system calls that fail or kill it.
 
 use std::process::{Command, Stdio};
 
 use super::{Done, Place, skipped};
 
-/// The calls that change what is in a directory, or force it to the disk. Each is counted by itself.
+/// The calls that change the contents of a directory, or force it to the disk. Each is counted
+/// separately.
 pub(crate) const CHANGES: [&str; 7] = [
     "mkdir",
     "rmdir",
@@ -16,11 +17,11 @@ pub(crate) const CHANGES: [&str; 7] = [
 ];
 
 /// Runs the program with each of `injections`, such as `fsync:error=EIO:when=2`; counts are of each
-/// thread's calls. `None`, said aloud, if there is no strace.
+/// thread's calls. `None`, with a notice, if there is no strace.
 pub(crate) fn injected(place: &Place, injections: &[&str], args: &[&str]) -> Option<Done> {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null"]);
-    // Of several such lists the last one alone would count.
+    // If there are several such lists, only the last one counts.
     let calls = injections
         .iter()
         .filter_map(|injection| injection.split(':').next());
@@ -45,7 +46,7 @@ pub(crate) fn injected(place: &Place, injections: &[&str], args: &[&str]) -> Opt
     }
 }
 
-/// How a run ended that was to be killed; `None` if it was.
+/// How a run ended that should have been killed; `None` if it was killed.
 #[derive(Debug)]
 pub(crate) struct End(pub(crate) Option<Done>);
 
@@ -54,6 +55,6 @@ pub(crate) struct End(pub(crate) Option<Done>);
 pub(crate) fn killed_at(place: &Place, calls: &str, k: usize, args: &[&str]) -> Option<End> {
     let injection = format!("{calls}:signal=SIGKILL:when={k}");
     let done = injected(place, &[&injection], args)?;
-    // strace ends as its tracee does.
+    // strace ends the same way as its tracee.
     Some(End(done.code.is_some().then_some(done)))
 }
