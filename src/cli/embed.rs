@@ -120,7 +120,7 @@ fn open_stream(out: &Path) -> Result<(File, &Path)> {
 /// A sink that writes rows to a stream.
 struct Rows {
     sink: StreamSink<File>,
-    /// Whether the reader of a pipe is gone.
+    /// Whether the reader of a pipe has gone.
     is_unread: bool,
 }
 

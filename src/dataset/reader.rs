@@ -117,7 +117,7 @@ impl TokenStore {
     /// opened, [`Error::Io`] if the system refuses, or if another dataset replaced this one.
     ///
     /// # Panics
-    /// Where there is no such shard.
+    /// If there is no such shard.
     #[inline]
     pub fn shard(&self, index: usize) -> Result<ShardRef<'_>> {
         self.shards.get(index, &self.path, &self.manifest)
@@ -136,7 +136,7 @@ impl TokenStore {
     /// The offset in the dataset of the first token of shard `index`.
     ///
     /// # Panics
-    /// Where there is no such shard.
+    /// If there is no such shard.
     pub fn shard_start(&self, index: usize) -> u64 {
         self.starts[index]
     }
@@ -198,7 +198,7 @@ impl TokenStore {
     /// The document record that token `offset` belongs to; `None` past the last token.
     ///
     /// # Errors
-    /// As of [`shard`](Self::shard).
+    /// Those of [`shard`](Self::shard).
     pub fn document_of(&self, offset: u64) -> Result<Option<DocRecord>> {
         if offset >= self.n_tokens() {
             return Ok(None);

@@ -87,7 +87,7 @@ pub(super) struct TileSpot {
 
 impl<'a, E> Tile<'a, E> {
     /// The whole output: `ids.len() / seq_len` sequences of `seq_len` rows of `dim` elements.
-    /// Nothing of it is empty.
+    /// No dimension may be 0.
     pub(super) fn whole(ids: &'a [u32], seq_len: usize, dim: usize, out: &'a mut [E]) -> Self {
         let ids = ids.chunks_exact(seq_len);
         let outs = out.chunks_exact_mut(seq_len * dim);

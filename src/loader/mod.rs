@@ -1,7 +1,7 @@
 //! Dataset -> batches for a trainer, made ahead of time.
 //!
 //! ```text
-//! config    what is asked for
+//! config    the settings of a loader
 //! state     the position in a pass, to resume from later
 //! ring      results made ahead by threads, in order, in reused buffers
 //! fill      one batch: windows, documents, positions, embeddings
@@ -247,7 +247,7 @@ impl Iterator for Loader {
 
 impl std::iter::FusedIterator for Loader {}
 
-/// The places of a pass from `begin` on.
+/// The places of a pass, from `begin` on.
 fn places(
     begin: &LoaderState,
     n_windows: u64,

@@ -184,7 +184,7 @@ impl InitialTables {
     ///
     /// # Errors
     ///
-    /// As [`tables`](Self::tables).
+    /// Those of [`tables`](Self::tables).
     pub fn token_table(&self) -> Result<Table> {
         self.validate()?;
         TorchGenerator::new(self.seed).embedding(self.n_vocab, self.dim)
@@ -194,7 +194,7 @@ impl InitialTables {
     ///
     /// # Errors
     ///
-    /// As [`tables`](Self::tables).
+    /// Those of [`tables`](Self::tables).
     pub fn position_table(&self) -> Result<Table> {
         self.validate()?;
         let mut generator = TorchGenerator::new(self.seed);

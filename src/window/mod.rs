@@ -57,7 +57,7 @@ impl Windows {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where `seq_len` or `stride` is 0.
+    /// [`Error::Config`] if `seq_len` or `stride` is 0.
     pub fn new(n_tokens: u64, seq_len: u64, stride: u64) -> Result<Self> {
         at_least_1("seq_len", seq_len)?;
         at_least_1("stride", stride)?;
@@ -119,7 +119,7 @@ impl Windows {
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start).
+    /// Like [`start`](Self::start).
     pub fn inputs(&self, i: u64) -> Range<u64> {
         let start = self.start(i);
         start..start + self.seq_len
@@ -129,7 +129,7 @@ impl Windows {
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start).
+    /// Like [`start`](Self::start).
     pub fn targets(&self, i: u64) -> Range<u64> {
         let Range { start, end } = self.inputs(i);
         start + 1..end + 1
@@ -140,7 +140,7 @@ impl Windows {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where `batch_size` is 0.
+    /// [`Error::Config`] if `batch_size` is 0.
     pub fn batches(&self, batch_size: u64, drop_last: bool) -> Result<Batches> {
         Batches::new(self.len(), batch_size, drop_last)
     }
@@ -159,7 +159,7 @@ impl Batches {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where `batch_size` is 0.
+    /// [`Error::Config`] if `batch_size` is 0.
     pub fn new(n_windows: u64, batch_size: u64, drop_last: bool) -> Result<Self> {
         at_least_1("batch_size", batch_size)?;
         Ok(Self {

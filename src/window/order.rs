@@ -104,7 +104,7 @@ impl Order {
     ///
     /// # Errors
     ///
-    /// As [`torch_randperm`](Self::torch_randperm).
+    /// Those of [`torch_randperm`](Self::torch_randperm).
     pub fn random_sampler(n: u64, generator: &mut TorchGenerator) -> Result<Self> {
         Self::torch_randperm(n, generator)
     }
@@ -125,7 +125,7 @@ impl Order {
     ///
     /// # Errors
     ///
-    /// As [`torch_randperm`](Self::torch_randperm).
+    /// Those of [`torch_randperm`](Self::torch_randperm).
     pub fn data_loader_with_generator(
         n: u64,
         generator: &mut TorchGenerator,
@@ -147,7 +147,7 @@ impl Order {
     ///
     /// # Errors
     ///
-    /// As [`torch_randperm`](Self::torch_randperm).
+    /// Those of [`torch_randperm`](Self::torch_randperm).
     pub fn data_loader(n: u64, generator: &mut TorchGenerator) -> Result<Self> {
         check(n)?;
         // Every pass begins with a seed for the loader's workers.
@@ -161,7 +161,7 @@ impl Order {
     ///
     /// # Errors
     ///
-    /// As [`torch_randperm`](Self::torch_randperm).
+    /// Those of [`torch_randperm`](Self::torch_randperm).
     pub fn data_loader_epoch(n: u64, seed: u64, epoch: u32) -> Result<Self> {
         let mut generator = TorchGenerator::new(seed);
         generator.skip(2 * DRAWS_PER_INT64 * u64::from(epoch));

@@ -19,7 +19,7 @@ pub(super) enum Entry {
     Sparse(Vec<u8>, u64),
     Fifo,
     Directory,
-    /// A link to the other name, beside it.
+    /// A link to the other name, in the same directory.
     Link(String),
 }
 
