@@ -188,14 +188,12 @@ impl DoneUnit {
         durability: Durability,
     ) -> Result<()> {
         let new = partial.join(NEW);
-        for file in self.check_files(&new)? {
-            durability
-                .sync(&file, &new.join(&self.shard.file))
-                .inspect_err(|_| {
-                    // If the receipt cannot be removed either, the next failure makes the unit
-                    // again.
-                    let _ = fs::remove_file(partial.join(receipt_name(index)));
-                })?;
+        for (file, info) in self.check_files(&new)?.iter().zip(self.shard.files()) {
+            let synced = durability.sync(file, &new.join(info.name));
+            synced.inspect_err(|_| {
+                // If it cannot be removed either, nothing is left to do.
+                let _ = fs::remove_file(partial.join(receipt_name(index)));
+            })?;
         }
         Ok(())
     }

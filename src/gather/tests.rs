@@ -6,8 +6,6 @@
     reason = "random bits are cut to size, angles rounded to f32, and counts are small"
 )]
 
-use half::{bf16, f16};
-
 use super::lane::Lane;
 use super::tile::{Tile, TileOrder};
 use super::{Gatherer, Positions, Stores};
@@ -15,6 +13,7 @@ use crate::dtype::Dtype;
 use crate::simd::Level;
 use crate::simd::tests::for_each_level;
 use crate::table::{Rope, RopeStyle, Table};
+use half::{bf16, f16};
 
 const TOKEN_ROWS: usize = 11;
 const POSITION_ROWS: usize = 9;

@@ -70,22 +70,28 @@ fn links_in_the_place_of_embeddings_are_damage() {
 #[test]
 fn a_unit_that_cannot_be_synced_is_made_again() {
     let place = place();
-    ok(&place, &tokenize("in1", "d", "--units 0/1"));
-    let failing = ["fsync:error=EIO:when=1"];
-    let Some(done) = strace::injected(&place, &failing, &refs(&words("finish d --threads 1")))
-    else {
-        return;
-    };
-    assert_eq!(done.code, Some(3), "{done:?}");
-    assert!(done.stderr.contains("cannot sync"), "{done:?}");
-    let missing = place.run(words("finish d"));
-    assert!(
-        missing.stderr.contains("1 of 2 units not done: 0"),
-        "{missing:?}"
-    );
-    ok(&place, &tokenize("in1", "d", ""));
     ok(&place, &tokenize("in1", "whole", ""));
-    assert_eq!(visible(&place, "d"), visible(&place, "whole"));
+    for (k, file) in [(1, "shard-00000.u32"), (2, "shard-00000.docs")] {
+        ok(&place, &tokenize("in1", "d", "--units 0/1"));
+        let failing = format!("fsync:error=EIO:when={k}");
+        let finish = words("finish d --threads 1");
+        let Some(done) = strace::injected(&place, &[&failing], &refs(&finish)) else {
+            return;
+        };
+        assert_eq!(done.code, Some(3), "{done:?}");
+        assert!(
+            done.stderr.contains(&format!("{file}: cannot sync")),
+            "{done:?}"
+        );
+        let missing = place.run(&finish);
+        assert!(
+            missing.stderr.contains("1 of 2 units not done: 0"),
+            "{missing:?}"
+        );
+        ok(&place, &tokenize("in1", "d", ""));
+        assert_eq!(visible(&place, "d"), visible(&place, "whole"));
+        fs::remove_dir_all(place.path("d")).unwrap();
+    }
 }
 
 #[test]
