@@ -318,7 +318,7 @@ def report(rows: list[Row], starts: dict[str, list[float]], args: argparse.Names
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time `shardmill tokenize` beside other tokenizers.")
     parser.add_argument("corpora", type=Path, help="directory that corpora.py filled")
-    parser.add_argument("--binary", type=Path, default=ROOT / "target/release/shardmill", metavar="FILE")
+    parser.add_argument("--binary", type=Path, default=ROOT / "target/dist/shardmill", metavar="FILE")
     parser.add_argument("--encodings", nargs="+", choices=peer.VOCABULARIES, default=list(peer.VOCABULARIES))
     parser.add_argument("--texts", nargs="+", choices=corpora.CORPORA, default=list(corpora.CORPORA))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N")
@@ -347,7 +347,7 @@ def check(args: argparse.Namespace, error: Callable[[str], None]) -> None:
     if args.repetitions < 1 or args.long < 1:
         error("--repetitions and --long must be at least 1")
     if not os.access(args.binary, os.X_OK):
-        error(f"no program {args.binary}: run `cargo build --release` first")
+        error(f"no program {args.binary}: run `cargo build --profile dist` first")
     for name in args.texts:
         if not (args.corpora / f"{name}.txt").is_file():
             error(f"no {name}.txt in {args.corpora}: run corpora.py first")

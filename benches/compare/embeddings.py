@@ -146,11 +146,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for all times")
     parser.add_argument("--dir", type=Path, help="where tables are written, up to 2.5 GB")
     args = parser.parse_args()
-    release = ROOT / "target/release"
-    program, example = release / "shardmill", release / "examples/gather"
+    built = ROOT / "target/dist"
+    program, example = built / "shardmill", built / "examples/gather"
     for needed in (program, example):
         if not needed.exists():
-            fail(f"no {needed}; run cargo build --release --bins --examples")
+            fail(f"no {needed}; run cargo build --profile dist --bins --examples")
     git = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True)
     dims = [int(dim) for dim in args.dims.split(",")] if args.dims else None
     results = []
