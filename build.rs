@@ -1,25 +1,25 @@
-//! Turns rank files into tables that the program can use as they lie.
+//! Turns rank files into tables that the program uses as they are.
 //!
-//! For each vocabulary `OUT_DIR/NAME.vocab`, all little-endian `u32` but the pairs:
+//! Each vocabulary becomes `OUT_DIR/NAME.vocab`, all little-endian `u32` except where noted:
 //!
 //! ```text
 //! n, bytes_len, index_len, buckets_len    the last two are powers of two; then four zeros
-//! buckets     buckets_len x 4 x u64  left << 44 | right << 24 | merged; all ones where empty
-//! byte_pairs  2^16                   what two bytes merge to; all ones where nothing
-//! crossed     2^16 bits              by two bytes, the last of a character and the first of the next,
+//! buckets     buckets_len x 4 x u64  left << 44 | right << 24 | merged; all ones if empty
+//! byte_pairs  2^16                   what two bytes merge to; all ones if nothing
+//! crossed     2^16 bits              by the last byte of a character and the first of the next:
 //!                                    whether a merge may cross that border too early
 //! starts      n + 1                  where the bytes of each id begin; an id not in use has none
-//! index       index_len              by the hash of its bytes, id + 1 and above it the hash's upper
-//!                                    14 bits; 0 where empty
+//! index       index_len              by the hash of an id's bytes: id + 1, and above it the upper
+//!                                    14 bits of the hash; 0 if empty
 //! bytes       bytes_len x u8
 //! ```
 //!
-//! A pair is there for each token of several bytes: of all ways to split it in two, it is the one in
-//! which merges of lower ranks than its own end; they end in two parts, or the build fails. If two
-//! neighbours together have the bytes of a token, no merge has crossed their outer ends, so inside
-//! them the merges were those of the token alone, and the two are its own last state. So one pair a
-//! token is enough. `src/bpe/parts.rs` says what `crossed` is for. A pair is in the bucket that its
-//! hash names, or where that is full, in the next that has room. The index is probed linearly.
+//! Each token of several bytes has one pair: the two parts that are left after all merges of lower
+//! rank than the token's own. If these merges do not end in two parts, the build fails. One pair
+//! per token is enough: if two adjacent parts together have the bytes of a token, no merge has
+//! crossed their outer ends, so the merges inside them were those of the token alone, and the two
+//! parts are its pair. `src/bpe/parts.rs` says what `crossed` is for. A pair is in the bucket that
+//! its hash selects or, if that is full, in the next one with room. The index is probed linearly.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -130,13 +130,13 @@ fn buckets(tokens: &[&[u8]], ids: &HashMap<&[u8], u32>) -> Vec<[u64; 4]> {
     buckets
 }
 
-/// What any two bytes merge to: two bytes have one way to be split.
+/// What any two bytes merge to: two bytes can be split in only one way.
 fn byte_pairs(ids: &HashMap<&[u8], u32>) -> impl Iterator<Item = u32> {
     (0..=u16::MAX).map(|pair| *ids.get(&pair.to_be_bytes()[..]).unwrap_or(&u32::MAX))
 }
 
-/// The borders of characters in tokens that begin or end with a part of one; and in those that have
-/// one of four bytes, which counts as four parts: marking more does no harm.
+/// The borders between characters in tokens that begin or end inside a character. Tokens that have
+/// a four-byte character are included, because it counts as four parts; extra marks do no harm.
 fn crossed(tokens: &[&[u8]]) -> Vec<u64> {
     let mut bits = vec![0; 1 << 10];
     for token in tokens {
@@ -159,7 +159,7 @@ fn crossed(tokens: &[&[u8]]) -> Vec<u64> {
     bits
 }
 
-/// What the token's bytes are merged to by merges of lower rank than its own.
+/// The parts that are left of a token's bytes after all merges of lower rank than its own.
 fn parts(bytes: &[u8], below: u32, ids: &HashMap<&[u8], u32>) -> Vec<u32> {
     let mut bounds: Vec<usize> = (0..=bytes.len()).collect();
     loop {

@@ -1,5 +1,5 @@
-//! The loop of a trainer: a text becomes a dataset, its windows become batches, and each batch's
-//! token and position rows are added into one buffer that is used again.
+//! The loop of a trainer: a text becomes a dataset, its windows become batches, and the token and
+//! position rows of each batch are added into one buffer, which is reused.
 //!
 //! `cargo run --example dataset [INPUT [OUT]]`
 #![allow(clippy::print_stdout, reason = "an example prints")]
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     run(&input, &out, &mut io::stdout().lock())
 }
 
-/// Goes through the text at `input` once, with a dataset at `out`.
+/// Makes one pass over the text at `input`, with its dataset at `out`.
 pub(crate) fn run(input: &Path, out: &Path, print: &mut impl Write) -> Result<()> {
     let encoding = Encoding::by_name("gpt2")?;
     let store = dataset(input, out, &encoding)?;
@@ -72,7 +72,7 @@ pub(crate) fn run(input: &Path, out: &Path, print: &mut impl Write) -> Result<()
     Ok(())
 }
 
-/// Tokenizes `input` to `out`; a dataset of it that is there already is used as it is.
+/// Tokenizes `input` to `out`, or reuses the dataset of it that is already there.
 fn dataset(input: &Path, out: &Path, encoding: &Encoding) -> Result<TokenStore> {
     let corpus = Corpus::open(&[input.into()], &CorpusOptions::default())?;
     let mut config = TokenizeConfig::default();
@@ -82,7 +82,8 @@ fn dataset(input: &Path, out: &Path, encoding: &Encoding) -> Result<TokenStore> 
     Ok(TokenStore::open(out)?)
 }
 
-/// The tables that PyTorch draws after `torch.manual_seed(123)`; the second position table.
+/// The token table that PyTorch draws after `torch.manual_seed(123)`, and the second position table
+/// after it.
 fn gatherer(encoding: &Encoding) -> Result<Gatherer> {
     let mut initial = InitialTables::new(123, encoding.n_vocab() as usize, DIM, SEQ_LEN);
     initial.position_draw = 2;

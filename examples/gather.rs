@@ -1,4 +1,4 @@
-//! Ids of your own to embeddings in a buffer of your own, and how long that takes.
+//! Turns your own ids into embeddings in your own buffer, and measures how long that takes.
 //!
 //! `cargo run --release --example gather -- wte.npy wpe.npy ids.u32 SEQ_LEN f32|f16|bf16 THREADS REPETITIONS OUT`
 //!
@@ -31,7 +31,7 @@ fn main() -> Result<(), AnyError> {
     else {
         return Err("expected WTE WPE IDS SEQ_LEN DTYPE THREADS REPETITIONS OUT".into());
     };
-    // Rows are read many times: on huge pages they are found faster than in the file's small ones.
+    // Rows are read many times, and huge pages make that faster than the file's small pages.
     let open = |name: &str| {
         Table::open(&TableSpec::parse(name), &TableOptions::default())?.to_huge_pages()
     };
@@ -63,7 +63,7 @@ struct Job {
 }
 
 impl Job {
-    /// Fills one buffer again and again; gives the times but the first.
+    /// Fills one buffer repeatedly; returns the time of each repetition except the first.
     fn run<E: Element>(&self, out: &Path) -> Result<Vec<f64>, AnyError> {
         let mut embeddings = Buffer::<E>::zeroed(self.ids.len() * self.gatherer.dim())?;
         let mut seconds = Vec::new();

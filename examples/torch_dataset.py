@@ -19,7 +19,7 @@ DOCUMENT = np.dtype(
         ("byte_start", "<u8"),  # where this piece begins in its source
         ("byte_len", "<u8"),
         ("source", "<u4"),  # index into the manifest's sources
-        ("flags", "<u4"),  # 1 began in an earlier shard, 2 goes on in the next, 4 empty
+        ("flags", "<u4"),  # 1 began in an earlier shard, 2 continues in the next, 4 empty
     ]
 )
 

@@ -87,7 +87,7 @@ class Row:
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
-    """Keeps this process, and what it starts, to as many CPUs as there are threads."""
+    """Limits this process, and those that it starts, to as many CPUs as there are threads."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(before)[:threads])
     try:
@@ -122,7 +122,7 @@ class Bench:
         return seconds, out
 
     def peer(self, name: str, file: Path, encoding: str, threads: int, passes: int) -> dict[str, Any]:
-        """What peer.py measured in a process of its own."""
+        """What peer.py measured, in its own process."""
         command = [sys.executable, HERE / "peer.py", name, encoding, self.assets, file]
         command += [str(threads), str(passes)]
         env = os.environ | {"RAYON_NUM_THREADS": str(threads)}
@@ -195,7 +195,7 @@ def against_gigatoken(bench: Bench, encoding: str, corpus: str, threads: int) ->
     cold.ours.seconds = once
     if args.long == 1:
         return [cold]
-    # Pairs of runs made one after the other; a difference of two bests could be of two moments.
+    # Subtract runs that followed each other; the two best runs may be from different moments.
     warm.ours.seconds = [(long - short) / (args.long - 1) for short, long in zip(once, often, strict=True)]
     if min(warm.ours.seconds) <= 0:
         warm.wrong = "too noisy: the long input took no longer"
@@ -229,7 +229,7 @@ def start_up(bench: Bench, encoding: str) -> list[float]:
     return [bench.shardmill(file, encoding, threads, bench.scratch)[0] for _ in range(20)]
 
 
-# What is printed.
+# Output.
 
 
 def output_of(*command: str | Path) -> str:
@@ -312,7 +312,7 @@ def report(rows: list[Row], starts: dict[str, list[float]], args: argparse.Names
         table(["encoding", "median ms", "best ms"], cells)
 
 
-# What is asked.
+# Options.
 
 
 def options() -> argparse.Namespace:

@@ -4,7 +4,7 @@
 The text comes from Debian packages, fetched with `apt-get download` and read without being
 installed, and from the Rust, Python and C files on the machine. No line of prose, and no file of code
 or Markdown that is mostly known already, goes in twice: a repeated text would warm the caches. Each
-corpus stops at `--size`, or where its sources end. `corpora.json` says what went in.
+corpus ends at `--size`, or when its sources are used up. `corpora.json` says what is in it.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def fail(message: str) -> None:
     sys.exit(f"corpora.py: {message}")
 
 
-# Where the bytes come from.
+# Sources.
 
 
 def fetch(names: Iterable[str], directory: Path) -> None:
@@ -154,7 +154,7 @@ def package(name: str, directory: Path) -> Path | None:
 
 
 def package_files(name: str, directory: Path, keep: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """The files of a package whose path `keep` takes; `.gz` is undone."""
+    """The files of a package whose path `keep` accepts; `.gz` files are decompressed."""
     path = package(name, directory)
     if path is None:
         return
@@ -193,7 +193,7 @@ def cargo_sources() -> Path:
 
 
 def machine_files(suffixes: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Crates, Python's own library and installed packages, C headers, and what /usr/lib ships."""
+    """Crates, Python's library and installed packages, C headers, /usr/lib and /usr/share/doc."""
     paths = sysconfig.get_paths()
     roots = {
         "crates": cargo_sources(),
@@ -211,7 +211,7 @@ def machine_files(suffixes: set[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def decode(data: bytes) -> str:
-    """Text, or nothing where the bytes are not UTF-8."""
+    """The text, or nothing if the bytes are not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -278,7 +278,7 @@ def converter(path: str) -> Callable[[bytes], str] | None:
 
 
 def language(path: str) -> str:
-    """The language a path names, or that its package's name ends in."""
+    """The language that a path names, or that its package's name ends in."""
     if match := LANGUAGE.search(path):
         return (match[1] or match[2]).replace("_", "-").lower()
     match = re.match(r"(?:libreoffice-(?:help|l10n)|manpages|fortunes)-([a-z-]+)/", path)
@@ -304,12 +304,12 @@ def english(packages: Path) -> Iterator[Text]:
 
 
 def is_english(line: str) -> bool:
-    """What a translation left in English."""
+    """Whether a translation left this line in English."""
     return line.isascii() and len(ENGLISH_WORDS.findall(line)) >= 2
 
 
 def script(text: str) -> str:
-    """The writing that most letters beyond ASCII belong to; LATIN where there are few."""
+    """The script of most letters beyond ASCII; LATIN if there are few."""
     letters = [c for c in text[:4000] if c.isalpha()]
     names = Counter(unicodedata.name(c, "OTHER").split()[0] for c in letters if not c.isascii())
     if not names or names.total() < len(letters) // 4:
@@ -364,7 +364,7 @@ def markdown(packages: Path) -> Iterator[Text]:
 
 
 def code(packages: Path) -> Iterator[Text]:
-    """Source files as they are, but for generated ones (a line of more than 2,000 characters)."""
+    """Source files as they are, except generated ones (a line of more than 2,000 characters)."""
     files = machine_files(set(SUFFIXES))
     more = (
         file
@@ -377,11 +377,11 @@ def code(packages: Path) -> Iterator[Text]:
                 yield Text(path, SUFFIXES[Path(path).suffix], decode(data))
 
 
-# What goes in.
+# Selection.
 
 
 def new_lines(texts: Iterable[Text]) -> Iterator[Text]:
-    """Texts less every line that stood in one before."""
+    """The texts, without the lines that an earlier text has."""
     seen: set[int] = set()
     for text in texts:
         lines = []
@@ -405,7 +405,7 @@ def new_files(texts: Iterable[Text]) -> Iterator[Text]:
 
 
 def fair_shares(available: dict[str, int], size: int) -> dict[str, int]:
-    """Splits `size` evenly, what a small group leaves going to the larger ones."""
+    """Splits `size` evenly; what a small group does not use goes to the larger ones."""
     shares = {}
     left = size
     for i, (name, has) in enumerate(sorted(available.items(), key=lambda item: item[1])):
@@ -442,7 +442,7 @@ def select(texts: Iterable[Text], size: int) -> list[Text]:
 
 
 def write(path: Path, texts: list[Text], size: int) -> dict[str, object]:
-    """Writes at most `size` bytes, cut between characters, and says what they are."""
+    """Writes at most `size` bytes, cut between characters, and returns what they are."""
     out = io.BytesIO()
     groups: Counter[str] = Counter()
     for text in texts:

@@ -1,6 +1,6 @@
-"""One peer, one file, in a process of its own: `compare.py` starts it and reads the JSON it prints.
+"""Times one peer on one file. `compare.py` starts this process and reads the JSON that it prints.
 
-Import, vocabulary and reading what the peer wants as text are outside the timed call.
+Import, vocabulary, and reading input that the peer takes as text are not timed.
 """
 
 import base64

@@ -1,4 +1,4 @@
-//! A dataset has tiktoken's ids, whatever cuts it; what must be refused is refused.
+//! A dataset has tiktoken's ids, however its source is cut; what must be refused is refused.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use shardmill::document::InvalidUtf8;
 use shardmill_fuzz::{NAMES, assert_same_ids, bytes_of, kept, oracle};
 use tempfile::TempDir;
 
-/// Bytes of text that are one parallel step of the pipeline.
+/// Bytes of text in one parallel step of the pipeline.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// What the last bytes of an input choose.
@@ -44,7 +44,7 @@ impl Choice {
 
 /// A document of the source, before it is decoded.
 struct Document {
-    /// Where its text begins in the source, if it stands there as it is.
+    /// Where its text begins in the source, if it is there unchanged.
     start: Option<usize>,
     bytes: Vec<u8>,
 }
@@ -80,7 +80,7 @@ fn jsonl(bytes: &[u8]) -> (Vec<u8>, Vec<Document>) {
     (source, documents)
 }
 
-/// The text of `bytes` as the setting says; `None` where it refuses them.
+/// The text of `bytes` under `policy`; `None` if that refuses them.
 fn decode(bytes: &[u8], policy: InvalidUtf8) -> Option<String> {
     match policy {
         InvalidUtf8::Strict => std::str::from_utf8(bytes).ok().map(str::to_owned),
@@ -89,7 +89,7 @@ fn decode(bytes: &[u8], policy: InvalidUtf8) -> Option<String> {
     }
 }
 
-/// The ids that the dataset must have, or nothing where it must be refused.
+/// The ids that the dataset must have; `None` if the source must be refused.
 fn expected(choice: &Choice, documents: &[Document]) -> Option<Vec<u32>> {
     let bpe = oracle(choice.index);
     let end_of_text = kept(choice.index).end_of_text();
@@ -117,7 +117,7 @@ fn first_special(index: usize, text: &str) -> Option<usize> {
     names.into_iter().filter_map(|name| text.find(name)).min()
 }
 
-/// Whether an error names what is wrong and, where that is certain, the byte.
+/// Whether an error names what is wrong and, if that is certain, the byte.
 fn is_right(error: &Error, choice: &Choice, documents: &[Document]) -> bool {
     let invalid = |document: &Document| std::str::from_utf8(&document.bytes).err();
     let has_invalid = documents.iter().any(|document| invalid(document).is_some());
@@ -143,7 +143,7 @@ fn is_right(error: &Error, choice: &Choice, documents: &[Document]) -> bool {
     }
 }
 
-/// Bytes of the longest run of white space, on which the oracle gives up.
+/// The bytes of the longest run of white space. The oracle gives up on long ones.
 fn longest_space(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let runs = text.split(|c: char| !c.is_whitespace());
@@ -185,7 +185,7 @@ fuzz_target!(|input: &[u8]| {
     if choice.is_long && !bytes.is_empty() {
         bytes = bytes.repeat((CHUNK_BYTES + CHUNK_BYTES / 4).div_ceil(bytes.len()));
     }
-    // What begins like a compressed file is refused.
+    // A source that begins like a compressed file would be refused.
     if matches!(
         bytes.first(),
         Some(b'P' | b'A' | b'B' | 0x1f | 0x28 | 0xfd | 0x04)
@@ -204,7 +204,7 @@ fuzz_target!(|input: &[u8]| {
         }];
         (bytes, documents)
     };
-    // At most 32 shards an input, and of a long one mostly so few that chunks cut it.
+    // At most 32 shards per input. A long one mostly has so few that they are cut into chunks.
     let smallest = source.len() / if choice.is_long { 2 } else { 32 };
     choice.config.unit_size_bytes = choice.config.unit_size_bytes.max(smallest as u64 + 1);
 

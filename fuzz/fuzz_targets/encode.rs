@@ -1,4 +1,4 @@
-//! Ids are tiktoken's, whatever was encoded before, and stand for the text.
+//! Ids are tiktoken's, whatever was encoded before, and decode to the text.
 
 #![no_main]
 

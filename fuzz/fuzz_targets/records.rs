@@ -1,4 +1,4 @@
-//! Changed outputs are found out, or made good by the run that goes on.
+//! Changes to outputs are detected, or repaired by the run that resumes.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Table files are refused, or are tables that lie in them.
+//! A table file is refused, or its table lies inside the file.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any cuts of a source give the same documents, those of a plain reader.
+//! All cuts of a source lead to the same documents, those of a plain reader.
 
 #![no_main]
 

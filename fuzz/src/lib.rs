@@ -1,4 +1,4 @@
-//! What the fuzz targets share: texts made of bytes, the encodings, the oracle and the checks.
+//! What the fuzz targets share: texts made from bytes, the encodings, the oracle and the checks.
 
 #[path = "../../tests/checks/mod.rs"]
 pub mod checks;
@@ -15,13 +15,13 @@ pub use same_ids::assert_same_ids;
 /// The encodings that split and merge in different ways.
 pub const NAMES: [&str; 4] = ["gpt2", "p50k_base", "cl100k_base", "o200k_base"];
 
-/// An encoding that is kept over all inputs, by its place in [`NAMES`].
+/// An encoding that is kept for all inputs, by its index in [`NAMES`].
 pub fn kept(index: usize) -> &'static Encoding {
     static KEPT: [OnceLock<Encoding>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
     KEPT[index].get_or_init(|| Encoding::by_name(NAMES[index]).unwrap())
 }
 
-/// What tiktoken-rs has for an encoding, by its place in [`NAMES`].
+/// The same encoding in tiktoken-rs, by its index in [`NAMES`].
 pub fn oracle(index: usize) -> &'static CoreBPE {
     match NAMES[index] {
         "gpt2" => tiktoken_rs::r50k_base_singleton(),
@@ -32,8 +32,8 @@ pub fn oracle(index: usize) -> &'static CoreBPE {
     }
 }
 
-/// One of each kind that some pattern treats in its own way, what texts are mostly made of, and
-/// what special tokens are made of.
+/// One character of each kind that some pattern treats specially, what most texts consist of, and
+/// what special tokens consist of.
 const PARTS: [&str; 64] = [
     "a",
     "s",
@@ -56,7 +56,7 @@ const PARTS: [&str; 64] = [
     "/",
     "!",
     "\u{17f}",
-    "—", // as in the tests of pretokens
+    "—", // so far as in src/pretoken/tests.rs
     "the",
     " of",
     "  ",
@@ -101,7 +101,7 @@ const PARTS: [&str; 64] = [
     "\\",
 ];
 
-/// Bytes that are no UTF-8, or only the half of a character.
+/// Bytes that are not UTF-8, or only a part of a character.
 const INVALID: [&[u8]; 8] = [
     b"\xff",
     b"\x80",
@@ -113,11 +113,11 @@ const INVALID: [&[u8]; 8] = [
     b"\xf4\x90\x80\x80",
 ];
 
-/// At most so many bytes come of an input.
+/// At most this many bytes are made from an input.
 pub const MAX_BYTES: usize = 1 << 15;
 
-/// The bytes of a text, as the first byte of an input says: the rest as it is, parts that it
-/// chooses, or runs of them. A few values are parts that are not UTF-8.
+/// The bytes of a text. The first byte of the input says what the rest means: the text itself,
+/// choices of parts, or choices of parts with counts. A few values choose parts that are not UTF-8.
 pub fn bytes_of(input: &[u8]) -> Vec<u8> {
     let Some((mode, rest)) = input.split_first() else {
         return Vec::new();
@@ -144,7 +144,7 @@ pub fn bytes_of(input: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// As [`bytes_of`], with U+FFFD for what is not UTF-8.
+/// Like [`bytes_of`], with U+FFFD in place of what is not UTF-8.
 pub fn text_of(input: &[u8]) -> String {
     String::from_utf8_lossy(&bytes_of(input)).into_owned()
 }

@@ -95,7 +95,7 @@ fn run_makes_a_dataset_and_its_embeddings() {
          (RATE)",
     ]);
 
-    // The dataset is as asked for, the embeddings are not.
+    // The dataset is the requested one; the embeddings are not.
     let other = with(&args, &["--dtype", "f16"]);
     place.run(&other).failed(
         1,

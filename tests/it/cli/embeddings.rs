@@ -124,7 +124,7 @@ fn seeds_below_zero_are_those_of_pytorch() {
         ]
     };
     assert_eq!(place.run(tables("-1", "e")).code, Some(0));
-    // What torch.initial_seed() says after torch.manual_seed(-1).
+    // What torch.initial_seed() returns after torch.manual_seed(-1).
     let there = place.run(tables("18446744073709551615", "e"));
     assert!(
         there.stderr.ends_with("was there already, left as it is\n"),
@@ -152,7 +152,7 @@ fn windows_within_documents_say_what_they_leave_out() {
     let file: serde_json::Value = serde_json::from_slice(&place.read("e/embed.json")).unwrap();
     assert_eq!(file, *record);
 
-    // Another kind of window, tail or order is another output.
+    // Other windows or another tail make another output.
     let refused = "e: exists and is not exactly this output; use --overwrite to replace it or choose another --out";
     place.run(EMBED).failed(1, refused);
     place
@@ -206,7 +206,7 @@ fn padded_windows_keep_the_ends_of_documents() {
         let ids = array[array.len() - 5 * 2 * 4..].as_chunks::<4>().0.iter();
         ids.map(|id| i32::from_le_bytes(*id)).collect()
     };
-    // "Hello world, a story.\n", "one two"; "three" would be the sixth.
+    // "Hello world, a story.\n", "one two"; "three" would be the sixth window.
     let inputs = [15496, 995, 11, 257, 1621, 13, 198, 50256, 505, 734];
     assert_eq!(ids("inputs"), inputs);
     let targets = [995, 11, 257, 1621, 13, 198, 50256, -100, 734, 50256];

@@ -28,7 +28,7 @@ const COMMANDS: [&str; 11] = [
     "bench",
 ];
 
-/// Four documents: one file of text, three lines of JSON, the second of them empty.
+/// Four documents: a text file, and three lines of JSON, the second with an empty text.
 fn corpus() -> Place {
     let place = Place::new();
     place.write("a.txt", "Hello world, a story.\n");
@@ -63,7 +63,7 @@ fn dataset() -> Place {
     place
 }
 
-/// Arguments with more behind them.
+/// `args`, then `more`.
 fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [args, more].concat()
 }

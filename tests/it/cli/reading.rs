@@ -1,4 +1,4 @@
-//! `info`, `verify` and `decode`, and who reads what they print.
+//! `info`, `verify` and `decode`, and what happens if their output is closed or full.
 
 use super::*;
 
@@ -98,7 +98,7 @@ fn a_reader_that_has_enough_is_no_error() {
         "d".as_ref(),
     ]);
     assert_eq!(made.code, Some(0), "{made:?}");
-    // Both write more than a pipe holds, so they find it closed whenever that is.
+    // Both write more than a pipe holds, so they notice that it is closed, whenever it is.
     for args in [
         &["decode", "d"][..],
         &["embed", "d", "--out", "-", "--init-seed", "1", "--dim", "8"],
@@ -131,7 +131,7 @@ fn a_full_standard_output_is_an_error_and_no_panic() {
         "standard output: cannot write: No space left on device (os error 28)",
     );
 
-    // What was made stays made.
+    // The dataset that was made stays.
     let args = ["tokenize", "a.txt", "--out", "f", "--json"];
     run_to_full_disk(&mut place.command(args)).failed(3, line);
     assert_eq!(place.run(["verify", "f"]).code, Some(0));

@@ -1,8 +1,8 @@
-//! What was typed wrong.
+//! Wrong arguments.
 
 use super::*;
 
-/// Arguments and what is said of them.
+/// Arguments, and the error that they cause.
 const USAGE_ERRORS: &[(&[&str], &str)] = &[
     (&["mill"], "unrecognized subcommand 'mill'; see --help"),
     (

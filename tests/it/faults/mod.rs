@@ -1,5 +1,5 @@
-//! Calls that fail and power that goes: an error is said once, what is visible is whole, and the
-//! next run gives the bytes of an undisturbed one.
+//! Failed calls and power cuts: an error is reported once, what is visible is whole, and the next
+//! run makes the bytes of an undisturbed one.
 
 mod power;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use support::disk::Disk;
 use support::{Done, Place, output_bytes, skipped};
 
-/// A place with two sources; with [`TOKENIZE`] they are three units.
+/// A place with two sources, which [`TOKENIZE`] makes into three units.
 fn corpus() -> Place {
     let place = Place::new();
     let words: Vec<_> = (0..1500)
@@ -38,25 +38,25 @@ const TOKENIZE: [&str; 8] = [
     "d",
 ];
 
-/// What becomes of a call.
+/// What happens to a call.
 struct Injection<'a> {
-    /// System calls, with commas between.
+    /// System calls, separated by commas.
     calls: &'a str,
-    /// What strace makes of the call, such as `error=EIO`.
+    /// What strace does to the call, such as `error=EIO`.
     fault: &'a str,
-    /// Which of the calls, from 1.
+    /// Which of the calls, counted from 1.
     nth: usize,
 }
 
-/// A run of which a call failed.
+/// A run in which a call failed.
 #[derive(Debug)]
 struct Injected {
     done: Done,
-    /// Whether a line on standard error was what failed.
+    /// Whether a write to standard error failed.
     is_silenced: bool,
 }
 
-/// Runs the program with the `nth` call of each thread made to fail; `None` where all made fewer.
+/// Runs the program, and makes the `nth` call of each thread fail. `None` if all make fewer calls.
 fn injected(place: &Place, injection: &Injection<'_>, args: &[&str]) -> Option<Injected> {
     let Injection { calls, fault, nth } = injection;
     let log = place.path("strace.log");
@@ -104,7 +104,7 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Lets each of `calls` fail in a run of its own; says how many runs ended with an error.
+    /// Makes each of `calls` fail in its own run; returns how many runs ended with an error.
     fn run(&self, calls: &str, fault: &str) -> usize {
         let mut errors = 0;
         for nth in 1.. {
@@ -117,7 +117,7 @@ impl Sweep<'_> {
             };
             let what = format!("{calls} {fault} {nth}: {run:?}");
             let done = &run.done;
-            // The loader of the program opens its libraries, and says what it misses.
+            // The dynamic loader opens libraries, too, and reports its own errors.
             if done.code != Some(127) {
                 self.check(&run, &what);
             }
@@ -138,7 +138,7 @@ impl Sweep<'_> {
             return;
         }
         if !run.is_silenced {
-            // A run that fails may go on to say what it leaves.
+            // After the error, a run may still report what it leaves.
             let errors = done.stderr.lines().filter(|line| line.contains(" error: "));
             assert_eq!(errors.count(), 1, "{what}");
             assert!(done.stderr.starts_with("shardmill: error: "), "{what}");
@@ -160,7 +160,7 @@ impl Sweep<'_> {
     }
 }
 
-/// The sweep of `args`, whose output is `out` and is removed between runs.
+/// The sweep of the command `args`. Its output, `out`, is removed between runs.
 fn sweep<'a>(place: &'a Place, args: &'a [&'a str], [out, partial]: [&'a str; 2]) -> Sweep<'a> {
     let done = place.run(args);
     assert_eq!(done.code, Some(0), "{done:?}");
@@ -187,8 +187,8 @@ fn each_call_of_tokenize_may_fail_once() {
     let sweep = sweep(&place, &TOKENIZE, ["d", "d.partial"]);
     for calls in CHANGES {
         for fault in ["error=EIO", "error=ENOSPC"] {
-            // Three units of three files each, in a thread of their own; what the main thread writes
-            // fails along with them.
+            // Three units of three files each, which another thread writes; the main thread's calls
+            // fail in the same runs.
             let errors = sweep.run(calls, fault);
             assert!(errors >= 8, "{calls}: {errors}");
         }
@@ -208,7 +208,7 @@ fn each_call_of_embed_may_fail_once() {
     let args: Vec<_> = args.split(' ').collect();
     let sweep = sweep(&place, &args, ["e", "e.partial"]);
     for calls in CHANGES {
-        // Three arrays, their record and what is said of the run.
+        // Three arrays, their record and the record of the run.
         let errors = sweep.run(calls, "error=EIO");
         assert!(errors >= 5, "{calls}: {errors}");
     }
@@ -236,7 +236,7 @@ fn large_corpus() -> Place {
 
 const TOKENIZE_LARGE: [&str; 6] = ["tokenize", "in.txt", "--threads", "1", "--out", "d"];
 
-/// Whether there is a disk below `place`: what is in memory needs no way to it.
+/// Whether `place` is on a disk. Files in memory do not need to reach one.
 fn is_on_disk(place: &Place) -> bool {
     let stat = Command::new("stat")
         .args(["-f", "-c", "%T"])
@@ -260,12 +260,12 @@ fn each_write_of_a_large_shard_may_fail_once() {
         return;
     }
     let sweep = sweep(&place, &TOKENIZE_LARGE, ["d", "d.partial"]);
-    // Four pieces by a thread of their own, the end and all other files.
+    // Four pieces, which another thread writes, then the end and all other files.
     for fault in ["error=EIO", "error=ENOSPC"] {
         let errors = sweep.run("write", fault);
         assert!(errors >= 6, "{errors}");
     }
-    // What could not be written back is said here alone: no later sync says it.
+    // Only this call reports that bytes could not be written back: no later sync does.
     assert_eq!(sweep.run("sync_file_range", "error=EIO"), 1);
     let write_back = Injection {
         calls: "sync_file_range",
@@ -277,7 +277,7 @@ fn each_write_of_a_large_shard_may_fail_once() {
     assert!(run.done.stderr.contains(line), "{run:?}");
     assert_eq!(sweep.run("write", "error=EINTR"), 0);
     assert!(sweep.run("clone,clone3", "error=EAGAIN") >= 2);
-    // Without a way past the page cache it goes through; that the way cannot be left is an error.
+    // If direct writes cannot be turned on, the page cache is used; turning them off must work.
     assert!(sweep.run("fcntl", "error=EINVAL") <= 2);
 }
 

@@ -1,8 +1,8 @@
-//! What was promised, after kills and power cuts.
+//! What records promise still holds after kills and power cuts.
 
 use super::*;
 
-/// Files that a record of what is done promises, with their bytes.
+/// The files that a record of finished work promises, with their sizes.
 fn promised(record: &Value, found: &mut Vec<(String, u64)>) {
     match record {
         Value::Array(values) => values.iter().for_each(|value| promised(value, found)),
@@ -18,7 +18,7 @@ fn promised(record: &Value, found: &mut Vec<(String, u64)>) {
     }
 }
 
-/// Promises of the records in `directory` that its files do not keep.
+/// How many promises of the records in `directory` its files do not keep.
 fn broken_promises(directory: &Path) -> usize {
     let Ok(entries) = fs::read_dir(directory) else {
         return 0;
@@ -39,7 +39,7 @@ fn broken_promises(directory: &Path) -> usize {
         promised(&record, &mut files);
         assert!(!files.is_empty(), "{name} promises nothing: {record}");
         for (file, bytes) in files {
-            // Receipts outlast the rename that publishes what they are about.
+            // Receipts remain until after the rename that publishes their files.
             let published = directory.with_extension("");
             let places = [directory, &directory.join("new"), &published];
             let places = places.map(|place| place.join(&file));
@@ -51,8 +51,8 @@ fn broken_promises(directory: &Path) -> usize {
     broken
 }
 
-/// Cuts the power `cuts` times at different moments of runs with `durability`; says how many
-/// promises were broken, and how many runs had been at work.
+/// Cuts the power `cuts` times at different moments of runs with `durability`; returns how
+/// many promises were broken, and how many cuts came before the end of a run.
 fn cut_runs(durability: &str, cuts: u32) -> Option<(usize, usize)> {
     let place = Place::new();
     let words: Vec<_> = (0..600_000)
@@ -98,7 +98,7 @@ fn cut_runs(durability: &str, cuts: u32) -> Option<(usize, usize)> {
             broken += broken_promises(&place.path("disk/d"));
             broken += usize::from(place.run(["verify", "disk/d"]).code != Some(0));
         }
-        // Without syncs nothing is promised of what comes after.
+        // Without syncs, nothing is promised about the next run.
         if durability == "full" {
             let next = place.run(args);
             assert_eq!(next.code, Some(0), "after cut {cut}: {next:?}");
@@ -110,7 +110,7 @@ fn cut_runs(durability: &str, cuts: u32) -> Option<(usize, usize)> {
     Some((broken, at_work))
 }
 
-/// `FAULT_CUTS`, or 60.
+/// How often to cut the power: `FAULT_CUTS`, or 60.
 fn cuts() -> u32 {
     let wanted = std::env::var("FAULT_CUTS").ok();
     wanted.map_or(60, |cuts| cuts.parse().unwrap())
@@ -147,7 +147,7 @@ fn five_hundred_kills_give_the_bytes_of_an_undisturbed_run() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Moments all over a run, in no order.
+        // Moments throughout a run, out of order.
         std::thread::sleep(whole * (kill * 37 % 100) / 100);
         killed += usize::from(run.try_wait().unwrap().is_none());
         let _ = run.kill();
@@ -181,7 +181,7 @@ fn a_power_cut_leaves_no_promise_without_its_files() {
 #[test]
 #[ignore = "takes minutes and needs root: cargo test faults:: -- --ignored"]
 fn without_syncs_a_power_cut_breaks_promises() {
-    // Else the test above could not see them.
+    // Otherwise the test above could not detect broken promises.
     if let Some((broken, at_work)) = cut_runs("none", cuts()) {
         eprintln!(
             "{} cuts, {at_work} of them into a run: {broken} broken promises",

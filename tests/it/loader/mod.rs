@@ -1,5 +1,5 @@
-//! The loader against a specification that has all documents in memory; what it goes on with, what
-//! it refuses, and what it does with damage.
+//! Compares the loader with a specification that has all documents in memory, and checks where it
+//! resumes, what it refuses and what it does with damage.
 mod states;
 
 use crate::common_dataset;
@@ -22,7 +22,7 @@ use shardmill::{
 };
 use tempfile::TempDir;
 
-/// A loader may move to another thread, and a batch be read by several.
+/// A loader can move to another thread, and several threads can read a batch.
 const _: fn() = || {
     fn sends<T: Send>() {}
     fn shares<T: Send + Sync>() {}
@@ -30,7 +30,7 @@ const _: fn() = || {
     shares::<LoadedBatch>();
 };
 
-/// A batch, out of its buffers.
+/// A batch, copied out of its buffers.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Owned {
     rows: usize,
@@ -69,7 +69,7 @@ impl Owned {
     }
 }
 
-/// All batches, and what the loader says of itself on the way.
+/// All batches of a loader. Checks their number, and the state after each.
 fn all(mut loader: Loader) -> Vec<Owned> {
     let mut found = Vec::new();
     while let Some(batch) = loader.next() {
@@ -121,7 +121,7 @@ fn rows(documents: &[Document], config: &LoaderConfig, end_of_text: u32) -> Vec<
     rows
 }
 
-/// The batches of a process, from place `first` on.
+/// The batches of a process, from place `first` of the order on.
 fn specification(
     rows: &[Row],
     order: &Order,
@@ -193,7 +193,7 @@ fn specification(
     batches
 }
 
-/// Settings of any kind, of which a few hundred windows make a few batches.
+/// Settings of every kind, with which a few hundred windows make a few batches.
 fn any_config() -> impl Strategy<Value = LoaderConfig> {
     let windows = (1..12_u64, 1..16_u64, 0..3_u8);
     let order = (0..3_u8, any::<u64>(), 0..5_u32);
@@ -288,13 +288,13 @@ proptest! {
         let expected = specification(&rows, &order, 0, &config, Some(tables));
         prop_assert_eq!(all(loader), expected);
 
-        // The rest of the pass from any sample, without tables.
+        // The rest of the pass, resumed from any sample, without tables.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "any place will do")]
         let first = (part * (n + 1) as f64) as usize;
         let saved = serde_json::to_string(&begin.with_next_sample(first as u64)).unwrap();
         let state: LoaderState = serde_json::from_str(&saved).unwrap();
         let mut config = config;
-        // The state has an epoch of its own.
+        // The epoch comes from the state.
         config.epoch += 1;
         let resumed = Loader::resume(&store, &config, None, &state).unwrap();
         prop_assert_eq!(all(resumed), specification(&rows, &order, first, &config, None));

@@ -1,4 +1,4 @@
-//! What a loader refuses, and where it goes on.
+//! What a loader refuses, and where it resumes.
 
 use super::*;
 
@@ -141,7 +141,7 @@ fn a_state_of_something_else_is_refused_by_name() {
     let other = Loader::new(&open(&dataset), &config, None).unwrap().state();
     refused(&config, &other, "was saved with dataset ");
 
-    // What shapes no sample may change.
+    // Settings that do not shape samples may change.
     let mut other = config.clone();
     (
         other.batch_size,
@@ -274,7 +274,7 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
     );
     assert!(short(50_257, 255).contains("the position table has 255 rows"));
 
-    // The largest windows there may be are refused before their 35 TB are asked for.
+    // The largest possible windows are refused before their 35 TB are allocated.
     let mut config = LoaderConfig::default();
     (config.seq_len, config.batch_size) = (i32::MAX.cast_unsigned().into(), 1);
     let zeros = Buffer::<f32>::zeroed(50_257 * 4096).unwrap();

@@ -1,4 +1,4 @@
-//! One test a promise, each of which was once broken.
+//! One test per promise, each of which was once broken.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::support::{skipped, spawn, strace};
 
-/// Kills a command at its `k`-th call; panics if it ends before. `None` without strace.
+/// Kills a command at its `k`-th call; panics if it ends before that. `None` without strace.
 pub(super) fn kill(place: &Place, calls: &str, k: usize, args: &[String]) -> Option<()> {
     let done = strace::killed_at(place, calls, k, &refs(args))?.0;
     assert!(done.is_none(), "{args:?} ended: {done:?}");
@@ -26,7 +26,7 @@ fn finish_killed_after_the_exchange_leaves_the_new_dataset() {
     for k in 1..8 {
         restore(&place, "d", &units);
         let finish = words("finish d --overwrite --threads 1");
-        // Files of the old dataset, then those that told how far the new one was.
+        // Files of the old dataset, then the records of how far the new one was.
         if kill(&place, "unlink", k, &finish).is_none() {
             return;
         }
@@ -65,7 +65,7 @@ fn finish_killed_at_any_sync_leaves_the_old_dataset_or_the_new_and_ends_with_the
             break;
         }
     }
-    // Also between the exchange and the word that it is done.
+    // Kills came before the exchange, and between it and the record that it is done.
     assert!(seen.iter().all(|&kills| kills > 2), "{seen:?}");
 }
 
@@ -78,7 +78,7 @@ fn a_dataset_whose_name_ends_in_partial_is_neither_made_nor_taken() {
         .run(tokenize("in1", "wiki.partial", ""))
         .failed(1, line);
     place.run(embed("d", "wiki.partial", "")).code.unwrap();
-    // From elsewhere, or from a backup.
+    // A dataset with that name, copied from elsewhere or from a backup.
     ok(&place, &tokenize("in1", "d", ""));
     let copied = Command::new("cp")
         .args(["-r", "d", "d.partial"])
@@ -103,7 +103,7 @@ fn a_whole_dataset_that_a_kill_kept_from_its_place_is_not_discarded_unasked() {
     ok(&place, &tokenize("in1", "whole", ""));
     ok(&place, &tokenize("in1", "d", "--units 0/1"));
     let units = snapshot(&place, "d");
-    // The last rename of all publishes.
+    // The last rename publishes.
     for k in (1..9).rev() {
         restore(&place, "d", &units);
         let Some(ended) = strace::killed_at(&place, "rename", k, &refs(&words("finish d"))) else {
@@ -190,7 +190,7 @@ fn embeddings_never_come_to_lie_in_another_dataset_than_theirs() {
     let place = place();
     ok(&place, &tokenize("in1", "d", ""));
     ok(&place, &tokenize("in2", "other", ""));
-    // As a run that is making embeddings holds the dataset.
+    // Locks the dataset like a run that makes its embeddings.
     let directory = fs::File::open(place.path("d")).unwrap();
     directory.lock_shared().unwrap();
     let replace = tokenize("in2", "d", "--overwrite");
@@ -231,7 +231,7 @@ fn units_of_another_run_are_not_published_after_the_output_was_there() {
     let units = snapshot(&place, "d");
     ok(&place, &tokenize("in2", "whole", ""));
     fs::rename(place.path("whole"), place.path("d")).unwrap();
-    // Without being asked they stay for their own run.
+    // Unless asked to remove them, a run leaves them for their own run.
     ok(&place, &tokenize("in2", "d", ""));
     assert!(
         units
@@ -387,7 +387,7 @@ fn what_a_run_publishes_has_an_id_of_its_own_in_its_record() {
     let first = id("d");
     ok(&place, &tokenize("in1", "e", ""));
     assert_ne!(first, id("e"));
-    // It is none of the bytes that are compared.
+    // The id is not among the bytes that are compared.
     assert_eq!(visible(&place, "d"), visible(&place, "e"));
 }
 
@@ -405,7 +405,7 @@ fn verify_compares_inputs_with_those_that_a_dataset_was_made_from() {
         ok(&place, &words("verify d --json --inputs in1")).json()["inputs"],
         2
     );
-    // With the size and the time that it had.
+    // The changed file keeps its size and its time.
     let path = place.path("in1/a.txt");
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
     let bytes = place.read("in1/a.txt");

@@ -50,7 +50,7 @@ fn no_embeddings_are_made_of_damaged_tokens() {
         place.run(embed("d", out, "")).failed(1, line);
     }
     assert!(!place.path("d/embeddings").exists() && !place.path("e").exists());
-    // Nor is what is there called finished.
+    // And `finish` does not report that dataset as finished.
     place.run(words("finish d")).failed(1, line);
 }
 

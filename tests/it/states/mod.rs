@@ -1,6 +1,6 @@
-//! What happens to DIR and DIR.partial, whatever they were before and wherever a command was ended:
-//! the visible output is the old or the new one, whole; the same command resumes and leaves nothing
-//! else; what no command made stays.
+//! What happens to DIR and DIR.partial, whatever they were before and wherever a command was
+//! killed: the visible output is the whole old one or the whole new one; the same command resumes
+//! and leaves nothing else; what no command made stays.
 
 mod behavior;
 mod embeddings;
@@ -76,7 +76,7 @@ fn cuts() -> usize {
     wanted.map_or(1000, |cuts| cuts.parse().unwrap())
 }
 
-/// A command line, in words.
+/// The words of a command line.
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
