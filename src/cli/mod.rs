@@ -1,9 +1,26 @@
 //! What a person types and sees. This is the only room that prints.
 //!
 //! Each command is one file with its arguments, its help and its `run`, and one row in the table
-//! below. Commands use only the shared files, and no shared file uses a command: `args` holds the
-//! options of several commands; `inputs`, `tokenize_options` and `embed_options` turn options into
-//! what the library takes; `made` describes what a command made.
+//! below. Commands use only the shared files, and no shared file uses a command:
+//!
+//! ```text
+//! args              the options of several commands
+//! inputs            which corpus the options name, and what is reported about it
+//! tokenize_options  how a corpus becomes tokens
+//! embed_options     how windows become embeddings
+//! options           what the library's settings are called on the command line
+//! threads           starts the threads of commands that read in parallel
+//! output            standard output, the last line on standard error, and run.json
+//! made              describes what a command made, for people and for `--json`
+//! bad               describes the records that were left out
+//! coverage          describes the tokens that are in no window, or in several
+//! human             numbers for people, and sizes and seeds as people type them
+//! progress          the progress bar
+//! interrupt         what a signal does to a run
+//! failure           why a command fails
+//! report            how a failure is shown: one line, and one JSON object
+//! exit              which exit code a failure has
+//! ```
 
 mod args;
 mod bad;

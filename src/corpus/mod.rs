@@ -3,6 +3,16 @@
 //! Turns arguments (files, directories, globs, FIFOs, `-`) into sources with a name, a size and a
 //! format, in the order that the dataset keeps. Looks into a file only if its name leaves the
 //! format open.
+//!
+//! ```text
+//! list     which sources an argument names, their order and their formats
+//! walk     how directories are entered: links, circles, and what is no file
+//! select   which entries of a directory match, and whether hidden ones do
+//! pattern  how one path pattern is read, and which names match it
+//! source   how a source is read, and whether it changed or contradicts its format
+//! report   what was left out, repeated or read as text
+//! output   where an output must not be
+//! ```
 
 mod list;
 mod output;

@@ -11,7 +11,22 @@
 //! ```
 //!
 //! It is made in DIR.partial/new. DIR.partial also holds `state.json`, `plan.json` and a receipt
-//! for each finished unit: see `plan` and `receipt`. `publish` knows how it appears.
+//! for each finished unit. `publish` knows how it appears.
+//!
+//! ```text
+//! manifest   manifest.json: what a dataset is, and its id
+//! docs       the record that says which part of a shard is which document
+//! bad        counts of bad records by kind, and the file that lists them
+//! plan       plan.json: the units, and which work is the same job
+//! receipt    what a finished unit is, and what it was made from
+//! partial    which finished units a run keeps, and what happens to the others
+//! writer     writes the files of one shard
+//! directory  opens the files of one dataset, even while another one replaces it
+//! mapped     which shards are mapped
+//! reader     tokens by their offset in the dataset, and documents
+//! bad_list   reads and checks the lists of bad records
+//! verify     every checksum and every invariant
+//! ```
 //!
 //! Knows bytes, names and hashes; does not know where tokens come from or who reads them.
 

@@ -2,6 +2,12 @@
 //!
 //! Turns text into ids exactly as tiktoken does, and ids back into bytes. Knows nothing of files,
 //! documents or threads.
+//!
+//! ```text
+//! mod      text -> ids, ids -> bytes, and the encoders that are kept for reuse
+//! builtin  the names, vocabularies, split patterns and special tokens of all encodings
+//! special  where special tokens are in a text, and what their text means
+//! ```
 
 mod builtin;
 mod special;

@@ -1,5 +1,5 @@
 //! Ids x tables -> output buffer: `out[b, t, :] = token[ids[b, t], :] + position[t, :]`, or the
-//! token's row turned by the position's angles.
+//! token's row rotated by the position's angles.
 //!
 //! Checks shapes and ids, cuts the output into tiles, and runs them on threads. Does not know where
 //! the ids come from or where the buffer goes.
@@ -8,13 +8,14 @@
 //! element; one rounding to the output's type. Output does not depend on threads, CPU level or the
 //! kind of stores.
 //!
-//! | File | Holds |
-//! | --- | --- |
-//! | `tile.rs` | the parts of an output that threads fill, and the order inside one |
-//! | `kernel.rs` | the loop over a tile: visits its rows |
-//! | `change.rs` | what a position does to a row |
-//! | `row.rs` | the loops over a row: its steps, vectors and elements |
-//! | `lane.rs` | the element types |
+//! ```text
+//! mod     checks, the kind of stores, and which kernel the types need
+//! tile    the parts of an output that threads fill, and the order inside one
+//! kernel  the loop over a tile: visits its rows
+//! change  what a position does to a row
+//! row     the loops over a row: its steps, vectors and elements
+//! lane    the element types
+//! ```
 
 mod change;
 mod kernel;

@@ -5,6 +5,17 @@
 //! file. It looks at nothing before that byte, because none of the patterns looks behind. A
 //! [`Scanner`] finds the same ends with masks of 64 bytes. This room knows only characters: no
 //! vocabulary, no files.
+//!
+//! ```text
+//! mod      characters, and what the schemes share: runs, white space, contractions
+//! r50k     the scheme of gpt2, r50k_base, p50k_base and p50k_edit
+//! cl100k   the scheme of cl100k_base
+//! o200k    the scheme of o200k_base and o200k_harmony
+//! unicode  the class of each code point
+//! masks    64 bytes -> a mask for each class
+//! scan     text -> ends, by masks or, if they are not enough, by the scheme
+//! cut      where a text may be cut without changing its pretokens
+//! ```
 
 mod cl100k;
 mod cut;

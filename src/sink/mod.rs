@@ -2,6 +2,15 @@
 //!
 //! A sink takes batches in order and may do anything with them. It does not know the tables or what
 //! the tokens mean.
+//!
+//! ```text
+//! mod        what a sink is, and a batch
+//! arrays     one file per array: names, formats, headers and sizes
+//! stream     the embeddings alone, to a pipe or any other writer
+//! memory     everything in memory
+//! positions  one file of positions, and whether an existing one may be replaced
+//! room       whether an output fits on its disk
+//! ```
 
 mod arrays;
 mod memory;

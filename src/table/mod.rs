@@ -3,12 +3,17 @@
 //! Reads them from files, computes them, or draws them as PyTorch would. Does not know what the
 //! rows mean or who gathers them.
 //!
-//! | File | Holds |
-//! | --- | --- |
-//! | `open.rs` | the name `FILE[#key]`, the formats, opening |
-//! | `npy.rs`, `safetensors.rs` | one format each: bytes of a file -> where its elements are |
-//! | `mt19937.rs`, `box_muller.rs`, `torch_init.rs` | PyTorch's generator and the tables it draws |
-//! | `positions/` | arrays computed from positions |
+//! ```text
+//! mod          a table and its elements
+//! open         the name `FILE[#key]`, the formats, opening
+//! options      which tensor of a file to open, and what is refused
+//! npy          .npy files: where the elements are, and the header of a new file
+//! safetensors  the same for .safetensors files
+//! mt19937      PyTorch's generator
+//! box_muller   uniform numbers -> normal numbers, rounded as PyTorch rounds them
+//! torch_init   the tables that PyTorch draws
+//! positions    arrays computed from positions
+//! ```
 
 mod box_muller;
 mod mt19937;
