@@ -110,7 +110,7 @@ impl TorchGenerator {
 /// use shardmill::InitialTables;
 ///
 /// let mut initial = InitialTables::new(123, 50, 16, 4);
-/// // A model made a second time goes on where the first left the generator.
+/// // A model made a second time continues where the first left the generator.
 /// initial.position_draw = 2;
 /// let (tokens, positions) = initial.tables()?;
 /// assert_eq!((tokens.rows(), positions.rows()), (50, 4));
