@@ -52,10 +52,10 @@ fn dataset(directory: &Path, file: &str, text: &str) -> Arc<TokenStore> {
 
 fn config() -> LoaderConfig {
     let mut config = LoaderConfig::default();
-    config.seq_len = SEQ_LEN as u64;
-    config.stride = Some(STRIDE);
-    config.batch_size = BATCH_SIZE as u64;
-    config.drop_last = true;
+    config.windows.seq_len = SEQ_LEN as u64;
+    config.windows.stride = Some(STRIDE);
+    config.windows.batch_size = BATCH_SIZE as u64;
+    config.windows.drop_last = true;
     config
 }
 
@@ -131,9 +131,9 @@ fn bench_dtype<E: Element>(
 /// Ids, positions, documents and `cu_seqlens` alone.
 fn bench_ids(c: &mut Criterion, corpus: &str, store: &Arc<TokenStore>) {
     let mut keyed = config();
-    (keyed.shuffle, keyed.shuffle_order) = (Some(123), ShuffleOrder::Keyed);
+    (keyed.windows.shuffle, keyed.windows.shuffle_order) = (Some(123), ShuffleOrder::Keyed);
     let mut documents = keyed.clone();
-    documents.window = WindowKind::Documents;
+    documents.windows.window = WindowKind::Documents;
     let mut group = c.benchmark_group("loader");
     for (name, config) in [
         ("ids", config()),

@@ -76,7 +76,7 @@ pub(crate) fn run(input: &Path, out: &Path, print: &mut impl Write) -> Result<()
 fn dataset(input: &Path, out: &Path, encoding: &Encoding) -> Result<TokenStore> {
     let corpus = Corpus::open(&[input.into()], &CorpusOptions::default())?;
     let mut config = TokenizeConfig::default();
-    config.eot = Eot::None;
+    config.settings.eot = Eot::None;
     let run = serde_json::json!({"made_by": "the example"});
     tokenize(&corpus, encoding, &config, out, &run, &Stats::default())?;
     Ok(TokenStore::open(out)?)

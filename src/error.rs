@@ -26,7 +26,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///
 /// ```
 /// let mut config = shardmill::EmbedConfig::default();
-/// config.seq_len = 0;
+/// config.windows.seq_len = 0;
 /// let error = config.validate().unwrap_err();
 /// assert_eq!(error.to_string(), "seq_len: must be at least 1");
 /// ```

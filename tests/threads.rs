@@ -45,8 +45,8 @@ fn runs_start_no_threads_beside_those_that_they_may_have() {
     let store = TokenStore::open(&out).unwrap();
     let mut config = EmbedConfig::default();
     config.threads = 1;
-    config.seq_len = 8;
-    config.window = WindowKind::Documents;
+    config.windows.seq_len = 8;
+    config.windows.window = WindowKind::Documents;
     config.token_table = Some(path("t.npy").into());
     config.position_table = Some("none".into());
     for was_there in [false, true] {
@@ -55,7 +55,7 @@ fn runs_start_no_threads_beside_those_that_they_may_have() {
     }
 
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.window) = (8, WindowKind::Documents);
+    (config.windows.seq_len, config.windows.window) = (8, WindowKind::Documents);
     let batches = Loader::new(&Arc::new(store), &config, None).unwrap();
     assert!(batches.count() > 0);
 

@@ -6,9 +6,12 @@ use std::fs;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use shardmill::{Corpus, CorpusOptions, Durability, Error, Special, Stats, TokenStore, TokenizeConfig, tokenize, verify};
 use shardmill::dataset::Eot;
 use shardmill::document::InvalidUtf8;
+use shardmill::{
+    Corpus, CorpusOptions, Durability, Error, Special, Stats, TokenStore, TokenizeConfig, tokenize,
+    verify,
+};
 use shardmill_fuzz::{NAMES, assert_same_ids, bytes_of, kept, oracle};
 use tempfile::TempDir;
 
@@ -27,12 +30,12 @@ impl Choice {
     fn new(last: [u8; 3]) -> Self {
         let [how, shape, unit] = last.map(usize::from);
         let mut config = TokenizeConfig::default();
-        config.special = Special::ALL[how % 3];
-        config.invalid_utf8 = InvalidUtf8::ALL[how / 3 % 3];
-        config.eot = Eot::ALL[how / 9 % 3];
+        config.settings.special = Special::ALL[how % 3];
+        config.settings.invalid_utf8 = InvalidUtf8::ALL[how / 3 % 3];
+        config.settings.eot = Eot::ALL[how / 9 % 3];
         config.threads = 1 + how / 27 % 2;
         config.durability = Durability::None;
-        config.unit_size_bytes = (1 + unit * unit / 8) as u64;
+        config.settings.unit_size_bytes = (1 + unit * unit / 8) as u64;
         Self {
             config,
             index: shape % 4,
@@ -95,16 +98,16 @@ fn expected(choice: &Choice, documents: &[Document]) -> Option<Vec<u32>> {
     let end_of_text = kept(choice.index).end_of_text();
     let mut ids = Vec::new();
     for document in documents {
-        let text = decode(&document.bytes, choice.config.invalid_utf8)?;
-        if choice.config.eot == Eot::Before {
+        let text = decode(&document.bytes, choice.config.settings.invalid_utf8)?;
+        if choice.config.settings.eot == Eot::Before {
             ids.push(end_of_text);
         }
-        match choice.config.special {
+        match choice.config.settings.special {
             Special::Error if first_special(choice.index, &text).is_some() => return None,
             Special::Encode => ids.extend(bpe.encode_with_special_tokens(&text)),
             _ => ids.extend(bpe.encode_ordinary(&text)),
         }
-        if choice.config.eot == Eot::After {
+        if choice.config.settings.eot == Eot::After {
             ids.push(end_of_text);
         }
     }
@@ -128,17 +131,17 @@ fn is_right(error: &Error, choice: &Choice, documents: &[Document]) -> bool {
                 document.start.map(|start| (start + at) as u64)
             });
             has_invalid
-                && choice.config.invalid_utf8 == InvalidUtf8::Strict
+                && choice.config.settings.invalid_utf8 == InvalidUtf8::Strict
                 && at.is_none_or(|at| at == *offset)
         }
         Error::Byte { offset, .. } => {
             let text = std::str::from_utf8(&documents[0].bytes);
             let at = text.map(|text| first_special(choice.index, text));
-            choice.config.special == Special::Error
+            choice.config.settings.special == Special::Error
                 && !choice.is_jsonl
                 && at.is_ok_and(|at| at == usize::try_from(*offset).ok()) | has_invalid
         }
-        Error::Json { .. } => choice.config.special == Special::Error && choice.is_jsonl,
+        Error::Json { .. } => choice.config.settings.special == Special::Error && choice.is_jsonl,
         _ => false,
     }
 }
@@ -206,7 +209,11 @@ fuzz_target!(|input: &[u8]| {
     };
     // At most 32 shards per input. A long one mostly has so few that they are cut into chunks.
     let smallest = source.len() / if choice.is_long { 2 } else { 32 };
-    choice.config.unit_size_bytes = choice.config.unit_size_bytes.max(smallest as u64 + 1);
+    choice.config.settings.unit_size_bytes = choice
+        .config
+        .settings
+        .unit_size_bytes
+        .max(smallest as u64 + 1);
 
     let memory = Path::new("/dev/shm");
     let parent = memory.is_dir().then(|| memory.to_owned());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use shardmill::encoding::BUILTIN_NAMES;
-use shardmill::window::{Tail, WindowKind};
+use shardmill::window::{Tail, WindowConfig, WindowKind};
 use shardmill::{Dtype, Durability, Level};
 
 /// What standard output gets.
@@ -97,7 +97,7 @@ pub(crate) struct ElementArgs {
 #[derive(Debug, Args)]
 pub(crate) struct WindowArgs {
     /// Tokens per window
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = WindowConfig::default().seq_len)]
     pub(crate) seq_len: u64,
     /// Tokens from the start of one window to the start of the next [default: --seq-len]
     #[arg(long, value_name = "N")]

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 use shardmill::sink::ArrayFormat;
 use shardmill::table::RopeStyle;
-use shardmill::window::ShuffleOrder;
+use shardmill::window::{ShuffleOrder, WindowConfig};
 use shardmill::{Dtype, EmbedConfig, Level};
 
 use crate::cli::args::{ElementArgs, OutputArgs, WindowArgs, choice, level};
@@ -32,7 +32,7 @@ pub(crate) struct EmbedOptions {
 )]
 pub(crate) struct BatchOptions {
     /// Windows per batch
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = WindowConfig::default().batch_size)]
     pub(crate) batch_size: u64,
     /// Drop the last batch if it is incomplete
     #[arg(long)]
@@ -108,14 +108,15 @@ pub(crate) fn embed_config(options: &EmbedOptions, output: &OutputArgs) -> Embed
         arrays,
     } = options;
     let mut config = EmbedConfig::default();
-    config.seq_len = windows.seq_len;
-    config.stride = windows.stride;
-    config.window = windows.window;
-    config.tail = windows.tail;
-    config.batch_size = batches.batch_size;
-    config.drop_last = batches.drop_last;
-    config.shuffle = batches.shuffle.map(|seed| (seed, batches.epoch));
-    config.shuffle_order = batches.shuffle_order;
+    config.windows.seq_len = windows.seq_len;
+    config.windows.stride = windows.stride;
+    config.windows.window = windows.window;
+    config.windows.tail = windows.tail;
+    config.windows.batch_size = batches.batch_size;
+    config.windows.drop_last = batches.drop_last;
+    config.windows.shuffle = batches.shuffle;
+    config.windows.shuffle_order = batches.shuffle_order;
+    config.windows.epoch = batches.epoch;
     config.token_table.clone_from(&tables.token_table);
     config.position_table.clone_from(&tables.position_table);
     config.rope_style = tables.rope_style;

@@ -47,13 +47,13 @@ pub(crate) struct TokenizeOptions {
 /// The settings that shape the bytes of the tokens.
 pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
     let mut config = TokenizeConfig::default();
-    config.text_field.clone_from(&options.text_field);
-    config.eot = options.eot;
-    config.special = options.special;
-    config.invalid_utf8 = options.invalid_utf8;
-    config.bad_records = options.bad_records;
-    config.token_dtype = options.token_dtype;
-    config.unit_size_bytes = options.unit_size;
+    config.settings.text_field.clone_from(&options.text_field);
+    config.settings.eot = options.eot;
+    config.settings.special = options.special;
+    config.settings.invalid_utf8 = options.invalid_utf8;
+    config.settings.bad_records = options.bad_records;
+    config.settings.token_dtype = options.token_dtype;
+    config.settings.unit_size_bytes = options.unit_size;
     config
 }
 

@@ -71,22 +71,38 @@ impl EncodingInfo {
 /// The settings that shape the bytes of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Settings {
     /// The field of a JSON Lines record that holds the document.
     pub text_field: String,
     /// Where end-of-text tokens go.
     pub eot: Eot,
-    /// What was done with the text of special tokens.
+    /// How to handle the text of special tokens.
     pub special: Special,
-    /// What was done with bytes that are not UTF-8.
+    /// How to handle bytes that are not UTF-8, and halves of surrogate pairs in JSON.
     pub invalid_utf8: InvalidUtf8,
-    /// What was done with records that hold no document; written only if they were skipped.
+    /// How to handle JSON Lines records that hold no document. The manifest has it only if they
+    /// are skipped.
     #[serde(default, skip_serializing_if = "BadRecords::is_error")]
     pub bad_records: BadRecords,
-    /// The integer type of the ids.
+    /// The integer type of the ids in shard files.
     pub token_dtype: TokenDtype,
     /// The number of corpus bytes after which a unit, and so a shard, ends at the next allowed cut.
     pub unit_size_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            text_field: "text".to_owned(),
+            eot: Eot::default(),
+            special: Special::default(),
+            invalid_utf8: InvalidUtf8::default(),
+            bad_records: BadRecords::default(),
+            token_dtype: TokenDtype::default(),
+            unit_size_bytes: 256 << 20,
+        }
+    }
 }
 
 /// An input.

@@ -72,7 +72,7 @@ pub(super) struct Job<'a> {
 ///
 /// let store = TokenStore::open("out".as_ref())?;
 /// let mut config = EmbedConfig::default();
-/// config.seq_len = 256;
+/// config.windows.seq_len = 256;
 /// config.init_seed = Some(123);
 /// config.dim = Some(768);
 /// let run = serde_json::json!({});
@@ -245,19 +245,14 @@ impl<'a> Job<'a> {
         tables: &'a TablePlan<'a>,
     ) -> Result<Self> {
         let shape = shape(&windows, config, tables.dim() as u64)?;
-        let order = match config.shuffle {
-            None => Order::Sequential,
-            Some((seed, epoch)) => {
-                Order::shuffled(windows.len(), config.shuffle_order, seed, epoch)?
-            }
-        };
+        let order = config.windows.order(windows.len(), config.windows.epoch)?;
         Ok(Self {
             record: EmbedRecord::new(&windows, config, tables.infos()?, shape),
             config,
             windows,
             order,
             tables,
-            seq_len: to_usize("seq_len", config.seq_len)?,
+            seq_len: to_usize("seq_len", config.windows.seq_len)?,
         })
     }
 

@@ -30,7 +30,7 @@ use crate::publish::durability::Durability;
 use crate::simd::Level;
 use crate::sink::ArrayFormat;
 use crate::table::{RopeStyle, check_base};
-use crate::window::{ShuffleOrder, Tail, WindowKind};
+use crate::window::WindowConfig;
 
 /// The name that selects rotary positions instead of a position table.
 const ROPE: &str = "rope";
@@ -39,30 +39,15 @@ const ROPE: &str = "rope";
 ///
 /// ```
 /// let mut config = shardmill::EmbedConfig::default();
-/// config.seq_len = 1024;
+/// config.windows.seq_len = 1024;
 /// config.init_seed = Some(123);
 /// config.dim = Some(768);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EmbedConfig {
-    /// Tokens in a window.
-    pub seq_len: u64,
-    /// Tokens from the start of one window to the start of the next. If `None`, `seq_len`, so that
-    /// windows neither overlap nor leave gaps.
-    pub stride: Option<u64>,
-    /// Whether windows stay within documents.
-    pub window: WindowKind,
-    /// How to handle a document's last, incomplete window, if windows stay within documents.
-    pub tail: Tail,
-    /// Windows in a batch.
-    pub batch_size: u64,
-    /// Whether to leave out a last batch that is not full.
-    pub drop_last: bool,
-    /// The seed `.0` and pass `.1` (from 0) of a shuffled order; if `None`, dataset order.
-    pub shuffle: Option<(u64, u32)>,
-    /// The algorithm that turns the seed and the pass of `shuffle` into an order.
-    pub shuffle_order: ShuffleOrder,
+    /// Which windows, and in what order and batches.
+    pub windows: WindowConfig,
     /// `FILE[#key]` of the token table; drawn with `init_seed` if `None`.
     pub token_table: Option<OsString>,
     /// `FILE[#key]` of the position table, `sinusoidal`, `rope` or `none`; drawn with `init_seed`
@@ -99,14 +84,7 @@ pub struct EmbedConfig {
 impl Default for EmbedConfig {
     fn default() -> Self {
         Self {
-            seq_len: 256,
-            stride: None,
-            window: WindowKind::default(),
-            tail: Tail::default(),
-            batch_size: 4,
-            drop_last: false,
-            shuffle: None,
-            shuffle_order: ShuffleOrder::default(),
+            windows: WindowConfig::default(),
             token_table: None,
             position_table: None,
             rope_style: None,
@@ -127,27 +105,13 @@ impl Default for EmbedConfig {
 }
 
 impl EmbedConfig {
-    /// Tokens from the start of one window to the start of the next.
-    pub fn stride(&self) -> u64 {
-        self.stride.unwrap_or(self.seq_len)
-    }
-
     /// Checks that the settings are in range and do not contradict each other.
     ///
     /// # Errors
     /// [`Error::Config`] names the setting.
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, what: Problem| Err(Error::config(field, what));
-        if self.seq_len == 0 {
-            return refuse("seq_len", "must be at least 1".into());
-        }
-        if self.stride() == 0 {
-            return refuse("stride", "must be at least 1".into());
-        }
-        self.window.check_tail(self.tail)?;
-        if self.batch_size == 0 {
-            return refuse("batch_size", "must be at least 1".into());
-        }
+        self.windows.validate()?;
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return refuse("threads", format!("must be from 1 to {MAX_THREADS}").into());
         }

@@ -95,7 +95,7 @@ impl EmbedRecord {
             dtype: config.dtype,
         };
         let (documents, tokens) = windows.left_out();
-        let knows_documents = config.window == WindowKind::Documents;
+        let knows_documents = config.windows.window == WindowKind::Documents;
         Self {
             format_version: FORMAT_VERSION,
             dataset_id: manifest.dataset_id,
@@ -103,10 +103,10 @@ impl EmbedRecord {
             dtype: config.dtype,
             format: config.array_format,
             pytorch: arrays.pytorch(),
-            stride: config.stride(),
-            window: config.window,
-            tail: knows_documents.then_some(config.tail),
-            padding: (config.tail == Tail::Pad).then_some(Padding {
+            stride: config.windows.stride(),
+            window: config.windows.window,
+            tail: knows_documents.then_some(config.windows.tail),
+            padding: (config.windows.tail == Tail::Pad).then_some(Padding {
                 input: manifest.encoding.end_of_text,
                 target: IGNORED_TARGET,
             }),
@@ -115,11 +115,14 @@ impl EmbedRecord {
                 documents,
                 tokens,
             },
-            drop_last: config.drop_last.then_some(config.batch_size),
-            shuffle: config.shuffle.map(|(seed, epoch)| Shuffle {
-                order: config.shuffle_order,
+            drop_last: config
+                .windows
+                .drop_last
+                .then_some(config.windows.batch_size),
+            shuffle: config.windows.shuffle.map(|seed| Shuffle {
+                order: config.windows.shuffle_order,
                 seed,
-                epoch,
+                epoch: config.windows.epoch,
             }),
             token_table,
             position_table,

@@ -36,7 +36,7 @@ use crate::publish::terms::Terms;
 /// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
 /// let encoding = Encoding::by_name("gpt2")?;
 /// let mut embed = EmbedConfig::default();
-/// embed.seq_len = 256;
+/// embed.windows.seq_len = 256;
 /// embed.init_seed = Some(123);
 /// embed.dim = Some(768);
 /// let (config, info) = (TokenizeConfig::default(), serde_json::json!({}));

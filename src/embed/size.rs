@@ -14,8 +14,7 @@ pub(super) fn windows<'a>(
     store: &'a TokenStore,
     config: &EmbedConfig,
 ) -> Result<WindowSet<&'a TokenStore>> {
-    let sizes = (config.seq_len, config.stride());
-    WindowSet::new(store, sizes, config.window, config.tail, config.threads)
+    config.windows.open(store, config.threads)
 }
 
 /// The shape `[n, seq_len, dim]` of the embeddings of `windows` under `config`.
@@ -25,18 +24,22 @@ pub(super) fn shape(
     dim: u64,
 ) -> Result<[u64; 3]> {
     windows.check_not_empty()?;
-    let batches = Batches::new(windows.len(), config.batch_size, config.drop_last)?;
+    let batches = Batches::new(
+        windows.len(),
+        config.windows.batch_size,
+        config.windows.drop_last,
+    )?;
     if batches.n_rows() == 0 {
         return Err(Error::config(
             "drop_last",
             format!(
                 "would drop everything: {} cannot fill a batch of {}",
                 counted(windows.len(), "window"),
-                config.batch_size
+                config.windows.batch_size
             ),
         ));
     }
-    Ok([batches.n_rows(), config.seq_len, dim])
+    Ok([batches.n_rows(), config.windows.seq_len, dim])
 }
 
 /// Refuses arrays at `out` that do not fit on its disk.

@@ -93,7 +93,7 @@ impl<'a> TablePlan<'a> {
     pub(super) fn open(config: &'a EmbedConfig, n_vocab: u32) -> Result<Self> {
         config.validate()?;
         let n_vocab = n_vocab as usize;
-        let seq_len = to_usize("seq_len", config.seq_len)?;
+        let seq_len = to_usize("seq_len", config.windows.seq_len)?;
         let token = config
             .token_table
             .as_deref()

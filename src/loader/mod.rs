@@ -30,7 +30,7 @@ use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
 use crate::gather::Gatherer;
 use crate::show::counted;
-use crate::window::{Batches, Rank, WindowSet};
+use crate::window::{Batches, Rank};
 use batch::{Buffers, Shape};
 use fill::Filler;
 use ring::Ring;
@@ -68,9 +68,9 @@ use segments::Segments;
 ///
 /// let store = Arc::new(TokenStore::open(&out)?);
 /// let mut config = LoaderConfig::default();
-/// config.batch_size = 8;
-/// config.shuffle = Some(123);
-/// config.shuffle_order = ShuffleOrder::Keyed;
+/// config.windows.batch_size = 8;
+/// config.windows.shuffle = Some(123);
+/// config.windows.shuffle_order = ShuffleOrder::Keyed;
 ///
 /// let mut loader = Loader::new(&store, &config, None)?;
 /// let batch = loader.next().expect("a batch")?;
@@ -141,25 +141,22 @@ impl Loader {
         begin: LoaderState,
     ) -> Result<Self> {
         let gatherer = gatherer.map(|gatherer| gatherer.with_threads(1));
-        let seq_len = usize::try_from(config.seq_len).unwrap_or(usize::MAX);
+        let seq_len = usize::try_from(config.windows.seq_len).unwrap_or(usize::MAX);
         if let Some(gatherer) = &gatherer {
             gatherer.check_tables(store.manifest().encoding.n_vocab, seq_len)?;
         }
-        let sizes = (config.seq_len, config.stride());
-        let windows = WindowSet::new(
-            Arc::clone(store),
-            sizes,
-            config.window,
-            config.tail,
-            config.threads,
-        )?;
+        let windows = config.windows.open(Arc::clone(store), config.threads)?;
         windows.check_not_empty()?;
-        let order = config.order(windows.len(), begin.epoch())?;
-        let step = config.batch_size.saturating_mul(config.world_size.into());
-        let places = places(&begin, windows.len(), step, config.drop_last)?;
+        let order = config.windows.order(windows.len(), begin.epoch())?;
+        let step = config
+            .windows
+            .batch_size
+            .saturating_mul(config.world_size.into());
+        let places = places(&begin, windows.len(), step, config.windows.drop_last)?;
         let shape = Shape {
             // A batch never has more rows than there are windows.
-            rows: usize::try_from(config.batch_size.min(windows.len())).unwrap_or(usize::MAX),
+            rows: usize::try_from(config.windows.batch_size.min(windows.len()))
+                .unwrap_or(usize::MAX),
             seq_len,
             embeddings: gatherer
                 .as_ref()

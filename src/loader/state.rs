@@ -50,13 +50,13 @@ impl LoaderState {
         Self {
             format_version: FORMAT_VERSION,
             dataset_id: store.manifest().dataset_id,
-            seq_len: config.seq_len,
-            stride: config.stride(),
-            window: config.window,
-            tail: config.tail,
-            shuffle: config.shuffle,
-            shuffle_order: config.shuffle_order,
-            epoch: config.epoch,
+            seq_len: config.windows.seq_len,
+            stride: config.windows.stride(),
+            window: config.windows.window,
+            tail: config.windows.tail,
+            shuffle: config.windows.shuffle,
+            shuffle_order: config.windows.shuffle_order,
+            epoch: config.windows.epoch,
             next_sample: 0,
         }
     }

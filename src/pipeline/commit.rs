@@ -261,7 +261,7 @@ impl OpenShard {
                 record.byte_len = line.byte_len;
                 record.line = before.map(|before| before + u64::from(line.index) + 1);
                 record.kind = line.bad.kind();
-                record.message = line.bad.listed(&site.config.text_field);
+                record.message = line.bad.listed(&site.config.settings.text_field);
                 self.writer.push_bad_record(&record)?;
             }
         }

@@ -152,7 +152,12 @@ pub(crate) fn build(
         (source.name(), source.format())
     };
     let units = units.into_iter().map(|(_, unit)| unit).collect();
-    let manifest = manifest(EncodingInfo::of(encoding), config.settings(), name, units);
+    let manifest = manifest(
+        EncodingInfo::of(encoding),
+        config.settings.clone(),
+        name,
+        units,
+    );
     write_json(
         staging.new_output(),
         MANIFEST,
@@ -188,7 +193,7 @@ pub(super) fn make_units(
     let site = ShardSite {
         directory: staging.new_output(),
         partial: staging.partial(),
-        dtype: worker.config.token_dtype,
+        dtype: worker.config.settings.token_dtype,
         durability: staging.durability(),
         config: worker.config,
         line_marks: &line_marks,

@@ -84,7 +84,7 @@ impl<'a> Feed<'a> {
             None => Walk::Stream {
                 cursor: Box::new(StreamCursor::new(
                     corpus,
-                    config.unit_size_bytes,
+                    config.settings.unit_size_bytes,
                     site.directory,
                     stats.stop_flag(),
                 )),

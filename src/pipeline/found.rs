@@ -91,7 +91,7 @@ pub(super) fn look(
     };
     let looks_same = found.format_version == FORMAT_VERSION
         && found.encoding == EncodingInfo::of(encoding)
-        && found.settings == config.settings()
+        && found.settings == config.settings.clone()
         && found.sources.len() == corpus.len()
         && found
             .sources

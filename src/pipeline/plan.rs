@@ -100,9 +100,9 @@ pub fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Re
     });
     Ok(Plan::new(
         EncodingInfo::of(encoding),
-        config.settings(),
+        config.settings.clone(),
         sources.collect(),
-        units(corpus, config.unit_size_bytes)?,
+        units(corpus, config.settings.unit_size_bytes)?,
     ))
 }
 

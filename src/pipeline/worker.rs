@@ -87,7 +87,10 @@ impl Worker<'_> {
         index: u32,
         encoded: &mut Encoded,
     ) -> Result<u32> {
-        let mut documents = piece.documents(&self.config.text_field, self.config.invalid_utf8);
+        let mut documents = piece.documents(
+            &self.config.settings.text_field,
+            self.config.settings.invalid_utf8,
+        );
         for document in &mut documents {
             let extent = document.extent;
             match document.text {
@@ -112,7 +115,7 @@ impl Worker<'_> {
     ) -> Result<()> {
         let byte_start = piece.byte + extent.start as u64;
         match extent.line {
-            Some(line) if self.config.bad_records == BadRecords::Skip => {
+            Some(line) if self.config.settings.bad_records == BadRecords::Skip => {
                 encoded.bad_lines.push(BadLine {
                     piece: index,
                     index: line,
@@ -123,7 +126,7 @@ impl Worker<'_> {
                 Ok(())
             }
             Some(line) if bad.kind() != BadKind::InvalidUtf8 => {
-                Err(self.line_error(piece, line, bad.problem(&self.config.text_field)))
+                Err(self.line_error(piece, line, bad.problem(&self.config.settings.text_field)))
             }
             _ => Err(Error::Utf8 {
                 path: self.corpus.path_of(piece.source as usize),
@@ -143,13 +146,18 @@ impl Worker<'_> {
         encoded: &mut Encoded,
     ) -> Result<()> {
         let end_of_text = self.encoding.end_of_text();
-        if extent.begins && self.config.eot == Eot::Before {
+        if extent.begins && self.config.settings.eot == Eot::Before {
             encoded.ids.push(end_of_text);
         }
         self.encoding
-            .encode_into(encoder, text, self.config.special, &mut encoded.ids)
+            .encode_into(
+                encoder,
+                text,
+                self.config.settings.special,
+                &mut encoded.ids,
+            )
             .map_err(|found| self.special_error(&found, piece, extent))?;
-        if extent.ends && self.config.eot == Eot::After {
+        if extent.ends && self.config.settings.eot == Eot::After {
             encoded.ids.push(end_of_text);
         }
         encoded.documents.push(DocumentPiece {

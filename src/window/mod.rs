@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! mod        windows of a stream, and batches of windows: pure arithmetic on counts
+//! config     which windows, in what order and batches
 //! documents  windows within documents, over the mapped document records
 //! set        either kind, with their ids
 //! order      the order of the windows: sequential, PyTorch's, or keyed
@@ -14,6 +15,7 @@
 //! rank       which places of an order each process takes
 //! ```
 
+mod config;
 mod documents;
 mod keyed;
 mod order;
@@ -24,6 +26,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 
+pub use config::WindowConfig;
 pub use documents::{DocumentWindow, DocumentWindows, LeftOut, Tail};
 pub use keyed::KeyedPermutation;
 pub use order::{Order, ShuffleOrder};

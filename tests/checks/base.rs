@@ -71,16 +71,16 @@ pub(super) fn config() -> TokenizeConfig {
     let mut config = TokenizeConfig::default();
     config.threads = 1;
     config.durability = Durability::None;
-    config.unit_size_bytes = 20;
-    config.bad_records = BadRecords::Skip;
+    config.settings.unit_size_bytes = 20;
+    config.settings.bad_records = BadRecords::Skip;
     config
 }
 
 pub(super) fn loader_config() -> LoaderConfig {
     let mut config = LoaderConfig::default();
-    config.seq_len = 2;
-    config.stride = Some(1);
-    config.batch_size = 2;
+    config.windows.seq_len = 2;
+    config.windows.stride = Some(1);
+    config.windows.batch_size = 2;
     config
 }
 
@@ -88,8 +88,8 @@ fn published(inputs: &Files, gatherer: &Gatherer) -> Files {
     let place = place();
     write(inputs, place.path());
     let mut embed = EmbedConfig::default();
-    embed.seq_len = 4;
-    embed.stride = Some(4);
+    embed.windows.seq_len = 4;
+    embed.windows.stride = Some(4);
     embed.init_seed = Some(1);
     embed.dim = Some(1);
     embed.threads = 1;

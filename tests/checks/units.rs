@@ -44,8 +44,8 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
     fs::write(&path, source).unwrap();
     let out = place.path().join("d");
     let mut config = config();
-    config.bad_records = BadRecords::Error;
-    config.unit_size_bytes = unit;
+    config.settings.bad_records = BadRecords::Error;
+    config.settings.unit_size_bytes = unit;
     config.threads = threads;
     let describe = |error: Error| {
         let error = error.to_string();

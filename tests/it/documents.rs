@@ -89,8 +89,8 @@ fn paths(directory: &TempDir, sources: &[(Format, Vec<u8>)]) -> Vec<std::path::P
 /// Settings with negligible tables.
 fn embed_config(seq_len: usize, stride: usize, tail: Tail) -> EmbedConfig {
     let mut config = EmbedConfig::default();
-    (config.seq_len, config.stride) = (seq_len as u64, Some(stride as u64));
-    (config.window, config.tail) = (WindowKind::Documents, tail);
+    (config.windows.seq_len, config.windows.stride) = (seq_len as u64, Some(stride as u64));
+    (config.windows.window, config.windows.tail) = (WindowKind::Documents, tail);
     (config.init_seed, config.dim) = (Some(1), Some(1));
     config.position_table = Some("none".into());
     config
@@ -137,7 +137,7 @@ proptest! {
         let documents = documents(&sources, eot, oracle("gpt2"), gpt2.end_of_text());
         for unit in units {
             let mut config = config(unit);
-            config.eot = eot;
+            config.settings.eot = eot;
             let dataset = Dataset::make(&paths, gpt2, &config);
             for tail in Tail::ALL {
                 check(&dataset.store, &documents, sizes, tail)?;

@@ -17,7 +17,7 @@ fn any_config() -> impl Strategy<Value = TokenizeConfig> {
     (1..200_u64, 1..4_usize, eot).prop_map(|(unit, threads, eot)| {
         let mut config = config(unit);
         config.threads = threads;
-        config.eot = eot;
+        config.settings.eot = eot;
         config
     })
 }
@@ -41,8 +41,8 @@ fn check(
     let (bpe, end_of_text) = (oracle(encoding_name), encoding(encoding_name).end_of_text());
     let expected = shards(
         sources,
-        config.unit_size_bytes,
-        config.eot,
+        config.settings.unit_size_bytes,
+        config.settings.eot,
         bpe,
         end_of_text,
     );
@@ -57,7 +57,7 @@ fn check(
         prop_assert_eq!(&widen(shard.tokens()), &model.ids);
         prop_assert_eq!(shard.documents(), &model.records);
     }
-    let whole = documents(sources, config.eot, bpe, end_of_text);
+    let whole = documents(sources, config.settings.eot, bpe, end_of_text);
     prop_assert_eq!(&dataset.documents(), &whole);
     let totals = manifest.totals;
     prop_assert_eq!(

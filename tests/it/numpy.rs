@@ -166,7 +166,7 @@ fn embeddings_inputs_and_targets_are_what_numpy_loads_and_would_save() {
         succeed(command.arg(dtype.name()));
 
         let mut config = EmbedConfig::default();
-        (config.seq_len, config.stride) = (4, Some(5));
+        (config.windows.seq_len, config.windows.stride) = (4, Some(5));
         (config.init_seed, config.dim, config.dtype) = (Some(123), Some(24), dtype);
         let mut sink = MemorySink::default();
         embed_to(&store, &config, &mut sink, &Stats::default()).unwrap();

@@ -74,7 +74,7 @@ fn fixtures_have_the_ids_of_tiktoken_in_every_encoding() {
         ("o200k_harmony", one),
     ] {
         let mut config = config(unit);
-        config.eot = Eot::None;
+        config.settings.eot = Eot::None;
         let dataset = Dataset::make(&fixtures(), encoding(name), &config);
         let shards = dataset.store.n_shards();
         assert!(shards == 1 || (unit == many && shards > 40), "{shards}");
@@ -96,7 +96,7 @@ fn long_pretokens_have_the_ids_of_tiktoken_through_the_pipeline() {
         let path = write(directory.path(), &format!("{kind}.txt"), text);
         for name in ["gpt2", "p50k_base", "cl100k_base", "o200k_base"] {
             let mut config = config(256 << 20);
-            config.eot = Eot::None;
+            config.settings.eot = Eot::None;
             let dataset = Dataset::make(&[&path], encoding(name), &config);
             let expected = oracle(name).encode_ordinary(text);
             assert_same_ids(&dataset.ids(), &expected, &format!("{name}, {kind}"));
@@ -308,12 +308,12 @@ fn special_tokens_of_the_fixture_are_taken_as_asked_for() {
         check_special(name, &text);
         // So small that the text is cut between its special tokens.
         let mut config = config(40);
-        config.eot = Eot::None;
-        config.special = Special::Encode;
+        config.settings.eot = Eot::None;
+        config.settings.special = Special::Encode;
         let dataset = Dataset::make(&[&path], encoding(name), &config);
         assert!(dataset.store.n_shards() > 3);
         assert_same_ids(&dataset.ids(), &encode_special(name, &text), name);
-        config.special = Special::Error;
+        config.settings.special = Special::Error;
         match Dataset::try_make(&[&path], encoding(name), &config) {
             Err(Error::Byte { offset, what, .. }) => {
                 assert_eq!(offset, first_special(name, &text).unwrap() as u64, "{name}");
@@ -384,7 +384,7 @@ proptest! {
         }
         paths.push(write(directory.path(), "records.jsonl", records));
         let mut config = config(unit);
-        config.eot = Eot::None;
+        config.settings.eot = Eot::None;
         let dataset = Dataset::make(&paths, ours, &config);
         let (of_records, of_texts): (Vec<_>, Vec<_>) =
             expected.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).unzip();

@@ -59,8 +59,8 @@ fn each_document_comes_back_byte_for_byte() {
         .zip([Special::Text, Special::Encode, Special::Text]);
     for (name, (eot, special)) in BUILTIN_NAMES.into_iter().zip(settings.cycle()) {
         let mut config = config(150_000);
-        config.eot = eot;
-        config.special = special;
+        config.settings.eot = eot;
+        config.settings.special = special;
         let dataset = Dataset::make(&inputs, encoding(name), &config);
         let found = dataset.documents();
         assert_eq!(found.len(), documents.len());
@@ -82,9 +82,9 @@ fn each_document_comes_back_from_the_program() {
     let whole: String = documents.iter().map(|(_, _, text)| text.as_str()).collect();
     for (eot, special) in Eot::ALL.into_iter().zip(Special::ALL) {
         let mut config = config(150_000);
-        config.eot = eot;
+        config.settings.eot = eot;
         // The inputs have special tokens, which one of the choices refuses.
-        config.special = if special == Special::Error {
+        config.settings.special = if special == Special::Error {
             Special::Text
         } else {
             special
@@ -133,7 +133,7 @@ fn u16_shards_have_the_ids_of_u32_shards() {
     for name in ["gpt2", "p50k_edit"] {
         let [narrow, wide] = [TokenDtype::U16, TokenDtype::U32].map(|dtype| {
             let mut config = config(200_000);
-            config.token_dtype = dtype;
+            config.settings.token_dtype = dtype;
             Dataset::make(&inputs(), encoding(name), &config)
         });
         assert_same_ids(&narrow.ids(), &wide.ids(), name);
@@ -156,7 +156,7 @@ fn u16_shards_have_the_ids_of_u32_shards() {
         assert_same_ids(&first, &wide.ids()[..first.len()], name);
     }
     let mut config = config(1 << 20);
-    config.token_dtype = TokenDtype::U16;
+    config.settings.token_dtype = TokenDtype::U16;
     assert!(Dataset::try_make(&inputs(), encoding("cl100k_base"), &config).is_err());
 }
 
@@ -177,7 +177,7 @@ static SMALL: LazyLock<(Dataset, Dataset, Vec<u32>)> = LazyLock::new(|| {
     ];
     let [wide, narrow] = [TokenDtype::U32, TokenDtype::U16].map(|dtype| {
         let mut config = config(400);
-        config.token_dtype = dtype;
+        config.settings.token_dtype = dtype;
         Dataset::make(&inputs, encoding("gpt2"), &config)
     });
     let ids = wide.ids();
@@ -233,8 +233,8 @@ fn shards_without_tokens_or_documents_can_be_read() {
     let no_record = common_dataset::write(directory.path(), "b.jsonl", "\n\r\n \n");
     for dtype in TokenDtype::ALL {
         let mut config = config(1);
-        config.eot = Eot::None;
-        config.token_dtype = dtype;
+        config.settings.eot = Eot::None;
+        config.settings.token_dtype = dtype;
         let dataset = Dataset::make(&[&no_text, &no_record], encoding("gpt2"), &config);
         assert_eq!(dataset.store.n_shards(), 3);
         assert!(dataset.ids().is_empty());

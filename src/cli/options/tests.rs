@@ -243,7 +243,7 @@ fn a_path_keeps_its_name_and_a_field_gets_its_own() {
         change(&mut config);
         line(&config.validate().unwrap_err())
     };
-    let no_length = config(|config| config.seq_len = 0);
+    let no_length = config(|config| config.windows.seq_len = 0);
     assert_eq!(no_length, "--seq-len: must be at least 1");
     let no_dim = config(|config| config.init_seed = Some(1));
     assert_eq!(

@@ -97,11 +97,11 @@ fn windows_lie_end_to_end_unless_a_stride_is_given() {
     );
     // The library has the same default.
     let mut config = shardmill::EmbedConfig::default();
-    config.seq_len = 77;
-    assert_eq!(config.stride(), 77);
+    config.windows.seq_len = 77;
+    assert_eq!(config.windows.stride(), 77);
     let mut config = shardmill::LoaderConfig::default();
-    config.seq_len = 77;
-    assert_eq!(config.stride(), 77);
+    config.windows.seq_len = 77;
+    assert_eq!(config.windows.stride(), 77);
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub(crate) fn config(unit_size_bytes: u64) -> TokenizeConfig {
     let mut config = TokenizeConfig::default();
     config.threads = 2;
     config.durability = Durability::None;
-    config.unit_size_bytes = unit_size_bytes;
+    config.settings.unit_size_bytes = unit_size_bytes;
     config
 }
 

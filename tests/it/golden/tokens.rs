@@ -78,8 +78,8 @@ fn the_checksum_is_zlibs() {
 fn dataset(input: &Path, out: &Path, eot: Eot, dtype: TokenDtype) -> (TokenStore, Vec<u8>) {
     let corpus = Corpus::open(&[input.into()], &CorpusOptions::default()).unwrap();
     let mut config = TokenizeConfig::default();
-    config.eot = eot;
-    config.token_dtype = dtype;
+    config.settings.eot = eot;
+    config.settings.token_dtype = dtype;
     let run = serde_json::json!({});
     tokenize(&corpus, &gpt2(), &config, out, &run, &Stats::default()).unwrap();
     let shard = std::fs::read(out.join(format!("shard-00000.{}", dtype.name()))).unwrap();

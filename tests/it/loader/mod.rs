@@ -87,13 +87,14 @@ type Row = (Vec<u32>, Vec<u32>, Vec<u64>);
 
 /// Every window of the documents, in the order of the dataset.
 fn rows(documents: &[Document], config: &LoaderConfig, end_of_text: u32) -> Vec<Row> {
-    let [seq_len, stride] = [config.seq_len, config.stride()].map(|n| usize::try_from(n).unwrap());
+    let [seq_len, stride] =
+        [config.windows.seq_len, config.windows.stride()].map(|n| usize::try_from(n).unwrap());
     let numbered = |(number, document): (u64, &Document)| {
         let ids = document.ids.iter();
         ids.map(|id| (number, *id)).collect::<Vec<_>>()
     };
     let streams: Vec<Vec<(u64, u32)>> = (0..).zip(documents).map(numbered).collect();
-    let streams = match config.window {
+    let streams = match config.windows.window {
         WindowKind::Documents => streams,
         WindowKind::Stream => vec![streams.concat()],
     };
@@ -104,7 +105,7 @@ fn rows(documents: &[Document], config: &LoaderConfig, end_of_text: u32) -> Vec<
             let end = stream.len().min(start + seq_len + 1);
             let is_whole = end == start + seq_len + 1;
             let has_news = end - 1 > reached.max(start);
-            if !is_whole && (config.tail == Tail::Drop || !has_news) {
+            if !is_whole && (config.windows.tail == Tail::Drop || !has_news) {
                 break;
             }
             reached = end - 1;
@@ -130,7 +131,7 @@ fn specification(
     tables: Option<&(Table, Table)>,
 ) -> Vec<Owned> {
     let [batch_size, world_size, rank] = [
-        usize::try_from(config.batch_size).unwrap(),
+        usize::try_from(config.windows.batch_size).unwrap(),
         config.world_size as usize,
         config.rank as usize,
     ];
@@ -140,7 +141,7 @@ fn specification(
     for step in places.chunks(batch_size * world_size) {
         next_sample += step.len() as u64;
         let mine: Vec<_> = step.iter().skip(rank).step_by(world_size).collect();
-        if mine.is_empty() || (config.drop_last && step.len() < batch_size * world_size) {
+        if mine.is_empty() || (config.windows.drop_last && step.len() < batch_size * world_size) {
             continue;
         }
         let mut batch = Owned {
@@ -201,16 +202,21 @@ fn any_config() -> impl Strategy<Value = LoaderConfig> {
     let how = (any::<bool>(), 0..3_usize, 1..5_usize, 1..5_usize);
     (windows, order, batches, how).prop_map(|(windows, order, batches, how)| {
         let mut config = LoaderConfig::default();
-        (config.seq_len, config.stride) = (windows.0, Some(windows.1));
-        (config.window, config.tail) = match windows.2 {
+        (config.windows.seq_len, config.windows.stride) = (windows.0, Some(windows.1));
+        (config.windows.window, config.windows.tail) = match windows.2 {
             0 => (WindowKind::Stream, Tail::Drop),
             1 => (WindowKind::Documents, Tail::Drop),
             _ => (WindowKind::Documents, Tail::Pad),
         };
-        config.shuffle = (order.0 > 0).then_some(order.1);
-        config.shuffle_order = ShuffleOrder::ALL[usize::from(order.0 > 1)];
-        config.epoch = order.2;
-        (config.batch_size, config.drop_last, config.world_size, _) = batches;
+        config.windows.shuffle = (order.0 > 0).then_some(order.1);
+        config.windows.shuffle_order = ShuffleOrder::ALL[usize::from(order.0 > 1)];
+        config.windows.epoch = order.2;
+        (
+            config.windows.batch_size,
+            config.windows.drop_last,
+            config.world_size,
+            _,
+        ) = batches;
         config.rank = batches.3 % config.world_size;
         config.restart_positions = how.0;
         config.dtype = Dtype::ALL[how.1];
@@ -263,27 +269,27 @@ proptest! {
         let paths = paths(&directory, &sources);
         let gpt2 = encoding("gpt2");
         let mut tokenize = tokenize_config(unit);
-        tokenize.eot = eot;
+        tokenize.settings.eot = eot;
         let dataset = Dataset::make(&paths, gpt2, &tokenize);
         let store = Arc::new(TokenStore::open(&dataset.out()).unwrap());
         let documents = documents(&sources, eot, oracle("gpt2"), gpt2.end_of_text());
         let rows = rows(&documents, &config, gpt2.end_of_text());
         let n = rows.len() as u64;
-        let step = config.batch_size * u64::from(config.world_size);
+        let step = config.windows.batch_size * u64::from(config.world_size);
         let gatherer = Gatherer::new(tables.0.clone(), Some(tables.1.clone())).unwrap();
         let loader = Loader::new(&store, &config, Some(gatherer));
-        if n == 0 || (config.drop_last && n < step) {
+        if n == 0 || (config.windows.drop_last && n < step) {
             let error = loader.unwrap_err().to_string();
             prop_assert!(error.contains("seq_len") || error.starts_with("drop_last: "), "{}", error);
             return Ok(());
         }
-        let order = match config.shuffle {
+        let order = match config.windows.shuffle {
             None => Order::Sequential,
-            Some(seed) => Order::shuffled(n, config.shuffle_order, seed, config.epoch).unwrap(),
+            Some(seed) => Order::shuffled(n, config.windows.shuffle_order, seed, config.windows.epoch).unwrap(),
         };
         let loader = loader.unwrap();
         prop_assert_eq!(loader.n_windows(), n);
-        prop_assert_eq!(loader.n_dropped(), if config.drop_last { n % step } else { 0 });
+        prop_assert_eq!(loader.n_dropped(), if config.windows.drop_last { n % step } else { 0 });
         let begin = loader.state();
         let expected = specification(&rows, &order, 0, &config, Some(tables));
         prop_assert_eq!(all(loader), expected);
@@ -295,7 +301,7 @@ proptest! {
         let state: LoaderState = serde_json::from_str(&saved).unwrap();
         let mut config = config;
         // The epoch comes from the state.
-        config.epoch += 1;
+        config.windows.epoch += 1;
         let resumed = Loader::resume(&store, &config, None, &state).unwrap();
         prop_assert_eq!(all(resumed), specification(&rows, &order, first, &config, None));
     }

@@ -22,16 +22,25 @@ fn embeddings_are_those_of_embed() {
             (WindowKind::Documents, Tail::Pad),
         ] {
             let mut embed = EmbedConfig::default();
-            (embed.seq_len, embed.stride, embed.dtype) = (100, Some(70), dtype);
-            (embed.window, embed.tail, embed.shuffle) = (window, tail, Some((7, 2)));
+            (embed.windows.seq_len, embed.windows.stride, embed.dtype) = (100, Some(70), dtype);
+            (
+                embed.windows.window,
+                embed.windows.tail,
+                embed.windows.shuffle,
+            ) = (window, tail, Some(7));
+            embed.windows.epoch = 2;
             (embed.init_seed, embed.dim) = (Some(123), Some(5));
             let mut sink = MemorySink::default();
             embed_to(&dataset.store, &embed, &mut sink, &Stats::default()).unwrap();
 
             let mut config = LoaderConfig::default();
-            (config.seq_len, config.stride, config.dtype) = (100, Some(70), dtype);
-            (config.window, config.tail, config.batch_size) = (window, tail, 6);
-            (config.shuffle, config.epoch, config.threads) = (Some(7), 2, 2);
+            (config.windows.seq_len, config.windows.stride, config.dtype) = (100, Some(70), dtype);
+            (
+                config.windows.window,
+                config.windows.tail,
+                config.windows.batch_size,
+            ) = (window, tail, 6);
+            (config.windows.shuffle, config.windows.epoch, config.threads) = (Some(7), 2, 2);
             let initial = InitialTables::new(123, 50257, 5, 100);
             let (token, position) = initial.tables().unwrap();
             let gatherer = Gatherer::new(token, Some(position)).unwrap();
@@ -60,8 +69,8 @@ fn a_run_goes_on_with_other_processes_and_misses_nothing() {
     let dataset = stories();
     let store = open(&dataset);
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.batch_size) = (16, 4);
-    (config.shuffle, config.shuffle_order) = (Some(1), ShuffleOrder::Keyed);
+    (config.windows.seq_len, config.windows.batch_size) = (16, 4);
+    (config.windows.shuffle, config.windows.shuffle_order) = (Some(1), ShuffleOrder::Keyed);
     let mut seen: Vec<u64> = Vec::new();
     let mut state = None;
     // Three processes for five steps, then eight, then two, then one to the end.
@@ -98,8 +107,8 @@ fn a_state_of_something_else_is_refused_by_name() {
     let dataset = stories();
     let store = open(&dataset);
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.stride) = (16, Some(8));
-    (config.shuffle, config.window) = (Some(5), WindowKind::Documents);
+    (config.windows.seq_len, config.windows.stride) = (16, Some(8));
+    (config.windows.shuffle, config.windows.window) = (Some(5), WindowKind::Documents);
     let state = Loader::new(&store, &config, None).unwrap().state();
     let refused = |config: &LoaderConfig, state: &LoaderState, what: &str| {
         let error = Loader::resume(&store, config, None, state).unwrap_err();
@@ -110,17 +119,29 @@ fn a_state_of_something_else_is_refused_by_name() {
         );
     };
     let changes: [(Change, &str); 7] = [
-        (|c| c.seq_len = 32, "`seq_len` 16, the loader has 32"),
-        (|c| c.stride = None, "`stride` 8, the loader has 16"),
         (
-            |c| c.window = WindowKind::Stream,
+            |c| c.windows.seq_len = 32,
+            "`seq_len` 16, the loader has 32",
+        ),
+        (|c| c.windows.stride = None, "`stride` 8, the loader has 16"),
+        (
+            |c| c.windows.window = WindowKind::Stream,
             "`window` documents, the loader has stream",
         ),
-        (|c| c.tail = Tail::Pad, "`tail` drop, the loader has pad"),
-        (|c| c.shuffle = Some(6), "`shuffle` 5, the loader has 6"),
-        (|c| c.shuffle = None, "`shuffle` 5, the loader has none"),
         (
-            |c| c.shuffle_order = ShuffleOrder::Keyed,
+            |c| c.windows.tail = Tail::Pad,
+            "`tail` drop, the loader has pad",
+        ),
+        (
+            |c| c.windows.shuffle = Some(6),
+            "`shuffle` 5, the loader has 6",
+        ),
+        (
+            |c| c.windows.shuffle = None,
+            "`shuffle` 5, the loader has none",
+        ),
+        (
+            |c| c.windows.shuffle_order = ShuffleOrder::Keyed,
             "`shuffle_order` torch, the loader has keyed",
         ),
     ];
@@ -144,7 +165,7 @@ fn a_state_of_something_else_is_refused_by_name() {
     // Settings that do not shape samples may change.
     let mut other = config.clone();
     (
-        other.batch_size,
+        other.windows.batch_size,
         other.threads,
         other.depth,
         other.world_size,
@@ -166,7 +187,7 @@ fn an_id_beyond_the_vocabulary_is_an_error_of_its_batch() {
     let store = open(&dataset);
     for threads in [1, 2, 4] {
         let mut config = LoaderConfig::default();
-        (config.seq_len, config.batch_size) = (10, 4);
+        (config.windows.seq_len, config.windows.batch_size) = (10, 4);
         (config.threads, config.depth) = (threads, 4);
         let mut loader = Loader::new(&store, &config, None).unwrap();
         for _ in 0..37 / 4 {
@@ -197,7 +218,7 @@ fn damaged_records_are_an_error_of_their_batch() {
     }
     std::fs::write(&path, bytes).unwrap();
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.batch_size) = (10, 1);
+    (config.windows.seq_len, config.windows.batch_size) = (10, 1);
     let good = dataset.store.shard_start(1) / 10;
     let found: Vec<_> = Loader::new(&open(&dataset), &config, None)
         .unwrap()
@@ -226,10 +247,16 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
             .to_string()
     };
     for (text, what) in [
-        (error(|c| c.seq_len = 0), "seq_len: must be at least 1"),
-        (error(|c| c.stride = Some(0)), "stride: must be at least 1"),
         (
-            error(|c| c.batch_size = 0),
+            error(|c| c.windows.seq_len = 0),
+            "seq_len: must be at least 1",
+        ),
+        (
+            error(|c| c.windows.stride = Some(0)),
+            "stride: must be at least 1",
+        ),
+        (
+            error(|c| c.windows.batch_size = 0),
             "batch_size: must be at least 1",
         ),
         (error(|c| c.threads = 0), "threads: must be from 1 to 1024"),
@@ -239,19 +266,21 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
             "rank: is 1, of a world size of 1; ranks count from 0",
         ),
         (
-            error(|c| c.tail = Tail::Pad),
+            error(|c| c.windows.tail = Tail::Pad),
             "tail: pad needs `window` documents",
         ),
         (
-            error(|c| c.batch_size = 1 << 40),
+            error(|c| c.windows.batch_size = 1 << 40),
             "batch_size: 1,099,511,627,776 windows of 256 are",
         ),
         (
-            error(|c| c.seq_len = 10_000_000),
+            error(|c| c.windows.seq_len = 10_000_000),
             "no window of 10000000 and its target; lower `seq_len`",
         ),
         (
-            error(|c| (c.drop_last, c.batch_size, c.world_size) = (true, 4096, 1000)),
+            error(|c| {
+                (c.windows.drop_last, c.windows.batch_size, c.world_size) = (true, 4096, 1000);
+            }),
             "drop_last: would drop everything: ",
         ),
     ] {
@@ -276,7 +305,7 @@ fn what_cannot_work_is_refused_before_the_first_batch() {
 
     // The largest possible windows are refused before their 35 TB are allocated.
     let mut config = LoaderConfig::default();
-    (config.seq_len, config.batch_size) = (i32::MAX.cast_unsigned().into(), 1);
+    (config.windows.seq_len, config.windows.batch_size) = (i32::MAX.cast_unsigned().into(), 1);
     let zeros = Buffer::<f32>::zeroed(50_257 * 4096).unwrap();
     let token = Table::from_buffer(50_257, 4096, zeros).unwrap();
     let gatherer = Gatherer::new(token, None).unwrap();
@@ -290,8 +319,12 @@ fn a_loader_that_is_dropped_or_kept_from_going_on_ends() {
     let store = open(&dataset);
     for (threads, depth) in [(1, 1), (2, 4), (8, 2)] {
         let mut config = LoaderConfig::default();
-        (config.seq_len, config.stride, config.threads, config.depth) =
-            (16, Some(1), threads, depth);
+        (
+            config.windows.seq_len,
+            config.windows.stride,
+            config.threads,
+            config.depth,
+        ) = (16, Some(1), threads, depth);
         let mut loader = Loader::new(&store, &config, None).unwrap();
         let kept: Vec<_> = loader.by_ref().take(20).map(Result::unwrap).collect();
         let expected = (0..20).flat_map(|batch| batch * 4..batch * 4 + 4);
