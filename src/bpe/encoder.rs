@@ -233,12 +233,14 @@ impl Encoder {
         }
         let tables = &*self.tables;
         let found = &self.found.ids[..self.found.count];
+        let mut added = 0;
         let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId]| {
             if bytes.len() <= MAX_CACHED_BYTES {
-                (self.memory).remember(tables, bytes, miss.key, miss.hash, ids);
+                added += tables.remember(bytes, miss.key, miss.hash, ids);
             }
         };
         (self.misses).fill_in(self.vocabulary, text, found, ids, remember);
+        self.memory.added(tables, added);
         self.found.count = 0;
     }
 }

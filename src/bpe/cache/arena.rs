@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 use crate::map::Slab;
 use crate::simd::prefetch;
 
@@ -15,16 +17,17 @@ const SEGMENTS: usize = 20;
 #[derive(Debug)]
 pub(super) struct Arena {
     segments: [OnceLock<Option<Slab<AtomicU64>>>; SEGMENTS],
-    used: AtomicUsize,
     max_words: AtomicUsize,
+    /// Apart from `segments`, which look-ups read.
+    used: CachePadded<AtomicUsize>,
 }
 
 impl Arena {
     pub(super) fn new(max_bytes: usize) -> Self {
         let arena = Self {
             segments: [const { OnceLock::new() }; SEGMENTS],
-            used: AtomicUsize::new(0),
             max_words: AtomicUsize::new(0),
+            used: CachePadded::default(),
         };
         arena.allow(max_bytes);
         arena

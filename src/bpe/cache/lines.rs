@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 use crate::bpe::cache::TAKEN;
 use crate::bpe::cache::arena_ref::ArenaRef;
 use crate::error::Result;
@@ -22,7 +24,8 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Lines {
     lines: Slab<Line>,
-    used: AtomicUsize,
+    /// Apart from `lines`, which every look-up reads.
+    used: CachePadded<AtomicUsize>,
 }
 
 impl Lines {
@@ -31,7 +34,7 @@ impl Lines {
         debug_assert!(len.is_power_of_two() && len >= 2);
         Ok(Self {
             lines: Slab::zeroed_now(len)?,
-            used: AtomicUsize::new(0),
+            used: CachePadded::default(),
         })
     }
 

@@ -183,6 +183,18 @@ impl Tables {
         ids.truncate(end);
     }
 
+    /// Caches the ids of a pretoken that was not cached. Returns the number of entries that the
+    /// caller must count with [`Memory::added`]: all threads share that counter, so it counts
+    /// several at a time.
+    pub(super) fn remember(&self, bytes: &[u8], key: Key, hash: u64, ids: &[TokenId]) -> usize {
+        if key == Key::NONE {
+            self.insert_long(bytes, hash, ids);
+            0
+        } else {
+            self.short.insert(&self.arena, key, hash, ids).into()
+        }
+    }
+
     /// Caches the ids of a long pretoken that was not cached.
     fn insert_long(&self, bytes: &[u8], hash: u64, ids: &[TokenId]) {
         // Another thread may have been faster, or another pretoken has the same hash, which would
@@ -259,19 +271,10 @@ impl Memory {
         self.version.load(Ordering::Relaxed) != tables.version
     }
 
-    /// Caches in `tables` the ids of a pretoken that was not cached.
-    pub(super) fn remember(
-        &self,
-        tables: &Tables,
-        bytes: &[u8],
-        key: Key,
-        hash: u64,
-        ids: &[TokenId],
-    ) {
-        if key == Key::NONE {
-            tables.insert_long(bytes, hash, ids);
-        } else {
-            tables.short.insert(&tables.arena, key, hash, ids);
+    /// Counts `entries` that were added to `tables`, and makes room for more if they are crowded.
+    pub(super) fn added(&self, tables: &Tables, entries: usize) {
+        if entries > 0 {
+            tables.short.count(entries);
         }
         if tables.is_crowded() && !self.is_out.load(Ordering::Relaxed) {
             self.make_room(tables);

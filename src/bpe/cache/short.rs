@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 use crate::bpe::cache::arena::Arena;
 use crate::bpe::cache::{Key, TAKEN};
 use crate::bpe::hash::{ID_BITS, KEY_BYTES};
@@ -53,7 +55,8 @@ const ENTRIES: usize = 2;
 #[derive(Debug)]
 pub(super) struct Short {
     lines: Slab<Line>,
-    used: AtomicUsize,
+    /// Apart from `lines`, which every look-up reads.
+    used: CachePadded<AtomicUsize>,
 }
 
 /// What a look-up reads, in a struct of its own so that a loop keeps it in registers.
@@ -130,7 +133,7 @@ impl Short {
         debug_assert!(len.is_power_of_two());
         Ok(Self {
             lines: Slab::zeroed_now(len)?,
-            used: AtomicUsize::new(0),
+            used: CachePadded::default(),
         })
     }
 
@@ -165,8 +168,8 @@ impl Short {
     }
 
     /// Caches the ids of a pretoken of 1 to 16 bytes, unless all its places are taken or the arena
-    /// is full.
-    pub(super) fn insert(&self, arena: &Arena, key: Key, hash: u64, ids: &[TokenId]) {
+    /// is full. Returns whether it took an entry, which the caller counts with [`Self::count`].
+    pub(super) fn insert(&self, arena: &Arena, key: Key, hash: u64, ids: &[TokenId]) -> bool {
         let home = home(hash, self.len());
         // Another thread may have been faster. Do not fill the arena for nothing.
         let known = self.places(home).find_map(|entry| {
@@ -174,7 +177,7 @@ impl Short {
             (first == 0 || entry.has(first, key)).then_some(first != 0)
         });
         if known != Some(false) {
-            return;
+            return false;
         }
         let (count, value) = match ids.len() {
             count @ ..=MAX_WHOLE => (count, pack(ids, TokenId::BITS)),
@@ -186,28 +189,35 @@ impl Short {
                 });
                 let len = ids.len().div_ceil(IDS_A_WORD);
                 let Some(at) = arena.push(len, LIST_WORDS, words) else {
-                    return;
+                    return false;
                 };
                 let count = u32::try_from(count).unwrap_or(0);
                 (SPILLED, pack(&[at, count], u32::BITS))
             }
         };
         let value = (count as u128) << COUNT_SHIFT | value;
-        self.place(home, key, [value, value >> u64::BITS].map(low_half));
+        self.place(home, key, [value, value >> u64::BITS].map(low_half))
+    }
+
+    /// Counts entries that [`Self::insert`] took.
+    pub(super) fn count(&self, entries: usize) {
+        self.used.fetch_add(entries, Ordering::Relaxed);
     }
 
     /// A copy of the current entries in a larger table of at most `max` lines.
     pub(super) fn grown(&self, max: usize) -> Result<Self> {
         let times = if self.is_large() { 2 } else { 4 };
         let grown = Self::new((self.len() * times).min(max))?;
+        let mut entries = 0;
         for entry in self.lines.iter().flat_map(|line| &line.0) {
             let first = entry.key[0].load(Ordering::Acquire);
             if first > TAKEN {
                 let key = Key([first, entry.key[1].load(Ordering::Relaxed)]);
                 let value = [0, 1].map(|i| entry.value[i].load(Ordering::Relaxed));
-                grown.place(home(key.hash(), grown.len()), key, value);
+                entries += usize::from(grown.place(home(key.hash(), grown.len()), key, value));
             }
         }
+        grown.count(entries);
         Ok(grown)
     }
 
@@ -216,8 +226,8 @@ impl Short {
         (home..home + PROBES).flat_map(move |at| &self.lines[at & mask].0)
     }
 
-    /// Writes an entry into the first empty place.
-    fn place(&self, home: usize, key: Key, value: [u64; 2]) {
+    /// Writes an entry into the first empty place, if there is one.
+    fn place(&self, home: usize, key: Key, value: [u64; 2]) -> bool {
         let free = self.places(home).find(|entry| {
             let first = &entry.key[0];
             first.load(Ordering::Relaxed) == 0
@@ -226,13 +236,13 @@ impl Short {
                     .is_ok()
         });
         if let Some(entry) = free {
-            self.used.fetch_add(1, Ordering::Relaxed);
             entry.key[1].store(key.0[1], Ordering::Relaxed);
             for (to, word) in entry.value.iter().zip(value) {
                 to.store(word, Ordering::Relaxed);
             }
             entry.key[0].store(key.0[0], Ordering::Release);
         }
+        free.is_some()
     }
 }
 
@@ -303,7 +313,7 @@ mod tests {
         for i in 0..100_000 {
             assert_eq!(get(&short, &arena, key(i)), None);
             let ids = &lists[i as usize % lists.len()];
-            short.insert(&arena, key(i), key(i).hash(), ids);
+            short.count(short.insert(&arena, key(i), key(i).hash(), ids).into());
             if short.is_crowded(MAX_LINES) {
                 short = short.grown(MAX_LINES).unwrap();
             }
@@ -361,7 +371,7 @@ mod tests {
         let arena = Arena::new(1 << 10);
         let short = Short::new(1 << 9).unwrap();
         for _ in 0..1000 {
-            short.insert(&arena, key(7), key(7).hash(), &[7; 9]);
+            short.count(short.insert(&arena, key(7), key(7).hash(), &[7; 9]).into());
         }
         assert_eq!(get(&short, &arena, key(7)), Some(vec![7; 9]));
         assert_eq!(short.used.load(Ordering::Relaxed), 1);
@@ -385,7 +395,9 @@ mod tests {
                     let i = (i * 5 + thread * 7) % KEYS;
                     match get(short, &arena, key(i)) {
                         Some(found) => assert_eq!(&found, ids(i)),
-                        None => short.insert(&arena, key(i), key(i).hash(), ids(i)),
+                        None => {
+                            short.insert(&arena, key(i), key(i).hash(), ids(i));
+                        }
                     }
                 }
             };

@@ -22,7 +22,8 @@ fn ids(i: u32) -> Vec<TokenId> {
 fn put(memory: &Memory, tables: &Tables, i: u32) {
     let name = name(i);
     let (key, hash) = key_and_hash(&name);
-    memory.remember(tables, name.as_bytes(), key, hash, &ids(i));
+    let added = tables.remember(name.as_bytes(), key, hash, &ids(i));
+    memory.added(tables, added);
 }
 
 fn get(tables: &Tables, i: u32) -> Option<Vec<TokenId>> {
