@@ -18,6 +18,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
         Box::new(Records {
             lines: lines(span.bytes, span.begins),
             reading,
+            unescaped: String::new(),
         })
     },
 };
@@ -27,12 +28,12 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
 struct Records<'a> {
     lines: Lines<'a>,
     reading: Reading<'a>,
+    /// The text of the current record, if it has escapes.
+    unescaped: String,
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Document<'a>;
-
-    fn next(&mut self) -> Option<Document<'a>> {
+impl Documents for Records<'_> {
+    fn next_document(&mut self) -> Option<Document<'_>> {
         let line = self.lines.next()?;
         let Reading {
             text_field,
@@ -46,12 +47,10 @@ impl<'a> Iterator for Records<'a> {
                 begins: true,
                 ends: true,
             },
-            text: read(line.bytes, text_field, invalid_utf8),
+            text: read(line.bytes, text_field, invalid_utf8, &mut self.unescaped),
         })
     }
-}
 
-impl<'a> Documents<'a> for Records<'a> {
     fn lines(&self) -> u32 {
         self.lines.index
     }
@@ -121,48 +120,73 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// The string in `field` of the object in `line`; of duplicate keys, the last wins.
+/// The string in `field` of the object in `line`; of duplicate keys, the last wins. A text that
+/// does not stand in the line as it is goes to `buffer`.
 ///
 /// # Errors
 /// Says what is wrong with the line.
-fn read<'a>(line: &'a [u8], field: &str, policy: InvalidUtf8) -> Result<Text<'a>, Bad> {
+fn read<'a>(
+    line: &'a [u8],
+    field: &str,
+    policy: InvalidUtf8,
+    buffer: &'a mut String,
+) -> Result<Text<'a>, Bad> {
     let (line, invalid) = decode(line, policy).map_err(Bad::utf8)?;
+    buffer.clear();
     let (text, lone) = match line {
-        Cow::Borrowed(line) => text_of(line, field, policy)?,
+        Cow::Borrowed(line) => {
+            let (plain, lone) = text_of(line, field, policy, buffer)?;
+            (plain.unwrap_or(buffer), lone)
+        }
         Cow::Owned(line) => {
-            let (text, lone) = text_of(&line, field, policy)?;
-            (Cow::Owned(text.into_owned()), lone)
+            let (plain, lone) = text_of(&line, field, policy, buffer)?;
+            buffer.push_str(plain.unwrap_or_default());
+            (buffer.as_str(), lone)
         }
     };
     Ok(Text {
-        text,
+        text: Cow::Borrowed(text),
         invalid: invalid + lone,
     })
 }
 
-/// The string in `field`, and how many halves of surrogate pairs in it were replaced or left out.
+/// The string in `field`, if it has no escapes; otherwise it is appended to `buffer`. Also returns
+/// how many halves of surrogate pairs in it were replaced or left out.
 fn text_of<'a>(
     line: &'a str,
     field: &str,
     policy: InvalidUtf8,
-) -> Result<(Cow<'a, str>, u64), Bad> {
-    match strict::read(line, field) {
-        Ok(Some(strict::Value::Text(text))) => Ok((text, 0)),
-        // The strict reader neither accepts all that Python writes nor explains what is wrong.
-        _ => text_of_rest(line, field, policy).map(|(text, lone)| (Cow::Owned(text), lone)),
+    buffer: &mut String,
+) -> Result<(Option<&'a str>, u64), Bad> {
+    if let Ok(Some(strict::Value::Text(text))) = strict::read(line, field) {
+        if memchr(b'\\', text.as_bytes()).is_none() {
+            return Ok((Some(text), 0));
+        }
+        if let Ok(lone) = lenient::push_text(text, 0..text.len(), policy, buffer) {
+            return Ok((None, lone));
+        }
+        buffer.clear();
     }
+    // The strict reader neither accepts all that Python writes nor explains what is wrong.
+    let lone = push_rest(line, field, policy, buffer)?;
+    Ok((None, lone))
 }
 
-/// Like [`text_of`], for lines that are not plain records.
+/// Like [`text_of`], for lines that are not plain records; always appends to `buffer`.
 #[cold]
-fn text_of_rest(line: &str, field: &str, policy: InvalidUtf8) -> Result<(String, u64), Bad> {
+fn push_rest(
+    line: &str,
+    field: &str,
+    policy: InvalidUtf8,
+    buffer: &mut String,
+) -> Result<u64, Bad> {
     let object = lenient::read(line, field).map_err(|refused| match refused {
         Refused::Broken(at, what) => Bad::broken(at, what),
         Refused::NotObject(found) => Bad::not_object(found),
     })?;
     match object.value {
         Some(lenient::Value::Text(range)) => {
-            lenient::text(line, range, policy).map_err(Bad::surrogate)
+            lenient::push_text(line, range, policy, buffer).map_err(Bad::surrogate)
         }
         Some(lenient::Value::Other(found)) => Err(Bad::not_string(found)),
         None => Err(Bad::missing(object.fields(line))),
@@ -176,9 +200,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn text(line: &str) -> Result<String, String> {
-        read(line.as_bytes(), "text", InvalidUtf8::Strict)
-            .map(|record| record.text.into_owned())
-            .map_err(|bad| bad.problem("text").to_string())
+        read(
+            line.as_bytes(),
+            "text",
+            InvalidUtf8::Strict,
+            &mut String::new(),
+        )
+        .map(|record| record.text.into_owned())
+        .map_err(|bad| bad.problem("text").to_string())
     }
 
     #[test]
@@ -191,8 +220,11 @@ mod tests {
             text(r#" {"te\u0078t":"a\n\u00e9\ud83d\ude00"} "#).unwrap(),
             "a\né😀"
         );
-        let plain = read(br#"{"text":"plain"}"#, "text", InvalidUtf8::Strict).unwrap();
-        assert!(matches!(plain.text, Cow::Borrowed("plain")));
+        let mut buffer = String::new();
+        let line = br#"{"text":"plain"}"#;
+        let plain = read(line, "text", InvalidUtf8::Strict, &mut buffer).unwrap();
+        assert_eq!(plain.text, "plain");
+        assert_eq!(buffer.capacity(), 0);
     }
 
     #[test]
@@ -241,14 +273,14 @@ mod tests {
     #[test]
     fn halves_of_surrogate_pairs_are_refused_replaced_or_left_out() {
         let line = br#"{"text":"\ud83d\ud83d\ude00\ude00\u00e9\n\uD800"}"#;
-        let read = |policy| read(line, "text", policy);
-        let bad = read(InvalidUtf8::Strict).unwrap_err();
+        let mut buffer = String::new();
+        let bad = read(line, "text", InvalidUtf8::Strict, &mut buffer).unwrap_err();
         assert_eq!((bad.kind(), bad.at()), (BadKind::LoneSurrogate, 9));
         for (policy, text) in [
             (InvalidUtf8::Replace, "\u{fffd}😀\u{fffd}é\n\u{fffd}"),
             (InvalidUtf8::Ignore, "😀é\n"),
         ] {
-            let record = read(policy).unwrap();
+            let record = read(line, "text", policy, &mut buffer).unwrap();
             assert_eq!((&*record.text, record.invalid), (text, 3));
         }
     }
@@ -380,9 +412,16 @@ mod tests {
                 "\\", "é", "\t", "[1,{}],", "\"x\":[",
             ]), 0..14)) {
             let line = parts.concat();
-            let lenient = text_of_rest(&line, "text", InvalidUtf8::Strict);
+            let mut expected = String::new();
+            let lenient = push_rest(&line, "text", InvalidUtf8::Strict, &mut expected);
             match strict::read(&line, "text") {
-                Ok(Some(strict::Value::Text(text))) => prop_assert_eq!(lenient.unwrap().0, text),
+                Ok(Some(strict::Value::Text(raw))) => {
+                    let mut text = String::new();
+                    let policy = InvalidUtf8::Strict;
+                    let found = lenient::push_text(raw, 0..raw.len(), policy, &mut text);
+                    prop_assert_eq!(found.is_ok(), lenient.is_ok());
+                    prop_assert_eq!(text, expected);
+                }
                 Ok(Some(strict::Value::Other)) => prop_assert!(matches!(
                     lenient.unwrap_err().kind(),
                     BadKind::NotAString | BadKind::NullField

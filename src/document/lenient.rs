@@ -125,17 +125,18 @@ pub(super) fn read(line: &str, field: &str) -> Result<Object, Refused> {
     found.map_err(Refused::NotObject)
 }
 
-/// Decodes the string at `range` in `line`, which excludes its quotes. Also returns how many halves
-/// of surrogate pairs were replaced or left out.
+/// Appends the string at `range` in `line`, which excludes its quotes, to `text`. Returns how many
+/// halves of surrogate pairs were replaced or left out.
 ///
 /// # Errors
 /// Under [`InvalidUtf8::Strict`], returns where in the line the first of them is.
-pub(super) fn text(
+pub(super) fn push_text(
     line: &str,
     range: Range<usize>,
     policy: InvalidUtf8,
-) -> Result<(String, u64), usize> {
-    let mut text = String::with_capacity(range.len());
+    text: &mut String,
+) -> Result<u64, usize> {
+    text.reserve(range.len());
     let mut lone = 0;
     let mut at = range.start;
     while let Some(length) = memchr::memchr(b'\\', &line.as_bytes()[at..range.end]) {
@@ -152,7 +153,7 @@ pub(super) fn text(
         lone += u64::from(character.is_none());
     }
     text.push_str(&line[at..range.end]);
-    Ok((text, lone))
+    Ok(lone)
 }
 
 /// The character of the escape at `at`, which has been checked, and where the escape ends; `None`
@@ -198,8 +199,9 @@ impl Object {
             .fields
             .iter()
             .map(|range| {
+                let mut name = String::new();
                 // Replacing cannot fail.
-                let (name, _) = text(line, range.clone(), InvalidUtf8::Replace).unwrap_or_default();
+                let _ = push_text(line, range.clone(), InvalidUtf8::Replace, &mut name);
                 shown(&name)
             })
             .collect();
@@ -274,7 +276,8 @@ impl Scan<'_> {
     fn is_name(&self, key: Range<usize>, name: &str) -> bool {
         let raw = &self.line[key.clone()];
         if raw.contains('\\') {
-            text(self.line, key, InvalidUtf8::Strict).is_ok_and(|(key, _)| key == name)
+            let mut text = String::new();
+            push_text(self.line, key, InvalidUtf8::Strict, &mut text).is_ok() && text == name
         } else {
             raw == name
         }

@@ -60,7 +60,7 @@ pub struct DocumentFormat {
     /// none.
     next_cut: fn(&[u8], usize) -> Option<usize>,
     /// The documents in some bytes.
-    documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents<'a> + 'a>,
+    documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents + 'a>,
 }
 
 /// One row for each format.
@@ -102,7 +102,7 @@ impl Format {
         self,
         span: Span<'a>,
         reading: Reading<'a>,
-    ) -> Box<dyn Documents<'a> + 'a> {
+    ) -> Box<dyn Documents + 'a> {
         (self.row().documents)(span, reading)
     }
 }

@@ -52,7 +52,10 @@ pub(crate) struct Text<'a> {
 }
 
 /// The documents of a span, in order.
-pub(crate) trait Documents<'a>: Iterator<Item = Document<'a>> {
+pub(crate) trait Documents {
+    /// The next document. Its text may lie in a buffer that the one after it reuses.
+    fn next_document(&mut self) -> Option<Document<'_>>;
+
     /// The number of lines read so far, including blank ones; 0 if lines mean nothing to the
     /// format.
     fn lines(&self) -> u32;

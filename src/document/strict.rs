@@ -1,21 +1,30 @@
 //! The fast path to the text of records that conform to RFC 8259, as nearly all do.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-/// The last value of `field` in the object in `line`; `None` if it has no such field.
+/// The last value of `field` in the object in `line`; `None` if it has no such field. Allocates
+/// nothing for a plain record.
 pub(super) fn read<'a>(line: &'a str, field: &str) -> serde_json::Result<Option<Value<'a>>> {
     let mut deserializer = serde_json::Deserializer::from_str(line);
     let found = Object { field }.deserialize(&mut deserializer)?;
     deserializer.end()?;
-    Ok(found)
+    Ok(found.map(|value| {
+        let text = value.get().strip_prefix('"');
+        match text.and_then(|text| text.strip_suffix('"')) {
+            Some(text) => Value::Text(text),
+            None => Value::Other,
+        }
+    }))
 }
 
 /// The value of the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
-    Text(Cow<'a, str>),
+    /// A string, without its quotes and with its escapes, which may have halves of surrogate pairs.
+    Text(&'a str),
     /// Something else.
     Other,
 }
@@ -26,7 +35,7 @@ struct Object<'f> {
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
-    type Value = Option<Value<'de>>;
+    type Value = Option<&'de RawValue>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -34,7 +43,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
 }
 
 impl<'de> Visitor<'de> for Object<'_> {
-    type Value = Option<Value<'de>>;
+    type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -44,7 +53,7 @@ impl<'de> Visitor<'de> for Object<'_> {
         let mut found = None;
         while let Some(is_field) = map.next_key_seed(KeyIs(self.field))? {
             if is_field {
-                found = Some(map.next_value_seed(FieldValue)?);
+                found = Some(map.next_value::<&RawValue>()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -73,66 +82,5 @@ impl Visitor<'_> for KeyIs<'_> {
 
     fn visit_str<E>(self, key: &str) -> Result<bool, E> {
         Ok(key == self.0)
-    }
-}
-
-/// Reads the value of the field, of any type.
-struct FieldValue;
-
-impl<'de> DeserializeSeed<'de> for FieldValue {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldValue {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text)))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
     }
 }

@@ -40,10 +40,8 @@ struct Whole<'a> {
     reading: Reading<'a>,
 }
 
-impl<'a> Iterator for Whole<'a> {
-    type Item = Document<'a>;
-
-    fn next(&mut self) -> Option<Document<'a>> {
+impl Documents for Whole<'_> {
+    fn next_document(&mut self) -> Option<Document<'_>> {
         let span = self.rest.take()?;
         let text = decode(span.bytes, self.reading.invalid_utf8);
         Some(Document {
@@ -59,9 +57,7 @@ impl<'a> Iterator for Whole<'a> {
                 .map_err(Bad::utf8),
         })
     }
-}
 
-impl<'a> Documents<'a> for Whole<'a> {
     fn lines(&self) -> u32 {
         0
     }

@@ -65,7 +65,7 @@ impl Piece {
         &'a self,
         text_field: &'a str,
         invalid_utf8: InvalidUtf8,
-    ) -> Box<dyn Documents<'a> + 'a> {
+    ) -> Box<dyn Documents + 'a> {
         let span = Span {
             bytes: self.bytes(),
             begins: self.byte == 0,

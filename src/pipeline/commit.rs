@@ -15,7 +15,7 @@ use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::Piece;
 use crate::pipeline::line_marks::{COUNTED_BYTES, LineMarks};
 use crate::pipeline::resume::seen_sources;
-use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
+use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded, Spare};
 use crate::publish::durability::Durability;
 
 /// Where shards go, and which job their receipts name.
@@ -28,6 +28,8 @@ pub(crate) struct ShardSite<'a> {
     pub(crate) durability: Durability,
     pub(crate) config: &'a TokenizeConfig,
     pub(crate) line_marks: &'a LineMarks,
+    /// Where chunks go after they are written.
+    pub(crate) spare: &'a Spare,
     /// `None` if units get no receipts, because a stream cannot be read again.
     pub(crate) job_id: Option<Hash128>,
 }
@@ -141,6 +143,7 @@ impl UnitCommit {
                 shard
                     .push(&encoded, corpus, site)
                     .map_err(|error| (at, error))?;
+                site.spare.put(encoded);
                 state = lock(&self.state);
                 state.next = at + 1;
             } else if let Some((chunks, unit)) = state.end

@@ -21,7 +21,7 @@ use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::plan::{check_cuts, plan};
 use crate::pipeline::resume::{any_holds, sound_units};
-use crate::pipeline::worker::Worker;
+use crate::pipeline::worker::{Spare, Worker};
 use crate::progress::Stats;
 use crate::publish::claim::{Claim, claim};
 use crate::publish::json_file::write_json;
@@ -139,6 +139,7 @@ pub(crate) fn build(
         corpus,
         encoding,
         config,
+        spare: Spare::default(),
     };
     let job_id = plan.as_ref().map(Plan::job_id);
     let mut units = make_units(&pool, &worker, staging, job_id, todo, stats)?;
@@ -197,6 +198,7 @@ pub(super) fn make_units(
         durability: staging.durability(),
         config: worker.config,
         line_marks: &line_marks,
+        spare: &worker.spare,
         job_id,
     };
     let feed = Feed::new(worker.corpus, site, todo, worker.config, stats);

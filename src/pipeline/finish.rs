@@ -23,7 +23,7 @@ use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::plan::{check_cuts, plan};
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::status::partial_status;
-use crate::pipeline::worker::Worker;
+use crate::pipeline::worker::{Spare, Worker};
 use crate::pipeline::{Partial, TokenizeConfig};
 use crate::progress::Stats;
 use crate::publish::claim::{Claim, claim, sync_output};
@@ -150,6 +150,7 @@ pub fn tokenize_units(
         corpus,
         encoding,
         config,
+        spare: Spare::default(),
     };
     let started = Instant::now();
     let made = make_units(

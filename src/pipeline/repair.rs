@@ -159,9 +159,10 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
             piece.read(corpus)?;
-            let documents = piece.documents(&found.settings.text_field, policy);
-            let texts = documents.filter_map(|document| document.text.ok());
-            count += texts.map(|text| text.invalid).sum::<u64>();
+            let mut documents = piece.documents(&found.settings.text_field, policy);
+            while let Some(document) = documents.next_document() {
+                count += document.text.map_or(0, |text| text.invalid);
+            }
         }
     }
     Ok(count)

@@ -1,5 +1,7 @@
 //! Chunk -> documents -> ids.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::dataset::Eot;
@@ -11,7 +13,7 @@ use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::token::TokenId;
 
 /// An encoded chunk.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Encoded {
     pub(crate) ids: Vec<TokenId>,
     pub(crate) documents: Vec<DocumentPiece>,
@@ -48,12 +50,42 @@ pub(crate) struct DocumentPiece {
     pub(crate) ends: bool,
 }
 
+/// Encoded chunks that have been written. Later ones take over their memory: fresh memory costs
+/// page faults, and small pieces of it that another thread frees cost locks of the allocator.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Mutex<Vec<Encoded>>);
+
+impl Spare {
+    fn take(&self) -> Encoded {
+        self.list().pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a chunk that has been written.
+    pub(crate) fn put(&self, mut encoded: Encoded) {
+        // A chunk without a place to cut can be of any size.
+        if encoded.ids.capacity() > CHUNK_BYTES {
+            return;
+        }
+        encoded.ids.clear();
+        encoded.documents.clear();
+        encoded.pieces.clear();
+        encoded.bad_lines.clear();
+        encoded.invalid_sequences = 0;
+        self.list().push(encoded);
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Encoded>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Encodes chunks; shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Worker<'a> {
     pub(crate) corpus: &'a Corpus,
     pub(crate) encoding: &'a Encoding,
     pub(crate) config: &'a TokenizeConfig,
+    pub(crate) spare: Spare,
 }
 
 impl Worker<'_> {
@@ -63,13 +95,8 @@ impl Worker<'_> {
         // Hardly any text has more than one id for two bytes. The part that is not filled takes no
         // memory.
         let room = usize::try_from(bytes).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES)) / 2;
-        let mut encoded = Encoded {
-            ids: Vec::with_capacity(room),
-            documents: Vec::new(),
-            pieces: Vec::new(),
-            invalid_sequences: 0,
-            bad_lines: Vec::new(),
-        };
+        let mut encoded = self.spare.take();
+        encoded.ids.reserve(room);
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
             piece.read(self.corpus)?;
             piece.lines = self.piece(encoder, piece, index, &mut encoded)?;
@@ -91,7 +118,7 @@ impl Worker<'_> {
             &self.config.settings.text_field,
             self.config.settings.invalid_utf8,
         );
-        for document in &mut documents {
+        while let Some(document) = documents.next_document() {
             let extent = document.extent;
             match document.text {
                 Ok(text) => {
