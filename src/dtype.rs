@@ -2,7 +2,7 @@
 //!
 //! This file lists the types; other rooms get from a [`Dtype`] to its Rust type with
 //! [`with_element`]. They name a type only if it needs its own code: a file format with its own
-//! spelling, or the vectors that widen and round it.
+//! spelling, or the vectors that widen and round it (`simd/scalar.rs` is their specification).
 
 use half::{bf16, f16};
 

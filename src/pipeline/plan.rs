@@ -182,13 +182,12 @@ mod tests {
         for (source, (format, bytes)) in files.iter().enumerate() {
             for byte in 0..bytes.len().max(1) {
                 let is_allowed = byte == 0
-                    || match format {
-                        Format::Jsonl => bytes[byte - 1] == b'\n',
-                        Format::Text => {
-                            bytes.len() as u64 > unit
-                                && bytes[byte] == b' '
-                                && (0x21..=0x7e).contains(&bytes[byte - 1])
-                        }
+                    || if format.row().is_one_document {
+                        bytes.len() as u64 > unit
+                            && bytes[byte] == b' '
+                            && (0x21..=0x7e).contains(&bytes[byte - 1])
+                    } else {
+                        bytes[byte - 1] == b'\n'
                     };
                 if is_allowed {
                     let position = Position {

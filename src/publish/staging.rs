@@ -305,7 +305,7 @@ impl Staging {
             &self.partial,
             (
                 format!("holds {what}: {difference}"),
-                "run that command again to go on with it, use `overwrite` to discard it or choose \
+                "run that command again to continue it, use `overwrite` to discard it or choose \
                  another `out`",
             ),
         ))

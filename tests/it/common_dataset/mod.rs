@@ -248,9 +248,5 @@ pub(crate) fn shardmill(directory: &Path, arguments: &[&str], stdin: &[u8]) -> V
 
 /// The format of a file, by its name.
 pub(crate) fn format_of(path: &Path) -> Format {
-    if path.extension().is_some_and(|found| found == "jsonl") {
-        Format::Jsonl
-    } else {
-        Format::Text
-    }
+    Format::of_path(path)
 }

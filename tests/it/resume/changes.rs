@@ -16,7 +16,7 @@ fn units_of_another_plan_are_refused_by_the_first_difference() {
     let refused = |difference: &str, args: &[&str]| {
         let line = format!(
             "d.partial: holds {done} finished units of another run: {difference}; run that command \
-             again to go on with it, use --overwrite to discard it or choose another --out"
+             again to continue it, use --overwrite to discard it or choose another --out"
         );
         place.run(args).failed(1, &line);
         assert_eq!(tree(&place.path("d.partial")), before);
