@@ -100,7 +100,7 @@ impl Default for Settings {
             invalid_utf8: InvalidUtf8::default(),
             bad_records: BadRecords::default(),
             token_dtype: TokenDtype::default(),
-            unit_size_bytes: 256 << 20,
+            unit_size_bytes: 64 << 20,
         }
     }
 }
