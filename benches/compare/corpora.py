@@ -476,9 +476,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path, help="where the corpora go; made if missing")
     parser.add_argument("--size", type=int, default=100, metavar="MB", help="of each corpus [default: 100]")
     parser.add_argument("--only", choices=CORPORA, nargs="+", default=list(CORPORA), help="make these alone")
-    parser.add_argument(
-        "--packages", type=Path, help="keeps the Debian packages [default: DIRECTORY/packages]"
-    )
+    parser.add_argument("--packages", type=Path, help="keeps the packages [default: DIRECTORY/packages]")
     args = parser.parse_args()
     if args.size < 1:
         parser.error("--size must be at least 1")

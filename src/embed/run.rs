@@ -74,14 +74,7 @@ pub fn run(
     };
     let started = Instant::now();
     let built = build_dataset(corpus, encoding, tokenize_config, &mut staging, stats)?;
-    let time = started.elapsed();
-    let tokens = Outcome {
-        manifest: built.manifest,
-        was_there: false,
-        taken_over: built.taken_over,
-        time,
-        making_time: time.saturating_sub(built.taking_time),
-    };
+    let tokens = built.outcome(started.elapsed());
     if staging.is_complete() {
         // A run was killed before it published. It may have made other embeddings.
         staging.publish()?;

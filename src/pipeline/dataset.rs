@@ -21,7 +21,7 @@ use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::plan::{check_cuts, plan};
 use crate::pipeline::resume::{any_holds, sound_units};
-use crate::pipeline::worker::{Spare, Worker};
+use crate::pipeline::worker::Worker;
 use crate::progress::Stats;
 use crate::publish::claim::{Claim, claim};
 use crate::publish::json_file::write_json;
@@ -73,14 +73,7 @@ pub fn tokenize(
         staging.complete(run)?;
     }
     staging.publish()?;
-    let time = started.elapsed();
-    Ok(Outcome {
-        manifest: built.manifest,
-        was_there: false,
-        taken_over: built.taken_over,
-        time,
-        making_time: time.saturating_sub(built.taking_time),
-    })
+    Ok(built.outcome(started.elapsed()))
 }
 
 /// What [`build`] made.
@@ -92,6 +85,19 @@ pub(crate) struct Built {
     pub(crate) taking_time: Duration,
 }
 
+impl Built {
+    /// What a run reports that took `time`.
+    pub(crate) fn outcome(self, time: Duration) -> Outcome {
+        Outcome {
+            manifest: self.manifest,
+            was_there: false,
+            taken_over: self.taken_over,
+            time,
+            making_time: time.saturating_sub(self.taking_time),
+        }
+    }
+}
+
 /// Fills `staging` with the dataset. Units there that are still valid are reused as they are, and
 /// so is a complete dataset that is exactly what is requested.
 pub(crate) fn build(
@@ -101,22 +107,8 @@ pub(crate) fn build(
     staging: &mut Staging,
     stats: &Stats,
 ) -> Result<Built> {
-    if staging.is_complete() {
-        // A run was killed before it published.
-        match look(corpus, encoding, config, staging.new_output(), stats)? {
-            Found::Same(manifest) => {
-                return Ok(Built {
-                    taken_over: TakenOver {
-                        units: manifest.shards.len() as u64,
-                        bytes: manifest.totals.source_bytes,
-                    },
-                    manifest,
-                    taking_time: Duration::ZERO,
-                });
-            }
-            Found::Damaged(_) => staging.reopen()?,
-            Found::Other => staging.discard()?,
-        }
+    if let Some(built) = unpublished(corpus, encoding, config, staging, stats)? {
+        return Ok(built);
     }
     let started = Instant::now();
     let pool = thread_pool(config.threads)?;
@@ -135,12 +127,7 @@ pub(crate) fn build(
         (done, Some(todo), Some(plan))
     };
     let (taken_over, taking_time) = (TakenOver::of(&done), started.elapsed());
-    let worker = Worker {
-        corpus,
-        encoding,
-        config,
-        spare: Spare::default(),
-    };
+    let worker = Worker::new(corpus, encoding, config);
     let job_id = plan.as_ref().map(Plan::job_id);
     let mut units = make_units(&pool, &worker, staging, job_id, todo, stats)?;
     if let Some(plan) = &plan {
@@ -170,6 +157,32 @@ pub(crate) fn build(
         taken_over,
         taking_time,
     })
+}
+
+/// The dataset that a run completed and did not publish, because it was killed. Opens `staging`
+/// again if what it holds is not whole, or not what is requested.
+fn unpublished(
+    corpus: &Corpus,
+    encoding: &Encoding,
+    config: &TokenizeConfig,
+    staging: &mut Staging,
+    stats: &Stats,
+) -> Result<Option<Built>> {
+    if !staging.is_complete() {
+        return Ok(None);
+    }
+    match look(corpus, encoding, config, staging.new_output(), stats)? {
+        Found::Same(manifest) => Ok(Some(Built {
+            taken_over: TakenOver {
+                units: manifest.shards.len() as u64,
+                bytes: manifest.totals.source_bytes,
+            },
+            manifest,
+            taking_time: Duration::ZERO,
+        })),
+        Found::Damaged(_) => staging.reopen().map(|()| None),
+        Found::Other => staging.discard().map(|()| None),
+    }
 }
 
 /// The units `wanted` that are not done.

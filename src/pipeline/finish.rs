@@ -23,7 +23,7 @@ use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::plan::{check_cuts, plan};
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::status::partial_status;
-use crate::pipeline::worker::{Spare, Worker};
+use crate::pipeline::worker::Worker;
 use crate::pipeline::{Partial, TokenizeConfig};
 use crate::progress::Stats;
 use crate::publish::claim::{Claim, claim, sync_output};
@@ -134,33 +134,17 @@ pub fn tokenize_units(
     let plan = plan(corpus, encoding, config)?;
     staging.join(&plan, &|staging| any_holds(corpus, &plan, staging))?;
     let wanted: Vec<_> = (share.index..plan.units.len()).step_by(share.of).collect();
-    let bytes_of = |units: &[usize]| {
-        let bytes = units
-            .iter()
-            .map(|&index| plan.unit_bytes(&plan.units[index]));
-        bytes.sum::<u64>()
-    };
-    stats.begin(bytes_of(&wanted));
+    let bytes_of = |&index| plan.unit_bytes(&plan.units[index]);
+    stats.begin(wanted.iter().map(bytes_of).sum());
     let done = pool.install(|| sound_units(corpus, &plan, &wanted, &staging, stats))?;
     let todo = todo(&plan, &wanted, &done);
     if !todo.is_empty() {
         staging.reopen_if_complete()?;
     }
-    let worker = Worker {
-        corpus,
-        encoding,
-        config,
-        spare: Spare::default(),
-    };
+    let worker = Worker::new(corpus, encoding, config);
     let started = Instant::now();
-    let made = make_units(
-        &pool,
-        &worker,
-        &staging,
-        Some(plan.job_id()),
-        Some(todo),
-        stats,
-    )?;
+    let job_id = Some(plan.job_id());
+    let made = make_units(&pool, &worker, &staging, job_id, Some(todo), stats)?;
     check_cuts(corpus, &plan)?;
     let mut shards: Vec<_> = done.iter().chain(&made).collect();
     shards.sort_by_key(|&&(index, _)| index);

@@ -88,7 +88,20 @@ pub(crate) struct Worker<'a> {
     pub(crate) spare: Spare,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    pub(crate) fn new(
+        corpus: &'a Corpus,
+        encoding: &'a Encoding,
+        config: &'a TokenizeConfig,
+    ) -> Self {
+        Self {
+            corpus,
+            encoding,
+            config,
+            spare: Spare::default(),
+        }
+    }
+
     /// The ids and documents of `chunk`.
     pub(crate) fn encode(&self, encoder: &mut Encoder, mut chunk: Chunk) -> Result<Encoded> {
         let bytes: u64 = chunk.pieces.iter().map(Piece::len_bytes).sum();

@@ -127,15 +127,7 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
         return Ok(());
     };
     if found.is_dir() {
-        // What cannot be inspected may well be ours.
-        for record in inventory.records {
-            match fs::symlink_metadata(out.join(record.name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::io(out, "cannot look into it")(error));
-                }
-                _ => {}
-            }
-        }
+        check_searchable(out, inventory)?;
     }
     let has_record = || {
         inventory
@@ -185,6 +177,19 @@ pub(super) fn check_replaceable(out: &Path, terms: Terms) -> Result<()> {
         return check_listed(out, inventory);
     };
     Err(Error::output(out, problem))
+}
+
+/// Refuses a directory that cannot be inspected: it may well be ours.
+fn check_searchable(out: &Path, inventory: &Inventory) -> Result<()> {
+    for record in inventory.records {
+        match fs::symlink_metadata(out.join(record.name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(out, "cannot look into it")(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn is_empty(directory: &Path) -> bool {
