@@ -480,7 +480,6 @@ def main() -> None:
     args = parser.parse_args()
     if args.size < 1:
         parser.error("--size must be at least 1")
-
     packages = (args.packages or args.directory / "packages").resolve()
     args.directory.mkdir(parents=True, exist_ok=True)
     fetch((name for corpus in args.only for name in CORPORA[corpus].packages), packages)
