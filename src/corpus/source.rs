@@ -2,11 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, read};
 
 use crate::corpus::report::escaped;
 use crate::document::{self, Format};
@@ -113,20 +115,10 @@ impl Source {
         let Kind::File { bytes, .. } = self.kind else {
             return Err(Error::input(path, "is a stream and cannot be read twice"));
         };
-        let mut file = File::open(path).map_err(Error::io(path, "cannot open"))?;
+        let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         let opened = if bytes < MAP_FROM_BYTES {
-            // Read one byte more than was listed, to detect growth.
-            let mut contents = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0) + 1);
-            Read::by_ref(&mut file)
-                .take(bytes + 1)
-                .read_to_end(&mut contents)
-                // `read_to_end` keeps what was read before the error.
-                .map_err(|source| Error::Read {
-                    path: path.to_owned(),
-                    offset: contents.len() as u64,
-                    source,
-                })?;
-            Opened::Read(Arc::new(contents))
+            let bytes = usize::try_from(bytes).unwrap_or(0);
+            Opened::Read(Arc::new(read_small(&file, bytes, path)?))
         } else {
             let map = Map::from_file(&file, path)?;
             map.advise_sequential();
@@ -208,6 +200,26 @@ impl Source {
             }
         }
         Ok(())
+    }
+}
+
+/// The contents of a file that was listed with `bytes`, and one byte more if it has grown. Usually
+/// one read is enough, because it asks for that byte as well.
+fn read_small(file: &File, bytes: usize, path: &Path) -> Result<Vec<u8>> {
+    let mut contents = Vec::with_capacity(bytes + 1);
+    loop {
+        match read(file, spare_capacity(&mut contents)) {
+            Ok(0) => return Ok(contents),
+            Ok(_) if contents.len() >= bytes => return Ok(contents),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => {
+                return Err(Error::Read {
+                    path: path.to_owned(),
+                    offset: contents.len() as u64,
+                    source: error.into(),
+                });
+            }
+        }
     }
 }
 
