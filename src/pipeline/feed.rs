@@ -49,6 +49,8 @@ struct State {
     is_aborted: bool,
     /// The caller asked the run to end.
     is_stopped: bool,
+    /// How many threads wait for `moved`. To notify is a system call, even if none does.
+    waiting: usize,
 }
 
 /// How the corpus is walked.
@@ -102,6 +104,7 @@ impl<'a> Feed<'a> {
                 failed: None,
                 is_aborted: false,
                 is_stopped: false,
+                waiting: 0,
             }),
             moved: Condvar::new(),
         }
@@ -136,10 +139,12 @@ impl<'a> Feed<'a> {
                     state = self.lock();
                 }
                 Step::Wait => {
+                    state.waiting += 1;
                     state = self
                         .moved
                         .wait(state)
                         .unwrap_or_else(PoisonError::into_inner);
+                    state.waiting -= 1;
                 }
             }
         }
@@ -157,8 +162,11 @@ impl<'a> Feed<'a> {
             Ok(Some(done)) => state.done.push((unit, done)),
             Err((chunk, error)) => state.fail(unit, chunk, error),
         }
+        let is_awaited = state.waiting > 0;
         drop(state);
-        self.moved.notify_all();
+        if is_awaited {
+            self.moved.notify_all();
+        }
     }
 
     /// Makes all threads stop; called by a thread that panics.
