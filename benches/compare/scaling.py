@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Compares one process of N threads with N processes of one thread, and prints a Markdown table.
+
+What N separate processes reach is what the machine allows, because they share nothing: a ratio of 1
+means that the threads do not wait for each other. Both sides read the same bytes, the processes an
+equal part each. See README.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+MB = 1_000_000
+ROOT = Path(__file__).resolve().parents[2]
+RECORD_CHARACTERS = 2000
+N_FILES = 20_000
+
+
+def fail(message: str) -> None:
+    print(f"scaling.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+@dataclass
+class Side:
+    """What one side of a cell took, by repetition."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+    switches: list[int] = field(default_factory=list)
+    faults: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Row:
+    """One kind of input with one number of threads."""
+
+    kind: str
+    n: int
+    n_bytes: int
+    threads: Side = field(default_factory=Side)
+    processes: Side = field(default_factory=Side)
+    futex_calls: int | None = None
+
+    def rate(self, side: Side, of: Callable[[list[float]], float]) -> float:
+        return self.n_bytes / MB / of(side.seconds)
+
+    def cells(self) -> list[str]:
+        best, median = min, statistics.median
+        per_mb = MB / self.n_bytes
+        futex = "-" if self.futex_calls is None else f"{self.futex_calls * per_mb:.2f}"
+        return [
+            self.kind,
+            str(self.n),
+            *(
+                f"{self.rate(side, best):.0f} ({self.rate(side, median):.0f})"
+                for side in (self.threads, self.processes)
+            ),
+            f"{self.rate(self.threads, best) / self.rate(self.processes, best):.2f}",
+            f"{self.rate(self.threads, median) / self.rate(self.processes, median):.2f}",
+            f"{median(self.threads.cpu_seconds):.2f}",
+            f"{median(self.threads.switches) * per_mb:.2f}",
+            f"{median(self.threads.faults) * per_mb:.0f}",
+            futex,
+        ]
+
+
+COLUMNS = [
+    "input", "n", "threads, MB/s", "processes, MB/s", "ratio of best", "of medians",
+    "CPU s", "switches/MB", "faults/MB", "futex calls/MB",
+]  # fmt: skip
+
+
+class Input:
+    """A corpus, and the same corpus in equal parts."""
+
+    def __init__(self, kind: str, whole: Path, n_bytes: int, parts: Callable[[int], list[Path]]):
+        self.kind, self.whole, self.n_bytes, self.parts = kind, whole, n_bytes, parts
+
+
+def line_parts(path: Path) -> Callable[[int], list[Path]]:
+    """Cuts a file at line ends."""
+
+    def parts(n: int) -> list[Path]:
+        data = path.read_bytes()
+        ends = [0, *(data.rfind(b"\n", 0, len(data) * i // n) + 1 for i in range(1, n)), len(data)]
+        made = []
+        for i, (start, end) in enumerate(zip(ends, ends[1:])):
+            part = path.with_name(f"{path.stem}.{i}-{n}{path.suffix}")
+            part.write_bytes(data[start:end])
+            made.append(part)
+        return made
+
+    return parts
+
+
+def json_lines(text: Path, work: Path) -> Input:
+    path = work / "records.jsonl"
+    body = text.read_text(encoding="utf-8")
+    with path.open("w", encoding="utf-8") as file:
+        for at in range(0, len(body), RECORD_CHARACTERS):
+            file.write(json.dumps({"text": body[at : at + RECORD_CHARACTERS]}) + "\n")
+    return Input("JSON Lines", path, path.stat().st_size, line_parts(path))
+
+
+def small_files(text: Path, work: Path) -> Input:
+    root = work / "files"
+    data = text.read_bytes()
+    step = len(data) // N_FILES
+    n_bytes, at = 0, 0
+    for i in range(N_FILES):
+        end = data.find(b"\n", at + step) + 1 or len(data)
+        folder = root / f"{i // 1000:02}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i:05}.txt").write_bytes(data[at:end])
+        n_bytes, at = n_bytes + end - at, end
+        if at == len(data):
+            break
+
+    def parts(n: int) -> list[Path]:
+        files = sorted(root.rglob("*.txt"))
+        made = []
+        for i in range(n):
+            part = work / f"files.{i}-{n}"
+            part.mkdir()
+            for file in files[len(files) * i // n : len(files) * (i + 1) // n]:
+                os.link(file, part / file.name)
+            made.append(part)
+        return made
+
+    return Input("small files", root, n_bytes, parts)
+
+
+def command(args: argparse.Namespace, source: Path, out: Path, threads: int) -> list[str]:
+    return [
+        str(args.binary), "tokenize", str(source), "--out", str(out), "--encoding", args.encoding,
+        "--threads", str(threads), *args.options,
+    ]  # fmt: skip
+
+
+def measure(commands: list[list[str]], side: Side, work: Path) -> None:
+    """Runs the commands at the same time."""
+    silence = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
+    start = time.perf_counter()
+    running = [os.posix_spawn(run[0], run, os.environ, file_actions=silence) for run in commands]
+    usages = []
+    for run, pid in zip(commands, running):
+        _, status, usage = os.wait4(pid, 0)
+        if status != 0:
+            fail(f"failed: {' '.join(run)}")
+        usages.append(usage)
+    side.seconds.append(time.perf_counter() - start)
+    side.cpu_seconds.append(sum(usage.ru_utime + usage.ru_stime for usage in usages))
+    side.switches.append(sum(usage.ru_nvcsw for usage in usages))
+    side.faults.append(sum(usage.ru_minflt for usage in usages))
+    for out in work.glob("out*"):
+        shutil.rmtree(out)
+
+
+def futex_calls(run: list[str], work: Path) -> int | None:
+    if shutil.which("strace") is None:
+        return None
+    log = work / "strace"
+    subprocess.run(
+        ["strace", "-f", "-c", "-e", "trace=futex", "-o", log, *run],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    shutil.rmtree(work / "out")
+    lines = [line.split() for line in log.read_text().splitlines() if line.endswith("futex")]
+    return int(lines[0][3]) if lines else 0
+
+
+def measure_row(args: argparse.Namespace, source: Input, n: int, work: Path) -> Row:
+    row = Row(source.kind, n, source.n_bytes)
+    parts = source.parts(n)
+    threads = command(args, source.whole, work / "out", n)
+    processes = [command(args, part, work / f"out{i}", 1) for i, part in enumerate(parts)]
+    for _ in range(args.repetitions):
+        measure([threads], row.threads, work)
+        measure(processes, row.processes, work)
+    row.futex_calls = futex_calls(threads, work)
+    for part in parts:
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+    return row
+
+
+def inputs(args: argparse.Namespace, work: Path) -> list[Input]:
+    made = []
+    for name in args.texts:
+        source = args.corpora / f"{name}.txt"
+        if not source.is_file():
+            fail(f"no {source}: run corpora.py first")
+        path = Path(shutil.copy(source, work))
+        made.append(Input(name, path, path.stat().st_size, line_parts(path)))
+    text = args.corpora / f"{args.texts[0]}.txt"
+    return [*made, json_lines(text, work), small_files(text, work)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare N threads with N processes.")
+    parser.add_argument("corpora", type=Path, help="directory that corpora.py filled")
+    parser.add_argument("--binary", type=Path, default=ROOT / "target/dist/shardmill", metavar="FILE")
+    parser.add_argument("--texts", nargs="+", default=["english", "multi", "code"], metavar="NAME")
+    parser.add_argument("--threads", nargs="+", type=int, default=[2], metavar="N")
+    parser.add_argument("--encoding", default="gpt2")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--work", type=Path, default=Path("/dev/shm"), help="a file system in memory")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
+    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="further options of tokenize")
+    args = parser.parse_args()
+    if min(args.threads) < 1 or args.repetitions < 1:
+        parser.error("numbers must be at least 1")
+    if not args.binary.is_file():
+        fail(f"no program {args.binary}: run `cargo build --profile dist` first")
+
+    cpus = len(os.sched_getaffinity(0))
+    print(f"{platform.machine()}, {cpus} CPUs, load {os.getloadavg()[0]:.1f}; {args.encoding}\n")
+    print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS), flush=True)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="scaling-", dir=args.work) as work:
+        for source in inputs(args, Path(work)):
+            for n in args.threads:
+                rows.append(measure_row(args, source, n, Path(work)))
+                print("| " + " | ".join(rows[-1].cells()) + " |", flush=True)
+    if args.json:
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
