@@ -79,7 +79,7 @@ fn spelled(name: &str) -> Option<&'static str> {
 
 /// `text` with the names in backquotes that are in the table replaced by the command line's words.
 /// Text in quotes comes from outside and stays as it is.
-fn translate(text: &str) -> String {
+pub(crate) fn translate(text: &str) -> String {
     let mut translated = String::new();
     let mut rest = text;
     while let Some((before, quoted)) = rest.split_once('`') {

@@ -1,5 +1,5 @@
 //! How a failure is reported: one line on standard error and, with `--json`, one object on standard
-//! output: `error`, `code`, and `path`, `byte` and `line` if they are known.
+//! output: `error`, `code`, and `path`, `byte`, `line` and `hint` if they are known.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -24,8 +24,8 @@ pub(crate) fn tell_as_json() {
 pub(crate) struct Report {
     line: String,
     code: u8,
-    /// Where it went wrong: members of the JSON object.
-    place: Vec<(&'static str, Value)>,
+    /// Where it went wrong and what to do: members of the JSON object.
+    more: Vec<(&'static str, Value)>,
 }
 
 impl Report {
@@ -33,37 +33,41 @@ impl Report {
         Self {
             line,
             code,
-            place: Vec::new(),
+            more: Vec::new(),
         }
     }
 
     pub(crate) fn of_library(error: &Error, code: u8) -> Self {
         let path = error.path().map(|path| path.to_string_lossy().into());
-        let place = [
+        let more = [
             ("path", path),
             ("byte", error.byte().map(Value::from)),
             ("line", error.line().map(Value::from)),
+            (
+                "hint",
+                error.hint().map(options::translate).map(Value::from),
+            ),
         ];
-        let known = place
+        let known = more
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)));
         Self {
             line: options::line(error),
             code,
-            place: known.collect(),
+            more: known.collect(),
         }
     }
 
     /// Prints it on standard error and, with `--json`, an object on standard output.
     pub(crate) fn tell(self) -> ExitCode {
-        let Self { line, code, place } = self;
+        let Self { line, code, more } = self;
         // Write it in one piece, or the lines of two processes mix. If stderr is closed, there is
         // nothing more to do.
         let said = format!("shardmill: error: {}\n", show::name(&line));
         let _ = io::stderr().write_all(said.as_bytes());
         if AS_JSON.load(Ordering::Relaxed) {
             let mut object = json!({"error": line, "code": code});
-            for (key, value) in place {
+            for (key, value) in more {
                 object[key] = value;
             }
             // If this fails, the error has already been printed on standard error.

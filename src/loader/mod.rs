@@ -47,8 +47,8 @@ use segments::Segments;
 /// All processes traverse the same order. A step takes `world_size * batch_size` samples of it; of
 /// these, process `rank` skips the first `rank` and takes every `world_size`-th from there. So the
 /// samples of a step are the same for every `world_size` with the same product. At the end,
-/// [`drop_last`](LoaderConfig::drop_last) leaves out an incomplete step, so that every process has
-/// the same number of full batches; [`n_dropped`](Self::n_dropped) counts what is left out. Without
+/// [`drop_last`](crate::window::WindowConfig::drop_last) leaves out an incomplete step, so that
+/// every process has the same number of full batches; [`n_dropped`](Self::n_dropped) counts what is left out. Without
 /// `drop_last`, nothing is left out, and some processes may have one row or one batch fewer than
 /// others.
 ///
@@ -203,8 +203,8 @@ impl Loader {
         self.filler.windows.len()
     }
 
-    /// The number of windows at the end of the pass that [`drop_last`](LoaderConfig::drop_last)
-    /// leaves out.
+    /// The number of windows at the end of the pass that
+    /// [`drop_last`](crate::window::WindowConfig::drop_last) leaves out.
     pub fn n_dropped(&self) -> u64 {
         self.n_windows() - self.filler.places.end
     }

@@ -376,6 +376,7 @@ fn an_error_is_one_json_object_too() {
     place.write("bad.txt", b"ab\xff");
     place.write("bad.jsonl", "{\"text\":\"a\"}\n{\"text\":1}\n");
     place.write("damaged", "");
+    let mut hints = 0;
     for (args, expected) in [
         (
             "tokenize nothing --out o",
@@ -423,6 +424,11 @@ fn an_error_is_one_json_object_too() {
         let mut object = done.json();
         let error = object.as_object_mut().unwrap().remove("error").unwrap();
         let line = plain.stderr.strip_prefix("shardmill: error: ").unwrap();
+        if let Some(hint) = object.as_object_mut().unwrap().remove("hint") {
+            let hint = format!("; {}", hint.as_str().unwrap());
+            assert!(error.as_str().unwrap().ends_with(&hint), "{args}: {hint}");
+            hints += 1;
+        }
         assert_eq!(error.as_str(), line.strip_suffix('\n'), "{args}");
         assert_eq!(object, expected, "{args}");
         assert_eq!(
@@ -431,6 +437,7 @@ fn an_error_is_one_json_object_too() {
             "{args}"
         );
     }
+    assert!(hints > 2, "{hints}");
     fs::write(place.path("d/shard-00000.u32"), "").unwrap();
     let done = place.run(["verify", "d", "--json"]);
     assert_eq!(
