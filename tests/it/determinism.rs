@@ -13,6 +13,7 @@ use common_dataset::{
     Dataset, assert_same_files, config, encoding, fifo, records_path, shardmill, text, text_path,
     write,
 };
+use shardmill::dataset::Settings;
 use shardmill::{Durability, Encoding, TokenizeConfig};
 use tempfile::TempDir;
 
@@ -228,7 +229,11 @@ fn standard_input_gives_the_shards_of_the_file() {
     assert_same_but_for_name(&stream, &file);
     assert_same_but_for_name(
         &from_stdin(b"", &[]),
-        &make(&[text_path("edge/empty.txt")], 1, 256 << 20),
+        &make(
+            &[text_path("edge/empty.txt")],
+            1,
+            Settings::default().unit_size_bytes,
+        ),
     );
 }
 
