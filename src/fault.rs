@@ -113,7 +113,7 @@ fn out_of_memory(bytes: usize) -> ! {
     // The message fits in a line.
     let _ = writeln!(
         line,
-        "shardmill: error: no memory for {bytes} more bytes; allow more, or use fewer --threads"
+        "shardmill: error: no memory for {bytes} more bytes; allow more, or use fewer threads"
     );
     if IS_ENDING.swap(true, Ordering::Acquire) {
         wait();

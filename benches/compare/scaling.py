@@ -190,7 +190,10 @@ def measure_row(args: argparse.Namespace, source: Input, n: int, work: Path) -> 
         measure(processes, row.processes, work)
     row.futex_calls = futex_calls(threads, work)
     for part in parts:
-        shutil.rmtree(part) if part.is_dir() else part.unlink()
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink()
     return row
 
 

@@ -97,3 +97,23 @@ impl Tokenization {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use shardmill::dataset::Settings;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Alone {
+        #[command(flatten)]
+        options: TokenizeOptions,
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_library() {
+        let Alone { options } = Alone::parse_from(["shardmill"]);
+        assert_eq!(tokenize_config(&options).settings, Settings::default());
+    }
+}

@@ -195,6 +195,8 @@ fn push_rest(
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
     use crate::document::BadKind;
     use proptest::prelude::*;
@@ -431,6 +433,44 @@ mod tests {
                 }
                 Err(_) => prop_assert!(lenient.is_err(), "{}", line),
             }
+            // A reader that shares nothing with these two.
+            if let Ok(serde_json::Value::Object(object)) = serde_json::from_str(&line) {
+                let expected = object.get("text").and_then(serde_json::Value::as_str);
+                let found = text(&line).ok();
+                prop_assert_eq!(found.as_deref(), expected, "{}", line);
+            }
+        }
+
+        #[test]
+        fn escapes_are_those_of_the_characters(
+            characters in prop::collection::vec(
+                (
+                    prop_oneof![
+                        any::<char>(),
+                        prop::sample::select(vec![
+                            '\n', '\t', '\r', '\u{8}', '\u{c}', '\0', '"', '\\', '/',
+                        ]),
+                    ],
+                    any::<bool>(),
+                ),
+                0..40,
+            )
+        ) {
+            let mut line = r#"{"id":1,"text":""#.to_owned();
+            for &(character, is_by_number) in &characters {
+                if is_by_number {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        write!(line, "\\u{unit:04x}").unwrap();
+                    }
+                } else {
+                    // With a short escape, if there is one.
+                    let quoted = serde_json::to_string(&character).unwrap();
+                    line += &quoted[1..quoted.len() - 1];
+                }
+            }
+            line += "\"}";
+            let expected = characters.into_iter().map(|(character, _)| character).collect();
+            prop_assert_eq!(text(&line), Ok(expected));
         }
     }
 }
