@@ -13,7 +13,7 @@ use std::fmt;
 use std::fs::File;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -74,6 +74,30 @@ impl Map {
             let _ = map.advise(memmap2::Advice::Sequential);
         }
     }
+
+    /// Gives back the memory of `range`. Its bytes stay readable: they are read from the file again.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn release(&self, range: Range<usize>) {
+        if let Some(map) = &self.map
+            && range.end <= map.len()
+            && range.start < range.end
+        {
+            // SAFETY: the map is shared with the file and never written to, so after this call its
+            // pages are those of the file, as before; a change of the file is as harmless as at any
+            // other time.
+            let _ = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.len(),
+                )
+            };
+        }
+    }
+
+    /// Elsewhere, the memory is given back with the map.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn release(&self, _: Range<usize>) {}
 
     /// The file that was mapped.
     pub(crate) fn path(&self) -> &Path {

@@ -64,7 +64,7 @@ pub(crate) use receipt::{
 };
 pub(crate) use verify::check_blocks;
 pub use verify::{Verified, verify};
-pub(crate) use writer::ShardWriter;
+pub(crate) use writer::{RecordWriter, TokenWriter};
 
 /// The name of the manifest in a dataset's directory.
 pub(crate) const MANIFEST: &str = "manifest.json";

@@ -9,12 +9,44 @@ use crate::error::Result;
 use crate::hash::Hash128;
 use crate::publish::durability::Durability;
 use crate::publish::hashed_file::HashedFile;
-use crate::token::TokenId;
+use crate::publish::temp_file::TempFile;
 
-/// A shard that is being written: tokens and document records side by side.
+/// The ids of a shard that is being written.
 #[derive(Debug)]
-pub(crate) struct ShardWriter {
-    tokens_file: HashedFile,
+pub(crate) struct TokenWriter {
+    file: TempFile,
+    bytes: u64,
+}
+
+impl TokenWriter {
+    /// Begins the ids of shard `index` in `directory`.
+    pub(crate) fn create(
+        directory: &Path,
+        index: usize,
+        dtype: TokenDtype,
+        durability: Durability,
+    ) -> Result<Self> {
+        let (name, _) = file_names(index, dtype);
+        let file = TempFile::create(directory, &name, durability)?;
+        Ok(Self { file, bytes: 0 })
+    }
+
+    /// Appends ids, as bytes in the integer type of the dataset.
+    pub(crate) fn push(&mut self, ids: &[u8]) -> Result<()> {
+        self.bytes += ids.len() as u64;
+        self.file.write(ids)
+    }
+
+    /// Completes the file and gives it its final name; returns its size.
+    pub(crate) fn finish(self) -> Result<u64> {
+        self.file.finish(self.bytes)?;
+        Ok(self.bytes)
+    }
+}
+
+/// The records of a shard that is being written: of its documents, and of what is left out.
+#[derive(Debug)]
+pub(crate) struct RecordWriter {
     docs_file: HashedFile,
     /// The list of records that are left out; `None` until the first one.
     bad_file: Option<HashedFile>,
@@ -24,79 +56,43 @@ pub(crate) struct ShardWriter {
     directory: PathBuf,
     index: usize,
     durability: Durability,
-    dtype: TokenDtype,
-    tokens: u64,
-    names: (String, String),
 }
 
-/// The names, sizes and hashes of a finished shard.
+/// The sizes and hashes of finished records.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) file: String,
-    pub(crate) docs_file: String,
-    pub(crate) bytes: u64,
-    pub(crate) blocks: Vec<Hash128>,
+pub(crate) struct FinishedRecords {
     pub(crate) docs_bytes: u64,
     pub(crate) docs_blocks: Vec<Hash128>,
     pub(crate) bad_records: Option<BadFile>,
 }
 
-impl ShardWriter {
-    /// Begins shard `index` in `directory`.
+impl RecordWriter {
+    /// Begins the records of shard `index` in `directory`.
     pub(crate) fn create(
         directory: &Path,
         index: usize,
         dtype: TokenDtype,
         durability: Durability,
     ) -> Result<Self> {
-        let names = file_names(index, dtype);
+        let (_, name) = file_names(index, dtype);
         Ok(Self {
-            tokens_file: HashedFile::create(directory, &names.0, durability)?,
-            docs_file: HashedFile::create(directory, &names.1, durability)?,
+            docs_file: HashedFile::create(directory, &name, durability)?,
             bad_file: None,
             bad_counts: BadCounts::default(),
             bad_line: Vec::new(),
             directory: directory.to_owned(),
             index,
             durability,
-            dtype,
-            tokens: 0,
-            names,
         })
     }
 
-    /// The number of ids written so far.
-    pub(crate) fn tokens(&self) -> u64 {
-        self.tokens
-    }
-
-    /// Appends ids, each below [`TokenDtype::max_vocab`].
-    pub(crate) fn push_tokens(&mut self, ids: &[TokenId]) -> Result<()> {
-        self.tokens += ids.len() as u64;
-        match self.dtype {
-            TokenDtype::U32 => self.tokens_file.write(bytemuck::cast_slice(ids)),
-            TokenDtype::U16 => {
-                let mut narrow = [0_u16; 4096];
-                for part in ids.chunks(narrow.len()) {
-                    for (to, &id) in narrow.iter_mut().zip(part) {
-                        debug_assert!(u64::from(id) < self.dtype.max_vocab());
-                        *to = (id & 0xffff) as u16;
-                    }
-                    self.tokens_file
-                        .write(bytemuck::cast_slice(&narrow[..part.len()]))?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Appends the record of a document whose tokens have been pushed.
-    pub(crate) fn push_record(&mut self, record: DocRecord) -> Result<()> {
+    /// Appends the record of a document.
+    pub(crate) fn push(&mut self, record: DocRecord) -> Result<()> {
         self.docs_file.write(bytemuck::bytes_of(&record))
     }
 
     /// Lists a record that is left out.
-    pub(crate) fn push_bad_record(&mut self, record: &BadRecord) -> Result<()> {
+    pub(crate) fn push_bad(&mut self, record: &BadRecord) -> Result<()> {
         let file = match &mut self.bad_file {
             Some(file) => file,
             none => none.insert(HashedFile::create(
@@ -114,9 +110,8 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Completes all files and gives them their final names.
-    pub(crate) fn finish(self) -> Result<Finished> {
-        let (bytes, blocks) = self.tokens_file.finish()?;
+    /// Completes the files and gives them their final names.
+    pub(crate) fn finish(self) -> Result<FinishedRecords> {
         let (docs_bytes, docs_blocks) = self.docs_file.finish()?;
         let bad_records = self
             .bad_file
@@ -130,11 +125,7 @@ impl ShardWriter {
                 })
             })
             .transpose()?;
-        Ok(Finished {
-            file: self.names.0,
-            docs_file: self.names.1,
-            bytes,
-            blocks,
+        Ok(FinishedRecords {
             docs_bytes,
             docs_blocks,
             bad_records,

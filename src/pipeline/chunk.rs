@@ -7,8 +7,10 @@ use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Position, Unit};
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
 use crate::error::Result;
+use crate::hash::{Hash128, block_hashes};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pretoken;
+use crate::progress::Stats;
 
 /// A chunk has at most this many pieces, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;
@@ -33,6 +35,8 @@ pub(crate) struct Piece {
     pub(crate) lines_before: Option<u64>,
     /// The number of lines in the piece, once its records have been read.
     pub(crate) lines: u32,
+    /// The hash of the source, if the piece is all of a small file and has been read.
+    pub(crate) whole: Option<Hash128>,
 }
 
 /// The bytes of a piece.
@@ -90,6 +94,27 @@ impl Piece {
         }
         Ok(())
     }
+
+    /// Hashes the source if it is a small file that the piece holds all of, after checking that
+    /// nothing wrote to it meanwhile.
+    pub(crate) fn hash_whole(&mut self, corpus: &Corpus) -> Result<()> {
+        let is_whole = self.byte == 0 && self.ends_source && self.len_bytes() < MAP_FROM_BYTES;
+        if is_whole && let Contents::Opened(Opened::Read(bytes), _) = &self.contents {
+            let source = &corpus.sources()[self.source as usize];
+            source.check_unchanged(&corpus.path(source))?;
+            self.whole = Some(Hash128::of_hashes(&block_hashes(bytes, &Stats::default())));
+        }
+        Ok(())
+    }
+
+    /// Returns the memory of the last `behind` bytes of a mapped file up to the end of the piece.
+    /// Nothing reads them again.
+    pub(crate) fn release(&self, behind: u64) {
+        if let Contents::Opened(Opened::Mapped(map), range) = &self.contents {
+            let behind = usize::try_from(behind).unwrap_or(range.end);
+            map.release(range.end.saturating_sub(behind)..range.end);
+        }
+    }
 }
 
 /// Walks through a unit of regular files.
@@ -139,6 +164,7 @@ impl UnitCursor {
                 ends_source: false,
                 lines_before: None,
                 lines: 0,
+                whole: None,
             };
             bytes += piece.len_bytes();
             let end = piece.byte + piece.len_bytes();

@@ -1,21 +1,25 @@
-//! Puts the chunks of a unit in order, writes them and hashes the input that they were made from.
+//! A unit that is becoming a shard: its chunks are put in order, written and hashed.
+//!
+//! The three tasks are independent of each other, so three threads can do them at the same time;
+//! `lanes` decides which thread does what. Whichever thread completes the last one gives the files
+//! their final names and writes the receipt.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
 use crate::dataset::{
-    BadRecord, DocRecord, DoneUnit, RangeInfo, Receipt, ShardInfo, ShardWriter, TokenDtype, Totals,
-    Unit,
+    DoneUnit, Receipt, RecordWriter, ShardInfo, TokenDtype, TokenWriter, Unit, file_names,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hash::{BlockHasher, Hash128};
 use crate::pipeline::TokenizeConfig;
-use crate::pipeline::chunk::Piece;
-use crate::pipeline::line_marks::{COUNTED_BYTES, LineMarks};
+use crate::pipeline::lanes::{Lanes, Turn};
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::resume::seen_sources;
-use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded, Spare};
+use crate::pipeline::worker::{Encoded, Spare};
 use crate::publish::durability::Durability;
 
 /// Where shards go, and which job their receipts name.
@@ -50,332 +54,203 @@ impl ShardSite<'_> {
     }
 }
 
+/// What happens to each chunk, in the order in which errors of one chunk are reported.
+const LANES: [Lane; 3] = [Lane::Ledger, Lane::Write, Lane::Hash];
+
+#[derive(Clone, Copy, Debug)]
+enum Lane {
+    /// Its records are written, and its input is hashed.
+    Ledger,
+    /// Its ids are written.
+    Write,
+    /// Its ids are hashed.
+    Hash,
+}
+
 /// One unit that is becoming a shard; shared by the threads that work on its chunks.
 #[derive(Debug)]
 pub(crate) struct UnitCommit {
     pub(crate) index: usize,
     state: Mutex<State>,
+    /// The number of chunks that are done.
+    passed: AtomicU64,
+    /// What the lanes work on. A lane is used by one thread at a time, so no thread waits for these
+    /// locks. `None` once taken to be completed.
+    ledger: Mutex<Option<Ledger>>,
+    tokens: Mutex<Option<TokenWriter>>,
+    hasher: Mutex<Option<BlockHasher>>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Chunks that finished before their turn.
-    ready: BTreeMap<u64, Encoded>,
-    /// The shard; `None` while a thread is writing to it.
-    shard: Option<Box<OpenShard>>,
-    /// The next chunk to write.
-    next: u64,
-    /// The number of chunks and the unit's range, once known.
-    end: Option<(u64, Unit)>,
+    lanes: Lanes<Encoded, { LANES.len() }>,
+    /// The unit's range, once known.
+    unit: Option<Unit>,
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+/// What [`UnitCommit::advance`] achieved.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// A chunk is done.
+    Chunk,
+    /// The unit is complete.
+    Unit(Box<DoneUnit>),
+}
+
+/// A chunk that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Where it failed: its number, and 0 if it could not be encoded, more if it failed later.
+    pub(crate) at: (u64, usize),
+    pub(crate) error: Error,
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     // If a thread panicked, it has already ended the run.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl UnitCommit {
     pub(crate) fn create(site: &ShardSite<'_>, index: usize) -> Result<Self> {
-        let shard = OpenShard {
-            writer: ShardWriter::create(site.directory, index, site.dtype, site.durability)?,
-            open: None,
-            totals: Totals::default(),
-            ranges: Vec::new(),
-            range: None,
-        };
+        let (dtype, durability) = (site.dtype, site.durability);
+        let tokens = TokenWriter::create(site.directory, index, dtype, durability)?;
+        let records = RecordWriter::create(site.directory, index, dtype, durability)?;
         Ok(Self {
             index,
             state: Mutex::new(State {
-                ready: BTreeMap::new(),
-                shard: Some(Box::new(shard)),
-                next: 0,
-                end: None,
+                lanes: Lanes::new(),
+                unit: None,
             }),
+            passed: AtomicU64::new(0),
+            ledger: Mutex::new(Some(Ledger::new(records))),
+            tokens: Mutex::new(Some(tokens)),
+            hasher: Mutex::new(Some(BlockHasher::new())),
         })
     }
 
-    /// The number of the next chunk to be written.
-    pub(crate) fn next(&self) -> u64 {
-        lock(&self.state).next
+    /// The number of chunks that are done.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Acquire)
     }
 
-    /// Takes a finished chunk, then writes every chunk whose turn has come, unless another thread
-    /// is doing that. Returns the unit if that completed it.
-    ///
-    /// # Errors
-    /// Returned with the number of the chunk that failed.
-    pub(crate) fn put(
-        &self,
-        chunk: u64,
-        encoded: Encoded,
-        corpus: &Corpus,
-        site: &ShardSite<'_>,
-    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
-        lock(&self.state).ready.insert(chunk, encoded);
-        self.drain(corpus, site)
+    /// Takes a chunk that has been encoded.
+    pub(crate) fn put(&self, chunk: u64, encoded: Encoded) {
+        lock(&self.state).lanes.put(chunk, encoded);
     }
 
     /// Sets the number of the unit's chunks and its range.
-    pub(crate) fn end(
-        &self,
-        chunks: u64,
-        unit: Unit,
-        corpus: &Corpus,
-        site: &ShardSite<'_>,
-    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
-        lock(&self.state).end = Some((chunks, unit));
-        self.drain(corpus, site)
+    pub(crate) fn end(&self, chunks: u64, unit: Unit) {
+        let mut state = lock(&self.state);
+        state.unit = Some(unit);
+        state.lanes.end(chunks);
     }
 
-    fn drain(
+    /// Does what has to be done in order and no other thread is doing, until that completes a chunk
+    /// or the unit. `None` if there is nothing to do, for now.
+    pub(crate) fn advance(
         &self,
         corpus: &Corpus,
         site: &ShardSite<'_>,
-    ) -> std::result::Result<Option<DoneUnit>, (u64, crate::error::Error)> {
+    ) -> Option<std::result::Result<Progress, Failure>> {
         let mut state = lock(&self.state);
-        let Some(mut shard) = state.shard.take() else {
-            return Ok(None);
-        };
         loop {
-            let at = state.next;
-            if let Some(encoded) = state.ready.remove(&at) {
+            let (lane, chunk, item) = match state.lanes.turn() {
+                Turn::Work { lane, chunk, item } => (lane, chunk, item),
+                Turn::Finish => {
+                    let unit = state.unit;
+                    drop(state);
+                    let at = (self.passed(), 0);
+                    let done = self.finish(unit, corpus, site).transpose()?;
+                    let done = done.map(|done| Progress::Unit(Box::new(done)));
+                    return Some(done.map_err(|error| Failure { at, error }));
+                }
+                Turn::Nothing => return None,
+            };
+            drop(state);
+            let outcome = self.work(LANES[lane], &item, corpus, site);
+            state = lock(&self.state);
+            if let Err(error) = outcome {
+                state.lanes.fail(lane);
+                let at = (chunk, lane + 1);
+                return Some(Err(Failure { at, error }));
+            }
+            if state.lanes.pass(lane) {
+                self.passed.store(state.lanes.passed(), Ordering::Release);
                 drop(state);
-                shard
-                    .push(&encoded, corpus, site)
-                    .map_err(|error| (at, error))?;
-                site.spare.put(encoded);
-                state = lock(&self.state);
-                state.next = at + 1;
-            } else if let Some((chunks, unit)) = state.end
-                && chunks == at
-            {
-                drop(state);
-                let done = shard.finish(unit, corpus).map_err(|error| (at, error))?;
-                // Only now that the files have their final names may there be a receipt.
-                let done = site
-                    .certify(self.index, done, corpus)
-                    .map_err(|error| (at, error))?;
-                return Ok(Some(done));
-            } else {
-                state.shard = Some(shard);
-                return Ok(None);
+                // The other lanes have passed it, so no other thread has it.
+                if let Some(encoded) = Arc::into_inner(item) {
+                    site.spare.put(encoded);
+                }
+                return Some(Ok(Progress::Chunk));
             }
         }
     }
-}
 
-/// A shard that is being written, in order.
-#[derive(Debug)]
-struct OpenShard {
-    writer: ShardWriter,
-    /// The last document, while the next piece may still belong to it.
-    open: Option<OpenDocument>,
-    totals: Totals,
-    ranges: Vec<RangeInfo>,
-    /// The source whose bytes are being hashed.
-    range: Option<OpenRange>,
-}
-
-#[derive(Debug)]
-struct OpenDocument {
-    record: DocRecord,
-    text_bytes: u64,
-}
-
-#[derive(Debug)]
-struct OpenRange {
-    source: u32,
-    /// Where it begins in the source.
-    start: u64,
-    bytes: u64,
-    hasher: BlockHasher,
-    /// The number of lines of the range so far, and of the source before the range, once asked for.
-    lines: u64,
-    lines_before: Option<u64>,
-}
-
-impl OpenRange {
-    /// The number of lines of the source before `piece`, which is next in the range; `None` if the
-    /// range begins too far into the source to count them.
-    fn lines_before(
-        &mut self,
-        piece: &Piece,
-        corpus: &Corpus,
-        site: &ShardSite<'_>,
-    ) -> Result<Option<u64>> {
-        if self.start > COUNTED_BYTES {
-            return Ok(None);
-        }
-        if piece.lines_before.is_some() {
-            return Ok(piece.lines_before);
-        }
-        let before = match self.lines_before {
-            Some(before) => before,
-            None => site.line_marks.before(corpus, self.source, self.start)?,
-        };
-        self.lines_before = Some(before);
-        Ok(Some(before + self.lines))
-    }
-}
-
-impl OpenShard {
-    fn push(&mut self, encoded: &Encoded, corpus: &Corpus, site: &ShardSite<'_>) -> Result<()> {
-        let before = self.writer.tokens();
-        for document in &encoded.documents {
-            self.push_document(document, before)?;
-        }
-        self.writer.push_tokens(&encoded.ids)?;
-        self.totals.invalid_sequences += encoded.invalid_sequences;
-        let mut bad_lines = &encoded.bad_lines[..];
-        for (index, piece) in (0..).zip(&encoded.pieces) {
-            self.hash(piece, corpus)?;
-            let end = bad_lines.partition_point(|line| line.piece <= index);
-            let (of_piece, rest) = bad_lines.split_at(end);
-            self.push_bad_lines(of_piece, piece, corpus, site)?;
-            bad_lines = rest;
-        }
-        Ok(())
-    }
-
-    /// Lists the left-out records of `piece`, which was hashed last.
-    fn push_bad_lines(
-        &mut self,
-        lines: &[BadLine],
-        piece: &Piece,
+    /// Takes a chunk through a lane.
+    fn work(
+        &self,
+        lane: Lane,
+        encoded: &Encoded,
         corpus: &Corpus,
         site: &ShardSite<'_>,
     ) -> Result<()> {
-        let Some(range) = &mut self.range else {
-            return Ok(());
-        };
-        if !lines.is_empty() {
-            let before = range.lines_before(piece, corpus, site)?;
-            let mut record = BadRecord {
-                source: piece.source,
-                name: corpus.sources()[piece.source as usize].name(),
-                byte_start: 0,
-                byte_len: 0,
-                line: None,
-                kind: lines[0].bad.kind(),
-                message: String::new(),
-            };
-            for line in lines {
-                record.byte_start = line.byte_start;
-                record.byte_len = line.byte_len;
-                record.line = before.map(|before| before + u64::from(line.index) + 1);
-                record.kind = line.bad.kind();
-                record.message = line.bad.listed(&site.config.settings.text_field);
-                self.writer.push_bad_record(&record)?;
+        match lane {
+            Lane::Ledger => {
+                let mut ledger = lock(&self.ledger);
+                let ledger = ledger.as_mut();
+                ledger.map_or(Ok(()), |ledger| ledger.push(encoded, corpus, site))
+            }
+            Lane::Write => {
+                let mut tokens = lock(&self.tokens);
+                let ids = encoded.id_bytes(site.dtype);
+                tokens.as_mut().map_or(Ok(()), |tokens| tokens.push(ids))
+            }
+            Lane::Hash => {
+                if let Some(hasher) = &mut *lock(&self.hasher) {
+                    hasher.update(encoded.id_bytes(site.dtype));
+                }
+                Ok(())
             }
         }
-        range.lines += u64::from(piece.lines);
-        Ok(())
     }
 
-    fn push_document(&mut self, piece: &DocumentPiece, before: u64) -> Result<()> {
-        self.totals.text_bytes += piece.text_bytes;
-        self.totals.documents += u64::from(piece.begins);
-        let document = match self.open.take() {
-            Some(mut document) => {
-                document.record.end_tokens = before + piece.end_tokens;
-                document.record.byte_len += piece.byte_len;
-                document.text_bytes += piece.text_bytes;
-                document
-            }
-            None => OpenDocument {
-                record: DocRecord {
-                    end_tokens: before + piece.end_tokens,
-                    byte_start: piece.byte_start,
-                    byte_len: piece.byte_len,
-                    source: piece.source,
-                    flags: if piece.begins {
-                        0
-                    } else {
-                        DocRecord::BEGAN_EARLIER
-                    },
-                },
-                text_bytes: piece.text_bytes,
-            },
+    /// Completes the files and gives them their final names, then writes the receipt.
+    fn finish(
+        &self,
+        unit: Option<Unit>,
+        corpus: &Corpus,
+        site: &ShardSite<'_>,
+    ) -> Result<Option<DoneUnit>> {
+        let parts = lock(&self.ledger).take().zip(lock(&self.tokens).take());
+        let (Some((ledger, tokens)), Some(hasher), Some(unit)) =
+            (parts, lock(&self.hasher).take(), unit)
+        else {
+            return Ok(None);
         };
-        if piece.ends {
-            self.close(document)
-        } else {
-            self.open = Some(document);
-            Ok(())
-        }
-    }
-
-    /// Writes the record of a document that ends in this shard.
-    fn close(&mut self, mut document: OpenDocument) -> Result<()> {
-        if document.text_bytes == 0 && !document.record.began_earlier() {
-            document.record.flags |= DocRecord::EMPTY;
-            self.totals.empty_documents += 1;
-        }
-        self.writer.push_record(document.record)
-    }
-
-    fn hash(&mut self, piece: &Piece, corpus: &Corpus) -> Result<()> {
-        if self
-            .range
-            .as_ref()
-            .is_none_or(|range| range.source != piece.source)
-        {
-            self.close_range(corpus)?;
-        }
-        let range = self.range.get_or_insert_with(|| OpenRange {
-            source: piece.source,
-            start: piece.byte,
-            bytes: 0,
-            hasher: BlockHasher::new(),
-            lines: 0,
-            lines_before: None,
-        });
-        range.hasher.update(piece.bytes());
-        range.bytes += piece.len_bytes();
-        Ok(())
-    }
-
-    fn close_range(&mut self, corpus: &Corpus) -> Result<()> {
-        if let Some(range) = self.range.take() {
-            // What was hashed is what was tokenized, and what other units see, only if nothing
-            // wrote to the file in between.
-            let source = &corpus.sources()[range.source as usize];
-            source.check_unchanged(&corpus.path(source))?;
-            self.ranges.push(RangeInfo {
-                source: range.source,
-                bytes: range.bytes,
-                hash: Hash128::of_hashes(&range.hasher.finish()),
-            });
-        }
-        Ok(())
-    }
-
-    fn finish(mut self: Box<Self>, unit: Unit, corpus: &Corpus) -> Result<DoneUnit> {
-        self.close_range(corpus)?;
-        if let Some(mut document) = self.open.take() {
-            document.record.flags |= DocRecord::GOES_ON;
-            self.writer.push_record(document.record)?;
-        }
-        self.totals.tokens = self.writer.tokens();
-        let finished = self.writer.finish()?;
-        Ok(DoneUnit {
+        let closed = ledger.close(corpus)?;
+        let bytes = tokens.finish()?;
+        let records = closed.records.finish()?;
+        let (file, docs_file) = file_names(self.index, site.dtype);
+        let done = DoneUnit {
             shard: ShardInfo {
-                file: finished.file,
-                docs_file: finished.docs_file,
+                file,
+                docs_file,
                 start: unit.start,
                 end: unit.end,
-                tokens: self.totals.tokens,
-                documents: self.totals.documents,
-                text_bytes: self.totals.text_bytes,
-                bytes: finished.bytes,
-                blocks: finished.blocks,
-                docs_bytes: finished.docs_bytes,
-                docs_blocks: finished.docs_blocks,
-                bad_records: finished.bad_records,
+                tokens: closed.totals.tokens,
+                documents: closed.totals.documents,
+                text_bytes: closed.totals.text_bytes,
+                bytes,
+                blocks: hasher.finish(),
+                docs_bytes: records.docs_bytes,
+                docs_blocks: records.docs_blocks,
+                bad_records: records.bad_records,
             },
-            empty_documents: self.totals.empty_documents,
-            invalid_sequences: self.totals.invalid_sequences,
-            ranges: self.ranges,
-        })
+            empty_documents: closed.totals.empty_documents,
+            invalid_sequences: closed.totals.invalid_sequences,
+            ranges: closed.ranges,
+        };
+        // Only now that the files have their final names may there be a receipt.
+        site.certify(self.index, done, corpus).map(Some)
     }
 }

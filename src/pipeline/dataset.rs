@@ -247,17 +247,10 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Sta
             break;
         }
         mine = Some(task.unit.index);
-        let outcome = match worker.encode(encoder, task.chunk) {
-            Ok(encoded) => {
-                let bytes = encoded.pieces.iter().map(Piece::len_bytes).sum();
-                let outcome = task
-                    .unit
-                    .put(task.number, encoded, worker.corpus, feed.site());
-                stats.advance(bytes);
-                outcome
-            }
-            Err(error) => Err((task.number, error)),
-        };
-        feed.settle(task.unit.index, outcome);
+        let encoded = worker.encode(encoder, task.chunk);
+        let pieces = encoded.iter().flat_map(|encoded| &encoded.pieces);
+        let bytes = pieces.map(Piece::len_bytes).sum();
+        feed.put(&task.unit, task.number, encoded);
+        stats.advance(bytes);
     }
 }

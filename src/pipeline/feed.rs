@@ -2,7 +2,8 @@
 //!
 //! Each thread works on its own unit, so that units are written in parallel; when none is left, it
 //! helps with another thread's chunks. Regular files are planned ahead; a corpus that contains a
-//! stream is walked in order, one unit at a time.
+//! stream is walked in order, one unit at a time. Nothing slow is done under the lock: files are
+//! created and chunks are cut outside it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -11,8 +12,10 @@ use crate::dataset::{DoneUnit, Unit};
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
-use crate::pipeline::commit::{ShardSite, UnitCommit};
+use crate::pipeline::commit::{Failure, Progress, ShardSite, UnitCommit};
+use crate::pipeline::cuts::{Cursor, Cut, UnitCuts};
 use crate::pipeline::stream::StreamCursor;
+use crate::pipeline::worker::Encoded;
 use crate::progress::Stats;
 
 /// What a thread has to do next.
@@ -31,10 +34,10 @@ pub(crate) type Todo = Vec<(usize, Unit)>;
 pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
     site: ShardSite<'a>,
-    /// How many chunks of one unit may be handed out before the oldest of them is written.
+    /// How many chunks of one unit may be handed out before the oldest of them is done.
     window: u64,
     state: Mutex<State>,
-    /// Notified whenever a chunk was written or the run failed.
+    /// Notified for each chunk that is done, and whenever more than one thread may continue.
     moved: Condvar,
 }
 
@@ -42,15 +45,17 @@ pub(crate) struct Feed<'a> {
 struct State {
     walk: Walk,
     open: Vec<OpenUnit>,
+    /// How many threads are creating the files of a unit.
+    opening: usize,
     done: Vec<(usize, DoneUnit)>,
-    /// The first failure in corpus order, with its unit and chunk.
-    failed: Option<(usize, u64, Error)>,
+    /// The first failure in corpus order, with its unit.
+    failed: Option<(usize, Failure)>,
     /// A thread panicked: the others must stop and not wait for its chunk.
     is_aborted: bool,
     /// The caller asked the run to end.
     is_stopped: bool,
     /// How many threads wait for `moved`. To notify is a system call, even if none does.
-    waiting: usize,
+    waiting: u64,
 }
 
 /// How the corpus is walked.
@@ -58,18 +63,18 @@ struct State {
 enum Walk {
     Planned(std::vec::IntoIter<(usize, Unit)>),
     Stream {
-        cursor: Box<StreamCursor>,
+        cursor: Arc<Mutex<StreamCursor>>,
         units: usize,
     },
 }
 
 /// A unit that still has chunks to hand out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OpenUnit {
     commit: Arc<UnitCommit>,
-    /// `None` in a streamed corpus, where there is only one.
-    cursor: Option<(UnitCursor, Unit)>,
-    next: u64,
+    cuts: Arc<UnitCuts>,
+    /// How many chunks threads have asked for.
+    asked: u64,
 }
 
 impl<'a> Feed<'a> {
@@ -84,12 +89,12 @@ impl<'a> Feed<'a> {
         let walk = match todo {
             Some(todo) => Walk::Planned(todo.into_iter()),
             None => Walk::Stream {
-                cursor: Box::new(StreamCursor::new(
+                cursor: Arc::new(Mutex::new(StreamCursor::new(
                     corpus,
                     config.settings.unit_size_bytes,
                     site.directory,
                     stats.stop_flag(),
-                )),
+                ))),
                 units: 0,
             },
         };
@@ -100,6 +105,7 @@ impl<'a> Feed<'a> {
             state: Mutex::new(State {
                 walk,
                 open: Vec::new(),
+                opening: 0,
                 done: Vec::new(),
                 failed: None,
                 is_aborted: false,
@@ -110,10 +116,6 @@ impl<'a> Feed<'a> {
         }
     }
 
-    pub(crate) fn site(&self) -> &ShardSite<'a> {
-        &self.site
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // If a thread panicked, the run ends when the pool returns.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,50 +123,112 @@ impl<'a> Feed<'a> {
 
     /// The next chunk for a thread that last worked on unit `mine`; waits if there may be one
     /// later. `None` if there is nothing left to do.
-    pub(crate) fn next(&self, mine: Option<usize>) -> Option<Task> {
+    pub(crate) fn next(&self, mut mine: Option<usize>) -> Option<Task> {
         let mut state = self.lock();
         loop {
-            match state.next(self, mine) {
-                Step::Task(task) => return Some(task),
-                Step::Over => return None,
-                Step::Again => {}
-                Step::UnitEnds(commit, chunks, unit) => {
-                    // Completing a file takes a while; release the lock so that other threads
-                    // continue.
+            match state.step(self.window, mine) {
+                Step::Cut(unit) => {
                     drop(state);
-                    self.settle(
-                        commit.index,
-                        commit.end(chunks, unit, self.corpus, &self.site),
-                    );
+                    let task = self.cut(unit);
+                    if task.is_some() {
+                        return task;
+                    }
                     state = self.lock();
                 }
+                Step::Open(index, cursor) => {
+                    drop(state);
+                    let commit = UnitCommit::create(&self.site, index);
+                    state = self.lock();
+                    state.opened(index, cursor, commit);
+                    self.unlock(state, u64::MAX);
+                    // The thread that opened it works on it.
+                    mine = Some(index);
+                    state = self.lock();
+                }
+                Step::Over => return None,
                 Step::Wait => {
                     state.waiting += 1;
-                    state = self
-                        .moved
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    let woken = self.moved.wait(state);
+                    state = woken.unwrap_or_else(PoisonError::into_inner);
                     state.waiting -= 1;
                 }
             }
         }
     }
 
-    /// Records the outcome of a chunk that was put in order.
-    pub(crate) fn settle(
-        &self,
-        unit: usize,
-        outcome: std::result::Result<Option<DoneUnit>, (u64, Error)>,
-    ) {
-        let mut state = self.lock();
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(done)) => state.done.push((unit, done)),
-            Err((chunk, error)) => state.fail(unit, chunk, error),
+    /// The next chunk of `unit`, unless it has none.
+    fn cut(&self, unit: OpenUnit) -> Option<Task> {
+        let OpenUnit { commit, cuts, .. } = unit;
+        let (index, cut) = (commit.index, cuts.next(self.corpus));
+        if let Cut::Chunk(number, chunk) = cut {
+            return Some(Task {
+                unit: commit,
+                number,
+                chunk,
+            });
         }
-        let is_awaited = state.waiting > 0;
+        let mut state = self.lock();
+        state.open.retain(|open| open.commit.index != index);
+        self.unlock(state, u64::MAX);
+        match cut {
+            Cut::Ends(chunks, range) => {
+                commit.end(chunks, range);
+                self.advance(&commit);
+            }
+            Cut::Failed(number, error) => {
+                let at = (number, 0);
+                self.settle(index, Err(Failure { at, error }));
+            }
+            Cut::Chunk(..) | Cut::Over => {}
+        }
+        None
+    }
+
+    /// Takes the outcome of chunk `number` of `unit`, then does what has to be done in order.
+    pub(crate) fn put(&self, unit: &UnitCommit, number: u64, encoded: Result<Encoded>) {
+        match encoded {
+            Ok(encoded) => {
+                unit.put(number, encoded);
+                self.advance(unit);
+            }
+            Err(error) => {
+                let at = (number, 0);
+                self.settle(unit.index, Err(Failure { at, error }));
+            }
+        }
+    }
+
+    fn advance(&self, unit: &UnitCommit) {
+        while let Some(outcome) = unit.advance(self.corpus, &self.site) {
+            self.settle(unit.index, outcome);
+        }
+    }
+
+    /// Records what was achieved for a unit.
+    fn settle(&self, unit: usize, outcome: std::result::Result<Progress, Failure>) {
+        let mut state = self.lock();
+        let chunks = match outcome {
+            Ok(Progress::Chunk) => 1,
+            Ok(Progress::Unit(done)) => {
+                state.done.push((unit, *done));
+                0
+            }
+            Err(failure) => {
+                state.fail(unit, failure);
+                u64::MAX
+            }
+        };
+        self.unlock(state, chunks);
+    }
+
+    /// Unlocks the state and wakes as many waiting threads as `chunks` chunks can occupy. To notify
+    /// is a system call, even if no thread waits.
+    fn unlock(&self, state: MutexGuard<'_, State>, chunks: u64) {
+        let waiting = state.waiting;
         drop(state);
-        if is_awaited {
+        if chunks < waiting {
+            (0..chunks).for_each(|_| self.moved.notify_one());
+        } else if waiting > 0 {
             self.moved.notify_all();
         }
     }
@@ -187,8 +251,8 @@ impl<'a> Feed<'a> {
             .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, error)) = state.failed {
-            return Err(error);
+        if let Some((_, failure)) = state.failed {
+            return Err(failure.error);
         }
         if state.is_stopped {
             return Err(Error::Stopped);
@@ -200,119 +264,98 @@ impl<'a> Feed<'a> {
 }
 
 enum Step {
-    Task(Task),
-    /// All chunks of a unit are handed out: their number, and the unit's range.
-    UnitEnds(Arc<UnitCommit>, u64, Unit),
-    /// The state changed; look again.
-    Again,
+    /// Cut a chunk of this unit.
+    Cut(OpenUnit),
+    /// Create the files of the unit of this index.
+    Open(usize, Cursor),
     Wait,
     Over,
 }
 
 impl State {
-    fn fail(&mut self, unit: usize, chunk: u64, error: Error) {
+    fn fail(&mut self, unit: usize, failure: Failure) {
         let is_first = self
             .failed
             .as_ref()
-            .is_none_or(|&(other_unit, other_chunk, _)| (unit, chunk) < (other_unit, other_chunk));
+            .is_none_or(|(other, first)| (unit, failure.at) < (*other, first.at));
         if is_first {
-            self.failed = Some((unit, chunk, error));
+            self.failed = Some((unit, failure));
         }
-        // Later work cannot change the outcome; earlier work may still fail first.
-        let last = self
-            .failed
-            .as_ref()
-            .map_or(usize::MAX, |&(unit, _, _)| unit);
+        self.leave_out_later();
+    }
+
+    /// After a failure, later work cannot change the outcome; earlier work may still fail first.
+    fn leave_out_later(&mut self) {
+        let last = self.failed.as_ref().map_or(usize::MAX, |&(unit, _)| unit);
         self.open.retain(|open| open.commit.index < last);
     }
 
-    fn next(&mut self, feed: &Feed<'_>, mine: Option<usize>) -> Step {
+    /// What a thread that last worked on unit `mine` does next.
+    fn step(&mut self, window: u64, mine: Option<usize>) -> Step {
         if self.is_aborted || self.is_stopped {
             return Step::Over;
         }
-        let has_room = |open: &OpenUnit| open.next < open.commit.next() + feed.window;
-        let own = self
-            .open
-            .iter()
-            .position(|open| Some(open.commit.index) == mine);
-        if let Some(own) = own.filter(|&own| has_room(&self.open[own])) {
-            return self.chunk_of(feed, own);
+        let has_room = |open: &OpenUnit| open.asked < open.commit.passed() + window;
+        let is_free = |open: &OpenUnit| has_room(open) && !open.cuts.is_busy();
+        let is_mine = |open: &OpenUnit| Some(open.commit.index) == mine;
+        let own = self.open.iter().position(is_mine);
+        if own.is_none()
+            && let Some((index, cursor)) = self.next_unit()
+        {
+            self.opening += 1;
+            return Step::Open(index, cursor);
         }
-        if own.is_none() && self.may_open() {
-            return match self.open_unit(feed) {
-                // The thread that opened it works on it.
-                Ok(()) => self.chunk_of(feed, self.open.len() - 1),
-                Err((index, error)) => {
-                    self.fail(index, 0, error);
-                    Step::Again
-                }
-            };
-        }
-        match self.open.iter().position(has_room) {
-            Some(other) => self.chunk_of(feed, other),
-            None if self.open.is_empty() => Step::Over,
+        let units = &self.open;
+        let next = own
+            .filter(|&own| is_free(&units[own]))
+            .or_else(|| units.iter().position(is_free))
+            .or_else(|| units.iter().position(has_room));
+        match next {
+            Some(next) => {
+                self.open[next].asked += 1;
+                Step::Cut(self.open[next].clone())
+            }
+            None if self.open.is_empty() && self.opening == 0 => Step::Over,
             None => Step::Wait,
         }
     }
 
-    fn may_open(&self) -> bool {
-        self.failed.is_none()
-            && match &self.walk {
-                Walk::Planned(todo) => todo.len() > 0,
-                Walk::Stream { cursor, .. } => self.open.is_empty() && !cursor.is_over(),
+    /// The unit to be opened next, if one may be.
+    fn next_unit(&mut self) -> Option<(usize, Cursor)> {
+        if self.failed.is_some() {
+            return None;
+        }
+        match &mut self.walk {
+            Walk::Planned(todo) => {
+                let (index, unit) = todo.next()?;
+                Some((index, Cursor::Planned(UnitCursor::new(unit), unit)))
             }
-    }
-
-    fn open_unit(&mut self, feed: &Feed<'_>) -> std::result::Result<(), (usize, Error)> {
-        let (index, cursor) = match &mut self.walk {
-            Walk::Planned(todo) => match todo.next() {
-                Some((index, unit)) => (index, Some((UnitCursor::new(unit), unit))),
-                None => return Ok(()),
-            },
-            Walk::Stream { units, .. } => {
-                *units += 1;
-                (*units - 1, None)
-            }
-        };
-        let commit = UnitCommit::create(&feed.site, index).map_err(|error| (index, error))?;
-        self.open.push(OpenUnit {
-            commit: Arc::new(commit),
-            cursor,
-            next: 0,
-        });
-        Ok(())
-    }
-
-    /// The next chunk of open unit `at`.
-    fn chunk_of(&mut self, feed: &Feed<'_>, at: usize) -> Step {
-        let open = &mut self.open[at];
-        let unit = Arc::clone(&open.commit);
-        let number = open.next;
-        let (next, range) = match (&mut open.cursor, &mut self.walk) {
-            (Some((cursor, range)), _) => (cursor.next(feed.corpus), *range),
-            (None, Walk::Stream { cursor, .. }) => {
-                let next = cursor.next(feed.corpus);
-                (next, cursor.unit())
-            }
-            (None, Walk::Planned(_)) => return Step::Over,
-        };
-        match next {
-            Ok(Some(chunk)) => {
-                open.next += 1;
-                Step::Task(Task {
-                    unit,
-                    number,
-                    chunk,
+            Walk::Stream { cursor, units } => {
+                // No thread reads it while no unit is open.
+                let is_next = self.open.is_empty() && self.opening == 0;
+                let is_over = || {
+                    let cursor = cursor.lock().unwrap_or_else(PoisonError::into_inner);
+                    cursor.is_over()
+                };
+                (is_next && !is_over()).then(|| {
+                    *units += 1;
+                    (*units - 1, Cursor::Stream(Arc::clone(cursor)))
                 })
             }
-            Ok(None) => {
-                self.open.remove(at);
-                Step::UnitEnds(unit, number, range)
-            }
-            Err(error) => {
-                self.fail(unit.index, number, error);
-                Step::Again
-            }
         }
+    }
+
+    /// Takes the unit whose files a thread has created, or why it could not.
+    fn opened(&mut self, index: usize, cursor: Cursor, commit: Result<UnitCommit>) {
+        self.opening -= 1;
+        match commit {
+            Ok(commit) => self.open.push(OpenUnit {
+                commit: Arc::new(commit),
+                cuts: Arc::new(UnitCuts::new(cursor)),
+                asked: 0,
+            }),
+            Err(error) => self.fail(index, Failure { at: (0, 0), error }),
+        }
+        self.leave_out_later();
     }
 }

@@ -3,10 +3,13 @@
 //! ```text
 //! plan        cuts the corpus into units; each becomes one shard
 //! feed        hands out chunks from the open units, earliest first
+//! cuts        cuts a unit, for one thread at a time
 //! chunk       unit -> chunks of about 1 MiB: whole documents, or a piece of one
 //! stream      the same for a corpus that is read once, in order; `patient` waits for its data
 //! worker      chunk -> documents -> ids, on every thread
-//! commit      puts a unit's chunks in order, writes and hashes them, and writes its receipt
+//! commit      puts a unit's chunks in order, writes and hashes their ids, and writes its receipt
+//! lanes       whose turn it is on which chunk
+//! ledger      the records of a unit, and the hashes of its input
 //! line_marks  the line number of a left-out record
 //! join        finished units -> the manifest
 //!
@@ -26,12 +29,15 @@
 
 mod chunk;
 mod commit;
+mod cuts;
 mod dataset;
 mod feed;
 mod finish;
 mod found;
 mod inputs;
 mod join;
+mod lanes;
+mod ledger;
 mod line_marks;
 mod outcome;
 mod patient;

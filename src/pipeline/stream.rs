@@ -331,6 +331,7 @@ impl OpenSource {
             ends_source: self.is_at_end && self.buffered().is_empty(),
             lines_before: Some(lines_before),
             lines: 0,
+            whole: None,
         };
         self.byte += length as u64;
         let starts_unit = std::mem::take(&mut self.starts_unit);

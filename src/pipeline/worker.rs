@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
-use crate::dataset::Eot;
+use crate::dataset::{Eot, TokenDtype};
 use crate::document::{Bad, BadKind, BadRecords, Extent};
 use crate::encoding::{Encoding, SpecialFound};
 use crate::error::{Error, Problem, Result};
@@ -22,6 +22,28 @@ pub(crate) struct Encoded {
     pub(crate) invalid_sequences: u64,
     /// Records that are left out, in order.
     pub(crate) bad_lines: Vec<BadLine>,
+}
+
+impl Encoded {
+    /// The ids as bytes, in the integer type of the dataset.
+    pub(crate) fn id_bytes(&self, dtype: TokenDtype) -> &[u8] {
+        let bytes: &[u8] = bytemuck::cast_slice(&self.ids);
+        match dtype {
+            TokenDtype::U32 => bytes,
+            // Narrowed in place.
+            TokenDtype::U16 => &bytes[..bytes.len() / 2],
+        }
+    }
+}
+
+/// Puts ids, each below 2^16, into the first half of their memory, as `u16`.
+fn narrow(ids: &mut [TokenId]) {
+    debug_assert!(ids.iter().all(|&id| id <= u32::from(u16::MAX)));
+    let halves: &mut [u16] = bytemuck::cast_slice_mut(ids);
+    for at in 0..halves.len() / 2 {
+        // The low half comes first: all supported systems are little-endian.
+        halves[at] = halves[2 * at];
+    }
 }
 
 /// A record that is left out. There may be half a million in a chunk, so it is small.
@@ -113,8 +135,12 @@ impl<'a> Worker<'a> {
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
             piece.read(self.corpus)?;
             piece.lines = self.piece(encoder, piece, index, &mut encoded)?;
+            piece.hash_whole(self.corpus)?;
         }
         encoded.pieces = chunk.pieces;
+        if self.config.settings.token_dtype == TokenDtype::U16 {
+            narrow(&mut encoded.ids);
+        }
         Ok(encoded)
     }
 
