@@ -72,12 +72,16 @@ unsafe fn set_action(signal: c_int, action: libc::sighandler_t) -> io::Result<()
     }
 }
 
-/// The system's allocator; if it runs out of memory, the program ends with a message.
+/// The system's allocator, with large blocks on huge pages. If it runs out of memory, the program
+/// ends with a message.
 pub(crate) struct Allocator;
 
 // SAFETY: every call is forwarded to the system's allocator, and its result is returned.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.size() >= HUGE_PAGE_BYTES {
+            return there(alloc_huge(layout), layout.size());
+        }
         // SAFETY: the caller's promises are exactly those required here.
         there(unsafe { System.alloc(layout) }, layout.size())
     }
@@ -96,6 +100,27 @@ unsafe impl GlobalAlloc for Allocator {
         // SAFETY: as above.
         unsafe { System.dealloc(block, layout) }
     }
+}
+
+/// The usual size of a huge page.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Large memory, on huge pages if the system has them: one page fault instead of 512.
+#[cold]
+fn alloc_huge(layout: Layout) -> *mut u8 {
+    let Ok(aligned) = layout.align_to(HUGE_PAGE_BYTES) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: the size is not zero. The system's allocator frees and grows memory whatever its
+    // alignment.
+    let block = unsafe { System.alloc(aligned) };
+    #[cfg(target_os = "linux")]
+    if !block.is_null() {
+        let bytes = layout.size() / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+        // SAFETY: the pages are all in the new block. It is only a hint.
+        unsafe { libc::madvise(block.cast(), bytes, libc::MADV_HUGEPAGE) };
+    }
+    block
 }
 
 #[inline(always)]

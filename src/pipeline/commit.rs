@@ -254,3 +254,197 @@ impl UnitCommit {
         site.certify(self.index, done, corpus).map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    use super::*;
+    use crate::corpus::CorpusOptions;
+    use crate::dataset::{Position, Settings};
+    use crate::document::BadRecords;
+    use crate::encoding::Encoding;
+    use crate::pipeline::chunk::{Chunk, UnitCursor};
+    use crate::pipeline::plan::end_of;
+    use crate::pipeline::worker::Worker;
+
+    /// A unit of some forty chunks: mapped and small files, texts and records, some of them bad.
+    struct Input {
+        corpus: Corpus,
+        config: TokenizeConfig,
+        unit: Unit,
+        directory: tempfile::TempDir,
+    }
+
+    fn input() -> Input {
+        let directory = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: String| {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let line = "It was a bright cold day in April, and the clocks were striking thirteen. ";
+        put("in/0.txt", line.repeat(200_000));
+        let record = |n| match n % 5000 {
+            77 => "{\"text\": 5}\n".to_owned(),
+            _ => format!("{{\"text\": \"{line}{n}\"}}\n"),
+        };
+        put("in/1.jsonl", (0..150_000).map(record).collect());
+        for n in 0..3000 {
+            put(&format!("in/2/{n}.txt"), line.repeat(n % 50));
+        }
+        put("in/3.txt", "x".repeat(3 << 20));
+        let mut config = TokenizeConfig::default();
+        config.settings = Settings {
+            bad_records: BadRecords::Skip,
+            unit_size_bytes: 1 << 30,
+            ..Settings::default()
+        };
+        let inputs = [directory.path().join("in").into_os_string()];
+        let corpus = Corpus::open(&inputs, &CorpusOptions::default()).unwrap();
+        let unit = Unit {
+            start: Position::default(),
+            end: end_of(&corpus),
+        };
+        Input {
+            corpus,
+            config,
+            unit,
+            directory,
+        }
+    }
+
+    impl Input {
+        fn chunks(&self) -> Vec<(u64, Chunk)> {
+            let mut cursor = UnitCursor::new(self.unit);
+            let next = || cursor.next(&self.corpus).unwrap();
+            (0..).zip(std::iter::from_fn(next)).collect()
+        }
+
+        /// Makes the unit from chunks in the order `order`, on `threads` threads. Returns the unit
+        /// and its files, or the first failure in the order of the corpus.
+        fn make(
+            &self,
+            order: &[usize],
+            threads: usize,
+        ) -> std::result::Result<(DoneUnit, BTreeMap<String, Vec<u8>>), ((u64, usize), String)>
+        {
+            let out = self.directory.path().join("out");
+            let _ = fs::remove_dir_all(&out);
+            fs::create_dir(&out).unwrap();
+            let encoding = Encoding::by_name("gpt2").unwrap();
+            let worker = Worker::new(&self.corpus, &encoding, &self.config);
+            let line_marks = LineMarks::default();
+            let site = ShardSite {
+                directory: &out,
+                partial: &out,
+                dtype: self.config.settings.token_dtype,
+                durability: Durability::None,
+                config: &self.config,
+                line_marks: &line_marks,
+                spare: &worker.spare,
+                job_id: None,
+            };
+            let commit = UnitCommit::create(&site, 0).unwrap();
+            let mut chunks: Vec<_> = self.chunks().into_iter().map(Some).collect();
+            let count = chunks.len() as u64;
+            let coming: Vec<_> = order.iter().filter_map(|&at| chunks[at].take()).collect();
+            let coming = Mutex::new(coming.into_iter());
+            let (done, failures) = (Mutex::new(None), Mutex::new(Vec::new()));
+            let advance = || {
+                while let Some(outcome) = commit.advance(&self.corpus, &site) {
+                    match outcome {
+                        Ok(Progress::Chunk) => {}
+                        Ok(Progress::Unit(unit)) => *lock(&done) = Some(*unit),
+                        Err(failure) => lock(&failures).push(failure),
+                    }
+                }
+            };
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        let mut encoder = encoding.try_encoder().unwrap();
+                        loop {
+                            let Some((number, chunk)) = lock(&coming).next() else {
+                                break;
+                            };
+                            commit.put(number, worker.encode(&mut encoder, chunk).unwrap());
+                            advance();
+                        }
+                    });
+                }
+            });
+            commit.end(count, self.unit);
+            advance();
+            let failures = failures.into_inner().unwrap();
+            if let Some(first) = failures.into_iter().min_by_key(|failure| failure.at) {
+                return Err((first.at, first.error.to_string()));
+            }
+            let files = fs::read_dir(&out).unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                let bytes = fs::read(entry.path()).unwrap();
+                (entry.file_name().into_string().unwrap(), bytes)
+            });
+            Ok((done.into_inner().unwrap().unwrap(), files.collect()))
+        }
+    }
+
+    /// Tries orders of `len` chunks, on more threads than most machines have cores for.
+    fn for_orders(len: usize, check: impl Fn(&[usize], usize)) {
+        let config = Config {
+            cases: 3,
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let orders = Just((0..len).collect::<Vec<_>>()).prop_shuffle();
+        TestRunner::new(config)
+            .run(&(orders, 2..20_usize), |(order, threads)| {
+                check(&order, threads);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn chunks_that_return_in_any_order_make_the_same_unit() {
+        let mut input = input();
+        for dtype in [TokenDtype::U32, TokenDtype::U16] {
+            input.config.settings.token_dtype = dtype;
+            let len = input.chunks().len();
+            assert!(len > 30, "{len} chunks");
+            let in_order: Vec<_> = (0..len).collect();
+            let expected = input.make(&in_order, 1).unwrap();
+            assert_eq!(expected.1.len(), 3, "ids, documents and bad records");
+            for_orders(len, |order, threads| {
+                assert!(input.make(order, threads).unwrap() == expected, "{order:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn the_first_failure_in_the_corpus_is_found_in_any_order_of_chunks() {
+        let input = input();
+        let len = input.chunks().len();
+        // Both large texts change, and the first is reported.
+        for name in ["in/0.txt", "in/3.txt"] {
+            let file = fs::File::options()
+                .write(true)
+                .open(input.directory.path().join(name));
+            let then = std::time::SystemTime::UNIX_EPOCH;
+            file.unwrap().set_modified(then).unwrap();
+        }
+        let (at, message) = input
+            .make(&(0..len).collect::<Vec<_>>(), 1)
+            .map(drop)
+            .unwrap_err();
+        assert!(message.contains("0.txt"), "{message}");
+        for_orders(len, |order, threads| {
+            let found = input.make(order, threads).map(drop).unwrap_err();
+            assert_eq!(found, (at, message.clone()), "{order:?}");
+        });
+    }
+}

@@ -127,9 +127,8 @@ impl<'a> Worker<'a> {
     /// The ids and documents of `chunk`.
     pub(crate) fn encode(&self, encoder: &mut Encoder, mut chunk: Chunk) -> Result<Encoded> {
         let bytes: u64 = chunk.pieces.iter().map(Piece::len_bytes).sum();
-        // Hardly any text has more than one id for two bytes. The part that is not filled takes no
-        // memory.
-        let room = usize::try_from(bytes).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES)) / 2;
+        // Hardly any text has more ids than bytes. Pages that are not filled take no memory.
+        let room = usize::try_from(bytes).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES));
         let mut encoded = self.spare.take();
         encoded.ids.reserve(room);
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
