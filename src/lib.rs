@@ -75,6 +75,7 @@ mod simd;
 pub mod sink;
 pub mod table;
 mod threads;
+mod times;
 mod token;
 pub mod window;
 

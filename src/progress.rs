@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::times::{Part, Times};
 
 /// Counters that a run updates and a display reads, from any thread.
 ///
@@ -16,9 +19,34 @@ pub struct Stats {
     taken_over: AtomicU64,
     step: AtomicU64,
     is_stopped: Arc<AtomicBool>,
+    /// Where the time goes, if that is measured.
+    times: Option<Box<Times>>,
 }
 
 impl Stats {
+    /// Counters that also measure where the time goes.
+    pub(crate) fn timed() -> Self {
+        Self {
+            times: Some(Box::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Calls `f`, and measures it as `part` if times are measured.
+    pub(crate) fn time<T>(&self, part: Part, f: impl FnOnce() -> T) -> T {
+        match &self.times {
+            Some(times) => times.time(part, f),
+            None => f(),
+        }
+    }
+
+    /// The time spent in `part`; zero if times are not measured.
+    pub(crate) fn time_of(&self, part: Part) -> Duration {
+        self.times
+            .as_ref()
+            .map_or(Duration::ZERO, |times| times.of(part))
+    }
+
     /// The amount of work: bytes of input when tokenizing, bytes of output when embedding; 0 while
     /// unknown.
     pub fn total(&self) -> u64 {

@@ -11,6 +11,7 @@
 //! text       text to tokenize, if none is given
 //! tokenize   bytes of text a second, on a first pass
 //! gather     bytes of output a second, by types and dim
+//! serial     what limits the number of threads that are of use
 //! ```
 //!
 //! Buffers are larger than the caches, touched before the clock starts, and on huge pages. Work
@@ -20,6 +21,7 @@
 mod ceiling;
 mod gather;
 mod sample;
+mod serial;
 mod text;
 mod tokenize;
 
@@ -37,6 +39,7 @@ use crate::simd::Level;
 pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;
 pub use sample::Sample;
+pub use serial::{SerialConfig, SerialReport, ThreadLimit, measure_serial};
 pub use tokenize::TokenizeSpeed;
 
 /// Starts one of `threads` threads. With fewer, the rate would belong to another thread count.

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::json;
 use shardmill::bench::{BenchConfig, BenchReport, Ceiling, Sample, measure};
 use shardmill::{Level, Stats};
 
 use crate::cli::args::{EncodingArgs, StdoutArgs, level};
+use crate::cli::bench_serial;
 use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines, summary};
@@ -22,10 +23,14 @@ machine.
 
 Examples:
   shardmill bench
-  shardmill bench corpus.txt --encoding o200k_base --dir /data --json";
+  shardmill bench corpus.txt --encoding o200k_base --dir /data --json
+  shardmill bench serial corpus.txt";
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Text to measure with, up to 64 MiB [default: generated text; for gathering,
     /// Zipf-distributed ids, which repeat less]
     #[arg(value_name = "INPUT")]
@@ -51,7 +56,24 @@ pub(crate) struct BenchArgs {
     pub(crate) stdout: StdoutArgs,
 }
 
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Measure what limits the number of threads that are of use
+    #[command(after_help = bench_serial::HELP)]
+    Serial(bench_serial::SerialArgs),
+}
+
+impl BenchArgs {
+    /// Whether `bench serial` was given `--json`.
+    pub(crate) fn serial_has_json(&self) -> bool {
+        matches!(&self.what, Some(What::Serial(args)) if args.stdout.json)
+    }
+}
+
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    if let Some(What::Serial(args)) = &args.what {
+        return bench_serial::run(args);
+    }
     let mut config = BenchConfig::default();
     config.input.clone_from(&args.input);
     config.encoding.clone_from(&args.encoding.name);

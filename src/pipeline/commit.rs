@@ -4,55 +4,18 @@
 //! `lanes` decides which thread does what. Whichever thread completes the last one gives the files
 //! their final names and writes the receipt.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus::Corpus;
-use crate::dataset::{
-    DoneUnit, Receipt, RecordWriter, ShardInfo, TokenDtype, TokenWriter, Unit, file_names,
-};
+use crate::dataset::{DoneUnit, RecordWriter, ShardInfo, TokenWriter, Unit, file_names};
 use crate::error::{Error, Result};
-use crate::hash::{BlockHasher, Hash128};
-use crate::pipeline::TokenizeConfig;
+use crate::hash::BlockHasher;
 use crate::pipeline::lanes::{Lanes, Turn};
 use crate::pipeline::ledger::Ledger;
-use crate::pipeline::line_marks::LineMarks;
-use crate::pipeline::resume::seen_sources;
-use crate::pipeline::worker::{Encoded, Spare};
-use crate::publish::durability::Durability;
-
-/// Where shards go, and which job their receipts name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ShardSite<'a> {
-    pub(crate) directory: &'a Path,
-    /// Where receipts go.
-    pub(crate) partial: &'a Path,
-    pub(crate) dtype: TokenDtype,
-    pub(crate) durability: Durability,
-    pub(crate) config: &'a TokenizeConfig,
-    pub(crate) line_marks: &'a LineMarks,
-    /// Where chunks go after they are written.
-    pub(crate) spare: &'a Spare,
-    /// `None` if units get no receipts, because a stream cannot be read again.
-    pub(crate) job_id: Option<Hash128>,
-}
-
-impl ShardSite<'_> {
-    /// Writes the receipt of unit `index`, whose files have their final names.
-    pub(crate) fn certify(
-        &self,
-        index: usize,
-        done: DoneUnit,
-        corpus: &Corpus,
-    ) -> Result<DoneUnit> {
-        let Some(job_id) = self.job_id else {
-            return Ok(done);
-        };
-        let seen = seen_sources(corpus, &done)?;
-        Receipt::new(job_id, index, done, seen).write(self.partial, self.durability)
-    }
-}
+use crate::pipeline::site::ShardSite;
+use crate::pipeline::worker::Encoded;
+use crate::times::Part;
 
 /// What happens to each chunk, in the order in which errors of one chunk are reported.
 const LANES: [Lane; 3] = [Lane::Ledger, Lane::Write, Lane::Hash];
@@ -152,31 +115,26 @@ impl UnitCommit {
         corpus: &Corpus,
         site: &ShardSite<'_>,
     ) -> Option<std::result::Result<Progress, Failure>> {
-        let mut state = lock(&self.state);
+        let stats = site.stats;
         loop {
-            let (lane, chunk, item) = match state.lanes.turn() {
+            let turn = stats.time(Part::Unit, || lock(&self.state).lanes.turn());
+            let (lane, chunk, item) = match turn {
                 Turn::Work { lane, chunk, item } => (lane, chunk, item),
                 Turn::Finish => {
-                    let unit = state.unit;
-                    drop(state);
                     let at = (self.passed(), 0);
-                    let done = self.finish(unit, corpus, site).transpose()?;
+                    let done = stats.time(Part::Files, || self.finish(corpus, site));
+                    let done = done.transpose()?;
                     let done = done.map(|done| Progress::Unit(Box::new(done)));
                     return Some(done.map_err(|error| Failure { at, error }));
                 }
                 Turn::Nothing => return None,
             };
-            drop(state);
-            let outcome = self.work(LANES[lane], &item, corpus, site);
-            state = lock(&self.state);
-            if let Err(error) = outcome {
-                state.lanes.fail(lane);
+            if let Err(error) = self.work(LANES[lane], &item, corpus, site) {
+                lock(&self.state).lanes.fail(lane);
                 let at = (chunk, lane + 1);
                 return Some(Err(Failure { at, error }));
             }
-            if state.lanes.pass(lane) {
-                self.passed.store(state.lanes.passed(), Ordering::Release);
-                drop(state);
+            if stats.time(Part::Unit, || self.pass(lane)) {
                 // The other lanes have passed it, so no other thread has it.
                 if let Some(encoded) = Arc::into_inner(item) {
                     site.spare.put(encoded);
@@ -184,6 +142,14 @@ impl UnitCommit {
                 return Some(Ok(Progress::Chunk));
             }
         }
+    }
+
+    /// Notes that `lane` has passed its chunk. Returns whether all lanes have now passed it.
+    fn pass(&self, lane: usize) -> bool {
+        let mut state = lock(&self.state);
+        let is_last = state.lanes.pass(lane);
+        self.passed.store(state.lanes.passed(), Ordering::Release);
+        is_last
     }
 
     /// Takes a chunk through a lane.
@@ -198,16 +164,21 @@ impl UnitCommit {
             Lane::Ledger => {
                 let mut ledger = lock(&self.ledger);
                 let ledger = ledger.as_mut();
-                ledger.map_or(Ok(()), |ledger| ledger.push(encoded, corpus, site))
+                let push = |ledger: &mut Ledger| ledger.push(encoded, corpus, site);
+                site.stats
+                    .time(Part::Ledger, || ledger.map_or(Ok(()), push))
             }
             Lane::Write => {
                 let mut tokens = lock(&self.tokens);
                 let ids = encoded.id_bytes(site.dtype);
-                tokens.as_mut().map_or(Ok(()), |tokens| tokens.push(ids))
+                let push = |tokens: &mut TokenWriter| tokens.push(ids);
+                let tokens = tokens.as_mut();
+                site.stats.time(Part::Write, || tokens.map_or(Ok(()), push))
             }
             Lane::Hash => {
                 if let Some(hasher) = &mut *lock(&self.hasher) {
-                    hasher.update(encoded.id_bytes(site.dtype));
+                    let ids = encoded.id_bytes(site.dtype);
+                    site.stats.time(Part::Hash, || hasher.update(ids));
                 }
                 Ok(())
             }
@@ -215,12 +186,8 @@ impl UnitCommit {
     }
 
     /// Completes the files and gives them their final names, then writes the receipt.
-    fn finish(
-        &self,
-        unit: Option<Unit>,
-        corpus: &Corpus,
-        site: &ShardSite<'_>,
-    ) -> Result<Option<DoneUnit>> {
+    fn finish(&self, corpus: &Corpus, site: &ShardSite<'_>) -> Result<Option<DoneUnit>> {
+        let unit = lock(&self.state).unit;
         let parts = lock(&self.ledger).take().zip(lock(&self.tokens).take());
         let (Some((ledger, tokens)), Some(hasher), Some(unit)) =
             (parts, lock(&self.hasher).take(), unit)
@@ -265,12 +232,16 @@ mod tests {
 
     use super::*;
     use crate::corpus::CorpusOptions;
-    use crate::dataset::{Position, Settings};
+    use crate::dataset::{Position, Settings, TokenDtype};
     use crate::document::BadRecords;
     use crate::encoding::Encoding;
+    use crate::pipeline::TokenizeConfig;
     use crate::pipeline::chunk::{Chunk, UnitCursor};
+    use crate::pipeline::line_marks::LineMarks;
     use crate::pipeline::plan::end_of;
     use crate::pipeline::worker::Worker;
+    use crate::progress::Stats;
+    use crate::publish::durability::Durability;
 
     /// A unit of some forty chunks: mapped and small files, texts and records, some of them bad.
     struct Input {
@@ -338,7 +309,7 @@ mod tests {
             fs::create_dir(&out).unwrap();
             let encoding = Encoding::by_name("gpt2").unwrap();
             let worker = Worker::new(&self.corpus, &encoding, &self.config);
-            let line_marks = LineMarks::default();
+            let (line_marks, stats) = (LineMarks::default(), Stats::default());
             let site = ShardSite {
                 directory: &out,
                 partial: &out,
@@ -348,6 +319,7 @@ mod tests {
                 line_marks: &line_marks,
                 spare: &worker.spare,
                 job_id: None,
+                stats: &stats,
             };
             let commit = UnitCommit::create(&site, 0).unwrap();
             let mut chunks: Vec<_> = self.chunks().into_iter().map(Some).collect();

@@ -13,7 +13,6 @@ use crate::hash::Hash128;
 use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::Piece;
-use crate::pipeline::commit::ShardSite;
 use crate::pipeline::feed::{Feed, Todo};
 use crate::pipeline::found::{Found, find_same, look};
 use crate::pipeline::join::manifest;
@@ -21,6 +20,7 @@ use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::plan::{check_cuts, plan};
 use crate::pipeline::resume::{any_holds, sound_units};
+use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::Worker;
 use crate::progress::Stats;
 use crate::publish::claim::{Claim, claim};
@@ -28,6 +28,7 @@ use crate::publish::json_file::write_json;
 use crate::publish::staging::Staging;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
+use crate::times::Part;
 
 /// Tokenizes `corpus` into the directory `out`, which appears once it is complete.
 ///
@@ -213,16 +214,20 @@ pub(super) fn make_units(
         line_marks: &line_marks,
         spare: &worker.spare,
         job_id,
+        stats,
     };
-    let feed = Feed::new(worker.corpus, site, todo, worker.config, stats);
+    let feed = Feed::new(worker.corpus, site, todo, worker.config);
     let encoders = (0..pool.current_num_threads())
         .map(|_| worker.encoding.try_encoder().map(Mutex::new))
         .collect::<Result<Vec<_>>>()?;
-    pool.broadcast(|thread| {
-        let encoder = encoders[thread.index()].lock();
-        let mut encoder = encoder.unwrap_or_else(PoisonError::into_inner);
-        work(&feed, worker, &mut encoder, stats);
-    });
+    let broadcast = || {
+        pool.broadcast(|thread| {
+            let encoder = encoders[thread.index()].lock();
+            let mut encoder = encoder.unwrap_or_else(PoisonError::into_inner);
+            work(&feed, worker, &mut encoder, stats);
+        })
+    };
+    stats.time(Part::Pool, broadcast);
     for encoder in encoders.into_iter().flat_map(Mutex::into_inner) {
         worker.encoding.put_back(encoder);
     }
@@ -247,7 +252,7 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Sta
             break;
         }
         mine = Some(task.unit.index);
-        let encoded = worker.encode(encoder, task.chunk);
+        let encoded = stats.time(Part::Encode, || worker.encode(encoder, task.chunk));
         let pieces = encoded.iter().flat_map(|encoded| &encoded.pieces);
         let bytes = pieces.map(Piece::len_bytes).sum();
         feed.put(&task.unit, task.number, encoded);

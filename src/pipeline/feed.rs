@@ -12,11 +12,12 @@ use crate::dataset::{DoneUnit, Unit};
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
-use crate::pipeline::commit::{Failure, Progress, ShardSite, UnitCommit};
+use crate::pipeline::commit::{Failure, Progress, UnitCommit};
 use crate::pipeline::cuts::{Cursor, Cut, UnitCuts};
+use crate::pipeline::site::ShardSite;
 use crate::pipeline::stream::StreamCursor;
 use crate::pipeline::worker::Encoded;
-use crate::progress::Stats;
+use crate::times::Part;
 
 /// What a thread has to do next.
 #[derive(Debug)]
@@ -84,7 +85,6 @@ impl<'a> Feed<'a> {
         site: ShardSite<'a>,
         todo: Option<Todo>,
         config: &TokenizeConfig,
-        stats: &Stats,
     ) -> Self {
         let walk = match todo {
             Some(todo) => Walk::Planned(todo.into_iter()),
@@ -93,7 +93,7 @@ impl<'a> Feed<'a> {
                     corpus,
                     config.settings.unit_size_bytes,
                     site.directory,
-                    stats.stop_flag(),
+                    site.stats.stop_flag(),
                 ))),
                 units: 0,
             },
@@ -126,7 +126,11 @@ impl<'a> Feed<'a> {
     pub(crate) fn next(&self, mut mine: Option<usize>) -> Option<Task> {
         let mut state = self.lock();
         loop {
-            match state.step(self.window, mine) {
+            let step = self
+                .site
+                .stats
+                .time(Part::Feed, || state.step(self.window, mine));
+            match step {
                 Step::Cut(unit) => {
                     drop(state);
                     let task = self.cut(unit);
@@ -137,7 +141,8 @@ impl<'a> Feed<'a> {
                 }
                 Step::Open(index, cursor) => {
                     drop(state);
-                    let commit = UnitCommit::create(&self.site, index);
+                    let create = || UnitCommit::create(&self.site, index);
+                    let commit = self.site.stats.time(Part::Files, create);
                     state = self.lock();
                     state.opened(index, cursor, commit);
                     self.unlock(state, u64::MAX);
@@ -159,7 +164,8 @@ impl<'a> Feed<'a> {
     /// The next chunk of `unit`, unless it has none.
     fn cut(&self, unit: OpenUnit) -> Option<Task> {
         let OpenUnit { commit, cuts, .. } = unit;
-        let (index, cut) = (commit.index, cuts.next(self.corpus));
+        let cut = self.site.stats.time(Part::Cut, || cuts.next(self.corpus));
+        let index = commit.index;
         if let Cut::Chunk(number, chunk) = cut {
             return Some(Task {
                 unit: commit,
@@ -206,19 +212,21 @@ impl<'a> Feed<'a> {
 
     /// Records what was achieved for a unit.
     fn settle(&self, unit: usize, outcome: std::result::Result<Progress, Failure>) {
-        let mut state = self.lock();
-        let chunks = match outcome {
-            Ok(Progress::Chunk) => 1,
-            Ok(Progress::Unit(done)) => {
-                state.done.push((unit, *done));
-                0
-            }
-            Err(failure) => {
-                state.fail(unit, failure);
-                u64::MAX
-            }
-        };
-        self.unlock(state, chunks);
+        self.site.stats.time(Part::Feed, || {
+            let mut state = self.lock();
+            let chunks = match outcome {
+                Ok(Progress::Chunk) => 1,
+                Ok(Progress::Unit(done)) => {
+                    state.done.push((unit, *done));
+                    0
+                }
+                Err(failure) => {
+                    state.fail(unit, failure);
+                    u64::MAX
+                }
+            };
+            self.unlock(state, chunks);
+        });
     }
 
     /// Unlocks the state and wakes as many waiting threads as `chunks` chunks can occupy. To notify

@@ -6,8 +6,8 @@ use crate::dataset::{BadRecord, DocRecord, RangeInfo, RecordWriter, Totals};
 use crate::error::Result;
 use crate::hash::{BLOCK_BYTES, BlockHasher, Hash128};
 use crate::pipeline::chunk::Piece;
-use crate::pipeline::commit::ShardSite;
 use crate::pipeline::line_marks::COUNTED_BYTES;
+use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
 
 /// The records of a unit; takes its chunks in order.

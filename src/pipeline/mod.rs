@@ -8,6 +8,7 @@
 //! stream      the same for a corpus that is read once, in order; `patient` waits for its data
 //! worker      chunk -> documents -> ids, on every thread
 //! commit      puts a unit's chunks in order, writes and hashes their ids, and writes its receipt
+//! site        what all units of a run have in common
 //! lanes       whose turn it is on which chunk
 //! ledger      the records of a unit, and the hashes of its input
 //! line_marks  the line number of a left-out record
@@ -44,6 +45,7 @@ mod patient;
 mod plan;
 mod repair;
 mod resume;
+mod site;
 mod status;
 mod stream;
 mod worker;

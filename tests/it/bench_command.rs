@@ -126,3 +126,54 @@ fn what_cannot_be_measured_is_said_at_once() {
     let done = place.run(["bench", "--size", "1TiB"]);
     assert_eq!(done.code, Some(3), "{done:?}");
 }
+
+#[test]
+fn the_serial_parts_are_in_the_table_and_in_the_json() {
+    let place = Place::new();
+    let text = fixture("text/the-verdict.txt");
+    let args = ["bench", "serial", text.to_str().unwrap()];
+    let args = [&args[..], &["--repetitions", "1"]].concat();
+    let done = place.run(&args);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let lines: Vec<_> = done.text().lines().collect();
+    assert_eq!(lines[0], "20.5 kB in 1 file, gpt2, one thread");
+    for label in ["documents to ids", "under the lock of all threads"] {
+        let line = lines.iter().find(|line| line.ends_with(label)).unwrap();
+        let seconds: f64 = line.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(seconds >= 0.0);
+    }
+    for threads in [16, 64, 192] {
+        let line = format!("{threads:7}  ");
+        assert!(
+            lines.iter().any(|found| found.starts_with(&line)),
+            "{lines:#?}"
+        );
+    }
+    assert!(place.tree().is_empty());
+
+    let done = place.run([&args[..], &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(
+        (&report["bytes"], &report["files"]),
+        (&20_480.into(), &1.into())
+    );
+    assert_eq!(report["limits"].as_array().unwrap().len(), 3);
+    // The encoding takes most of the time, so this tells seconds from other units.
+    let [work, encode] = ["work", "encode"].map(|key| report[key].as_f64().unwrap());
+    assert!(work >= encode && encode > 0.0, "{report}");
+}
+
+#[test]
+fn what_has_no_serial_parts_is_refused() {
+    let place = Place::new();
+    place.write("empty.txt", b"");
+    let run = |args: &str| place.run(["bench", "serial"].into_iter().chain(args.split(' ')));
+    run("empty.txt").failed(2, "INPUT: is empty");
+    run("empty.txt --repetitions 0").failed(2, "--repetitions: must be at least 1");
+    run("missing.txt").failed(
+        1,
+        "missing.txt: cannot open: No such file or directory (os error 2)",
+    );
+    // The options of `bench` are not those of `bench serial`.
+    assert_eq!(run("empty.txt --dims 64").code, Some(2));
+}

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use, all of which are above it in this table.
-const ROOMS: [(&str, &[&str]); 27] = [
+const ROOMS: [(&str, &[&str]); 28] = [
     ("choice", &[]),
     ("fault", &[]),
     ("show", &[]),
     ("token", &[]),
-    ("progress", &[]),
+    ("times", &[]),
+    ("progress", &["times"]),
     ("dtype", &["choice"]),
     ("error", &["show"]),
     ("document", &["choice", "error"]),
@@ -57,7 +58,7 @@ const ROOMS: [(&str, &[&str]); 27] = [
         "pipeline",
         &[
             "bpe", "corpus", "dataset", "document", "encoding", "error", "hash", "outputs",
-            "pretoken", "progress", "publish", "show", "threads", "token",
+            "pretoken", "progress", "publish", "show", "threads", "times", "token",
         ],
     ),
     (
@@ -77,8 +78,8 @@ const ROOMS: [(&str, &[&str]); 27] = [
     (
         "bench",
         &[
-            "dtype", "encoding", "error", "gather", "map", "pipeline", "progress", "simd", "sink",
-            "table",
+            "corpus", "dtype", "encoding", "error", "gather", "map", "pipeline", "progress",
+            "publish", "simd", "sink", "table", "times",
         ],
     ),
 ];

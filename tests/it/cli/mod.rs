@@ -71,10 +71,15 @@ fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn help_is_as_it_was() {
     let place = Place::new();
-    for command in std::iter::once(None).chain(COMMANDS.map(Some)) {
-        let args = command.into_iter().chain(["--help"]);
+    let commands = COMMANDS.into_iter().chain(["", "bench serial"]);
+    for command in commands {
+        let args = command.split_whitespace().chain(["--help"]);
         let done = place.run(args.clone()).said(&[]);
-        insta::assert_snapshot!(format!("help-{}", command.unwrap_or("all")), done.text());
+        let name = match command {
+            "" => "all".to_owned(),
+            command => command.replace(' ', "-"),
+        };
+        insta::assert_snapshot!(format!("help-{name}"), done.text());
         let mut wide = place.command(args);
         let wide = Done::new(wide.env("COLUMNS", "400").output().unwrap());
         assert_eq!(
