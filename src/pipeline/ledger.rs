@@ -5,8 +5,8 @@ use crate::corpus::Corpus;
 use crate::dataset::{BadRecord, DocRecord, RangeInfo, RecordWriter, Totals};
 use crate::error::Result;
 use crate::hash::{BLOCK_BYTES, BlockHasher, Hash128};
-use crate::pipeline::chunk::Piece;
 use crate::pipeline::line_marks::COUNTED_BYTES;
+use crate::pipeline::piece::Piece;
 use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
 

@@ -6,6 +6,8 @@
 //! cuts        cuts a unit, for one thread at a time
 //! chunk       unit -> chunks of about 1 MiB: whole documents, or a piece of one
 //! stream      the same for a corpus that is read once, in order; `patient` waits for its data
+//! reader      reads a source from its start, a piece at a time
+//! piece       a range of a source, with its bytes
 //! worker      chunk -> documents -> ids, on every thread
 //! commit      puts a unit's chunks in order, writes and hashes their ids, and writes its receipt
 //! site        what all units of a run have in common
@@ -42,7 +44,9 @@ mod ledger;
 mod line_marks;
 mod outcome;
 mod patient;
+mod piece;
 mod plan;
+mod reader;
 mod repair;
 mod resume;
 mod site;

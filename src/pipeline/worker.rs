@@ -8,7 +8,8 @@ use crate::dataset::{Eot, TokenDtype};
 use crate::document::{Bad, BadKind, BadRecords, Extent};
 use crate::encoding::{Encoding, SpecialFound};
 use crate::error::{Error, Problem, Result};
-use crate::pipeline::chunk::{Chunk, Piece};
+use crate::pipeline::chunk::Chunk;
+use crate::pipeline::piece::Piece;
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::token::TokenId;
 

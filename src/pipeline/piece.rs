@@ -1,0 +1,123 @@
+//! Ranges of sources, with their bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
+use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
+use crate::error::Result;
+use crate::hash::{Hash128, block_hashes};
+use crate::pretoken;
+use crate::progress::Stats;
+
+/// A range of one source.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) source: u32,
+    pub(crate) format: Format,
+    /// Where the piece begins in the source.
+    pub(crate) byte: u64,
+    pub(crate) contents: Contents,
+    /// Whether the piece ends where the source does.
+    pub(crate) ends_source: bool,
+    /// The number of lines of the source before the piece, if the source cannot be read again.
+    pub(crate) lines_before: Option<u64>,
+    /// The number of lines in the piece, once its records have been read.
+    pub(crate) lines: u32,
+    /// The hash of the source, if the piece is all of a small file and has been read.
+    pub(crate) whole: Option<Hash128>,
+}
+
+/// The bytes of a piece.
+#[derive(Clone, Debug)]
+pub(crate) enum Contents {
+    /// A range of a small file that the worker reads.
+    Unread { bytes: u64 },
+    /// A range of bytes that are already open.
+    Opened(Opened, Range<usize>),
+}
+
+impl Piece {
+    pub(crate) fn len_bytes(&self) -> u64 {
+        match &self.contents {
+            Contents::Unread { bytes } => *bytes,
+            Contents::Opened(_, range) => range.len() as u64,
+        }
+    }
+
+    /// The bytes; empty while unread.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.contents {
+            Contents::Unread { .. } => &[],
+            Contents::Opened(opened, range) => &opened[range.clone()],
+        }
+    }
+
+    /// The documents in the piece, once it has been read.
+    pub(crate) fn documents<'a>(
+        &'a self,
+        text_field: &'a str,
+        invalid_utf8: InvalidUtf8,
+    ) -> Box<dyn Documents + 'a> {
+        let span = Span {
+            bytes: self.bytes(),
+            begins: self.byte == 0,
+            ends: self.ends_source,
+        };
+        let reading = Reading {
+            text_field,
+            invalid_utf8,
+        };
+        self.format.documents(span, reading)
+    }
+
+    /// Reads the bytes unless that has been done.
+    pub(crate) fn read(&mut self, corpus: &Corpus) -> Result<()> {
+        if let Contents::Unread { bytes } = self.contents {
+            let source = &corpus.sources()[self.source as usize];
+            let opened = source.open(&corpus.path(source))?;
+            // It is a small file of the listed size.
+            let start = usize::try_from(self.byte).unwrap_or(usize::MAX);
+            let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
+            self.contents = Contents::Opened(opened, start..end);
+        }
+        Ok(())
+    }
+
+    /// Hashes the source if it is a small file that the piece holds all of, after checking that
+    /// nothing wrote to it meanwhile.
+    pub(crate) fn hash_whole(&mut self, corpus: &Corpus) -> Result<()> {
+        let is_whole = self.byte == 0 && self.ends_source && self.len_bytes() < MAP_FROM_BYTES;
+        if is_whole && let Contents::Opened(Opened::Read(bytes), _) = &self.contents {
+            let source = &corpus.sources()[self.source as usize];
+            source.check_unchanged(&corpus.path(source))?;
+            self.whole = Some(Hash128::of_hashes(&block_hashes(bytes, &Stats::default())));
+        }
+        Ok(())
+    }
+
+    /// Returns the memory of the last `behind` bytes of a mapped file up to the end of the piece.
+    /// Nothing reads them again.
+    pub(crate) fn release(&self, behind: u64) {
+        if let Contents::Opened(Opened::Mapped(map), range) = &self.contents {
+            let behind = usize::try_from(behind).unwrap_or(range.end);
+            map.release(range.end.saturating_sub(behind)..range.end);
+        }
+    }
+}
+
+/// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where
+/// the source or an earlier piece of it begins. Every unit cut is also an allowed chunk cut.
+pub(crate) fn next_cut(format: Format, bytes: &[u8], from: usize) -> Option<usize> {
+    if format.row().is_one_document {
+        pretoken::next_cut(bytes, from)
+    } else {
+        format.next_cut(bytes, from)
+    }
+}
+
+/// A piece of a stream that has been read.
+pub(crate) fn read_bytes(bytes: Vec<u8>) -> Contents {
+    let length = bytes.len();
+    Contents::Opened(Opened::Read(Arc::new(bytes)), 0..length)
+}
