@@ -54,6 +54,7 @@
 pub mod bench;
 mod bpe;
 mod choice;
+pub mod compression;
 pub mod corpus;
 pub mod dataset;
 pub mod document;

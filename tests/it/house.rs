@@ -17,6 +17,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("document", &["choice", "error"]),
     ("threads", &["error"]),
     ("hash", &["progress"]),
+    ("compression", &["choice", "error", "hash"]),
     ("map", &["dtype", "error"]),
     ("simd", &["dtype", "error"]),
     ("pretoken", &["simd"]),
