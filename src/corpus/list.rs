@@ -1,20 +1,21 @@
 //! Arguments -> sources.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
-use std::io::{ErrorKind, Read};
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::compression::Compression;
+use crate::corpus::json::holds_json_lines;
 use crate::corpus::pattern::is_pattern;
 use crate::corpus::report::SkippedFiles;
 use crate::corpus::select::{Filter, Selection};
 use crate::corpus::walk::{FileId, Found, id_of, walk};
 use crate::corpus::{Corpus, Kind, Source};
-use crate::document::{Format, HEAD_BYTES, is_json_lines};
+use crate::document::Format;
 use crate::error::{Error, Result};
-use crate::map::Map;
 
 /// A corpus whose arguments are being listed.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ impl Listing {
             base,
             "-".into(),
             Kind::Stdin,
+            None,
             self.format.unwrap_or(Format::Text),
             self.format.is_some(),
         );
@@ -155,19 +157,23 @@ impl Listing {
         let id = id_of(metadata);
         self.may_repeat |= metadata.nlink() > 1;
         let kind = kind_of(path, metadata)?;
-        let is_open = matches!(kind, Kind::File { .. }) && Format::is_open(path);
+        let named = Compression::of_path(path);
+        let inside = named.as_ref().map_or(path, |(_, inside)| inside);
+        let compression = named.as_ref().map(|&(compression, _)| compression);
+        let is_open = matches!(kind, Kind::File { .. }) && Format::is_open(inside);
         let format = match self.format {
             Some(format) => format,
-            None if is_open && holds_json_lines(path)? => Format::Jsonl,
+            None if is_open && holds_json_lines(path, compression)? => Format::Jsonl,
             None => {
                 if is_open {
                     self.corpus.report.json_as_text.add(path);
                 }
-                Format::of_path(path)
+                Format::of_path(inside)
             }
         };
         let is_believed = self.format.is_some();
-        let source = Source::new(base, found.relative, kind, format, is_believed);
+        let relative = found.relative;
+        let source = Source::new(base, relative, kind, compression, format, is_believed);
         Ok((source, id))
     }
 
@@ -212,22 +218,6 @@ fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
     } else {
         Err(refuse(path, "is neither a file, a directory nor a FIFO"))
     }
-}
-
-/// Whether the file at `path`, whose name does not tell, holds JSON Lines.
-fn holds_json_lines(path: &Path) -> Result<bool> {
-    let open = || File::open(path).map_err(Error::io(path, "cannot open"));
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    open()?
-        .take(HEAD_BYTES as u64)
-        .read_to_end(&mut head)
-        .map_err(Error::io(path, "cannot read"))?;
-    if let Some(is_lines) = is_json_lines(&head, head.len() < HEAD_BYTES) {
-        return Ok(is_lines);
-    }
-    // The first record is longer than the head.
-    let map = Map::from_file(&open()?, path)?;
-    Ok(is_json_lines(&map, true).unwrap_or(false))
 }
 
 /// Splits `argument` into the directories before its first name with a wildcard, and the rest. A

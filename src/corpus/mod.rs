@@ -9,11 +9,13 @@
 //! walk     how directories are entered: links, circles, and what is no file
 //! select   which entries of a directory match, and whether hidden ones do
 //! pattern  how one path pattern is read, and which names match it
+//! json     whether a `.json` file holds JSON Lines
 //! source   how a source is read, and whether it changed or contradicts its format
 //! report   what was left out, repeated or read as text
 //! output   where an output must not be
 //! ```
 
+mod json;
 mod list;
 mod output;
 mod pattern;

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, read};
 
+use crate::compression::Compression;
 use crate::corpus::report::escaped;
 use crate::document::{self, Format};
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub(crate) struct Source {
     base: u32,
     relative: Box<OsStr>,
     kind: Kind,
+    /// What its name says.
+    compression: Option<Compression>,
     format: Format,
     /// Whether the user chose this format.
     is_believed: bool,
@@ -66,6 +69,7 @@ impl Source {
         base: usize,
         relative: OsString,
         kind: Kind,
+        compression: Option<Compression>,
         format: Format,
         is_believed: bool,
     ) -> Self {
@@ -75,6 +79,7 @@ impl Source {
             base: u32::try_from(base).unwrap_or(u32::MAX),
             relative: relative.into_boxed_os_str(),
             kind,
+            compression,
             format,
             is_believed,
         }
@@ -92,11 +97,17 @@ impl Source {
         self.kind
     }
 
+    /// How its name says that it is compressed. A file's content must agree; that of a stream
+    /// decides.
+    pub(crate) fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
+
     pub(crate) fn format(&self) -> Format {
         self.format
     }
 
-    /// The size when it was listed; `None` for a stream.
+    /// The size when it was listed, as it is stored; `None` for a stream.
     pub(crate) fn bytes(&self) -> Option<u64> {
         match self.kind {
             Kind::File { bytes, .. } => Some(bytes),
@@ -110,7 +121,7 @@ impl Source {
         escaped(&self.relative)
     }
 
-    /// Maps or reads the file at `path`, which must still be as it was listed.
+    /// Maps or reads the file at `path` as it is stored. It must still be as it was listed.
     pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
         let Kind::File { bytes, .. } = self.kind else {
             return Err(Error::input(path, "is a stream and cannot be read twice"));
@@ -127,7 +138,10 @@ impl Source {
         if opened.len() as u64 != bytes {
             return Err(changed(path, opened.len() as u64));
         }
-        self.check_content(path, &opened, true)?;
+        if self.compression.is_none() {
+            self.check_stored(path, &opened)?;
+            self.check_content(path, &opened, true)?;
+        }
         Ok(opened)
     }
 
@@ -164,8 +178,25 @@ impl Source {
         Ok(ends)
     }
 
+    /// How the source is compressed, whose stored bytes begin with `head`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the name says something else, or a file's name says nothing.
+    pub(crate) fn check_stored(&self, path: &Path, head: &[u8]) -> Result<Option<Compression>> {
+        let found = Compression::check_name(path, self.compression, head)?;
+        match (found, self.kind) {
+            (Some(found), Kind::File { .. }) if self.compression.is_none() => {
+                if self.is_believed && self.format == Format::Text {
+                    return Ok(None);
+                }
+                Err(Error::input(path, found.unnamed()))
+            }
+            _ => Ok(found),
+        }
+    }
+
     /// Refuses content that contradicts the source's format. `bytes` are its first bytes or, if
-    /// `is_whole`, all of it.
+    /// `is_whole`, all of it; decoded, if it is compressed.
     pub(crate) fn check_content(&self, path: &Path, bytes: &[u8], is_whole: bool) -> Result<()> {
         // If the user says that a source is text, it may contain anything. JSON Lines are never
         // gzip data.
@@ -173,9 +204,11 @@ impl Source {
             return Ok(());
         }
         let refuse = |what: &str, hint: &str| Err(Error::input(path, (what, hint)));
-        if let Some(format) = document::foreign_format(bytes) {
-            let what = format!("is {format} data, which is not supported");
-            return refuse(&what, "give it as plain text or JSON Lines");
+        if let Some(again) = Compression::of_content(bytes) {
+            return Err(Error::input(path, again.twice()));
+        }
+        if let Some((format, hint)) = document::foreign_format(bytes) {
+            return refuse(&format!("is {format} data, which is not supported"), hint);
         }
         if self.format == Format::Text {
             // A single record may also be a text document, if the file's name says so; a stream has

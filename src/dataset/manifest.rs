@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compression::Compression;
 use crate::dataset::{BadCounts, BadFile, Eot, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
@@ -113,7 +114,10 @@ pub struct SourceInfo {
     pub name: String,
     /// How its documents are marked.
     pub format: Format,
-    /// Its size in bytes.
+    /// How it is compressed; written only if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// Its size in bytes, as it is stored.
     pub bytes: u64,
     /// The hash of the hashes of its ranges in all units, in order.
     pub hash: Hash128,

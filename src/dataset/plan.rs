@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compression::Compression;
 use crate::dataset::{EncodingInfo, FORMAT_VERSION, Position, Settings};
 use crate::document::Format;
 use crate::error::{Error, Result};
@@ -59,7 +60,10 @@ pub struct PlannedSource {
     pub name: String,
     /// How its documents are marked.
     pub format: Format,
-    /// Its size in bytes.
+    /// How it is compressed; written only if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// Its size in bytes, as it is stored.
     pub bytes: u64,
 }
 
@@ -70,6 +74,14 @@ struct Body<'a> {
     encoding: &'a EncodingInfo,
     settings: &'a Settings,
     sources: &'a [PlannedSource],
+}
+
+/// What a job knows of a source.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Named<'a> {
+    AsIs(&'a str, Format),
+    Compressed(&'a str, Format, Compression),
 }
 
 impl Plan {
@@ -107,10 +119,7 @@ impl Plan {
     /// Identifies the job of the plan, whatever the sizes of its sources. Units of an earlier plan
     /// of the same job stay valid as long as the bytes that they were made from are unchanged.
     pub(crate) fn job_id(&self) -> Hash128 {
-        let sources = self.sources.iter();
-        let sources: Vec<_> = sources
-            .map(|source| (&source.name, source.format))
-            .collect();
+        let sources: Vec<_> = self.sources.iter().map(PlannedSource::named).collect();
         let job = (self.format_version, &self.encoding, &self.settings, sources);
         let mut hasher = Hasher128::new();
         // The hasher takes everything and plain data always serializes.
@@ -275,9 +284,21 @@ const FIELDS: [Field; 9] = [
 ];
 
 impl PlannedSource {
+    /// What a job knows of it.
+    fn named(&self) -> Named<'_> {
+        match self.compression {
+            None => Named::AsIs(&self.name, self.format),
+            Some(compression) => Named::Compressed(&self.name, self.format, compression),
+        }
+    }
+
     fn describe(&self) -> String {
+        let compressed = match self.compression {
+            Some(compression) => format!(", {}", compression.name()),
+            None => String::new(),
+        };
         format!(
-            "'{}' ({}, {} bytes)",
+            "'{}' ({}{compressed}, {} bytes)",
             self.name,
             self.format.row().name,
             self.bytes

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compression::Compression;
 use crate::dataset::manifest::ShardFile;
 use crate::dataset::{
     BadCounts, DocRecord, Plan, ShardInfo, TokenDtype, Totals, bad_file_name, check_blocks,
@@ -50,6 +51,10 @@ pub(crate) struct DoneUnit {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RangeInfo {
     pub(crate) source: u32,
+    /// How the source is compressed; written only if it is. Then the range is all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compression: Option<Compression>,
+    /// The size and hash of the bytes that are stored.
     pub(crate) bytes: u64,
     pub(crate) hash: Hash128,
 }
@@ -161,8 +166,12 @@ impl DoneUnit {
         if shard.documents > records || self.empty_documents > shard.documents {
             return Err("counts more documents than its shard has".to_owned());
         }
-        let ranges = self.ranges.iter().map(|range| (range.source, range.bytes));
-        if ranges.eq(plan.ranges(unit).map(|(source, a, b)| (source, b - a))) {
+        let listed = |range: &RangeInfo| (range.source, range.bytes, range.compression);
+        let planned = plan.ranges(unit).map(|(source, start, end)| {
+            let compression = plan.sources[source as usize].compression;
+            (source, end - start, compression)
+        });
+        if planned.eq(self.ranges.iter().map(listed)) {
             Ok(())
         } else {
             Err("lists other ranges of the sources".to_owned())

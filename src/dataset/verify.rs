@@ -212,14 +212,15 @@ impl Documents<'_> {
             source: record.source,
             byte: record.byte_start,
         };
-        let source_bytes = self
+        let source = self
             .manifest
             .sources
             .get(record.source as usize)
-            .map(|source| source.bytes)
             .ok_or_else(|| format!("there is no source {}", record.source))?;
         let end_byte = record.byte_start.checked_add(record.byte_len);
-        let is_inside = end_byte.is_some_and(|end| end <= source_bytes);
+        // How long the text of a compressed source is, only its data says.
+        let is_inside =
+            end_byte.is_some_and(|end| source.compression.is_some() || end <= source.bytes);
         if !is_inside || position < info.start || position >= info.end {
             return Err("lies outside of the shard's unit".to_owned());
         }

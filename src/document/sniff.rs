@@ -81,38 +81,48 @@ fn is_object(line: &[u8]) -> bool {
     false
 }
 
+/// What to do with a file of a format that is not supported.
+const AS_TEXT: &str = "give it as plain text or JSON Lines";
+
 /// Compressed and columnar formats, and text encodings, that would otherwise be tokenized as if
-/// they were UTF-8.
-const FOREIGN_MAGIC: [(&[u8], &str); 11] = [
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-    (b"PK\x03\x04", "zip"),
-    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
-    (b"ARROW1\0\0", "arrow"),
-    (b"Obj\x01", "avro"),
-    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+/// they were UTF-8; and what to do with them.
+const FOREIGN_MAGIC: [(&[u8], &str, &str); 9] = [
+    (
+        b"\xfd7zXZ\0",
+        "xz",
+        "decode it in a pipe: xz -dc FILE | shardmill tokenize -",
+    ),
+    (
+        b"\x04\x22\x4d\x18",
+        "lz4",
+        "decode it in a pipe: lz4 -dc FILE | shardmill tokenize -",
+    ),
+    (b"PK\x03\x04", "zip", AS_TEXT),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip", AS_TEXT),
+    (b"ARROW1\0\0", "arrow", AS_TEXT),
+    (b"Obj\x01", "avro", AS_TEXT),
+    (b"\x89HDF\r\n\x1a\n", "HDF5", AS_TEXT),
     // Byte order marks.
-    (b"\xff\xfe", "UTF-16"),
-    (b"\xfe\xff", "UTF-16"),
+    (b"\xff\xfe", "UTF-16", AS_TEXT),
+    (b"\xfe\xff", "UTF-16", AS_TEXT),
 ];
 
-/// The name of the unsupported format whose magic bytes `head` begins with. Text that happens to
-/// begin with the same letters does not count.
-pub(crate) fn foreign_format(head: &[u8]) -> Option<&'static str> {
+/// The name of the unsupported format whose magic bytes `head` begins with, and what to do. Text
+/// that happens to begin with the same letters does not count.
+pub(crate) fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let found = FOREIGN_MAGIC
         .iter()
-        .find(|(magic, _)| head.starts_with(magic));
-    if let Some(&(_, name)) = found {
-        return Some(name);
+        .find(|(magic, _, _)| head.starts_with(magic));
+    if let Some(&(_, name, hint)) = found {
+        return Some((name, hint));
     }
     if is_bzip2(head) {
-        Some("bzip2")
+        let hint = "decode it in a pipe: bzip2 -dc FILE | shardmill tokenize -";
+        Some(("bzip2", hint))
     } else if is_parquet(head) {
-        Some("parquet")
+        Some(("parquet", AS_TEXT))
     } else if is_tar(head) {
-        Some("tar")
+        Some(("tar", AS_TEXT))
     } else {
         None
     }
@@ -221,15 +231,14 @@ mod tests {
         tar[148..156].copy_from_slice(b"0012345\0");
         tar[257..263].copy_from_slice(b"ustar\0");
         for (head, name) in [
-            (&b"\x1f\x8b\x08"[..], "gzip"),
-            (b"PAR1\x15\x04", "parquet"),
+            (&b"PAR1\x15\x04"[..], "parquet"),
             (b"BZh91AY&SY", "bzip2"),
             (b"BZh9\x17\x72\x45\x38\x50\x90", "bzip2"),
             (b"ARROW1\0\0", "arrow"),
             (b"\xff\xfea\0", "UTF-16"),
             (&tar, "tar"),
         ] {
-            assert_eq!(foreign_format(head), Some(name));
+            assert_eq!(foreign_format(head).map(|(name, _)| name), Some(name));
         }
         let prose = format!("{}ustar formats", "a ".repeat(150));
         for head in [

@@ -3,9 +3,10 @@
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Position, Unit};
 use crate::document::Format;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::piece::{Contents, Piece, next_cut};
+use crate::pipeline::piece::{Contents, Piece, Stored, next_cut};
+use crate::pipeline::reader::SourceReader;
 
 /// A chunk has at most this many pieces, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;
@@ -21,8 +22,18 @@ pub(crate) struct Chunk {
 pub(crate) struct UnitCursor {
     at: Position,
     end: Position,
-    /// The large file that the cursor is in.
-    open: Option<(u32, Opened)>,
+    open: Option<Open>,
+    /// What is wrong after the chunk that was returned last.
+    failed: Option<Error>,
+}
+
+/// The file that a cursor is in.
+#[derive(Debug)]
+enum Open {
+    /// A large file, with its index.
+    Whole(u32, Opened),
+    /// A compressed file.
+    Read(SourceReader),
 }
 
 impl UnitCursor {
@@ -31,67 +42,107 @@ impl UnitCursor {
             at: unit.start,
             end: unit.end,
             open: None,
+            failed: None,
         }
     }
 
     /// The next chunk of the unit; `None` at its end.
     pub(crate) fn next(&mut self, corpus: &Corpus) -> Result<Option<Chunk>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let mut chunk = Chunk::default();
         let mut bytes = 0;
         while self.at < self.end && bytes < CHUNK_BYTES as u64 && chunk.pieces.len() < MAX_PIECES {
-            let source = &corpus.sources()[self.at.source as usize];
-            let source_bytes = source.bytes().unwrap_or(0);
-            let limit = if self.end.source == self.at.source {
-                self.end.byte
-            } else {
-                source_bytes
-            };
-            let rest = limit - self.at.byte;
+            let rest = self.limit(corpus) - self.at.byte;
             if rest >= MAP_FROM_BYTES && !chunk.pieces.is_empty() {
                 break;
             }
-            let contents = if source_bytes < MAP_FROM_BYTES {
-                Contents::Unread { bytes: rest }
-            } else {
-                self.large_piece(corpus, source.format(), limit)?
-            };
-            let mut piece = Piece {
-                source: self.at.source,
-                format: source.format(),
-                byte: self.at.byte,
-                contents,
-                ends_source: false,
-                lines_before: None,
-                lines: 0,
-                whole: None,
+            let piece = match self.piece(corpus) {
+                Ok(piece) => piece,
+                // What comes before may be wrong, too, and is reported first.
+                Err(error) if !chunk.pieces.is_empty() => {
+                    self.failed = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
             };
             bytes += piece.len_bytes();
-            let end = piece.byte + piece.len_bytes();
-            piece.ends_source = end == source_bytes;
-            self.at = if piece.ends_source {
-                Position {
+            if piece.ends_source {
+                self.at = Position {
                     source: self.at.source + 1,
                     byte: 0,
-                }
-            } else {
-                Position {
-                    source: self.at.source,
-                    byte: end,
-                }
-            };
+                };
+            } else if matches!(piece.stored, Stored::AsIs) {
+                self.at.byte = piece.byte + piece.len_bytes();
+            }
             chunk.pieces.push(piece);
         }
         Ok((!chunk.pieces.is_empty()).then_some(chunk))
     }
 
+    /// Where the unit ends in the current file.
+    fn limit(&self, corpus: &Corpus) -> u64 {
+        if self.end.source == self.at.source {
+            self.end.byte
+        } else {
+            corpus.sources()[self.at.source as usize]
+                .bytes()
+                .unwrap_or(0)
+        }
+    }
+
+    /// The next piece of the current file.
+    fn piece(&mut self, corpus: &Corpus) -> Result<Piece> {
+        let source = &corpus.sources()[self.at.source as usize];
+        if source.compression().is_some() {
+            return self.decoded_piece(corpus);
+        }
+        let bytes = source.bytes().unwrap_or(0);
+        let limit = self.limit(corpus);
+        let contents = if bytes < MAP_FROM_BYTES {
+            Contents::Unread {
+                bytes: limit - self.at.byte,
+            }
+        } else {
+            self.large_piece(corpus, source.format(), limit)?
+        };
+        let mut piece = Piece {
+            source: self.at.source,
+            format: source.format(),
+            byte: self.at.byte,
+            contents,
+            stored: Stored::AsIs,
+            ends_source: false,
+            lines_before: None,
+            lines: 0,
+            whole: None,
+        };
+        piece.ends_source = piece.byte + piece.len_bytes() == bytes;
+        Ok(piece)
+    }
+
+    /// The next piece of a compressed file, which lies in the unit as a whole.
+    fn decoded_piece(&mut self, corpus: &Corpus) -> Result<Piece> {
+        let mut reader = match self.open.take() {
+            Some(Open::Read(reader)) => reader,
+            _ => SourceReader::open(corpus, self.at.source)?,
+        };
+        let (piece, _) = reader.next(None)?;
+        if !piece.ends_source {
+            self.open = Some(Open::Read(reader));
+        }
+        Ok(piece)
+    }
+
     /// The bytes of the open file from here to the first cut after a chunk's size.
     fn large_piece(&mut self, corpus: &Corpus, format: Format, limit: u64) -> Result<Contents> {
         let opened = match &self.open {
-            Some((source, opened)) if *source == self.at.source => opened.clone(),
+            Some(Open::Whole(source, opened)) if *source == self.at.source => opened.clone(),
             _ => {
                 let source = &corpus.sources()[self.at.source as usize];
                 let opened = source.open(&corpus.path(source))?;
-                self.open = Some((self.at.source, opened.clone()));
+                self.open = Some(Open::Whole(self.at.source, opened.clone()));
                 opened
             }
         };

@@ -254,7 +254,7 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Sta
         mine = Some(task.unit.index);
         let encoded = stats.time(Part::Encode, || worker.encode(encoder, task.chunk));
         let pieces = encoded.iter().flat_map(|encoded| &encoded.pieces);
-        let bytes = pieces.map(Piece::len_bytes).sum();
+        let bytes = pieces.map(Piece::stored_bytes).sum();
         feed.put(&task.unit, task.number, encoded);
         stats.advance(bytes);
     }

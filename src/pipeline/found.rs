@@ -100,6 +100,7 @@ pub(super) fn look(
             .all(|(info, source)| {
                 info.bytes == source.bytes().unwrap_or(0)
                     && info.format == source.format()
+                    && info.compression == source.compression()
                     && info.name == source.name()
             });
     if !looks_same {

@@ -96,6 +96,8 @@ fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()
             )
         } else if info.format != source.format() {
             "is read in another format than for the dataset".to_owned()
+        } else if info.compression != source.compression() {
+            "is compressed in another way than for the dataset".to_owned()
         } else if info.bytes != bytes {
             format!(
                 "has {}, and had {} when the dataset was made from it",
@@ -125,6 +127,7 @@ fn plan_of(manifest: Manifest) -> Plan {
     let sources = manifest.sources.into_iter().map(|info| PlannedSource {
         name: info.name,
         format: info.format,
+        compression: info.compression,
         bytes: info.bytes,
     });
     let units = manifest.shards.iter().map(|shard| Unit {

@@ -52,6 +52,7 @@ impl SourceHashes {
             let info = SourceInfo {
                 name,
                 format,
+                compression: range.compression,
                 bytes: 0,
                 hash: range.hash,
             };

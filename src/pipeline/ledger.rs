@@ -1,12 +1,13 @@
 //! What a unit holds: the records of its documents, what it leaves out, and the hashes of the input
 //! that it was made from.
 
+use crate::compression::Compression;
 use crate::corpus::Corpus;
 use crate::dataset::{BadRecord, DocRecord, RangeInfo, RecordWriter, Totals};
 use crate::error::Result;
 use crate::hash::{BLOCK_BYTES, BlockHasher, Hash128};
 use crate::pipeline::line_marks::COUNTED_BYTES;
-use crate::pipeline::piece::Piece;
+use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
 
@@ -49,6 +50,11 @@ enum RangeHash {
         /// The number of bytes of the range whose memory has been returned.
         released: u64,
     },
+    /// It comes with the last piece.
+    Compressed {
+        compression: Compression,
+        hash: Option<Hash128>,
+    },
 }
 
 impl OpenRange {
@@ -57,9 +63,13 @@ impl OpenRange {
             source: piece.source,
             start: piece.byte,
             bytes: 0,
-            hash: match piece.whole {
-                Some(hash) => RangeHash::Known(hash),
-                None => RangeHash::Open {
+            hash: match (piece.stored, piece.whole) {
+                (Stored::Compressed { compression, .. }, _) => RangeHash::Compressed {
+                    compression,
+                    hash: None,
+                },
+                (Stored::AsIs, Some(hash)) => RangeHash::Known(hash),
+                (Stored::AsIs, None) => RangeHash::Open {
                     hasher: BlockHasher::new(),
                     released: 0,
                 },
@@ -71,13 +81,33 @@ impl OpenRange {
 
     /// Adds the bytes of `piece`, which are not read again.
     fn push(&mut self, piece: &Piece) {
-        self.bytes += piece.len_bytes();
-        if let RangeHash::Open { hasher, released } = &mut self.hash {
-            hasher.update(piece.bytes());
-            let behind = self.bytes - *released;
-            if behind >= BLOCK_BYTES as u64 {
-                piece.release(behind);
-                *released = self.bytes;
+        self.bytes += piece.stored_bytes();
+        match &mut self.hash {
+            RangeHash::Known(_) => {}
+            RangeHash::Open { hasher, released } => {
+                hasher.update(piece.bytes());
+                let behind = self.bytes - *released;
+                if behind >= BLOCK_BYTES as u64 {
+                    piece.release(behind);
+                    *released = self.bytes;
+                }
+            }
+            RangeHash::Compressed { hash, .. } => {
+                if let Stored::Compressed { hash: last, .. } = piece.stored {
+                    *hash = last;
+                }
+            }
+        }
+    }
+
+    /// How the source is compressed, and its hash.
+    fn finish(self) -> (Option<Compression>, Hash128) {
+        match self.hash {
+            RangeHash::Known(hash) => (None, hash),
+            RangeHash::Open { hasher, .. } => (None, Hash128::of_hashes(&hasher.finish())),
+            // A unit ends only where a compressed source does.
+            RangeHash::Compressed { compression, hash } => {
+                (Some(compression), hash.unwrap_or(Hash128::of(&[])))
             }
         }
     }
@@ -232,19 +262,18 @@ impl Ledger {
 
     fn close_range(&mut self, corpus: &Corpus) -> Result<()> {
         if let Some(range) = self.range.take() {
-            let hash = match range.hash {
-                RangeHash::Known(hash) => hash,
-                RangeHash::Open { hasher, .. } => {
-                    // What was hashed is what was tokenized, and what other units see, only if
-                    // nothing wrote to the file in between.
-                    let source = &corpus.sources()[range.source as usize];
-                    source.check_unchanged(&corpus.path(source))?;
-                    Hash128::of_hashes(&hasher.finish())
-                }
-            };
+            if !matches!(range.hash, RangeHash::Known(_)) {
+                // What was hashed is what was tokenized, and what other units see, only if nothing
+                // wrote to the file in between.
+                let source = &corpus.sources()[range.source as usize];
+                source.check_unchanged(&corpus.path(source))?;
+            }
+            let (source, bytes) = (range.source, range.bytes);
+            let (compression, hash) = range.finish();
             self.ranges.push(RangeInfo {
-                source: range.source,
-                bytes: range.bytes,
+                source,
+                compression,
+                bytes,
                 hash,
             });
         }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::compression::Compression;
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
 use crate::error::Result;
@@ -15,9 +16,10 @@ use crate::progress::Stats;
 pub(crate) struct Piece {
     pub(crate) source: u32,
     pub(crate) format: Format,
-    /// Where the piece begins in the source.
+    /// Where the piece begins in the source; in its text, if it is compressed.
     pub(crate) byte: u64,
     pub(crate) contents: Contents,
+    pub(crate) stored: Stored,
     /// Whether the piece ends where the source does.
     pub(crate) ends_source: bool,
     /// The number of lines of the source before the piece, if the source cannot be read again.
@@ -37,11 +39,34 @@ pub(crate) enum Contents {
     Opened(Opened, Range<usize>),
 }
 
+/// What a piece is on the disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stored {
+    /// The piece itself.
+    AsIs,
+    /// A part of a compressed source, which lies in one unit as a whole.
+    Compressed {
+        compression: Compression,
+        /// How many stored bytes were read for the piece.
+        bytes: u64,
+        /// The hash of all stored bytes of the source, if the piece is its last.
+        hash: Option<Hash128>,
+    },
+}
+
 impl Piece {
     pub(crate) fn len_bytes(&self) -> u64 {
         match &self.contents {
             Contents::Unread { bytes } => *bytes,
             Contents::Opened(_, range) => range.len() as u64,
+        }
+    }
+
+    /// How many stored bytes it was made from.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        match self.stored {
+            Stored::AsIs => self.len_bytes(),
+            Stored::Compressed { bytes, .. } => bytes,
         }
     }
 
@@ -87,7 +112,10 @@ impl Piece {
     /// Hashes the source if it is a small file that the piece holds all of, after checking that
     /// nothing wrote to it meanwhile.
     pub(crate) fn hash_whole(&mut self, corpus: &Corpus) -> Result<()> {
-        let is_whole = self.byte == 0 && self.ends_source && self.len_bytes() < MAP_FROM_BYTES;
+        let is_whole = self.byte == 0
+            && self.ends_source
+            && self.len_bytes() < MAP_FROM_BYTES
+            && matches!(self.stored, Stored::AsIs);
         if is_whole && let Contents::Opened(Opened::Read(bytes), _) = &self.contents {
             let source = &corpus.sources()[self.source as usize];
             source.check_unchanged(&corpus.path(source))?;

@@ -2,9 +2,11 @@
 //!
 //! Lay the sources end to end. Boundary `k` is the first allowed cut at or after `k` times the unit
 //! size; equal boundaries merge. Cuts are allowed at the start of a source, at the start of a JSON
-//! Lines record and, only inside a text document larger than the unit size, by rule A. The rule
-//! looks at nothing after a boundary, so a stream is cut like a file.
+//! Lines record and, only inside a text document larger than the unit size, by rule A. A compressed
+//! source counts with the bytes that are stored, and is never cut inside. The rule looks at nothing
+//! after a boundary, so a stream is cut like a file.
 
+use crate::compression::Compression;
 use crate::corpus::{CHANGED, Corpus};
 use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
 use crate::document::Format;
@@ -54,9 +56,16 @@ impl UnitCutter {
         true
     }
 
-    /// Whether a source of this format and size may be cut inside.
-    pub(crate) fn cuts_inside(&self, format: Format, bytes: u64) -> bool {
-        !format.row().is_one_document || bytes > self.unit_bytes
+    /// Whether a source may be cut inside that is compressed in this way, and has this format and
+    /// size, if that is known.
+    pub(crate) fn cuts_inside(
+        &self,
+        compression: Option<Compression>,
+        format: Format,
+        bytes: Option<u64>,
+    ) -> bool {
+        let is_large = bytes.is_none_or(|bytes| bytes > self.unit_bytes);
+        compression.is_none() && (!format.row().is_one_document || is_large)
     }
 
     /// Whether the current source starts at the first byte of the corpus.
@@ -96,6 +105,7 @@ pub fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Re
     let sources = corpus.sources().iter().map(|source| PlannedSource {
         name: source.name(),
         format: source.format(),
+        compression: source.compression(),
         bytes: source.bytes().unwrap_or(0),
     });
     Ok(Plan::new(
@@ -118,11 +128,12 @@ pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
                 byte: 0,
             });
         }
-        if cutter.target() < bytes && cutter.cuts_inside(source.format(), bytes) {
+        let (compression, format) = (source.compression(), source.format());
+        if cutter.target() < bytes && cutter.cuts_inside(compression, format, Some(bytes)) {
             let opened = source.open(&corpus.path(source))?;
             // In range: the target is below the size of mapped bytes.
             while let Ok(target) = usize::try_from(cutter.target())
-                && let Some(byte) = source.format().next_cut(&opened, target)
+                && let Some(byte) = format.next_cut(&opened, target)
             {
                 let byte = byte as u64;
                 cutter.cut(byte);

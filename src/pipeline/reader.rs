@@ -1,19 +1,22 @@
 //! Reads a source from its start, a piece at a time.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::corpus::{CHANGED, Source};
+use crate::compression::{Compression, Decompressor};
+use crate::corpus::{CHANGED, Corpus, Source};
 use crate::document::{Format, HEAD_BYTES};
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::piece::{Piece, next_cut, read_bytes};
+use crate::pipeline::piece::{Piece, Stored, next_cut, read_bytes};
 
 /// A source whose first bytes were read, and are what its name says.
 pub(super) struct Begun {
-    /// Returns the bytes of the source, including the first.
+    /// Returns the stored bytes of the source, including the first.
     pub(super) reader: Box<dyn Read + Send>,
     path: PathBuf,
+    compression: Option<Compression>,
 }
 
 impl Begun {
@@ -24,7 +27,10 @@ impl Begun {
         mut reader: Box<dyn Read + Send>,
     ) -> Result<Self> {
         let (head, is_whole) = read_head(&mut reader, &path)?;
-        source.check_content(&path, &head, is_whole)?;
+        let compression = source.check_stored(&path, &head)?;
+        if compression.is_none() {
+            source.check_content(&path, &head, is_whole)?;
+        }
         let head = io::Cursor::new(head);
         // If the source has ended, do not read it again: a terminal would wait for more.
         let reader: Box<dyn Read + Send> = if is_whole {
@@ -32,7 +38,15 @@ impl Begun {
         } else {
             Box::new(head.chain(reader))
         };
-        Ok(Self { reader, path })
+        Ok(Self {
+            reader,
+            path,
+            compression,
+        })
+    }
+
+    pub(super) fn compression(&self) -> Option<Compression> {
+        self.compression
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -56,22 +70,49 @@ fn read_head(reader: &mut dyn Read, path: &Path) -> Result<(Vec<u8>, bool)> {
     Ok((head, is_whole))
 }
 
+/// Where the bytes of a source come from.
+enum Input {
+    AsIs(Box<dyn Read + Send>),
+    Compressed {
+        data: Box<Decompressor>,
+        /// How many stored bytes the pieces that were handed out count.
+        counted: u64,
+    },
+}
+
 /// A source that is being read.
 pub(super) struct SourceReader {
-    reader: Box<dyn Read + Send>,
+    input: Input,
     path: PathBuf,
     /// The index of the source.
     source: u32,
     format: Format,
-    /// The size, if known.
+    /// The size as it is stored, if known.
     expected_bytes: Option<u64>,
-    /// The bytes read; the first `taken` of them have been handed out.
+    /// The bytes read and decoded; the first `taken` of them have been handed out.
     buffer: Vec<u8>,
     taken: usize,
     /// Where the bytes that are not handed out yet begin in the source.
     byte: u64,
     is_at_end: bool,
     lines: u64,
+}
+
+impl Input {
+    /// What the next piece is on the disk; if `ends_source`, it is the last.
+    fn stored(&mut self, ends_source: bool) -> Stored {
+        match self {
+            Self::AsIs(_) => Stored::AsIs,
+            Self::Compressed { data, counted } => {
+                let before = std::mem::replace(counted, data.stored_bytes());
+                Stored::Compressed {
+                    compression: data.compression(),
+                    bytes: *counted - before,
+                    hash: ends_source.then(|| data.take_hash()),
+                }
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for SourceReader {
@@ -83,28 +124,65 @@ impl std::fmt::Debug for SourceReader {
 }
 
 impl SourceReader {
-    /// Reads source `index`, which has `expected_bytes` bytes, if that is known.
+    /// Reads source `index` of a corpus, a regular file.
+    pub(super) fn open(corpus: &Corpus, index: u32) -> Result<Self> {
+        let source = &corpus.sources()[index as usize];
+        let path = corpus.path(source);
+        let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+        let begun = Begun::new(source, path, Box::new(file))?;
+        Self::new(index, source, begun, source.bytes())
+    }
+
+    /// Reads `source`, the `index`-th, which has `expected_bytes` stored bytes, if that is known.
     pub(super) fn new(
         index: u32,
-        format: Format,
+        source: &Source,
         begun: Begun,
         expected_bytes: Option<u64>,
-    ) -> Self {
-        Self {
-            reader: begun.reader,
+    ) -> Result<Self> {
+        let input = match begun.compression {
+            None => Input::AsIs(begun.reader),
+            Some(compression) => Input::Compressed {
+                data: Box::new(Decompressor::new(compression, &begun.path, begun.reader)?),
+                counted: 0,
+            },
+        };
+        let mut reader = Self {
+            input,
             path: begun.path,
             source: index,
-            format,
+            format: source.format(),
             expected_bytes,
             buffer: Vec::new(),
             taken: 0,
             byte: 0,
             is_at_end: false,
             lines: 0,
+        };
+        if reader.compression().is_some() {
+            reader.fill(HEAD_BYTES)?;
+            source.check_content(&reader.path, &reader.buffer, reader.is_at_end)?;
+        }
+        Ok(reader)
+    }
+
+    /// How the source is compressed.
+    pub(super) fn compression(&self) -> Option<Compression> {
+        match &self.input {
+            Input::AsIs(_) => None,
+            Input::Compressed { data, .. } => Some(data.compression()),
         }
     }
 
-    /// The size, if it was known in advance.
+    /// The number of stored bytes that were read for what has been handed out.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        match &self.input {
+            Input::AsIs(_) => self.byte,
+            Input::Compressed { counted, .. } => *counted,
+        }
+    }
+
+    /// The size as it is stored, if it was known in advance.
     pub(super) fn expected_bytes(&self) -> Option<u64> {
         self.expected_bytes
     }
@@ -157,25 +235,38 @@ impl SourceReader {
         self.taken = 0;
         // After a long stretch without a cut, the buffer is larger than necessary.
         self.buffer.shrink_to(wanted);
-        let missing = (wanted - self.buffer.len()) as u64;
-        let read = Read::by_ref(&mut self.reader)
-            .take(missing)
-            .read_to_end(&mut self.buffer)
-            // `read_to_end` keeps what was read before the error.
-            .map_err(|source| Error::Read {
-                path: self.path.clone(),
-                offset: self.byte + self.buffer.len() as u64,
-                source,
-            })?;
-        self.is_at_end = (read as u64) < missing;
-        self.check_size(self.byte + self.buffered().len() as u64)
+        match &mut self.input {
+            Input::AsIs(reader) => {
+                let missing = (wanted - self.buffer.len()) as u64;
+                let read = reader
+                    .take(missing)
+                    .read_to_end(&mut self.buffer)
+                    // `read_to_end` keeps what was read before the error.
+                    .map_err(|source| Error::Read {
+                        path: self.path.clone(),
+                        offset: self.byte + self.buffer.len() as u64,
+                        source,
+                    })?;
+                self.is_at_end = (read as u64) < missing;
+                self.check_size(self.byte + self.buffered().len() as u64, self.is_at_end)
+            }
+            Input::Compressed { data, .. } => {
+                let is_at_end = data.read(&mut self.buffer, wanted);
+                let (stored, is_read) = (data.stored_bytes(), data.is_read());
+                // A file that was cut short in the meantime is not damaged.
+                self.check_size(stored, is_read)?;
+                self.is_at_end = is_at_end?;
+                Ok(())
+            }
+        }
     }
 
-    /// Checks that a source of which `bytes` have been read can still have the expected size.
-    fn check_size(&self, bytes: u64) -> Result<()> {
+    /// Checks that a source of which `bytes` stored bytes have been read, all of them if `is_read`,
+    /// can still have the expected size.
+    fn check_size(&self, bytes: u64, is_read: bool) -> Result<()> {
         let has_changed = self
             .expected_bytes
-            .is_some_and(|expected| bytes > expected || (self.is_at_end && bytes != expected));
+            .is_some_and(|expected| bytes > expected || (is_read && bytes != expected));
         if has_changed {
             return Err(Error::at_byte(&self.path, bytes, CHANGED));
         }
@@ -190,12 +281,14 @@ impl SourceReader {
         if !self.format.row().is_one_document {
             self.lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         }
+        let ends_source = self.is_at_end && self.buffered().is_empty();
         let piece = Piece {
             source: self.source,
             format: self.format,
             byte: self.byte,
             contents: read_bytes(bytes),
-            ends_source: self.is_at_end && self.buffered().is_empty(),
+            stored: self.input.stored(ends_source),
+            ends_source,
             lines_before: Some(lines_before),
             lines: 0,
             whole: None,

@@ -128,6 +128,7 @@ pub(crate) fn range_hashes(
         source.check_unchanged(&path)?;
         ranges.push(RangeInfo {
             source: index,
+            compression: source.compression(),
             bytes: end - start,
             hash,
         });

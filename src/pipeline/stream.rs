@@ -114,9 +114,9 @@ impl StreamCursor {
             Some(open) => open,
             None => self.open_source(corpus, source)?,
         };
-        let may_cut = open
-            .expected_bytes()
-            .is_none_or(|bytes| self.cutter.cuts_inside(source.format(), bytes));
+        let may_cut =
+            self.cutter
+                .cuts_inside(open.compression(), source.format(), open.expected_bytes());
         let (piece, ends_unit) = open.next(may_cut.then(|| self.cutter.target()))?;
         let start = Position {
             source: self.source,
@@ -127,7 +127,7 @@ impl StreamCursor {
             self.cutter.cut(open.byte());
         }
         if piece.ends_source {
-            self.cutter.next_source(open.byte());
+            self.cutter.next_source(open.stored_bytes());
             self.source += 1;
         } else {
             self.open = Some(open);
@@ -148,17 +148,14 @@ impl StreamCursor {
         let mut begun = Begun::new(source, path.clone(), self.open_bytes(source, &path)?)?;
         // Only for the first source does a boundary inside it mean that it is larger than the unit
         // size.
-        let needs_size = source.format().row().is_one_document && expected_bytes.is_none();
+        let needs_size = source.format().row().is_one_document
+            && expected_bytes.is_none()
+            && begun.compression().is_none();
         if needs_size && !self.cutter.is_at_start() {
             expected_bytes = Some(self.spool(&mut begun)?);
         }
         self.starts_unit = self.cutter.ends_at_source_start();
-        Ok(SourceReader::new(
-            self.source,
-            source.format(),
-            begun,
-            expected_bytes,
-        ))
+        SourceReader::new(self.source, source, begun, expected_bytes)
     }
 
     fn open_bytes(&self, source: &Source, path: &Path) -> Result<Box<dyn Read + Send>> {

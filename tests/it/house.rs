@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use, all of which are above it in this table.
-const ROOMS: [(&str, &[&str]); 28] = [
+const ROOMS: [(&str, &[&str]); 29] = [
     ("choice", &[]),
     ("fault", &[]),
     ("show", &[]),
@@ -32,7 +32,15 @@ const ROOMS: [(&str, &[&str]); 28] = [
     (
         "dataset",
         &[
-            "choice", "document", "encoding", "error", "hash", "map", "progress", "publish",
+            "choice",
+            "compression",
+            "document",
+            "encoding",
+            "error",
+            "hash",
+            "map",
+            "progress",
+            "publish",
             "token",
         ],
     ),
@@ -54,12 +62,29 @@ const ROOMS: [(&str, &[&str]); 28] = [
         ],
     ),
     ("outputs", &["dataset", "publish", "sink"]),
-    ("corpus", &["document", "error", "map", "show"]),
+    (
+        "corpus",
+        &["compression", "document", "error", "map", "show"],
+    ),
     (
         "pipeline",
         &[
-            "bpe", "corpus", "dataset", "document", "encoding", "error", "hash", "outputs",
-            "pretoken", "progress", "publish", "show", "threads", "times", "token",
+            "bpe",
+            "compression",
+            "corpus",
+            "dataset",
+            "document",
+            "encoding",
+            "error",
+            "hash",
+            "outputs",
+            "pretoken",
+            "progress",
+            "publish",
+            "show",
+            "threads",
+            "times",
+            "token",
         ],
     ),
     (
