@@ -19,15 +19,15 @@ use crate::cli::{bad, human, interrupt};
 
 pub(crate) const HELP: &str = "\
 INPUT is a file, a directory (with all files in it, at any depth), a quoted glob, a FIFO, or - \
-for standard input. Links are followed; hidden files are left out. Token ids are exactly those of \
-tiktoken. DIR appears only when it is complete.
+for standard input. Gzip (.gz) and zstd (.zst) are read as they are. Links are followed; hidden \
+files are left out. Token ids are exactly those of tiktoken. DIR appears only when it is complete.
 
 Examples:
   shardmill tokenize books/ web.jsonl --out out
-  shardmill tokenize 'crawl/*.jsonl' --text-field body --out out \\
+  shardmill tokenize 'crawl/*.jsonl.gz' --text-field body --out out \\
       --encoding o200k_base
   shardmill tokenize site/ --include '*.{md,txt}' --exclude drafts --out out
-  zcat c4.json.gz | shardmill tokenize - --input-format jsonl --out out
+  xz -dc web.jsonl.xz | shardmill tokenize - --input-format jsonl --out out
 
 To resume an interrupted run, run the same command again.";
 

@@ -10,6 +10,7 @@ mod bench_command;
 mod checks;
 mod cli;
 mod common_dataset;
+mod compressed;
 mod damage;
 mod determinism;
 mod documents;
