@@ -91,7 +91,7 @@ impl Corpus {
     /// Arguments keep their order; within an argument, sources are ordered by the bytes of their
     /// names. `.jsonl` and `.ndjson` are JSON Lines, and so is `.json` if its first lines are
     /// objects. Everything else is text, which is refused if it looks like JSON Lines when it is
-    /// read.
+    /// read. `.gz` and `.zst` after these, as in `a.jsonl.gz`, say that a file is compressed.
     ///
     /// # Errors
     /// Fails if an argument names nothing, or something that cannot be read.
