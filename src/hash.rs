@@ -1,7 +1,8 @@
 //! Checksums: XXH3-128, written as 32 lower-case hex digits.
 
 use std::fmt;
-use std::str::FromStr;
+use std::io::{BufWriter, Write};
+use std::str::{self, FromStr};
 
 use twox_hash::XxHash3_128;
 
@@ -20,19 +21,43 @@ impl Hash128 {
         Self(XxHash3_128::oneshot(bytes))
     }
 
+    /// The checksum of `value` as compact JSON.
+    pub(crate) fn of_json(value: &impl serde::Serialize) -> Self {
+        // JSON comes in pieces of a few bytes, each of which would cost the hasher a call.
+        let mut hasher = BufWriter::with_capacity(64 << 10, Hasher128::new());
+        // The hasher takes everything and plain data always serializes.
+        let _ = serde_json::to_writer(&mut hasher, value);
+        let _ = hasher.flush();
+        hasher.get_ref().finish()
+    }
+
     /// The hash of a list of hashes: the hash of their concatenated canonical (big-endian) bytes.
     pub fn of_hashes(hashes: &[Self]) -> Self {
+        // Most sources have one block in one unit.
+        if let [hash] = hashes {
+            return Self::of(&hash.0.to_be_bytes());
+        }
         let mut hasher = Hasher128::new();
         for hash in hashes {
             hasher.update(&hash.0.to_be_bytes());
         }
         hasher.finish()
     }
+
+    /// The canonical hex digits.
+    fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+        }
+        digits
+    }
 }
 
 impl fmt::Display for Hash128 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -58,7 +83,7 @@ impl FromStr for Hash128 {
 
 impl serde::Serialize for Hash128 {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -92,7 +117,7 @@ impl fmt::Debug for Hasher128 {
     }
 }
 
-impl std::io::Write for Hasher128 {
+impl Write for Hasher128 {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.update(bytes);
         Ok(bytes.len())
@@ -197,6 +222,30 @@ mod tests {
         ] {
             assert!(bad.parse::<Hash128>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_list_is_hashed_like_its_bytes() {
+        let hashes: Vec<_> = (0..3).map(|len| Hash128::of(&some_bytes(len))).collect();
+        for len in 0..=3 {
+            let bytes: Vec<_> = hashes[..len]
+                .iter()
+                .flat_map(|hash| hash.0.to_be_bytes())
+                .collect();
+            assert_eq!(Hash128::of_hashes(&hashes[..len]), Hash128::of(&bytes));
+        }
+    }
+
+    #[test]
+    fn json_is_hashed_like_its_text() {
+        let value: Vec<_> = (0..50_000).map(|len| Hash128(len << 90 | len)).collect();
+        let text = serde_json::to_vec(&value).unwrap();
+        assert_eq!(Hash128::of_json(&value), Hash128::of(&text));
+        assert!(text.starts_with(b"[\"00000000000000000000000000000000\",\"0000"));
+        assert_eq!(
+            serde_json::from_slice::<Vec<Hash128>>(&text).unwrap(),
+            value
+        );
     }
 
     #[test]

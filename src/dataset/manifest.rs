@@ -9,7 +9,7 @@ use crate::dataset::{BadCounts, BadFile, Eot, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::encoding::{Encoding, Special};
 use crate::error::{Error, Result};
-use crate::hash::{Hash128, Hasher128};
+use crate::hash::Hash128;
 
 /// Incremented whenever a byte of a dataset could change for the same inputs and settings.
 pub const FORMAT_VERSION: u32 = 2;
@@ -256,10 +256,7 @@ impl Manifest {
             shards: &self.shards,
             totals: &self.totals,
         };
-        let mut hasher = Hasher128::new();
-        // The hasher never fails, and plain data always serializes.
-        let _ = serde_json::to_writer(&mut hasher, &body);
-        hasher.finish()
+        Hash128::of_json(&body)
     }
 
     /// This manifest, with its computed id.

@@ -22,7 +22,7 @@ use crate::dataset::{
     file_names,
 };
 use crate::error::{Error, Result};
-use crate::hash::{BLOCK_BYTES, Hash128, Hasher128};
+use crate::hash::{BLOCK_BYTES, Hash128};
 use crate::map::Map;
 use crate::progress::Stats;
 use crate::publish::durability::{Durability, sync_directory};
@@ -267,13 +267,7 @@ impl Receipt {
     }
 
     fn computed_hash(&self) -> Hash128 {
-        let mut hasher = Hasher128::new();
-        // The hasher takes everything and plain data always serializes.
-        let _ = serde_json::to_writer(
-            &mut hasher,
-            &(&self.job_id, self.unit, &self.done, &self.seen),
-        );
-        hasher.finish()
+        Hash128::of_json(&(&self.job_id, self.unit, &self.done, &self.seen))
     }
 
     /// Writes the receipt of a unit whose files have their names in `partial/new`; returns the

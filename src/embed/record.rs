@@ -10,7 +10,7 @@ use crate::dtype::Dtype;
 use crate::embed::EmbedConfig;
 use crate::embed::tables::TableInfo;
 use crate::error::{Error, Result};
-use crate::hash::{Hash128, Hasher128};
+use crate::hash::Hash128;
 use crate::outputs::EMBED;
 use crate::progress::Stats;
 use crate::publish::json_file::is_text_of;
@@ -192,10 +192,7 @@ impl EmbedRecord {
             hash: None,
             ..self.clone()
         };
-        let mut hasher = Hasher128::new();
-        // The hasher never fails, and plain data always serializes.
-        let _ = serde_json::to_writer(&mut hasher, &body);
-        hasher.finish()
+        Hash128::of_json(&body)
     }
 
     /// The record in `directory`, if its output is whole and matches this record, which has no

@@ -1,7 +1,7 @@
 //! Small JSON files, which may be damaged or not ours.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -87,8 +87,11 @@ fn begin_json(
     let mut file = TempFile::create(directory, name, durability)?;
     let bytes = file
         .write_with(|counted| {
-            serde_json::to_writer_pretty(&mut *counted, value)?;
-            counted.write_all(b"\n")
+            // JSON comes in pieces of a few bytes.
+            let mut buffer = BufWriter::with_capacity(64 << 10, counted);
+            serde_json::to_writer_pretty(&mut buffer, value)?;
+            buffer.write_all(b"\n")?;
+            buffer.flush()
         })
         .map_err(Error::io(file.path(), "cannot write"))?;
     Ok((file, bytes))
