@@ -14,7 +14,7 @@ use crate::compression::Compression;
 use crate::dataset::{EncodingInfo, FORMAT_VERSION, Position, Settings};
 use crate::document::Format;
 use crate::error::{Error, Result};
-use crate::hash::{Hash128, Hasher128};
+use crate::hash::Hash128;
 use crate::publish::durability::Durability;
 use crate::publish::json_file::{read_json, write_json, write_new_json};
 
@@ -110,10 +110,7 @@ impl Plan {
             settings: &self.settings,
             sources: &self.sources,
         };
-        let mut hasher = Hasher128::new();
-        // The hasher takes everything and plain data always serializes.
-        let _ = serde_json::to_writer(&mut hasher, &body);
-        hasher.finish()
+        Hash128::of_json(&body)
     }
 
     /// Identifies the job of the plan, whatever the sizes of its sources. Units of an earlier plan
@@ -121,10 +118,7 @@ impl Plan {
     pub(crate) fn job_id(&self) -> Hash128 {
         let sources: Vec<_> = self.sources.iter().map(PlannedSource::named).collect();
         let job = (self.format_version, &self.encoding, &self.settings, sources);
-        let mut hasher = Hasher128::new();
-        // The hasher takes everything and plain data always serializes.
-        let _ = serde_json::to_writer(&mut hasher, &job);
-        hasher.finish()
+        Hash128::of_json(&job)
     }
 
     /// The total bytes of all sources.
@@ -290,6 +284,11 @@ impl PlannedSource {
             None => Named::AsIs(&self.name, self.format),
             Some(compression) => Named::Compressed(&self.name, self.format, compression),
         }
+    }
+
+    /// The name and the format; the name is moved out.
+    pub(crate) fn take_name(&mut self) -> (String, Format) {
+        (std::mem::take(&mut self.name), self.format)
     }
 
     fn describe(&self) -> String {

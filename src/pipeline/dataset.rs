@@ -136,9 +136,14 @@ pub(crate) fn build(
     }
     units.extend(done);
     units.sort_by_key(|&(index, _)| index);
+    // The plan has all names already.
+    let mut planned = plan.map(|plan| plan.sources);
     let name = |index: u32| {
         let source = &corpus.sources()[index as usize];
-        (source.name(), source.format())
+        planned.as_mut().map_or_else(
+            || (source.name(), source.format()),
+            |planned| planned[index as usize].take_name(),
+        )
     };
     let units = units.into_iter().map(|(_, unit)| unit).collect();
     let manifest = manifest(

@@ -267,11 +267,8 @@ fn join(staging: &Staging, plan: Plan, stats: &Stats) -> Result<Manifest> {
         })
         .find_first(Result::is_err);
     damaged.unwrap_or(Ok(()))?;
-    let sources = plan.sources;
-    let name = |index: u32| {
-        let source = &sources[index as usize];
-        (source.name.clone(), source.format)
-    };
+    let mut sources = plan.sources;
+    let name = |index: u32| sources[index as usize].take_name();
     Ok(manifest(plan.encoding, plan.settings, name, units))
 }
 

@@ -7,11 +7,11 @@ use crate::document::Format;
 use crate::hash::Hash128;
 
 /// The manifest of a dataset of `units`, which are in order and cover the corpus. `name` returns a
-/// source's name and format.
+/// source's name and format; it is called once for each source.
 pub(crate) fn manifest(
     encoding: EncodingInfo,
     settings: Settings,
-    name: impl Fn(u32) -> (String, Format),
+    mut name: impl FnMut(u32) -> (String, Format),
     units: Vec<DoneUnit>,
 ) -> Manifest {
     let mut sources = SourceHashes::default();
@@ -20,7 +20,7 @@ pub(crate) fn manifest(
     for unit in units {
         totals = totals.plus(&unit.totals());
         for range in unit.ranges {
-            sources.push(&name, range);
+            sources.push(&mut name, range);
         }
         shards.push(unit.shard);
     }
@@ -40,13 +40,15 @@ pub(crate) fn manifest(
 #[derive(Debug, Default)]
 pub(crate) struct SourceHashes {
     done: Vec<SourceInfo>,
-    open: Option<(u32, SourceInfo, Vec<Hash128>)>,
+    open: Option<(u32, SourceInfo)>,
+    /// The hashes of the open source's ranges.
+    hashes: Vec<Hash128>,
 }
 
 impl SourceHashes {
-    pub(crate) fn push(&mut self, name: impl Fn(u32) -> (String, Format), range: RangeInfo) {
+    pub(crate) fn push(&mut self, name: impl FnOnce(u32) -> (String, Format), range: RangeInfo) {
         let index = range.source;
-        if self.open.as_ref().is_none_or(|&(open, _, _)| open != index) {
+        if self.open.as_ref().is_none_or(|&(open, _)| open != index) {
             self.close();
             let (name, format) = name(index);
             let info = SourceInfo {
@@ -56,17 +58,18 @@ impl SourceHashes {
                 bytes: 0,
                 hash: range.hash,
             };
-            self.open = Some((index, info, Vec::new()));
+            self.open = Some((index, info));
         }
-        if let Some((_, info, hashes)) = &mut self.open {
+        if let Some((_, info)) = &mut self.open {
             info.bytes += range.bytes;
-            hashes.push(range.hash);
+            self.hashes.push(range.hash);
         }
     }
 
     fn close(&mut self) {
-        if let Some((_, mut info, hashes)) = self.open.take() {
-            info.hash = Hash128::of_hashes(&hashes);
+        if let Some((_, mut info)) = self.open.take() {
+            info.hash = Hash128::of_hashes(&self.hashes);
+            self.hashes.clear();
             self.done.push(info);
         }
     }
