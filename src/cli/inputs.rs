@@ -47,20 +47,22 @@ fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
     })
 }
 
-/// The corpus that the arguments name.
-pub(crate) fn open_corpus(args: &CorpusArgs) -> shardmill::Result<Corpus> {
-    open_inputs(&args.inputs, &args.selection)
+/// The corpus that the arguments name, listed by at most `threads` threads.
+pub(crate) fn open_corpus(args: &CorpusArgs, threads: usize) -> shardmill::Result<Corpus> {
+    open_inputs(&args.inputs, &args.selection, threads)
 }
 
-/// The corpus of `inputs`.
+/// The corpus of `inputs`, listed by at most `threads` threads.
 pub(crate) fn open_inputs(
     inputs: &[OsString],
     selection: &SelectionArgs,
+    threads: usize,
 ) -> shardmill::Result<Corpus> {
     let mut options = CorpusOptions::default();
     options.format = selection.input_format.0;
     options.include.clone_from(&selection.include);
     options.exclude.clone_from(&selection.exclude);
+    options.threads = threads;
     Corpus::open(inputs, &options)
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
     let encoding = Encoding::by_name(&args.tokenize.encoding.name)?;
     let config = tokenize_config(&args.tokenize);
     config.validate(&encoding)?;
-    let corpus = open_corpus(&args.corpus)?;
+    let corpus = open_corpus(&args.corpus, config.threads)?;
     let plan = plan(&corpus, &encoding, &config)?;
     if args.stdout.json {
         let units = plan.units.iter().map(

@@ -86,7 +86,7 @@ impl Tokenization {
                     .to_owned(),
             });
         }
-        let corpus = open_corpus(corpus)?;
+        let corpus = open_corpus(corpus, config.threads)?;
         if corpus.has_stdin() && io::stdin().is_terminal() {
             summary("reads text from the terminal until Ctrl-D at the start of a line");
         }

@@ -98,7 +98,7 @@ fn check_inputs(args: &VerifyArgs, stats: &Stats) -> Result<Option<Corpus>> {
     if args.inputs.is_empty() {
         return Ok(None);
     }
-    let corpus = open_inputs(&args.inputs, &args.selection)?;
+    let corpus = open_inputs(&args.inputs, &args.selection, rayon::current_num_threads())?;
     match verify_inputs(&args.dataset, &corpus, stats) {
         Err(error) if error.is_usage() => Err(error.into()),
         Err(error) => Err(failed(error, args)),

@@ -8,12 +8,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::compression::Compression;
+use crate::corpus::crew::Crew;
 use crate::corpus::json::holds_json_lines;
 use crate::corpus::pattern::is_pattern;
-use crate::corpus::report::SkippedFiles;
 use crate::corpus::select::{Filter, Selection};
-use crate::corpus::walk::{FileId, Found, id_of, walk};
-use crate::corpus::{Corpus, Kind, Source};
+use crate::corpus::visit::{FileId, Found, id_of};
+use crate::corpus::walk::walk;
+use crate::corpus::{Corpus, CorpusOptions, Kind, Source};
 use crate::document::Format;
 use crate::error::{Error, Result};
 
@@ -22,17 +23,29 @@ use crate::error::{Error, Result};
 pub(super) struct Listing {
     corpus: Corpus,
     format: Option<Format>,
+    crew: Crew,
     /// The files of the sources, each with the source's index.
     files: Vec<(FileId, u32)>,
     /// Whether a file may be listed twice.
     may_repeat: bool,
 }
 
+/// A file that becomes a source.
+struct Listed {
+    source: Source,
+    id: FileId,
+    /// Whether the file has several names.
+    is_linked: bool,
+    /// Whether its name leaves the format open, and it is read as text.
+    is_json_as_text: bool,
+}
+
 impl Listing {
-    pub(super) fn new(format: Option<Format>, filter: Filter) -> Self {
+    pub(super) fn new(options: &CorpusOptions, filter: Filter) -> Self {
         Self {
             corpus: Corpus::empty(filter),
-            format,
+            format: options.format,
+            crew: Crew::new(options.threads),
             files: Vec::new(),
             may_repeat: false,
         }
@@ -92,8 +105,8 @@ impl Listing {
             metadata: metadata.clone(),
         };
         let base = self.corpus.add_base(base.to_owned());
-        let (source, id) = self.source_of(base, found, path)?;
-        self.push(source, id)
+        let listed = source_of(self.format, base, found, &|| path.to_owned())?;
+        self.push(listed)
     }
 
     /// Adds the files that match; names are relative to the directories before the first wildcard.
@@ -113,68 +126,43 @@ impl Listing {
     /// text for a message that says what was left out.
     fn add_walk(&mut self, base: PathBuf, selection: Selection) -> Result<Option<String>> {
         let index = self.corpus.add_base(base.clone());
-        let filter = std::mem::take(&mut self.corpus.filter);
-        let mut skipped = SkippedFiles::default();
-        let mut found: Vec<(Source, FileId)> = Vec::new();
-        let walked = walk(base, selection, &filter, &mut skipped, |path, file| {
-            found.push(self.source_of(index, file, path)?);
-            Ok(())
-        });
-        self.corpus.filter = filter;
-        self.corpus.walks.push(walked?);
+        let take =
+            |found: Found, path: &dyn Fn() -> PathBuf| source_of(self.format, index, found, path);
+        let (walk, finds) = walk(base, selection, &self.corpus.filter, &self.crew, &take)?;
+        self.corpus.walks.push(walk);
+        let mut found = finds.files;
         if found.is_empty() {
-            let left_out = skipped.describe(|count| count.to_string());
+            let left_out = finds.skipped.describe(|count| count.to_string());
             return Ok(Some(
                 left_out.map_or_else(String::new, |what| format!("; left out: {what}")),
             ));
         }
-        self.corpus.report.left_out.add(skipped);
-        found.sort_unstable_by(|(a, _), (b, _)| {
-            a.relative().as_bytes().cmp(b.relative().as_bytes())
+        self.corpus.report.left_out.add(finds.skipped);
+        self.crew.sort(&mut found, |a, b| {
+            let [a, b] = [a, b].map(|listed| listed.source.relative().as_bytes());
+            a.cmp(b)
         });
         self.corpus.sources.reserve(found.len());
-        for (source, id) in found {
-            self.push(source, id)?;
-        }
+        self.files.reserve(found.len());
+        found.into_iter().try_for_each(|listed| self.push(listed))?;
         Ok(None)
     }
 
-    fn push(&mut self, source: Source, id: FileId) -> Result<()> {
+    fn push(&mut self, listed: Listed) -> Result<()> {
         let Ok(index) = u32::try_from(self.corpus.sources.len()) else {
             return Err(Error::config(
                 "arguments",
                 ("more than 4294967295 sources", "make several datasets"),
             ));
         };
-        self.files.push((id, index));
-        self.corpus.sources.push(source);
+        if listed.is_json_as_text {
+            let path = self.corpus.path(&listed.source);
+            self.corpus.report.json_as_text.add(&path);
+        }
+        self.may_repeat |= listed.is_linked;
+        self.files.push((listed.id, index));
+        self.corpus.sources.push(listed.source);
         Ok(())
-    }
-
-    /// The source that is read from `path`, and its file's id.
-    fn source_of(&mut self, base: usize, found: Found, path: &Path) -> Result<(Source, FileId)> {
-        let metadata = &found.metadata;
-        let id = id_of(metadata);
-        self.may_repeat |= metadata.nlink() > 1;
-        let kind = kind_of(path, metadata)?;
-        let named = Compression::of_path(path);
-        let inside = named.as_ref().map_or(path, |(_, inside)| inside);
-        let compression = named.as_ref().map(|&(compression, _)| compression);
-        let is_open = matches!(kind, Kind::File { .. }) && Format::is_open(inside);
-        let format = match self.format {
-            Some(format) => format,
-            None if is_open && holds_json_lines(path, compression)? => Format::Jsonl,
-            None => {
-                if is_open {
-                    self.corpus.report.json_as_text.add(path);
-                }
-                Format::of_path(inside)
-            }
-        };
-        let is_believed = self.format.is_some();
-        let relative = found.relative;
-        let source = Source::new(base, relative, kind, compression, format, is_believed);
-        Ok((source, id))
     }
 
     /// The corpus, with its report.
@@ -206,7 +194,37 @@ fn refuse(path: &Path, what: impl Into<String>) -> Error {
     Error::input(path, what.into())
 }
 
-fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
+/// The source that a file becomes; `path` returns its path.
+fn source_of(
+    format: Option<Format>,
+    base: usize,
+    found: Found,
+    path: &dyn Fn() -> PathBuf,
+) -> Result<Listed> {
+    let Found { relative, metadata } = found;
+    let kind = kind_of(path, &metadata)?;
+    let named = Compression::of_path(relative.as_ref());
+    let inside = named
+        .as_ref()
+        .map_or(relative.as_ref(), |(_, inside)| inside.as_path());
+    let compression = named.as_ref().map(|&(compression, _)| compression);
+    let is_open = format.is_none() && matches!(kind, Kind::File { .. }) && Format::is_open(inside);
+    let is_lines = is_open && holds_json_lines(&path(), compression)?;
+    let chosen = match format {
+        Some(format) => format,
+        None if is_lines => Format::Jsonl,
+        None => Format::of_path(inside),
+    };
+    let is_believed = format.is_some();
+    Ok(Listed {
+        source: Source::new(base, relative, kind, compression, chosen, is_believed),
+        id: id_of(&metadata),
+        is_linked: metadata.nlink() > 1,
+        is_json_as_text: is_open && !is_lines,
+    })
+}
+
+fn kind_of(path: &dyn Fn() -> PathBuf, metadata: &Metadata) -> Result<Kind> {
     let file_type = metadata.file_type();
     if file_type.is_file() {
         Ok(Kind::File {
@@ -216,7 +234,7 @@ fn kind_of(path: &Path, metadata: &Metadata) -> Result<Kind> {
     } else if file_type.is_fifo() || file_type.is_char_device() {
         Ok(Kind::Stream)
     } else {
-        Err(refuse(path, "is neither a file, a directory nor a FIFO"))
+        Err(refuse(&path(), "is neither a file, a directory nor a FIFO"))
     }
 }
 

@@ -6,7 +6,9 @@
 //!
 //! ```text
 //! list     which sources an argument names, their order and their formats
-//! walk     how directories are entered: links, circles, and what is no file
+//! walk     which directories are entered: links, circles, mazes
+//! visit    what the entries of a directory are
+//! crew     threads that do both
 //! select   which entries of a directory match, and whether hidden ones do
 //! pattern  how one path pattern is read, and which names match it
 //! json     whether a `.json` file holds JSON Lines
@@ -15,6 +17,7 @@
 //! output   where an output must not be
 //! ```
 
+mod crew;
 mod json;
 mod list;
 mod output;
@@ -22,6 +25,7 @@ mod pattern;
 mod report;
 mod select;
 mod source;
+mod visit;
 mod walk;
 
 use std::ffi::OsString;
@@ -44,7 +48,7 @@ use walk::Walk;
 /// options.include = vec!["*.{txt,md}".into()];
 /// options.exclude = vec!["drafts".into()];
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CorpusOptions {
     /// The format of all sources, whatever they look like. If `None`, each source's name and
@@ -56,6 +60,19 @@ pub struct CorpusOptions {
     pub include: Vec<OsString>,
     /// Whatever matches one of these patterns, by the same rules, is left out.
     pub exclude: Vec<OsString>,
+    /// How many threads may list large directories; the corpus does not depend on this.
+    pub threads: usize,
+}
+
+impl Default for CorpusOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
 }
 
 /// The inputs of a run, in order.
@@ -98,7 +115,7 @@ impl Corpus {
     pub fn open(arguments: &[OsString], options: &CorpusOptions) -> Result<Self> {
         let filter = Filter::new(&options.include, &options.exclude)
             .map_err(|(path, what)| Error::input(path, what))?;
-        let mut listing = Listing::new(options.format, filter);
+        let mut listing = Listing::new(options, filter);
         for argument in arguments {
             listing.add(argument)?;
         }

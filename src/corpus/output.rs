@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::corpus::walk::{FileId, id_of};
+use crate::corpus::visit::{FileId, id_of};
 use crate::corpus::{Corpus, Kind};
 use crate::error::{Error, Result};
 use crate::show::name;

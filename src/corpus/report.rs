@@ -93,15 +93,33 @@ impl SkippedFiles {
         })
     }
 
-    /// Adds the counts and paths of `other`.
+    fn kinds_mut(&mut self) -> [&mut Listed; 7] {
+        [
+            &mut self.hidden,
+            &mut self.excluded,
+            &mut self.fifos,
+            &mut self.sockets,
+            &mut self.devices,
+            &mut self.dangling_links,
+            &mut self.circles,
+        ]
+    }
+
+    /// Adds the counts and paths of `other`, not yet in order.
+    pub(super) fn append(&mut self, mut other: Self) {
+        for (all, more) in self.kinds_mut().into_iter().zip(other.kinds_mut()) {
+            all.count += more.count;
+            all.paths.append(&mut more.paths);
+        }
+    }
+
+    /// Adds the counts and paths of `other`, sorted, because the order of a directory's entries is
+    /// arbitrary.
     pub(super) fn add(&mut self, other: Self) {
-        self.hidden.merge(other.hidden);
-        self.excluded.merge(other.excluded);
-        self.fifos.merge(other.fifos);
-        self.sockets.merge(other.sockets);
-        self.devices.merge(other.devices);
-        self.dangling_links.merge(other.dangling_links);
-        self.circles.merge(other.circles);
+        self.append(other);
+        for listed in self.kinds_mut() {
+            listed.paths.sort_unstable();
+        }
     }
 }
 
@@ -109,13 +127,6 @@ impl Listed {
     pub(super) fn add(&mut self, path: &Path) {
         self.count += 1;
         self.paths.push(escaped(path.as_os_str()));
-    }
-
-    /// Adds the paths of `other`, sorted, because the order of a directory's entries is arbitrary.
-    fn merge(&mut self, other: Self) {
-        self.count += other.count;
-        self.paths.extend(other.paths);
-        self.paths.sort_unstable();
     }
 }
 

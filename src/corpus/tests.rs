@@ -15,6 +15,15 @@ fn open(arguments: &[&Path]) -> Result<Corpus> {
     Corpus::open(&arguments, &CorpusOptions::default())
 }
 
+/// The corpus of a directory, listed by `threads` threads.
+fn open_with(directory: &Path, threads: usize) -> Result<Corpus> {
+    let options = CorpusOptions {
+        threads,
+        ..CorpusOptions::default()
+    };
+    Corpus::open(&[directory.into()], &options)
+}
+
 fn write(path: &Path, contents: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, contents).unwrap();
@@ -160,4 +169,87 @@ fn an_output_inside_an_input_is_refused() {
             "{outside}"
         );
     }
+}
+
+#[test]
+fn many_files_are_listed_alike_by_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = (0..12_000).map(|n| match n % 3 {
+        // A large directory, one in which it lies, and many small ones.
+        0 => format!("large/{n}.txt"),
+        1 => format!("small/{}/{n}.json", n % 100),
+        _ => format!("{n}"),
+    });
+    let mut names: Vec<OsString> = names.map(Into::into).collect();
+    names.push(OsString::from("large.txt"));
+    names.push(OsStr::from_bytes(b"large/\xff\xfe").to_owned());
+    for name in &names {
+        write(&dir.path().join(name), "[]");
+    }
+    for name in ["large/loop", "small/7/loop"] {
+        symlink(dir.path(), dir.path().join(name)).unwrap();
+    }
+    symlink("../small/8", dir.path().join("large/eight")).unwrap();
+    symlink("nowhere", dir.path().join("small/nowhere")).unwrap();
+    write(&dir.path().join("large/.hidden"), "");
+    names.extend((8..12_000).step_by(100).filter_map(|n| {
+        let is_there = n % 3 == 1;
+        is_there.then(|| OsString::from(format!("large/eight/{n}.json")))
+    }));
+    names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+
+    let alone = open_with(dir.path(), 1).unwrap();
+    let found: Vec<_> = alone.sources().iter().map(Source::relative).collect();
+    assert_eq!(found, names);
+    let report = alone.report();
+    assert_eq!(report.left_out.hidden.count, 1);
+    assert_eq!(report.left_out.dangling_links.count, 1);
+    assert_eq!(report.left_out.circles.count, 2);
+    assert_eq!(report.repeated.count, 40);
+    assert_eq!(report.json_as_text.count, 4040);
+    assert!(report.json_as_text.paths.is_sorted());
+    for threads in [2, 16, 1000] {
+        let corpus = open_with(dir.path(), threads).unwrap();
+        assert_eq!(
+            format!("{:?}", corpus.sources()),
+            format!("{:?}", alone.sources())
+        );
+        assert_eq!(corpus.report(), report);
+    }
+}
+
+#[test]
+fn of_several_failures_the_first_in_order_is_reported() {
+    use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..3000 {
+        write(&dir.path().join(format!("m/{n}.txt")), "a");
+    }
+    let failed = |threads| {
+        let error = open_with(dir.path(), threads).unwrap_err().to_string();
+        let path = error.strip_prefix(dir.path().to_str().unwrap()).unwrap();
+        path.to_owned()
+    };
+    let same = |start: &str, end: &str| {
+        for threads in [1, 2, 16] {
+            let failed = failed(threads);
+            assert!(failed.starts_with(start), "{threads}: {failed}");
+            assert!(failed.ends_with(end), "{threads}: {failed}");
+        }
+    };
+    // Looking into it fails.
+    for name in ["m/x.json", "m/50.json", "z.json"] {
+        symlink("/proc/self/mem", dir.path().join(name)).unwrap();
+    }
+    same("/m/50.json: cannot read", "(os error 5)");
+    // Its path is too long to be entered.
+    for name in ["y", "a"] {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut at = open(dir.path(), flags, Mode::empty()).unwrap();
+        for name in std::iter::once(name.to_owned()).chain(vec!["d".repeat(255); 17]) {
+            mkdirat(&at, &name, Mode::RWXU).unwrap();
+            at = openat(&at, &name, flags, Mode::empty()).unwrap();
+        }
+    }
+    same("/a/dddd", "cannot list: File name too long (os error 36)");
 }

@@ -64,7 +64,7 @@ const ROOMS: [(&str, &[&str]); 29] = [
     ("outputs", &["dataset", "publish", "sink"]),
     (
         "corpus",
-        &["compression", "document", "error", "map", "show"],
+        &["compression", "document", "error", "map", "show", "threads"],
     ),
     (
         "pipeline",
