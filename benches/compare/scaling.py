@@ -203,9 +203,10 @@ def inputs(args: argparse.Namespace, work: Path) -> list[Input]:
         source = args.corpora / f"{name}.txt"
         if not source.is_file():
             fail(f"no {source}: run corpora.py first")
-        path = Path(shutil.copy(source, work))
+        path = work / source.name
+        path.write_bytes(source.read_bytes() * args.repeat)
         made.append(Input(name, path, path.stat().st_size, line_parts(path)))
-    text = args.corpora / f"{args.texts[0]}.txt"
+    text = made[0].whole
     return [*made, json_lines(text, work), small_files(text, work)]
 
 
@@ -214,6 +215,10 @@ def main() -> None:
     parser.add_argument("corpora", type=Path, help="directory that corpora.py filled")
     parser.add_argument("--binary", type=Path, default=ROOT / "target/dist/shardmill", metavar="FILE")
     parser.add_argument("--texts", nargs="+", default=["english", "multi", "code"], metavar="NAME")
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N",
+        help="how often each text is repeated: 16 threads need some 500 MB",
+    )  # fmt: skip
     parser.add_argument("--threads", nargs="+", type=int, default=[2], metavar="N")
     parser.add_argument("--encoding", default="gpt2")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -221,7 +226,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="further options of tokenize")
     args = parser.parse_args()
-    if min(args.threads) < 1 or args.repetitions < 1:
+    if min([*args.threads, args.repetitions, args.repeat]) < 1:
         parser.error("numbers must be at least 1")
     if not args.binary.is_file():
         fail(f"no program {args.binary}: run `cargo build --profile dist` first")
