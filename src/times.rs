@@ -1,4 +1,4 @@
-//! Where the time of a run goes, for [`bench::serial`](crate::bench::serial).
+//! Where the time of a run goes, for [`measure_serial`](crate::bench::measure_serial).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

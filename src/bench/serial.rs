@@ -119,7 +119,7 @@ pub fn measure_serial(config: &SerialConfig) -> Result<SerialReport> {
     once(config)?;
     let mut best = once(config)?;
     for _ in 1..config.repetitions {
-        best = best.least(once(config)?);
+        best = best.least(&once(config)?);
     }
     Ok(best.report(config.repetitions))
 }
@@ -153,9 +153,11 @@ fn once(config: &SerialConfig) -> Result<Run> {
             .join(format!(".shardmill-bench-{}", std::process::id())),
     );
     let encoding = Encoding::by_name(&config.encoding)?;
-    let mut settings = TokenizeConfig::default();
-    settings.threads = 1;
-    settings.durability = Durability::None;
+    let settings = TokenizeConfig {
+        threads: 1,
+        durability: Durability::None,
+        ..TokenizeConfig::default()
+    };
     let stats = Stats::timed();
     let started = Instant::now();
     let inputs = [config.input.clone().into_os_string()];
@@ -201,7 +203,7 @@ fn remove(path: &Path) {
 
 impl Run {
     /// The shortest time of each part.
-    fn least(mut self, other: Self) -> Self {
+    fn least(mut self, other: &Self) -> Self {
         for (part, other) in self.parts.iter_mut().zip(other.parts) {
             *part = other.min(*part);
         }

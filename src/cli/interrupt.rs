@@ -58,7 +58,7 @@ pub(crate) fn say_what_is_left(out: &Path) {
     let done = left.done.len() as u64;
     if done > 0 {
         summary(&format!(
-            "{} of {} done; run the same command again to go on",
+            "{} of {} done; run the same command again to continue",
             human::count(done),
             human::counted(left.units, "unit"),
         ));

@@ -1,10 +1,10 @@
-//! Stored bytes -> the bytes that they stand for.
+//! Stored bytes -> decoded bytes.
 //!
 //! Knows how compressed data looks and how it is decoded. Does not open files, and knows nothing of
 //! documents.
 //!
 //! ```text
-//! mod           the table of compressions, and which one a name or content has
+//! mod           the table of compressions, and which one a name or content indicates
 //! gzip          members, one after another
 //! zstd          frames, one after another
 //! decompressor  decodes while it reads, counts and hashes what is stored, and says where it is

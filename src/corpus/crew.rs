@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::threads::thread_pool;
 
-/// More threads than this gain nothing: listing is then less work than anything that follows.
+/// More threads are of no use: with this many, listing takes less time than what follows.
 const MAX_THREADS: usize = 16;
 
 /// Fewer items than this are not worth a thread.
@@ -36,7 +36,7 @@ impl Crew {
     fn pool(&self) -> Option<&ThreadPool> {
         let start = || {
             let is_several = self.threads > 1;
-            // If no threads can start, the run goes on without them.
+            // If no threads can start, the run continues without them.
             is_several.then(|| thread_pool(self.threads).ok()).flatten()
         };
         self.pool.get_or_init(start).as_ref()

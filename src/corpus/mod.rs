@@ -8,7 +8,7 @@
 //! list     which sources an argument names, their order and their formats
 //! walk     which directories are entered: links, circles, mazes
 //! visit    what the entries of a directory are
-//! crew     threads that do both
+//! crew     the threads that list and sort
 //! select   which entries of a directory match, and whether hidden ones do
 //! pattern  how one path pattern is read, and which names match it
 //! json     whether a `.json` file holds JSON Lines

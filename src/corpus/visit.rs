@@ -1,5 +1,5 @@
-//! Looks at the entries of one directory: which files are read, what is left out, and which
-//! directories are entered next.
+//! Sorts the entries of one directory into files to read, entries to leave out, and directories to
+//! enter.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirEntry, FileType, Metadata, ReadDir, read_dir};
@@ -13,10 +13,10 @@ use crate::corpus::report::{Listed, SkippedFiles};
 use crate::corpus::select::{Filter, Selection, State, is_hidden};
 use crate::error::{Error, Result};
 
-/// How many entries of a directory are read before they are looked at.
+/// How many entries of a directory are read in one batch.
 const ENTRIES: usize = 8192;
 
-/// Identifies a file whatever its name: device and inode.
+/// Identifies a file under any name: device and inode.
 pub(super) type FileId = (u64, u64);
 
 pub(super) fn id_of(metadata: &Metadata) -> FileId {
@@ -285,7 +285,7 @@ fn enter(directory: &Ahead) -> Result<Option<FileId>> {
 fn read_some(entries: &mut Option<ReadDir>) -> io::Result<Vec<DirEntry>> {
     let some: io::Result<_> = entries.iter_mut().flatten().take(ENTRIES).collect();
     if some.is_err() {
-        // The error might be returned again, for ever.
+        // The error might be returned again and again.
         *entries = None;
     }
     some

@@ -1,7 +1,7 @@
-//! Walks a directory and everything below it, for the entries that are selected.
+//! Finds the selected entries in a directory and below it.
 //!
-//! Directories are visited in batches, by several threads. What is found, and the first failure,
-//! does not depend on them.
+//! Directories are visited in batches, by several threads. What is found, and which failure is
+//! reported, does not depend on the threads.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use crate::corpus::select::{Filter, Selection};
 use crate::corpus::visit::{Ahead, Directory, FileId, Finds, Take, Visitor, root_of};
 use crate::error::{Error, Result};
 
-/// How many links to one directory are followed. More would be a maze of links, in which the number
-/// of paths multiplies.
+/// How many links to one directory are followed. With more, links probably lead back to each
+/// other, and the number of paths explodes.
 const MAX_WAYS: u32 = 1000;
 
 /// The number of directories that are visited at once.

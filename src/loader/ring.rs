@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_in_order_whoever_makes_them() {
+    fn numbers_come_in_order_whichever_thread_makes_them() {
         in_time(|| {
             for (threads, buffers) in sizes() {
                 let fill = |number: u64, buffer: &mut u64| {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_comes_in_its_place_and_hangs_nobody() {
+    fn a_panic_comes_in_its_place_and_no_thread_hangs() {
         in_time(|| {
             for (threads, buffers) in sizes() {
                 let fill = |number: u64, buffer: &mut u64| {

@@ -1,8 +1,9 @@
-//! A unit that is becoming a shard: its chunks are put in order, written and hashed.
+//! Makes a unit into a shard.
 //!
-//! The three tasks are independent of each other, so three threads can do them at the same time;
-//! `lanes` decides which thread does what. Whichever thread completes the last one gives the files
-//! their final names and writes the receipt.
+//! Each chunk takes three steps: its documents are recorded and its input is hashed (`ledger`), its
+//! ids are written, and its ids are hashed. Three threads can do these at the same time; `lanes`
+//! assigns them. After the last chunk, one thread gives the files their final names and writes the
+//! receipt.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::Encoded;
 use crate::times::Part;
 
-/// What happens to each chunk, in the order in which errors of one chunk are reported.
+/// The steps of a chunk. If several fail, the first in this order is reported.
 const LANES: [Lane; 3] = [Lane::Ledger, Lane::Write, Lane::Hash];
 
 #[derive(Clone, Copy, Debug)]
@@ -243,6 +244,9 @@ mod tests {
     use crate::progress::Stats;
     use crate::publish::durability::Durability;
 
+    /// The contents of files by their names.
+    type Files = BTreeMap<String, Vec<u8>>;
+
     /// A unit of some forty chunks: mapped and small files, texts and records, some of them bad.
     struct Input {
         corpus: Corpus,
@@ -269,11 +273,13 @@ mod tests {
             put(&format!("in/2/{n}.txt"), line.repeat(n % 50));
         }
         put("in/3.txt", "x".repeat(3 << 20));
-        let mut config = TokenizeConfig::default();
-        config.settings = Settings {
-            bad_records: BadRecords::Skip,
-            unit_size_bytes: 1 << 30,
-            ..Settings::default()
+        let config = TokenizeConfig {
+            settings: Settings {
+                bad_records: BadRecords::Skip,
+                unit_size_bytes: 1 << 30,
+                ..Settings::default()
+            },
+            ..TokenizeConfig::default()
         };
         let inputs = [directory.path().join("in").into_os_string()];
         let corpus = Corpus::open(&inputs, &CorpusOptions::default()).unwrap();
@@ -302,8 +308,7 @@ mod tests {
             &self,
             order: &[usize],
             threads: usize,
-        ) -> std::result::Result<(DoneUnit, BTreeMap<String, Vec<u8>>), ((u64, usize), String)>
-        {
+        ) -> std::result::Result<(DoneUnit, Files), ((u64, usize), String)> {
             let out = self.directory.path().join("out");
             let _ = fs::remove_dir_all(&out);
             fs::create_dir(&out).unwrap();

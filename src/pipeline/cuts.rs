@@ -1,4 +1,4 @@
-//! A unit that is cut into chunks, by one thread at a time.
+//! Cuts a unit into numbered chunks. One thread cuts at a time; another one waits for the lock.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +22,8 @@ struct State {
 /// What a unit is cut from.
 #[derive(Debug)]
 pub(super) enum Cursor {
-    Planned(UnitCursor, Unit),
-    /// Shared by all units of a stream, one after the other.
+    Planned(Box<UnitCursor>, Unit),
+    /// All units of a stream share it, one at a time.
     Stream(Arc<Mutex<StreamCursor>>),
 }
 

@@ -1,4 +1,4 @@
-//! Hands out chunks to threads: which unit, which chunk, and when to wait.
+//! Decides which chunk a thread works on next, and when it waits.
 //!
 //! Each thread works on its own unit, so that units are written in parallel; when none is left, it
 //! helps with another thread's chunks. Regular files are planned ahead; a corpus that contains a
@@ -55,7 +55,7 @@ struct State {
     is_aborted: bool,
     /// The caller asked the run to end.
     is_stopped: bool,
-    /// How many threads wait for `moved`. To notify is a system call, even if none does.
+    /// How many threads wait for `moved`. Notifying is a system call even if none waits.
     waiting: u64,
 }
 
@@ -229,8 +229,8 @@ impl<'a> Feed<'a> {
         });
     }
 
-    /// Unlocks the state and wakes as many waiting threads as `chunks` chunks can occupy. To notify
-    /// is a system call, even if no thread waits.
+    /// Unlocks the state and wakes as many waiting threads as `chunks` chunks can occupy. Notifying
+    /// is a system call even if none waits.
     fn unlock(&self, state: MutexGuard<'_, State>, chunks: u64) {
         let waiting = state.waiting;
         drop(state);
@@ -336,7 +336,8 @@ impl State {
         match &mut self.walk {
             Walk::Planned(todo) => {
                 let (index, unit) = todo.next()?;
-                Some((index, Cursor::Planned(UnitCursor::new(unit), unit)))
+                let cursor = Box::new(UnitCursor::new(unit));
+                Some((index, Cursor::Planned(cursor, unit)))
             }
             Walk::Stream { cursor, units } => {
                 // No thread reads it while no unit is open.

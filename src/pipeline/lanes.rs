@@ -6,9 +6,9 @@
 //!                                  └──> lane 2   chunk 0, 1, 2, 3, ...
 //! ```
 //!
-//! Each lane passes every chunk in order, one at a time, and the lanes are independent of each
-//! other. So what must happen in order is split among as many threads as there are lanes. Only
-//! decides; knows no files, threads or locks.
+//! Every chunk goes through every lane. A lane takes chunks in order, one at a time, and does not
+//! wait for other lanes. So up to one thread for each lane can share the ordered work. `commit` says
+//! what each lane does. This file only decides; it knows nothing of files, threads or locks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 /// The work on one unit that has to be done in order, in `N` lanes.
 #[derive(Debug)]
 pub(super) struct Lanes<T, const N: usize> {
-    /// Chunks that some lane has not passed yet.
+    /// Chunks that have not been through every lane.
     ready: BTreeMap<u64, Arc<T>>,
-    lanes: [Lane; N],
+    all: [Lane; N],
     /// The number of chunks, once known.
     end: Option<u64>,
-    /// The first failure: its chunk and lane. Later work is not begun.
+    /// The first failure: its chunk and lane. No later work starts.
     failed: Option<(u64, usize)>,
     is_finished: bool,
 }
@@ -52,7 +52,7 @@ impl<T, const N: usize> Lanes<T, N> {
     pub(super) fn new() -> Self {
         Self {
             ready: BTreeMap::new(),
-            lanes: [Lane::default(); N],
+            all: [Lane::default(); N],
             end: None,
             failed: None,
             is_finished: false,
@@ -76,13 +76,13 @@ impl<T, const N: usize> Lanes<T, N> {
                 && self.ready.contains_key(&lane.at)
                 && self.failed.is_none_or(|failed| (lane.at, number) < failed)
         };
-        let lanes = self.lanes.iter().enumerate();
+        let lanes = self.all.iter().enumerate();
         let next = lanes.filter(is_free).min_by_key(|(_, lane)| lane.at);
         if let Some((number, &Lane { at, .. })) = next
             && let Some(item) = self.ready.get(&at)
         {
             let item = Arc::clone(item);
-            self.lanes[number].is_busy = true;
+            self.all[number].is_busy = true;
             return Turn::Work {
                 lane: number,
                 chunk: at,
@@ -99,8 +99,8 @@ impl<T, const N: usize> Lanes<T, N> {
     /// Notes that `lane` has passed its chunk. Returns whether all lanes have now passed it.
     pub(super) fn pass(&mut self, lane: usize) -> bool {
         let before = self.passed();
-        self.lanes[lane].is_busy = false;
-        self.lanes[lane].at += 1;
+        self.all[lane].is_busy = false;
+        self.all[lane].at += 1;
         let is_last = self.passed() > before;
         if is_last {
             self.ready.remove(&before);
@@ -112,13 +112,13 @@ impl<T, const N: usize> Lanes<T, N> {
     /// first.
     pub(super) fn fail(&mut self, lane: usize) {
         // The lane stays busy, so it begins nothing else.
-        let at = (self.lanes[lane].at, lane);
+        let at = (self.all[lane].at, lane);
         self.failed = Some(self.failed.map_or(at, |other| other.min(at)));
     }
 
     /// The number of chunks that have passed all lanes.
     pub(super) fn passed(&self) -> u64 {
-        let passed = self.lanes.iter().map(|lane| lane.at).min();
+        let passed = self.all.iter().map(|lane| lane.at).min();
         passed.unwrap_or(0)
     }
 }

@@ -1,5 +1,6 @@
-//! What a unit holds: the records of its documents, what it leaves out, and the hashes of the input
-//! that it was made from.
+//! Writes a unit's document records (`.docs`) and its list of records that are left out, and
+//! collects the hashes of its input. Those of small files and of compressed sources are computed
+//! where they are read.
 
 use crate::compression::Compression;
 use crate::corpus::Corpus;
@@ -46,7 +47,7 @@ enum RangeHash {
     /// It was computed where the source was read.
     Known(Hash128),
     Open {
-        hasher: BlockHasher,
+        hasher: Box<BlockHasher>,
         /// The number of bytes of the range whose memory has been returned.
         released: u64,
     },
@@ -70,7 +71,7 @@ impl OpenRange {
                 },
                 (Stored::AsIs, Some(hash)) => RangeHash::Known(hash),
                 (Stored::AsIs, None) => RangeHash::Open {
-                    hasher: BlockHasher::new(),
+                    hasher: Box::new(BlockHasher::new()),
                     released: 0,
                 },
             },

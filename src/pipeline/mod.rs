@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! plan        cuts the corpus into units; each becomes one shard
-//! feed        hands out chunks from the open units, earliest first
+//! feed        which thread works on which chunk: of its own unit, or of the earliest; and who waits
 //! cuts        cuts a unit, for one thread at a time
 //! chunk       unit -> chunks of about 1 MiB: whole documents, or a piece of one
-//! stream      the same for a corpus that is read once, in order; `patient` waits for its data
+//! stream      cuts a corpus that has a stream, as it is read; `patient` waits for data
 //! reader      reads a source from its start, a piece at a time
 //! piece       a range of a source, with its bytes
 //! worker      chunk -> documents -> ids, on every thread
@@ -26,7 +26,7 @@
 //! outcome     what a run returns
 //! ```
 //!
-//! Threads decide only who works on which chunk: cuts, ids and files depend on the inputs and the
+//! The number of threads affects only which thread works on which chunk: cuts, ids and files depend on the inputs and the
 //! settings alone. Of several errors, the first in corpus order is reported: work before a failed
 //! chunk continues, work after it stops.
 

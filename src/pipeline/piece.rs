@@ -16,7 +16,7 @@ use crate::progress::Stats;
 pub(crate) struct Piece {
     pub(crate) source: u32,
     pub(crate) format: Format,
-    /// Where the piece begins in the source; in its text, if it is compressed.
+    /// Where the piece begins in the source; in the decoded bytes, if it is compressed.
     pub(crate) byte: u64,
     pub(crate) contents: Contents,
     pub(crate) stored: Stored,
@@ -26,7 +26,7 @@ pub(crate) struct Piece {
     pub(crate) lines_before: Option<u64>,
     /// The number of lines in the piece, once its records have been read.
     pub(crate) lines: u32,
-    /// The hash of the source, if the piece is all of a small file and has been read.
+    /// The hash of the source, if the piece is a whole small file and has been read.
     pub(crate) whole: Option<Hash128>,
 }
 

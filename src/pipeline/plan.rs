@@ -2,7 +2,7 @@
 //!
 //! Lay the sources end to end. Boundary `k` is the first allowed cut at or after `k` times the unit
 //! size; equal boundaries merge. Cuts are allowed at the start of a source, at the start of a JSON
-//! Lines record and, only inside a text document larger than the unit size, by rule A. A compressed
+//! Lines record and, only inside a text document larger than the unit size, by rule A (`document/text.rs`). A compressed
 //! source counts with the bytes that are stored, and is never cut inside. The rule looks at nothing
 //! after a boundary, so a stream is cut like a file.
 

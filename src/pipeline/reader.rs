@@ -1,4 +1,4 @@
-//! Reads a source from its start, a piece at a time.
+//! Reads a stream, a compressed file, or any file next to a stream, a piece at a time.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::piece::{Piece, Stored, next_cut, read_bytes};
 
-/// A source whose first bytes were read, and are what its name says.
+/// A source whose first bytes have been read and match its name.
 pub(super) struct Begun {
     /// Returns the stored bytes of the source, including the first.
     pub(super) reader: Box<dyn Read + Send>,
@@ -20,7 +20,7 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// Reads the first bytes of `source`, which is at `path` and which `reader` returns.
+    /// Reads the first bytes of `source`, at `path`, whose bytes `reader` returns.
     pub(super) fn new(
         source: &Source,
         path: PathBuf,

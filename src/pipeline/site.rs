@@ -1,4 +1,4 @@
-//! What all units of a run have in common.
+//! What the units of a run share: where shards and receipts go, and the settings. Writes receipts.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(crate) struct ShardSite<'a> {
     pub(crate) durability: Durability,
     pub(crate) config: &'a TokenizeConfig,
     pub(crate) line_marks: &'a LineMarks,
-    /// Where chunks go after they are written.
+    /// Keeps the memory of written chunks for later ones.
     pub(crate) spare: &'a Spare,
     /// `None` if units get no receipts, because a stream cannot be read again.
     pub(crate) job_id: Option<Hash128>,

@@ -39,7 +39,7 @@ impl Encoded {
 
 /// Puts ids, each below 2^16, into the first half of their memory, as `u16`.
 fn narrow(ids: &mut [TokenId]) {
-    debug_assert!(ids.iter().all(|&id| id <= u32::from(u16::MAX)));
+    debug_assert!(ids.iter().all(|&id| u16::try_from(id).is_ok()));
     let halves: &mut [u16] = bytemuck::cast_slice_mut(ids);
     for at in 0..halves.len() / 2 {
         // The low half comes first: all supported systems are little-endian.
@@ -73,7 +73,7 @@ pub(crate) struct DocumentPiece {
     pub(crate) ends: bool,
 }
 
-/// Encoded chunks that have been written. Later ones take over their memory: fresh memory costs
+/// Encoded chunks that have been written. Later ones reuse their memory: fresh memory costs
 /// page faults, and small pieces of it that another thread frees cost locks of the allocator.
 #[derive(Debug, Default)]
 pub(crate) struct Spare(Mutex<Vec<Encoded>>);

@@ -194,7 +194,7 @@ fn no_room_for_embeddings_is_said_before_tables_are_drawn() {
         );
         // The user can make room.
         assert!(
-            note.ends_with("run the same command again to go on\n"),
+            note.ends_with("run the same command again to continue\n"),
             "{done:?}"
         );
     }
@@ -315,7 +315,7 @@ fn a_disk_that_runs_full_is_an_error_worth_a_retry_and_leaves_only_what_is_done(
         // Two directories, the state and the plan, and each finished unit with its two files.
         assert_eq!(left.lines().count(), 2 + 2 + 3 * units, "{left}");
         assert!(!left.contains(".tmp-"), "{left}");
-        let next = "units done; run the same command again to go on";
+        let next = "units done; run the same command again to continue";
         assert_eq!(note, format!("shardmill: {units} of 6 {next}\n"));
     }
 }

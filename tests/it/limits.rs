@@ -74,7 +74,10 @@ fn little_memory_is_an_error_or_enough() {
                 assert!(!place.path("out").exists(), "{kilobytes}");
                 let (error, more) = done.stderr.split_once('\n').unwrap();
                 assert!(error.starts_with("shardmill: error: "), "{done:?}");
-                assert!(more.is_empty() || more.ends_with("to go on\n"), "{done:?}");
+                assert!(
+                    more.is_empty() || more.ends_with("to continue\n"),
+                    "{done:?}"
+                );
             }
             _ => panic!("{kilobytes}: {done:?}"),
         }
