@@ -195,7 +195,11 @@ fn what_the_library_names_is_in_the_table_or_a_function() {
 #[test]
 fn every_row_is_spelled_as_the_parser_has_it() {
     let program = Cli::command();
-    let commands: Vec<_> = program.get_subcommands().collect();
+    let mut commands: Vec<_> = program.get_subcommands().collect();
+    let inner = commands
+        .iter()
+        .flat_map(|command| command.get_subcommands());
+    commands.extend(inner.collect::<Vec<_>>());
     for (name, spelled) in NAMES {
         for word in spelled.trim_matches('`').split(' ') {
             let is_known = match word.strip_prefix("--") {
