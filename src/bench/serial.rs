@@ -101,8 +101,8 @@ pub struct ThreadLimit {
 /// Tokenizes the input on one thread, and measures the parts of it.
 ///
 /// # Errors
-/// Those of [`Corpus::open`] and [`tokenize`]; [`Error::Config`] if the input is empty or
-/// `repetitions` is 0.
+/// Those of [`Corpus::open`] and [`tokenize`]; [`Error::Input`] if the input is empty or a stream,
+/// or `dir` is not a directory; [`Error::Config`] if `repetitions` is 0.
 ///
 /// ```no_run
 /// use shardmill::bench::{SerialConfig, measure_serial};
@@ -114,6 +114,10 @@ pub struct ThreadLimit {
 pub fn measure_serial(config: &SerialConfig) -> Result<SerialReport> {
     if config.repetitions == 0 {
         return Err(Error::config("repetitions", "must be at least 1"));
+    }
+    let dir = std::fs::metadata(&config.dir).map_err(Error::io(&config.dir, "cannot open"))?;
+    if !dir.is_dir() {
+        return Err(Error::input(&config.dir, "is not a directory"));
     }
     // The first run reads the input into memory.
     once(config)?;
@@ -162,8 +166,15 @@ fn once(config: &SerialConfig) -> Result<Run> {
     let started = Instant::now();
     let inputs = [config.input.clone().into_os_string()];
     let corpus = Corpus::open(&inputs, &CorpusOptions::default())?;
+    let refuse = |what: &str, hint: &str| Err(Error::input(&config.input, (what, hint)));
+    if corpus.has_stream() {
+        return refuse(
+            "is a stream, which cannot be read several times",
+            "give a file",
+        );
+    }
     if corpus.total_bytes() == 0 {
-        return Err(Error::config("input", "is empty"));
+        return refuse("is empty", "give about 100 MB of text");
     }
     tokenize(
         &corpus,

@@ -22,7 +22,6 @@ const NAMES: &[(&str, &str)] = &[
     ("format", "--input-format"),
     ("heads", "--heads"),
     ("init_seed", "--init-seed"),
-    ("input", "INPUT"),
     ("invalid_utf8", "--invalid-utf8"),
     ("key_len", "--key-len"),
     ("level", "--simd"),

@@ -1,5 +1,6 @@
 //! Decodes while it reads, counts and hashes what is stored, and says where it is damaged.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,18 @@ impl Decompressor {
             hasher: BlockHasher::new(),
             is_read: false,
         })
+    }
+
+    /// Decodes all of the file at `path`, for the error if it is damaged.
+    pub(crate) fn check(compression: Compression, path: &Path) -> Result<()> {
+        const STEP_BYTES: usize = 1 << 20;
+        let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
+        let mut data = Self::new(compression, path, Box::new(file))?;
+        let mut text = Vec::new();
+        while !data.read(&mut text, STEP_BYTES)? {
+            text.clear();
+        }
+        Ok(())
     }
 
     /// How the source is compressed.

@@ -3,13 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bpe::Encoder;
+use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, TokenDtype};
 use crate::document::{Bad, BadKind, BadRecords, Extent};
 use crate::encoding::{Encoding, SpecialFound};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
-use crate::pipeline::piece::Piece;
+use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::token::TokenId;
 
@@ -134,7 +135,8 @@ impl<'a> Worker<'a> {
         encoded.ids.reserve(room);
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
             piece.read(self.corpus)?;
-            piece.lines = self.piece(encoder, piece, index, &mut encoded)?;
+            let lines = self.piece(encoder, piece, index, &mut encoded);
+            piece.lines = lines.map_err(|error| self.damage_or(error, piece))?;
             piece.hash_whole(self.corpus)?;
         }
         encoded.pieces = chunk.pieces;
@@ -142,6 +144,21 @@ impl<'a> Worker<'a> {
             narrow(&mut encoded.ids);
         }
         Ok(encoded)
+    }
+
+    /// Damage of the compressed file that `piece` is from, or `error`: what looks like a bad record
+    /// is often damage, and the checksum comes only at the end.
+    fn damage_or(&self, error: Error, piece: &Piece) -> Error {
+        let source = &self.corpus.sources()[piece.source as usize];
+        match piece.stored {
+            Stored::Compressed { compression, .. } if source.bytes().is_some() => {
+                let path = self.corpus.path(source);
+                Decompressor::check(compression, &path)
+                    .err()
+                    .unwrap_or(error)
+            }
+            Stored::Compressed { .. } | Stored::AsIs => error,
+        }
     }
 
     /// Encodes the documents of `piece`, the `index`-th of its chunk; returns the number of its

@@ -168,7 +168,12 @@ fn what_has_no_serial_parts_is_refused() {
     let place = Place::new();
     place.write("empty.txt", b"");
     let run = |args: &str| place.run(["bench", "serial"].into_iter().chain(args.split(' ')));
-    run("empty.txt").failed(2, "INPUT: is empty");
+    run("empty.txt").failed(1, "empty.txt: is empty; give about 100 MB of text");
+    let stream = "-: is a stream, which cannot be read several times; give a file";
+    run("-").failed(1, stream);
+    let missing = "missing: cannot open: No such file or directory (os error 2)";
+    run("empty.txt --dir missing").failed(1, missing);
+    assert_eq!(place.tree(), ["empty.txt"]);
     run("empty.txt --repetitions 0").failed(2, "--repetitions: must be at least 1");
     run("missing.txt").failed(
         1,

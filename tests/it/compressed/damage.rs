@@ -51,6 +51,27 @@ fn data_cut_short_anywhere_is_an_error_at_its_end() {
     }
 }
 
+/// The checksum of a file comes at its end, after records that damage has made unreadable.
+#[test]
+fn damage_is_not_blamed_on_a_record() {
+    let directory = TempDir::new().unwrap();
+    let record = |n: u32| format!("{{\"text\": \"{n} {}\"}}\n", n.wrapping_mul(2_654_435_761));
+    let good: String = (0..50_000).map(record).collect();
+    let bad = good.replacen("{\"text\": \"40000 ", "{\"text\": 40000 ", 1);
+    for (compression, extension) in all() {
+        let path = directory.path().join(format!("a.jsonl.{extension}"));
+        // The record is bad and the data is sound: the record is to blame.
+        let data = pack(compression, &[bad.as_bytes()]);
+        fs::write(&path, &data).unwrap();
+        let error = run(&path, &directory.path().join("out")).unwrap_err();
+        assert!(error.to_string().contains("line 40001"), "{error}");
+        // The data is damaged as well.
+        fs::write(&path, &data[..data.len() - 3]).unwrap();
+        let error = run(&path, &directory.path().join("out")).unwrap_err();
+        assert!(error.to_string().contains("ends too early"), "{error}");
+    }
+}
+
 /// Every byte, flipped: an error, or a byte that means nothing, such as a time.
 #[test]
 fn no_flipped_byte_changes_the_text() {
@@ -158,7 +179,7 @@ fn a_window_that_is_too_large_is_refused() {
     place.write("a.jsonl.zst", data);
     let done = place.run(["tokenize", "a.jsonl.zst", "--out", "out"]);
     assert_eq!(done.code, Some(1), "{done:?}");
-    let what = "needs a window of more than 128 MiB; decode it in a pipe: zstd -dc -M2GiB FILE | \
+    let what = "needs a window of more than 128 MiB; decode it in a pipe: zstd -dc -M2048MB FILE | \
                 shardmill tokenize -";
     assert!(done.stderr.contains(what), "{done:?}");
 }
