@@ -10,6 +10,8 @@
 //! The first two cannot be recovered from, so the program prints one line and exits with 3; the
 //! next run removes what is left under temporary names. The last becomes an error of the write. The
 //! library never installs these handlers: it may be part of a program that has its own.
+//!
+//! The allocator that reports the first also puts large blocks on huge pages.
 #![allow(
     unsafe_code,
     reason = "an allocator is unsafe, and so is to answer a signal"

@@ -75,7 +75,7 @@ impl Map {
         }
     }
 
-    /// Gives back the memory of `range`. Its bytes stay readable: they are read from the file again.
+    /// Releases the memory of `range`. Its bytes stay readable: they are read from the file again.
     #[cfg(target_os = "linux")]
     pub(crate) fn release(&self, range: Range<usize>) {
         if let Some(map) = &self.map
@@ -95,7 +95,7 @@ impl Map {
         }
     }
 
-    /// Elsewhere, the memory is given back with the map.
+    /// Elsewhere, the memory is released with the map.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn release(&self, _: Range<usize>) {}
 
@@ -290,6 +290,27 @@ impl<E: Element> fmt::Debug for Buffer<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn released_bytes_are_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let bytes: Vec<u8> = (0..=250).cycle().take(100_000).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let map = Map::open(&path).unwrap();
+        assert!(*map == bytes[..]);
+        // Whole pages, parts of some, all of it, nothing, and more than there is.
+        for (start, end) in [
+            (4096, 8192),
+            (5, 70_001),
+            (0, 100_000),
+            (9, 9),
+            (1, 100_001),
+        ] {
+            map.release(start..end);
+            assert!(*map == bytes[..], "{start} to {end}");
+        }
+    }
 
     #[test]
     fn a_slab_begins_as_zeros_and_keeps_what_is_put_in() {

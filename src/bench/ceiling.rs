@@ -7,7 +7,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::{BenchConfig, Sample, sample::shares, spawn};
+use super::{BenchConfig, Sample, sample::shares, scratch, spawn};
 use crate::error::{Error, Result};
 use crate::gather::Stores;
 use crate::map::Buffer;
@@ -190,7 +190,7 @@ fn copy_all(threads: usize, from: &[f32], to: &mut [f32]) -> Result<()> {
 
 /// A new file in `dir` that is already unlinked, so that nothing is left behind.
 fn nameless_file(dir: &Path) -> Result<File> {
-    let path = dir.join(format!(".shardmill-bench-{}", std::process::id()));
+    let path = scratch(dir);
     let file = File::create_new(&path).map_err(Error::io(&path, "cannot create"))?;
     std::fs::remove_file(&path).map_err(Error::io(&path, "cannot remove"))?;
     Ok(file)

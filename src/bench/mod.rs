@@ -25,7 +25,7 @@ mod serial;
 mod text;
 mod tokenize;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use serde::Serialize;
@@ -41,6 +41,11 @@ pub use gather::GatherSpeed;
 pub use sample::Sample;
 pub use serial::{SerialConfig, SerialReport, ThreadLimit, measure_serial};
 pub use tokenize::TokenizeSpeed;
+
+/// What is written in `dir` while something is measured, by this process.
+fn scratch(dir: &Path) -> PathBuf {
+    dir.join(format!(".shardmill-bench-{}", std::process::id()))
+}
 
 /// Starts one of `threads` threads. With fewer, the rate would belong to another thread count.
 fn spawn<'scope, T: Send + 'scope>(

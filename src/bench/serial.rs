@@ -1,11 +1,12 @@
 //! Measures the serial parts of tokenizing: what one thread at a time can do for all, or for a
 //! unit. They limit how many threads are of use, and show on one thread already.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::scratch;
 use crate::corpus::{Corpus, CorpusOptions};
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ pub struct SerialConfig {
     pub encoding: String,
     /// The directory to write a dataset in. It is removed at the end.
     pub dir: PathBuf,
-    /// How often the input is tokenized. The shortest time of each part counts.
+    /// How often the input is tokenized. The fastest run counts.
     pub repetitions: usize,
 }
 
@@ -119,43 +120,29 @@ pub fn measure_serial(config: &SerialConfig) -> Result<SerialReport> {
     if !dir.is_dir() {
         return Err(Error::input(&config.dir, "is not a directory"));
     }
-    // The first run reads the input into memory.
+    // This run reads the input into memory.
     once(config)?;
-    let mut best = once(config)?;
+    let mut fastest = once(config)?;
     for _ in 1..config.repetitions {
-        best = best.least(&once(config)?);
+        let run = once(config)?;
+        if run.total < fastest.total {
+            fastest = run;
+        }
     }
-    Ok(best.report(config.repetitions))
+    Ok(fastest.report(config.repetitions))
 }
 
-/// The times of one run.
+/// One run.
 struct Run {
     bytes: u64,
     files: u64,
     encoding: &'static str,
-    parts: [Duration; 9],
-    outside: Duration,
+    stats: Stats,
+    total: Duration,
 }
 
-/// The parts of a [`Run`], in its order.
-const PARTS: [Part; 9] = [
-    Part::Pool,
-    Part::Encode,
-    Part::Feed,
-    Part::Unit,
-    Part::Cut,
-    Part::Write,
-    Part::Hash,
-    Part::Ledger,
-    Part::Files,
-];
-
 fn once(config: &SerialConfig) -> Result<Run> {
-    let out = Removed(
-        config
-            .dir
-            .join(format!(".shardmill-bench-{}", std::process::id())),
-    );
+    let out = Removed(scratch(&config.dir));
     let encoding = Encoding::by_name(&config.encoding)?;
     let settings = TokenizeConfig {
         threads: 1,
@@ -184,13 +171,12 @@ fn once(config: &SerialConfig) -> Result<Run> {
         &serde_json::json!({}),
         &stats,
     )?;
-    let total = started.elapsed();
     Ok(Run {
         bytes: corpus.total_bytes(),
         files: corpus.len() as u64,
         encoding: encoding.name(),
-        parts: PARTS.map(|part| stats.time_of(part)),
-        outside: total.saturating_sub(stats.time_of(Part::Pool)),
+        stats,
+        total: started.elapsed(),
     })
 }
 
@@ -199,63 +185,43 @@ struct Removed(PathBuf);
 
 impl Drop for Removed {
     fn drop(&mut self) {
-        // What remains of a failed run is next to it.
+        // What remains of a failed run is next to it. Either may not be there.
         let partial = self.0.with_extension("partial");
-        for path in [&self.0, &partial] {
-            remove(path);
-        }
+        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(partial);
     }
-}
-
-fn remove(path: &Path) {
-    // It may not be there.
-    let _ = std::fs::remove_dir_all(path);
 }
 
 impl Run {
-    /// The shortest time of each part.
-    fn least(mut self, other: &Self) -> Self {
-        for (part, other) in self.parts.iter_mut().zip(other.parts) {
-            *part = other.min(*part);
-        }
-        self.outside = self.outside.min(other.outside);
-        self
-    }
-
     #[expect(clippy::cast_precision_loss, reason = "a rate of a few digits")]
     fn report(&self, repetitions: usize) -> SerialReport {
         let gigabytes = self.bytes as f64 / 1e9;
-        let [
-            work,
-            encode,
-            feed_lock,
-            unit_lock,
-            cut,
-            write,
-            hash,
-            ledger,
-            unit_files,
-        ] = self.parts.map(|part| part.as_secs_f64() / gigabytes);
-        // The three lanes of a unit run at the same time.
-        let per_unit = unit_lock + cut.max(write).max(hash).max(ledger);
-        SerialReport {
+        let of = |part| self.stats.time_of(part).as_secs_f64() / gigabytes;
+        let outside = self.total.saturating_sub(self.stats.time_of(Part::Pool));
+        let times = SerialReport {
             bytes: self.bytes,
             files: self.files,
             encoding: self.encoding,
             repetitions,
-            work,
-            encode,
-            feed_lock,
-            unit_lock,
-            cut,
-            write,
-            hash,
-            ledger,
-            unit_files,
-            outside_seconds: self.outside.as_secs_f64(),
-            limits: THREADS
-                .map(|threads| ThreadLimit::of(threads, work, per_unit, feed_lock))
-                .to_vec(),
+            work: of(Part::Pool),
+            encode: of(Part::Encode),
+            feed_lock: of(Part::Feed),
+            unit_lock: of(Part::Unit),
+            cut: of(Part::Cut),
+            write: of(Part::Write),
+            hash: of(Part::Hash),
+            ledger: of(Part::Ledger),
+            unit_files: of(Part::Files),
+            outside_seconds: outside.as_secs_f64(),
+            limits: Vec::new(),
+        };
+        // The lanes of a unit run at the same time.
+        let longest = times.cut.max(times.write).max(times.hash).max(times.ledger);
+        let per_unit = times.unit_lock + longest;
+        let limit = |threads| ThreadLimit::of(threads, times.work, per_unit, times.feed_lock);
+        SerialReport {
+            limits: THREADS.map(limit).to_vec(),
+            ..times
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::cli::human;
 use crate::cli::output::{print_json, print_lines, summary};
 
 pub(crate) const HELP: &str = "\
-Tokenizes the input on one thread and prints the shortest time of each part. Some parts are done by \
-one thread at a time, for all threads or for a unit. They limit how many threads are of use, on any \
-machine, so that limit is printed for several numbers of threads.
+Tokenizes the input on one thread and prints the times of the fastest run. Some parts are done by one \
+thread at a time, for all threads or for a unit. They limit how many threads are of use, so that \
+limit is printed for several numbers of threads.
 
 Example:
   shardmill bench serial corpus.txt --dir /dev/shm";

@@ -135,11 +135,12 @@ impl UnitCommit {
                 let at = (chunk, lane + 1);
                 return Some(Err(Failure { at, error }));
             }
-            if stats.time(Part::Unit, || self.pass(lane)) {
-                // The other lanes have passed it, so no other thread has it.
-                if let Some(encoded) = Arc::into_inner(item) {
-                    site.spare.put(encoded);
-                }
+            let is_done = stats.time(Part::Unit, || self.pass(lane));
+            // Of the threads that had it, exactly one gets it here, whichever is last.
+            if let Some(encoded) = Arc::into_inner(item) {
+                site.spare.put(encoded);
+            }
+            if is_done {
                 return Some(Ok(Progress::Chunk));
             }
         }
@@ -263,7 +264,8 @@ mod tests {
             fs::write(path, text).unwrap();
         };
         let line = "It was a bright cold day in April, and the clocks were striking thirteen. ";
-        put("in/0.txt", line.repeat(200_000));
+        // Longer than a block, so that some of it is released before the rest is hashed.
+        put("in/0.txt", line.repeat(250_000));
         let record = |n| match n % 5000 {
             77 => "{\"text\": 5}\n".to_owned(),
             _ => format!("{{\"text\": \"{line}{n}\"}}\n"),

@@ -48,7 +48,7 @@ enum RangeHash {
     Known(Hash128),
     Open {
         hasher: Box<BlockHasher>,
-        /// The number of bytes of the range whose memory has been returned.
+        /// The number of bytes of the range whose memory has been released.
         released: u64,
     },
     /// It comes with the last piece.
@@ -106,9 +106,10 @@ impl OpenRange {
         match self.hash {
             RangeHash::Known(hash) => (None, hash),
             RangeHash::Open { hasher, .. } => (None, Hash128::of_hashes(&hasher.finish())),
-            // A unit ends only where a compressed source does.
             RangeHash::Compressed { compression, hash } => {
-                (Some(compression), hash.unwrap_or(Hash128::of(&[])))
+                // A unit ends only where a compressed source does.
+                debug_assert!(hash.is_some(), "the last piece has not come");
+                (Some(compression), hash.unwrap_or(Hash128::of_hashes(&[])))
             }
         }
     }

@@ -124,7 +124,7 @@ impl Piece {
         Ok(())
     }
 
-    /// Returns the memory of the last `behind` bytes of a mapped file up to the end of the piece.
+    /// Releases the memory of the last `behind` bytes of a mapped file up to the end of the piece.
     /// Nothing reads them again.
     pub(crate) fn release(&self, behind: u64) {
         if let Contents::Opened(Opened::Mapped(map), range) = &self.contents {

@@ -73,13 +73,16 @@ fn a_run_that_was_killed_resumes() {
     let place = corpus();
     let whole = place.run(args("tokenize", "expected"));
     assert_eq!(whole.code, Some(0), "{whole:?}");
+    let mut interrupted = 0;
     for k in 0..8 {
         let mut run = spawn(&mut place.command(args("tokenize", "d")));
         std::thread::sleep(Duration::from_millis(3 + 25 * k));
         run.kill().unwrap();
         run.wait().unwrap();
+        interrupted += usize::from(place.path("d.partial").exists());
         made(&place, &args("tokenize", "d"), "expected");
     }
+    assert!(interrupted > 0, "no kill came in time");
 }
 
 /// The text is the same, and what is stored is not.
