@@ -29,8 +29,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
 use shardmill::window::{DocumentWindows, KeyedPermutation, ShuffleOrder, Tail, WindowKind};
 use shardmill::{
-    Corpus, CorpusOptions, Dtype, Element, Elements, Encoding, Gatherer, Hash128, InitialTables,
-    Loader, LoaderConfig, Stats, TokenStore, TokenizeConfig, tokenize,
+    Corpus, CorpusOptions, Dtype, Element, Elements, Gatherer, Hash128, InitialTables, Loader,
+    LoaderConfig, Stats, TokenStore, TokenizeConfig, Tokenizer, tokenize,
 };
 
 const SEQ_LEN: usize = 1024;
@@ -43,7 +43,7 @@ fn dataset(directory: &Path, file: &str, text: &str) -> Arc<TokenStore> {
     let input = directory.join(file);
     std::fs::write(&input, text).unwrap();
     let corpus = Corpus::open(&[input.into()], &CorpusOptions::default()).unwrap();
-    let encoding = Encoding::by_name("gpt2").unwrap();
+    let encoding = Tokenizer::by_name("gpt2").unwrap();
     let out = directory.join(format!("{file}.out"));
     let (config, run) = (TokenizeConfig::default(), serde_json::json!({}));
     tokenize(&corpus, &encoding, &config, &out, &run, &Stats::default()).unwrap();

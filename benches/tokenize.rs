@@ -17,13 +17,13 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use shardmill::{Corpus, CorpusOptions, Encoding, Level, Stats, TokenizeConfig, tokenize};
+use shardmill::{Corpus, CorpusOptions, Level, Stats, TokenizeConfig, Tokenizer, tokenize};
 
 fn pretokenize(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pretokenize");
     group.sample_size(20);
     for name in ["gpt2", "cl100k_base", "o200k_base"] {
-        let encoding = Encoding::by_name(name).expect("a built-in encoding");
+        let encoding = Tokenizer::by_name(name).expect("a built-in encoding");
         for (corpus, file) in common::CORPORA {
             let text = common::text(file);
             let expected = encoding.pretoken_ends(&text, Level::scalar());
@@ -46,10 +46,10 @@ fn split(criterion: &mut Criterion) {
     for (name, oracle) in common::encodings() {
         for (corpus, file) in common::CORPORA {
             let text = common::text(file);
-            let encoding = || Encoding::by_name(name).expect("a built-in encoding");
+            let encoding = || Tokenizer::by_name(name).expect("a built-in encoding");
             let warm = encoding();
             let ends = warm.pretoken_ends(&text, level);
-            let encode = |encoding: &Encoding, text: &str, ends: &[usize]| {
+            let encode = |encoding: &Tokenizer, text: &str, ends: &[usize]| {
                 encoding.encode_pretokens(text, ends).expect("ends rise")
             };
             let expected = oracle.encode_ordinary(&text);
@@ -103,8 +103,8 @@ fn encode(criterion: &mut Criterion) {
     for (name, oracle) in common::encodings() {
         for (corpus, file) in common::CORPORA {
             let text = common::text(file);
-            let encoding = || Encoding::by_name(name).expect("a built-in encoding");
-            let encode = |encoding: &Encoding| encoding.encode_ordinary(&text);
+            let encoding = || Tokenizer::by_name(name).expect("a built-in encoding");
+            let encode = |tokenizer: &Tokenizer| tokenizer.encode_ordinary(&text);
             let warm = encoding();
             assert_eq!(
                 encode(&warm),
@@ -133,7 +133,7 @@ fn long(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("long");
     group.sample_size(10);
     for (name, oracle) in common::encodings() {
-        let encoding = Encoding::by_name(name).expect("a built-in encoding");
+        let encoding = Tokenizer::by_name(name).expect("a built-in encoding");
         for (kind, text) in long_texts::long_texts() {
             let ids = encoding.encode_ordinary(&text);
             assert!(ids == oracle.encode_ordinary(&text), "{name} {kind}");
@@ -151,7 +151,7 @@ fn dataset(criterion: &mut Criterion) {
     group.sample_size(10);
     let corpus =
         Corpus::open(&[fixtures().into()], &CorpusOptions::default()).expect("fixtures are there");
-    let encoding = Encoding::by_name("gpt2").expect("a built-in encoding");
+    let encoding = Tokenizer::by_name("gpt2").expect("a built-in encoding");
     let oracle = tiktoken_rs::r50k_base().expect("the vocabulary comes with the crate");
     let documents = corpus.len() as u64;
     let mut expected = documents;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use shardmill::dataset::Eot;
 use shardmill::{
-    Corpus, CorpusOptions, Encoding, Gatherer, InitialTables, Order, Stats, TokenStore,
-    TokenizeConfig, Windows, tokenize,
+    Corpus, CorpusOptions, Gatherer, InitialTables, Order, Stats, TokenStore, TokenizeConfig,
+    Tokenizer, Windows, tokenize,
 };
 
 const SEQ_LEN: usize = 4;
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
 
 /// Makes one pass over the text at `input`, with its dataset at `out`.
 pub(crate) fn run(input: &Path, out: &Path, print: &mut impl Write) -> Result<()> {
-    let encoding = Encoding::by_name("gpt2")?;
+    let encoding = Tokenizer::by_name("gpt2")?;
     let store = dataset(input, out, &encoding)?;
     let gatherer = gatherer(&encoding)?;
 
@@ -73,7 +73,7 @@ pub(crate) fn run(input: &Path, out: &Path, print: &mut impl Write) -> Result<()
 }
 
 /// Tokenizes `input` to `out`, or reuses the dataset of it that is already there.
-fn dataset(input: &Path, out: &Path, encoding: &Encoding) -> Result<TokenStore> {
+fn dataset(input: &Path, out: &Path, encoding: &Tokenizer) -> Result<TokenStore> {
     let corpus = Corpus::open(&[input.into()], &CorpusOptions::default())?;
     let mut config = TokenizeConfig::default();
     config.settings.eot = Eot::None;
@@ -84,7 +84,7 @@ fn dataset(input: &Path, out: &Path, encoding: &Encoding) -> Result<TokenStore> 
 
 /// The token table that PyTorch draws after `torch.manual_seed(123)`, and the second position table
 /// after it.
-fn gatherer(encoding: &Encoding) -> Result<Gatherer> {
+fn gatherer(encoding: &Tokenizer) -> Result<Gatherer> {
     let mut initial = InitialTables::new(123, encoding.n_vocab() as usize, DIM, SEQ_LEN);
     initial.position_draw = 2;
     let (tokens, positions) = initial.tables()?;

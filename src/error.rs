@@ -115,7 +115,7 @@ pub enum Error {
         hint: Option<String>,
     },
     /// There is no encoding with that name.
-    UnknownEncoding {
+    UnknownTokenizer {
         /// The name asked for.
         name: String,
         /// The known names, separated by commas.
@@ -196,7 +196,7 @@ impl Error {
             | Self::Shard { .. }
             | Self::Table { .. }
             | Self::Shape { .. }
-            | Self::UnknownEncoding { .. }
+            | Self::UnknownTokenizer { .. }
             | Self::Config { .. }
             | Self::Output { .. } => false,
         }
@@ -205,11 +205,11 @@ impl Error {
     /// Whether a setting is wrong, whatever the data: the caller must change the call.
     ///
     /// ```
-    /// let error = shardmill::Encoding::by_name("gpt1").unwrap_err();
+    /// let error = shardmill::Tokenizer::by_name("gpt1").unwrap_err();
     /// assert!(error.is_usage());
     /// ```
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::UnknownEncoding { .. } | Self::Config { .. })
+        matches!(self, Self::UnknownTokenizer { .. } | Self::Config { .. })
     }
 
     /// Whether the data is at fault: an input, a table, or whatever is in the place of the output
@@ -282,7 +282,7 @@ impl Error {
             | Self::Locked { path }
             | Self::NoRoom { path, .. } => Some(path),
             Self::Shape { .. }
-            | Self::UnknownEncoding { .. }
+            | Self::UnknownTokenizer { .. }
             | Self::Config { .. }
             | Self::Stopped
             | Self::Threads { .. }

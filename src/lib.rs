@@ -23,9 +23,9 @@
 //! [`Order`]. A program that has its own ids can use [`Gatherer`] alone:
 //!
 //! ```
-//! use shardmill::{Buffer, Encoding, Gatherer, InitialTables, Windows};
+//! use shardmill::{Buffer, Tokenizer, Gatherer, InitialTables, Windows};
 //!
-//! let encoding = Encoding::by_name("gpt2")?;
+//! let encoding = Tokenizer::by_name("gpt2")?;
 //! let ids = encoding.encode_ordinary("In the heart of the city stood the old library.");
 //!
 //! // torch.manual_seed(123); Embedding(50257, 8); Embedding(4, 8)
@@ -60,7 +60,6 @@ pub mod dataset;
 pub mod document;
 mod dtype;
 pub mod embed;
-pub mod encoding;
 mod error;
 pub mod gather;
 mod hash;
@@ -78,13 +77,13 @@ pub mod table;
 mod threads;
 mod times;
 mod token;
+pub mod tokenizer;
 pub mod window;
 
 pub use corpus::{Corpus, CorpusOptions};
 pub use dataset::{Manifest, TokenStore, verify};
 pub use dtype::{Dtype, Element, Elements};
 pub use embed::{EmbedConfig, embed, run, verify_embeddings};
-pub use encoding::{Encoding, Special};
 pub use error::{Error, Result};
 pub use gather::Gatherer;
 pub use hash::Hash128;
@@ -99,6 +98,7 @@ pub use publish::Durability;
 pub use simd::Level;
 pub use table::{InitialTables, Table};
 pub use token::TokenId;
+pub use tokenizer::{Special, Tokenizer};
 pub use window::{Order, Windows};
 
 /// The examples of the README are tests.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde_json::json;
 use shardmill::window::WindowKind;
 use shardmill::{
-    Corpus, CorpusOptions, EmbedConfig, Encoding, Loader, LoaderConfig, Stats, TokenStore,
-    TokenizeConfig, embed, repair, tokenize,
+    Corpus, CorpusOptions, EmbedConfig, Loader, LoaderConfig, Stats, TokenStore, TokenizeConfig,
+    Tokenizer, embed, repair, tokenize,
 };
 
 #[test]
@@ -20,7 +20,7 @@ fn runs_start_no_threads_beside_those_that_they_may_have() {
 
     fs::write(path("a.txt"), "some words to make windows of ".repeat(1000)).unwrap();
     let corpus = Corpus::open(&[path("a.txt").into()], &CorpusOptions::default()).unwrap();
-    let encoding = Encoding::by_name("gpt2").unwrap();
+    let encoding = Tokenizer::by_name("gpt2").unwrap();
     let mut config = TokenizeConfig::default();
     config.threads = 1;
     let out = path("d");

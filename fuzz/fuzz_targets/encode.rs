@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shardmill::Encoding;
+use shardmill::Tokenizer;
 use shardmill_fuzz::{NAMES, assert_same_ids, kept, oracle, text_of};
 
 fuzz_target!(|input: &[u8]| {
@@ -12,7 +12,7 @@ fuzz_target!(|input: &[u8]| {
         let expected = oracle(index).encode_ordinary(&text);
         let ids = kept(index).encode_ordinary(&text);
         assert_same_ids(&ids, &expected, &format!("{name}, kept, {text:?}"));
-        let fresh = Encoding::by_name(name).unwrap().encode_ordinary(&text);
+        let fresh = Tokenizer::by_name(name).unwrap().encode_ordinary(&text);
         assert_same_ids(&fresh, &expected, &format!("{name}, fresh, {text:?}"));
         let bytes = kept(index).decode_bytes(&ids).unwrap();
         assert_eq!(bytes, text.as_bytes(), "{name}");

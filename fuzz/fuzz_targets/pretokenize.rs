@@ -6,21 +6,21 @@ use std::sync::LazyLock;
 
 use fancy_regex::Regex;
 use libfuzzer_sys::fuzz_target;
-use shardmill::{Encoding, Level};
+use shardmill::{Tokenizer, Level};
 use shardmill_fuzz::text_of;
 
 const R50K: &str =
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s";
 const CL100K: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
 
-static PATTERNS: LazyLock<[(Encoding, Regex); 3]> = LazyLock::new(|| {
+static PATTERNS: LazyLock<[(Tokenizer, Regex); 3]> = LazyLock::new(|| {
     [
         ("gpt2", R50K),
         ("cl100k_base", CL100K),
         ("o200k_base", tiktoken_rs::O200K_BASE_PAT_STR),
     ]
     .map(|(name, pattern)| {
-        let encoding = Encoding::by_name(name).unwrap();
+        let encoding = Tokenizer::by_name(name).unwrap();
         (encoding, Regex::new(pattern).unwrap())
     })
 });

@@ -7,7 +7,7 @@ mod same_ids;
 
 use std::sync::OnceLock;
 
-use shardmill::Encoding;
+use shardmill::Tokenizer;
 use tiktoken_rs::CoreBPE;
 
 pub use same_ids::assert_same_ids;
@@ -16,9 +16,9 @@ pub use same_ids::assert_same_ids;
 pub const NAMES: [&str; 4] = ["gpt2", "p50k_base", "cl100k_base", "o200k_base"];
 
 /// An encoding that is kept for all inputs, by its index in [`NAMES`].
-pub fn kept(index: usize) -> &'static Encoding {
-    static KEPT: [OnceLock<Encoding>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
-    KEPT[index].get_or_init(|| Encoding::by_name(NAMES[index]).unwrap())
+pub fn kept(index: usize) -> &'static Tokenizer {
+    static KEPT: [OnceLock<Tokenizer>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
+    KEPT[index].get_or_init(|| Tokenizer::by_name(NAMES[index]).unwrap())
 }
 
 /// The same encoding in tiktoken-rs, by its index in [`NAMES`].

@@ -30,11 +30,11 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use serde::Serialize;
 
-use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::pipeline::MAX_THREADS;
 use crate::progress::Stats;
 use crate::simd::Level;
+use crate::tokenizer::Tokenizer;
 
 pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;
@@ -107,7 +107,7 @@ impl BenchConfig {
     /// Checks that the settings are in range.
     ///
     /// # Errors
-    /// [`Error::Config`] names the setting, [`Error::UnknownEncoding`] lists the encodings.
+    /// [`Error::Config`] names the setting, [`Error::UnknownTokenizer`] lists the encodings.
     pub fn validate(&self) -> Result<()> {
         const MAX_DIM: usize = 1 << 16;
         const MIN_SIZE_BYTES: u64 = 1 << 20;
@@ -122,7 +122,7 @@ impl BenchConfig {
         if !(MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&self.size_bytes) {
             return refuse("size_bytes", "must be from 1MiB to 1TiB".to_owned());
         }
-        Encoding::by_name(&self.encoding).map(drop)
+        Tokenizer::by_name(&self.encoding).map(drop)
     }
 
     /// The number of f32 elements in `size_bytes`.
@@ -181,7 +181,7 @@ impl BenchReport {
 /// ```
 pub fn measure(config: &BenchConfig, stats: &Stats) -> Result<BenchReport> {
     config.validate()?;
-    let encoding = Encoding::by_name(&config.encoding)?;
+    let encoding = Tokenizer::by_name(&config.encoding)?;
     let input = config.input.as_deref().map(text::read).transpose()?;
     let thread_counts = config.thread_counts();
     let samples = ceiling::count(&thread_counts)

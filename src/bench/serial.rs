@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::scratch;
 use crate::corpus::{Corpus, CorpusOptions};
-use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::pipeline::{TokenizeConfig, tokenize};
 use crate::progress::Stats;
 use crate::publish::durability::Durability;
 use crate::times::Part;
+use crate::tokenizer::Tokenizer;
 
 /// The numbers of threads for which limits are computed.
 const THREADS: [u32; 3] = [16, 64, 192];
@@ -143,7 +143,7 @@ struct Run {
 
 fn once(config: &SerialConfig) -> Result<Run> {
     let out = Removed(scratch(&config.dir));
-    let encoding = Encoding::by_name(&config.encoding)?;
+    let encoding = Tokenizer::by_name(&config.encoding)?;
     let settings = TokenizeConfig {
         threads: 1,
         durability: Durability::None,

@@ -10,9 +10,9 @@ use std::thread;
 use serde::Serialize;
 
 use super::{Sample, spawn};
-use crate::encoding::{Encoding, Special};
 use crate::error::Result;
 use crate::progress::Stats;
+use crate::tokenizer::{Special, Tokenizer};
 
 /// The approximate size of a piece in bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -21,28 +21,28 @@ const PIECE_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TokenizeSpeed {
-    /// The encoding.
+    /// The tokenizer.
     pub encoding: &'static str,
     /// The number of tokens of the text.
     pub tokens: u64,
 }
 
 pub(super) fn measure(
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     text: &str,
     thread_counts: &[usize],
     stats: &Stats,
 ) -> Result<Vec<Sample<TokenizeSpeed>>> {
     let pieces = pieces(text);
     let what = TokenizeSpeed {
-        encoding: encoding.name(),
-        tokens: first_pass(encoding, &pieces, 1)?,
+        encoding: tokenizer.name(),
+        tokens: first_pass(tokenizer, &pieces, 1)?,
     };
     thread_counts
         .iter()
         .map(|&threads| {
             let sample = Sample::take(what.clone(), threads, text.len() as u64, || {
-                first_pass(encoding, &pieces, threads).map(drop)
+                first_pass(tokenizer, &pieces, threads).map(drop)
             });
             stats.advance(1);
             sample
@@ -51,18 +51,18 @@ pub(super) fn measure(
 }
 
 /// Encodes all pieces; returns the number of tokens.
-fn first_pass(encoding: &Encoding, pieces: &[&str], threads: usize) -> Result<u64> {
-    // The same encoding, with an empty cache.
-    let encoding = Encoding::by_name(encoding.name())?;
+fn first_pass(tokenizer: &Tokenizer, pieces: &[&str], threads: usize) -> Result<u64> {
+    // The same tokenizer, with an empty cache.
+    let tokenizer = Tokenizer::by_name(tokenizer.name())?;
     let next = AtomicUsize::new(0);
     let tokens = AtomicUsize::new(0);
     let work = || {
-        let mut encoder = encoding.encoder();
+        let mut encoder = tokenizer.encoder();
         let mut ids = Vec::new();
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             ids.clear();
             // This cannot fail, because special tokens are treated as text.
-            let _ = encoding.encode_into(&mut encoder, piece, Special::Text, &mut ids);
+            let _ = tokenizer.encode_into(&mut encoder, piece, Special::Text, &mut ids);
             tokens.fetch_add(ids.len(), Ordering::Relaxed);
         }
     };
@@ -100,14 +100,14 @@ mod tests {
         let text = "A line of some words.\n".repeat(200_000);
         let pieces = pieces(&text);
         assert!(pieces.len() > 3 && pieces.concat() == text);
-        let encoding = Encoding::by_name("gpt2").unwrap();
+        let tokenizer = Tokenizer::by_name("gpt2").unwrap();
         let tokens: usize = pieces
             .iter()
-            .map(|piece| encoding.encode_ordinary(piece).len())
+            .map(|piece| tokenizer.encode_ordinary(piece).len())
             .sum();
         for threads in [1, 3] {
             assert_eq!(
-                first_pass(&encoding, &pieces, threads).unwrap(),
+                first_pass(&tokenizer, &pieces, threads).unwrap(),
                 tokens as u64
             );
         }

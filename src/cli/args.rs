@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shardmill::encoding::BUILTIN_NAMES;
+use shardmill::tokenizer::BUILTIN_NAMES;
 use shardmill::window::{Tail, WindowConfig, WindowKind};
 use shardmill::{Dtype, Durability, Level};
 
@@ -80,7 +80,7 @@ pub(crate) struct EncodingArgs {
 /// Help that lists the encodings.
 fn known_encodings() -> String {
     format!(
-        "Encoding, by its tiktoken name: {}",
+        "Tokenizer, by its tiktoken name: {}",
         BUILTIN_NAMES.join(", ")
     )
 }

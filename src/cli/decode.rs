@@ -6,7 +6,7 @@ use std::ops::Range;
 use clap::Args;
 use serde_json::json;
 use shardmill::dataset::{Document, Eot};
-use shardmill::{Encoding, Error, TokenId, TokenStore};
+use shardmill::{Error, TokenId, TokenStore, Tokenizer};
 
 use crate::cli::args::{DatasetArgs, StdoutArgs};
 use crate::cli::failure::{Failure, Result};
@@ -43,13 +43,13 @@ pub(crate) struct DecodeArgs {
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     let store = TokenStore::open(&args.dataset.dir)?;
-    let encoding = Encoding::by_name(&store.manifest().encoding.name)?;
+    let tokenizer = Tokenizer::by_name(&store.manifest().encoding.name)?;
     let tokens = tokens(args, &store)?;
     if args.stdout.json {
         let mut text = Vec::new();
         decode(
             &store,
-            &encoding,
+            &tokenizer,
             tokens.clone(),
             args.keep_special,
             &mut text,
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
         }));
     }
     let mut stdout = BufWriter::new(io::stdout().lock());
-    decode(&store, &encoding, tokens, args.keep_special, &mut stdout)?;
+    decode(&store, &tokenizer, tokens, args.keep_special, &mut stdout)?;
     stdout.flush().map_err(Failure::Stdout)
 }
 
@@ -116,13 +116,13 @@ fn beyond(option: &'static str, end: u64, there: u64, what: &str) -> Failure {
 /// Writes the text of `tokens`, by default without the end-of-text tokens of documents.
 fn decode(
     store: &TokenStore,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     tokens: Range<u64>,
     keep_special: bool,
     out: &mut impl Write,
 ) -> Result<()> {
     if keep_special || store.manifest().settings.eot == Eot::None {
-        return decode_all(store, encoding, tokens, out);
+        return decode_all(store, tokenizer, tokens, out);
     }
     let eot = store.manifest().settings.eot;
     let documents = store
@@ -142,7 +142,7 @@ fn decode(
             _ => document.tokens.start..document.tokens.end.saturating_sub(1),
         };
         let text = text.start.max(tokens.start)..text.end.min(tokens.end);
-        decode_all(store, encoding, text, out)?;
+        decode_all(store, tokenizer, text, out)?;
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ fn decode(
 /// Writes the bytes of every token.
 fn decode_all(
     store: &TokenStore,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     tokens: Range<u64>,
     out: &mut impl Write,
 ) -> Result<()> {
@@ -160,9 +160,9 @@ fn decode_all(
         let take = STEP.min(tokens.end - start);
         ids.resize(usize::try_from(take).unwrap_or(usize::MAX), 0);
         store.read(start, &mut ids)?;
-        let text = encoding
+        let text = tokenizer
             .decode_bytes(&ids)
-            .map_err(|_| damaged(store, encoding, start, &ids))?;
+            .map_err(|_| damaged(store, tokenizer, start, &ids))?;
         out.write_all(&text).map_err(Failure::Stdout)?;
         start += take;
     }
@@ -170,15 +170,15 @@ fn decode_all(
 }
 
 /// The error that names the first of `ids`, which begin at token `start`, that is not in the
-/// encoding.
-fn damaged(store: &TokenStore, encoding: &Encoding, start: u64, ids: &[TokenId]) -> Error {
-    let is_wrong = |&(_, &id): &(u64, &TokenId)| encoding.decode_bytes(&[id]).is_err();
+/// tokenizer.
+fn damaged(store: &TokenStore, tokenizer: &Tokenizer, start: u64, ids: &[TokenId]) -> Error {
+    let is_wrong = |&(_, &id): &(u64, &TokenId)| tokenizer.decode_bytes(&[id]).is_err();
     let (token, id) = (start..).zip(ids).find(is_wrong).unwrap_or((start, &0));
     Error::Shard {
         path: store.path().to_owned(),
         what: format!(
             "token {token} is {id}, which is no id of {}",
-            encoding.name()
+            tokenizer.name()
         ),
         hint: Some("shardmill verify says what is damaged".to_owned()),
     }

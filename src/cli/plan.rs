@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use clap::Args;
 use serde_json::json;
-use shardmill::{Encoding, plan, show};
+use shardmill::{Tokenizer, plan, show};
 
 use crate::cli::args::StdoutArgs;
 use crate::cli::failure::Result;
@@ -28,11 +28,11 @@ pub(crate) struct PlanArgs {
 }
 
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
-    let encoding = Encoding::by_name(&args.tokenize.encoding.name)?;
+    let tokenizer = Tokenizer::by_name(&args.tokenize.encoding.name)?;
     let config = tokenize_config(&args.tokenize);
-    config.validate(&encoding)?;
+    config.validate(&tokenizer)?;
     let corpus = open_corpus(&args.corpus, config.threads)?;
-    let plan = plan(&corpus, &encoding, &config)?;
+    let plan = plan(&corpus, &tokenizer, &config)?;
     if args.stdout.json {
         let units = plan.units.iter().map(
             |unit| json!({"start": unit.start, "end": unit.end, "bytes": plan.unit_bytes(unit)}),

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let progress = Progress::show("run", &stats);
     let done = run_job(
         &job.corpus,
-        &job.encoding,
+        &job.tokenizer,
         &job.config,
         &config,
         out,

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &TokenizeArgs) -> Result<()> {
     let make = if args.repair { repair } else { tokenize };
     let done = make(
         &job.corpus,
-        &job.encoding,
+        &job.tokenizer,
         &job.config,
         out,
         &run_info(out),
@@ -93,7 +93,7 @@ fn run_units(
     let started = Instant::now();
     let out = &args.output.out;
     let progress = Progress::show("tokenize", stats);
-    let done = tokenize_units(&job.corpus, &job.encoding, &job.config, share, out, stats);
+    let done = tokenize_units(&job.corpus, &job.tokenizer, &job.config, share, out, stats);
     drop(progress);
     let done = done.map_err(|error| Failure::Unfinished {
         error,

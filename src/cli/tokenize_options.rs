@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use shardmill::dataset::{Eot, TokenDtype};
 use shardmill::document::{BadRecords, InvalidUtf8};
-use shardmill::{Corpus, Encoding, Special, TokenizeConfig};
+use shardmill::{Corpus, Special, TokenizeConfig, Tokenizer};
 
 use crate::cli::args::{EncodingArgs, OutputArgs, choice};
 use crate::cli::failure::{Failure, Result};
@@ -61,7 +61,7 @@ pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
 #[derive(Debug)]
 pub(crate) struct Tokenization {
     pub(crate) corpus: Corpus,
-    pub(crate) encoding: Encoding,
+    pub(crate) tokenizer: Tokenizer,
     pub(crate) config: TokenizeConfig,
 }
 
@@ -72,12 +72,12 @@ impl Tokenization {
         output: &OutputArgs,
     ) -> Result<Self> {
         // Report wrong names before listing a corpus of millions of files.
-        let encoding = Encoding::by_name(&options.encoding.name)?;
+        let tokenizer = Tokenizer::by_name(&options.encoding.name)?;
         let mut config = tokenize_config(options);
         config.threads = output.threads.or(config.threads);
         config.durability = output.publish.durability;
         config.overwrite = output.publish.overwrite;
-        config.validate(&encoding)?;
+        config.validate(&tokenizer)?;
         if output.out == Path::new("-") {
             return Err(Failure::Usage {
                 option: "--out",
@@ -92,7 +92,7 @@ impl Tokenization {
         }
         Ok(Self {
             corpus,
-            encoding,
+            tokenizer,
             config,
         })
     }

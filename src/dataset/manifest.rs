@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::compression::Compression;
 use crate::dataset::{BadCounts, BadFile, Eot, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
-use crate::encoding::{Encoding, Special};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
+use crate::tokenizer::{Special, Tokenizer};
 
 /// Incremented whenever a byte of a dataset could change for the same inputs and settings.
 pub const FORMAT_VERSION: u32 = 2;
@@ -48,7 +48,7 @@ pub struct EncodingInfo {
     pub name: String,
     /// The largest id + 1.
     pub n_vocab: u32,
-    /// [`Encoding::vocabulary_hash`].
+    /// [`Tokenizer::vocabulary_hash`].
     pub vocabulary_hash: Hash128,
     /// The split pattern's family.
     pub pattern: String,
@@ -58,7 +58,7 @@ pub struct EncodingInfo {
 
 impl EncodingInfo {
     /// Describes `encoding`.
-    pub fn of(encoding: &Encoding) -> Self {
+    pub fn of(encoding: &Tokenizer) -> Self {
         Self {
             name: encoding.name().to_owned(),
             n_vocab: encoding.n_vocab(),

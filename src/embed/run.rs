@@ -9,7 +9,6 @@ use crate::embed::EmbedConfig;
 use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, check_room_for, embed_with};
 use crate::embed::size::windows;
 use crate::embed::tables::TablePlan;
-use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::outputs::OUTPUTS;
 use crate::pipeline::{Outcome, TokenizeConfig, build as build_dataset, find_same};
@@ -20,6 +19,7 @@ use crate::publish::inventory::RUN;
 use crate::publish::json_file::write_json;
 use crate::publish::target::create_output;
 use crate::publish::terms::Terms;
+use crate::tokenizer::Tokenizer;
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
 ///
@@ -31,30 +31,30 @@ use crate::publish::terms::Terms;
 /// are reported before any work.
 ///
 /// ```no_run
-/// use shardmill::{Corpus, CorpusOptions, EmbedConfig, Encoding, Stats, TokenizeConfig, run};
+/// use shardmill::{Corpus, CorpusOptions, EmbedConfig, Tokenizer, Stats, TokenizeConfig, run};
 ///
 /// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
-/// let encoding = Encoding::by_name("gpt2")?;
+/// let tokenizer = Tokenizer::by_name("gpt2")?;
 /// let mut embed = EmbedConfig::default();
 /// embed.windows.seq_len = 256;
 /// embed.init_seed = Some(123);
 /// embed.dim = Some(768);
 /// let (config, info) = (TokenizeConfig::default(), serde_json::json!({}));
-/// run(&corpus, &encoding, &config, &embed, "out".as_ref(), &info, &Stats::default())?;
+/// run(&corpus, &tokenizer, &config, &embed, "out".as_ref(), &info, &Stats::default())?;
 /// # Ok::<(), shardmill::Error>(())
 /// ```
 pub fn run(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     tokenize_config: &TokenizeConfig,
     embed_config: &EmbedConfig,
     out: &Path,
     run: &serde_json::Value,
     stats: &Stats,
 ) -> Result<(Outcome, EmbedOutcome)> {
-    tokenize_config.validate(encoding)?;
+    tokenize_config.validate(tokenizer)?;
     corpus.check_output(out)?;
-    let tables = TablePlan::open(embed_config, encoding.n_vocab())?;
+    let tables = TablePlan::open(embed_config, tokenizer.n_vocab())?;
     let embed_there = || {
         let store = TokenStore::open(out)?;
         let inside = out.join(EMBEDDINGS);
@@ -67,13 +67,13 @@ pub fn run(
     };
     let durability = tokenize_config.durability;
     let terms = Terms::alone(&OUTPUTS, tokenize_config.overwrite, durability);
-    let look = || find_same(corpus, encoding, tokenize_config, out, stats);
+    let look = || find_same(corpus, tokenizer, tokenize_config, out, stats);
     let mut staging = match claim(out, terms, look)? {
         Claim::There(tokens) => return Ok((tokens, embed_there()?)),
         Claim::Mine(staging) => staging,
     };
     let started = Instant::now();
-    let built = build_dataset(corpus, encoding, tokenize_config, &mut staging, stats)?;
+    let built = build_dataset(corpus, tokenizer, tokenize_config, &mut staging, stats)?;
     let tokens = built.outcome(started.elapsed());
     if staging.is_complete() {
         // A run was killed before it published. It may have made other embeddings.

@@ -42,9 +42,9 @@ impl Error {
     /// What to do, if known. Settings and functions have their Rust names, in backquotes.
     ///
     /// ```
-    /// use shardmill::{Encoding, Special};
+    /// use shardmill::{Tokenizer, Special};
     ///
-    /// let gpt2 = Encoding::by_name("gpt2")?;
+    /// let gpt2 = Tokenizer::by_name("gpt2")?;
     /// let error = gpt2.encode("<|endoftext|>", Special::Error).unwrap_err();
     /// assert_eq!(error.hint(), Some("use `special` text or encode to accept it"));
     /// # Ok::<(), shardmill::Error>(())
@@ -64,7 +64,7 @@ impl Error {
             Self::NoRoom { .. } => Some("make room or lower the size"),
             Self::Threads { .. } => Some("use fewer `threads`"),
             Self::Memory { .. } => Some("use smaller sizes or fewer threads"),
-            Self::Io { .. } | Self::Read { .. } | Self::UnknownEncoding { .. } | Self::Stopped => {
+            Self::Io { .. } | Self::Read { .. } | Self::UnknownTokenizer { .. } | Self::Stopped => {
                 None
             }
         }
@@ -92,7 +92,7 @@ impl Error {
             | Self::Shape { what, .. }
             | Self::Output { what, .. } => write!(f, "{}", name(what)),
             Self::Utf8 { .. } => f.write_str("invalid UTF-8"),
-            Self::UnknownEncoding { name: asked, known } => {
+            Self::UnknownTokenizer { name: asked, known } => {
                 write!(f, "unknown encoding '{}'; known are {known}", name(asked))
             }
             Self::Stopped => f.write_str("stopped before the end"),

@@ -29,7 +29,7 @@ fn all() -> Vec<Error> {
         Error::shard("a", "is wrong"),
         Error::table("a", "is wrong"),
         Error::shape(("is wrong", "do\nthat")),
-        Error::UnknownEncoding {
+        Error::UnknownTokenizer {
             name: "a\nb".to_owned(),
             known: "c".to_owned(),
         },

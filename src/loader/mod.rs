@@ -56,13 +56,13 @@ use segments::Segments;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use shardmill::{Corpus, CorpusOptions, Encoding, Loader, LoaderConfig, TokenStore};
+/// use shardmill::{Corpus, CorpusOptions, Tokenizer, Loader, LoaderConfig, TokenStore};
 /// use shardmill::window::ShuffleOrder;
 /// # use shardmill::{Stats, TokenizeConfig, tokenize};
 /// # let directory = tempfile::tempdir()?;
 /// # let out = directory.path().join("out");
 /// # let corpus = Corpus::open(&["fixtures/text/the-verdict.txt".into()], &CorpusOptions::default())?;
-/// # let encoding = Encoding::by_name("gpt2")?;
+/// # let encoding = Tokenizer::by_name("gpt2")?;
 /// # let run = serde_json::json!({});
 /// # tokenize(&corpus, &encoding, &TokenizeConfig::default(), &out, &run, &Stats::default())?;
 ///

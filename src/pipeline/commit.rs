@@ -236,7 +236,6 @@ mod tests {
     use crate::corpus::CorpusOptions;
     use crate::dataset::{Position, Settings, TokenDtype};
     use crate::document::BadRecords;
-    use crate::encoding::Encoding;
     use crate::pipeline::TokenizeConfig;
     use crate::pipeline::chunk::{Chunk, UnitCursor};
     use crate::pipeline::line_marks::LineMarks;
@@ -244,6 +243,7 @@ mod tests {
     use crate::pipeline::worker::Worker;
     use crate::progress::Stats;
     use crate::publish::durability::Durability;
+    use crate::tokenizer::Tokenizer;
 
     /// The contents of files by their names.
     type Files = BTreeMap<String, Vec<u8>>;
@@ -314,8 +314,8 @@ mod tests {
             let out = self.directory.path().join("out");
             let _ = fs::remove_dir_all(&out);
             fs::create_dir(&out).unwrap();
-            let encoding = Encoding::by_name("gpt2").unwrap();
-            let worker = Worker::new(&self.corpus, &encoding, &self.config);
+            let tokenizer = Tokenizer::by_name("gpt2").unwrap();
+            let worker = Worker::new(&self.corpus, &tokenizer, &self.config);
             let (line_marks, stats) = (LineMarks::default(), Stats::default());
             let site = ShardSite {
                 directory: &out,
@@ -346,7 +346,7 @@ mod tests {
             std::thread::scope(|scope| {
                 for _ in 0..threads {
                     scope.spawn(|| {
-                        let mut encoder = encoding.try_encoder().unwrap();
+                        let mut encoder = tokenizer.try_encoder().unwrap();
                         loop {
                             let Some((number, chunk)) = lock(&coming).next() else {
                                 break;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
-use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::hash::Hash128;
 use crate::outputs::OUTPUTS;
@@ -29,6 +28,7 @@ use crate::publish::staging::Staging;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 use crate::times::Part;
+use crate::tokenizer::Tokenizer;
 
 /// Tokenizes `corpus` into the directory `out`, which appears once it is complete.
 ///
@@ -41,34 +41,34 @@ use crate::times::Part;
 /// visible before is visible.
 ///
 /// ```no_run
-/// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, tokenize};
+/// use shardmill::{Corpus, CorpusOptions, Tokenizer, Stats, TokenizeConfig, tokenize};
 ///
 /// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
-/// let encoding = Encoding::by_name("gpt2")?;
+/// let tokenizer = Tokenizer::by_name("gpt2")?;
 /// let config = TokenizeConfig::default();
 /// let run = serde_json::json!({"note": "first try"});
-/// let done = tokenize(&corpus, &encoding, &config, "out".as_ref(), &run, &Stats::default())?;
+/// let done = tokenize(&corpus, &tokenizer, &config, "out".as_ref(), &run, &Stats::default())?;
 /// println!("{} tokens", done.manifest.totals.tokens);
 /// # Ok::<(), shardmill::Error>(())
 /// ```
 pub fn tokenize(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     config: &TokenizeConfig,
     out: &Path,
     run: &serde_json::Value,
     stats: &Stats,
 ) -> Result<Outcome> {
-    config.validate(encoding)?;
+    config.validate(tokenizer)?;
     corpus.check_output(out)?;
     let terms = Terms::alone(&OUTPUTS, config.overwrite, config.durability);
-    let look = || find_same(corpus, encoding, config, out, stats);
+    let look = || find_same(corpus, tokenizer, config, out, stats);
     let mut staging = match claim(out, terms, look)? {
         Claim::There(there) => return Ok(there),
         Claim::Mine(staging) => staging,
     };
     let started = Instant::now();
-    let built = build(corpus, encoding, config, &mut staging, stats)?;
+    let built = build(corpus, tokenizer, config, &mut staging, stats)?;
     if !staging.is_complete() {
         staging.keep_dataset(&built.manifest)?;
         staging.complete(run)?;
@@ -103,12 +103,12 @@ impl Built {
 /// so is a complete dataset that is exactly what is requested.
 pub(crate) fn build(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     config: &TokenizeConfig,
     staging: &mut Staging,
     stats: &Stats,
 ) -> Result<Built> {
-    if let Some(built) = unpublished(corpus, encoding, config, staging, stats)? {
+    if let Some(built) = unpublished(corpus, tokenizer, config, staging, stats)? {
         return Ok(built);
     }
     let started = Instant::now();
@@ -119,7 +119,7 @@ pub(crate) fn build(
         (Vec::new(), None, None)
     } else {
         stats.begin(corpus.total_bytes());
-        let plan = plan(corpus, encoding, config)?;
+        let plan = plan(corpus, tokenizer, config)?;
         staging.adopt(&plan, &|staging| any_holds(corpus, &plan, staging))?;
         let wanted: Vec<_> = (0..plan.units.len()).collect();
         let done = pool.install(|| sound_units(corpus, &plan, &wanted, staging, stats))?;
@@ -128,7 +128,7 @@ pub(crate) fn build(
         (done, Some(todo), Some(plan))
     };
     let (taken_over, taking_time) = (TakenOver::of(&done), started.elapsed());
-    let worker = Worker::new(corpus, encoding, config);
+    let worker = Worker::new(corpus, tokenizer, config);
     let job_id = plan.as_ref().map(Plan::job_id);
     let mut units = make_units(&pool, &worker, staging, job_id, todo, stats)?;
     if let Some(plan) = &plan {
@@ -147,7 +147,7 @@ pub(crate) fn build(
     };
     let units = units.into_iter().map(|(_, unit)| unit).collect();
     let manifest = manifest(
-        EncodingInfo::of(encoding),
+        EncodingInfo::of(tokenizer),
         config.settings.clone(),
         name,
         units,
@@ -169,7 +169,7 @@ pub(crate) fn build(
 /// again if what it holds is not whole, or not what is requested.
 fn unpublished(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     config: &TokenizeConfig,
     staging: &mut Staging,
     stats: &Stats,
@@ -177,7 +177,7 @@ fn unpublished(
     if !staging.is_complete() {
         return Ok(None);
     }
-    match look(corpus, encoding, config, staging.new_output(), stats)? {
+    match look(corpus, tokenizer, config, staging.new_output(), stats)? {
         Found::Same(manifest) => Ok(Some(Built {
             taken_over: TakenOver {
                 units: manifest.shards.len() as u64,
@@ -223,7 +223,7 @@ pub(super) fn make_units(
     };
     let feed = Feed::new(worker.corpus, site, todo, worker.config);
     let encoders = (0..pool.current_num_threads())
-        .map(|_| worker.encoding.try_encoder().map(Mutex::new))
+        .map(|_| worker.tokenizer.try_encoder().map(Mutex::new))
         .collect::<Result<Vec<_>>>()?;
     let broadcast = || {
         pool.broadcast(|thread| {
@@ -234,7 +234,7 @@ pub(super) fn make_units(
     };
     stats.time(Part::Pool, broadcast);
     for encoder in encoders.into_iter().flat_map(Mutex::into_inner) {
-        worker.encoding.put_back(encoder);
+        worker.tokenizer.put_back(encoder);
     }
     feed.finish()
 }

@@ -13,7 +13,6 @@ use crate::dataset::{
     BadCounts, BadRecord, DoneUnit, MANIFEST, Manifest, Plan, Receipt, SeenSource,
     first_bad_records, read_manifest, verify,
 };
-use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
 use crate::pipeline::dataset::{make_units, todo};
@@ -35,6 +34,7 @@ use crate::publish::state::Stage;
 use crate::publish::terms::Terms;
 use crate::show::{count, counted};
 use crate::threads::thread_pool;
+use crate::tokenizer::Tokenizer;
 
 /// How many bad records of a share its outcome lists.
 const BAD_RECORDS_SHOWN: usize = 10;
@@ -94,26 +94,26 @@ pub struct UnitsOutcome {
 /// shared.
 ///
 /// ```no_run
-/// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, UnitShare, tokenize_units};
+/// use shardmill::{Corpus, CorpusOptions, Tokenizer, Stats, TokenizeConfig, UnitShare, tokenize_units};
 ///
 /// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
-/// let encoding = Encoding::by_name("gpt2")?;
+/// let tokenizer = Tokenizer::by_name("gpt2")?;
 /// // The first of four processes.
 /// let share = UnitShare::new(0, 4)?;
 /// let config = TokenizeConfig::default();
 /// let out = "out".as_ref();
-/// tokenize_units(&corpus, &encoding, &config, share, out, &Stats::default())?;
+/// tokenize_units(&corpus, &tokenizer, &config, share, out, &Stats::default())?;
 /// # Ok::<(), shardmill::Error>(())
 /// ```
 pub fn tokenize_units(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     config: &TokenizeConfig,
     share: UnitShare,
     out: &Path,
     stats: &Stats,
 ) -> Result<Option<UnitsOutcome>> {
-    config.validate(encoding)?;
+    config.validate(tokenizer)?;
     corpus.check_output(out)?;
     if corpus.has_stream() {
         return Err(Error::config(
@@ -126,12 +126,12 @@ pub fn tokenize_units(
         sharing: Sharing::Shared,
         ..Terms::alone(&OUTPUTS, config.overwrite, config.durability)
     };
-    let look = || find_same(corpus, encoding, config, out, stats);
+    let look = || find_same(corpus, tokenizer, config, out, stats);
     let mut staging = match claim(out, terms, look)? {
         Claim::There(_) => return Ok(None),
         Claim::Mine(staging) => staging,
     };
-    let plan = plan(corpus, encoding, config)?;
+    let plan = plan(corpus, tokenizer, config)?;
     staging.join(&plan, &|staging| any_holds(corpus, &plan, staging))?;
     let wanted: Vec<_> = (share.index..plan.units.len()).step_by(share.of).collect();
     let bytes_of = |&index| plan.unit_bytes(&plan.units[index]);
@@ -141,7 +141,7 @@ pub fn tokenize_units(
     if !todo.is_empty() {
         staging.reopen_if_complete()?;
     }
-    let worker = Worker::new(corpus, encoding, config);
+    let worker = Worker::new(corpus, tokenizer, config);
     let started = Instant::now();
     let job_id = Some(plan.job_id());
     let made = make_units(&pool, &worker, &staging, job_id, Some(todo), stats)?;

@@ -9,7 +9,6 @@ use crate::dataset::{
     EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, Plan, read_manifest, verify,
 };
 use crate::document::Format;
-use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::pipeline::TokenizeConfig;
@@ -19,6 +18,7 @@ use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
 use crate::threads::thread_pool;
+use crate::tokenizer::Tokenizer;
 
 /// What is in the place of an output.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
@@ -46,13 +46,13 @@ pub(super) struct Damaged {
 /// [`Error::Shard`] if it is the requested one but damaged, and the caller does not overwrite it.
 pub(crate) fn find_same(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     config: &TokenizeConfig,
     out: &Path,
     stats: &Stats,
 ) -> Result<Option<Outcome>> {
     let started = Instant::now();
-    match look(corpus, encoding, config, out, stats)? {
+    match look(corpus, tokenizer, config, out, stats)? {
         Found::Same(manifest) => Ok(Some(Outcome {
             manifest,
             was_there: true,
@@ -75,7 +75,7 @@ pub(crate) fn find_same(
 /// every source is read and hashed, and the dataset is verified.
 pub(super) fn look(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     config: &TokenizeConfig,
     out: &Path,
     stats: &Stats,
@@ -90,7 +90,7 @@ pub(super) fn look(
         Err(_) => return Ok(Found::Other),
     };
     let looks_same = found.format_version == FORMAT_VERSION
-        && found.encoding == EncodingInfo::of(encoding)
+        && found.encoding == EncodingInfo::of(tokenizer)
         && found.settings == config.settings.clone()
         && found.sources.len() == corpus.len()
         && found
@@ -107,7 +107,7 @@ pub(super) fn look(
         return Ok(Found::Other);
     }
     stats.begin(corpus.total_bytes());
-    let plan = plan(corpus, encoding, config)?;
+    let plan = plan(corpus, tokenizer, config)?;
     let hash = |unit| range_hashes(corpus, &plan, unit, stats);
     let pool = thread_pool(config.threads)?;
     let ranges = pool.install(|| plan.units.iter().map(hash).collect::<Result<Vec<_>>>())?;

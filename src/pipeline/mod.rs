@@ -65,9 +65,9 @@ pub use repair::repair;
 pub use status::{Partial, Status, status};
 
 use crate::dataset::Settings;
-use crate::encoding::Encoding;
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
+use crate::tokenizer::Tokenizer;
 
 /// No machine has this many CPUs; a larger number is a typo.
 pub(crate) const MAX_THREADS: usize = 1024;
@@ -111,7 +111,7 @@ impl TokenizeConfig {
     ///
     /// # Errors
     /// [`Error::Config`] names the setting.
-    pub fn validate(&self, encoding: &Encoding) -> Result<()> {
+    pub fn validate(&self, tokenizer: &Tokenizer) -> Result<()> {
         let refuse = |field, what: Problem| Err(Error::config(field, what));
         if self.settings.unit_size_bytes == 0 {
             return refuse("unit_size_bytes", "must be at least 1 byte".into());
@@ -119,14 +119,14 @@ impl TokenizeConfig {
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return refuse("threads", format!("must be from 1 to {MAX_THREADS}").into());
         }
-        if u64::from(encoding.n_vocab()) > self.settings.token_dtype.max_vocab() {
+        if u64::from(tokenizer.n_vocab()) > self.settings.token_dtype.max_vocab() {
             return refuse(
                 "token_dtype",
                 (
                     format!(
                         "{} has {} ids, which do not fit {}",
-                        encoding.name(),
-                        encoding.n_vocab(),
+                        tokenizer.name(),
+                        tokenizer.n_vocab(),
                         self.settings.token_dtype.name()
                     ),
                     "use u32",

@@ -10,9 +10,9 @@ use crate::compression::Compression;
 use crate::corpus::{CHANGED, Corpus};
 use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
 use crate::document::Format;
-use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
+use crate::tokenizer::Tokenizer;
 
 /// Finds unit boundaries while walking the sources.
 #[derive(Debug)]
@@ -86,16 +86,16 @@ impl UnitCutter {
 /// [`Error::Config`] for a stream, which must be read to be cut.
 ///
 /// ```no_run
-/// use shardmill::{Corpus, CorpusOptions, Encoding, TokenizeConfig, plan};
+/// use shardmill::{Corpus, CorpusOptions, Tokenizer, TokenizeConfig, plan};
 ///
 /// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
-/// let encoding = Encoding::by_name("gpt2")?;
-/// let plan = plan(&corpus, &encoding, &TokenizeConfig::default())?;
+/// let tokenizer = Tokenizer::by_name("gpt2")?;
+/// let plan = plan(&corpus, &tokenizer, &TokenizeConfig::default())?;
 /// println!("{} units of {} bytes", plan.units.len(), plan.total_bytes());
 /// # Ok::<(), shardmill::Error>(())
 /// ```
-pub fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Result<Plan> {
-    config.validate(encoding)?;
+pub fn plan(corpus: &Corpus, tokenizer: &Tokenizer, config: &TokenizeConfig) -> Result<Plan> {
+    config.validate(tokenizer)?;
     if corpus.has_stream() {
         return Err(Error::config(
             "corpus",
@@ -109,7 +109,7 @@ pub fn plan(corpus: &Corpus, encoding: &Encoding, config: &TokenizeConfig) -> Re
         bytes: source.bytes().unwrap_or(0),
     });
     Ok(Plan::new(
-        EncodingInfo::of(encoding),
+        EncodingInfo::of(tokenizer),
         config.settings.clone(),
         sources.collect(),
         units(corpus, config.settings.unit_size_bytes)?,

@@ -10,7 +10,6 @@ use std::time::Instant;
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
 use crate::document::InvalidUtf8;
-use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
@@ -25,6 +24,7 @@ use crate::publish::target::identity;
 use crate::publish::temp_file::link_or_copy;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
+use crate::tokenizer::Tokenizer;
 
 /// Remakes the damaged shards of the dataset in `out`; the other shards and the embeddings stay as
 /// they are. If there is no dataset, or nothing is damaged, this is the same as [`tokenize`].
@@ -33,30 +33,30 @@ use crate::threads::thread_pool;
 /// Those of [`tokenize`]. The damaged dataset stays until the repaired one replaces it.
 ///
 /// ```no_run
-/// use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenizeConfig, repair};
+/// use shardmill::{Corpus, CorpusOptions, Tokenizer, Stats, TokenizeConfig, repair};
 ///
 /// let corpus = Corpus::open(&["books/".into()], &CorpusOptions::default())?;
-/// let encoding = Encoding::by_name("gpt2")?;
+/// let tokenizer = Tokenizer::by_name("gpt2")?;
 /// let config = TokenizeConfig::default();
 /// let run = serde_json::json!({});
-/// let done = repair(&corpus, &encoding, &config, "out".as_ref(), &run, &Stats::default())?;
+/// let done = repair(&corpus, &tokenizer, &config, "out".as_ref(), &run, &Stats::default())?;
 /// println!("{} shards were whole", done.taken_over.units);
 /// # Ok::<(), shardmill::Error>(())
 /// ```
 pub fn repair(
     corpus: &Corpus,
-    encoding: &Encoding,
+    tokenizer: &Tokenizer,
     config: &TokenizeConfig,
     out: &Path,
     run: &serde_json::Value,
     stats: &Stats,
 ) -> Result<Outcome> {
-    config.validate(encoding)?;
+    config.validate(tokenizer)?;
     corpus.check_output(out)?;
     let started = Instant::now();
     let seen = identity(out);
-    let Found::Damaged(damaged) = look(corpus, encoding, config, out, stats)? else {
-        return tokenize(corpus, encoding, config, out, run, stats);
+    let Found::Damaged(damaged) = look(corpus, tokenizer, config, out, stats)? else {
+        return tokenize(corpus, tokenizer, config, out, run, stats);
     };
     let terms = Terms {
         replaces: true,
@@ -65,7 +65,7 @@ pub fn repair(
     let staging = Staging::open(out, terms);
     if identity(out) != seen {
         // Another run repaired or replaced it in the meantime.
-        return repair(corpus, encoding, config, out, run, stats);
+        return repair(corpus, tokenizer, config, out, run, stats);
     }
     let mut staging = staging?;
     let Damaged {
@@ -78,7 +78,7 @@ pub fn repair(
     let reuse = || reuse(corpus, &plan, &manifest, ranges, out, &staging);
     thread_pool(config.threads)?.install(reuse)?;
     drop(plan);
-    let built = build(corpus, encoding, config, &mut staging, stats)?;
+    let built = build(corpus, tokenizer, config, &mut staging, stats)?;
     if built.manifest != manifest {
         return Err(Error::shard(
             out,

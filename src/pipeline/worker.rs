@@ -7,12 +7,12 @@ use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, TokenDtype};
 use crate::document::{Bad, BadKind, BadRecords, Extent};
-use crate::encoding::{Encoding, SpecialFound};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::token::TokenId;
+use crate::tokenizer::{SpecialFound, Tokenizer};
 
 /// An encoded chunk.
 #[derive(Debug, Default)]
@@ -107,7 +107,7 @@ impl Spare {
 #[derive(Debug)]
 pub(crate) struct Worker<'a> {
     pub(crate) corpus: &'a Corpus,
-    pub(crate) encoding: &'a Encoding,
+    pub(crate) tokenizer: &'a Tokenizer,
     pub(crate) config: &'a TokenizeConfig,
     pub(crate) spare: Spare,
 }
@@ -115,12 +115,12 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub(crate) fn new(
         corpus: &'a Corpus,
-        encoding: &'a Encoding,
+        tokenizer: &'a Tokenizer,
         config: &'a TokenizeConfig,
     ) -> Self {
         Self {
             corpus,
-            encoding,
+            tokenizer,
             config,
             spare: Spare::default(),
         }
@@ -228,11 +228,11 @@ impl<'a> Worker<'a> {
         extent: Extent,
         encoded: &mut Encoded,
     ) -> Result<()> {
-        let end_of_text = self.encoding.end_of_text();
+        let end_of_text = self.tokenizer.end_of_text();
         if extent.begins && self.config.settings.eot == Eot::Before {
             encoded.ids.push(end_of_text);
         }
-        self.encoding
+        self.tokenizer
             .encode_into(
                 encoder,
                 text,

@@ -19,7 +19,7 @@ pub mod units;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use shardmill::Encoding;
+use shardmill::Tokenizer;
 use tempfile::TempDir;
 
 /// A directory in memory, if the system has one.
@@ -30,7 +30,7 @@ fn place() -> TempDir {
 }
 
 /// The encoding of all datasets here.
-fn encoding() -> &'static Encoding {
-    static ENCODING: OnceLock<Encoding> = OnceLock::new();
-    ENCODING.get_or_init(|| Encoding::by_name("gpt2").unwrap())
+fn encoding() -> &'static Tokenizer {
+    static ENCODING: OnceLock<Tokenizer> = OnceLock::new();
+    ENCODING.get_or_init(|| Tokenizer::by_name("gpt2").unwrap())
 }

@@ -8,11 +8,11 @@ use shardmill::dataset::bad_records;
 use shardmill::loader::LoaderState;
 use shardmill::window::DocumentWindows;
 use shardmill::window::Tail;
-use shardmill::{Encoding, Gatherer, Loader, LoaderConfig};
+use shardmill::{Gatherer, Loader, LoaderConfig, Tokenizer};
 
 /// Reads all of the dataset in `directory`: the result is an error or possibly wrong data, but
 /// never data past the end.
-pub fn read_all(directory: &Path, encoding: &Encoding) -> Option<Arc<TokenStore>> {
+pub fn read_all(directory: &Path, encoding: &Tokenizer) -> Option<Arc<TokenStore>> {
     let store = Arc::new(TokenStore::open(directory).ok()?);
     let mut ids = vec![0; usize::try_from(store.n_tokens()).unwrap()];
     store.read(0, &mut ids).unwrap();

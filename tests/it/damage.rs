@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use checks::readers::read_all;
-use shardmill::{Encoding, Error, Stats, verify, verify_embeddings};
+use shardmill::{Error, Stats, Tokenizer, verify, verify_embeddings};
 use support::{Place, output_bytes};
 
 /// Flips each bit of every file of the output `dir` once; `check` gets the file's name and what it
@@ -71,7 +71,7 @@ fn each_flipped_bit_of_a_dataset_is_found_and_placed() {
         names.filter(|name| name.ends_with(kind)).count()
     });
     assert_eq!((kinds, files.len()), ([3, 3, 1], 7));
-    let encoding = Encoding::by_name("gpt2").unwrap();
+    let encoding = Tokenizer::by_name("gpt2").unwrap();
     each_flipped_bit(&dir, &files, |name, what| {
         let found = verify(&dir, &Stats::default());
         is_placed(&found.expect_err(what), &dir, name, what);

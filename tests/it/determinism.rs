@@ -14,10 +14,10 @@ use common_dataset::{
     write,
 };
 use shardmill::dataset::Settings;
-use shardmill::{Durability, Encoding, TokenizeConfig};
+use shardmill::{Durability, TokenizeConfig, Tokenizer};
 use tempfile::TempDir;
 
-fn gpt2() -> &'static Encoding {
+fn gpt2() -> &'static Tokenizer {
     encoding("gpt2")
 }
 

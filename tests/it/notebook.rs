@@ -11,7 +11,7 @@ mod dataset;
 use crate::golden::support;
 
 use shardmill::table::TorchGenerator;
-use shardmill::{Encoding, Gatherer, Table, Windows};
+use shardmill::{Gatherer, Table, Tokenizer, Windows};
 
 use support::{flat_u32, golden, read_npy, sha256, shardmill, succeed, verdict_path};
 
@@ -47,7 +47,7 @@ fn the_notebook_cell_by_cell() {
     let raw_text = std::fs::read_to_string(verdict_path()).unwrap();
 
     // tokenizer = tiktoken.get_encoding("gpt2"); len(tokenizer.encode(raw_text))
-    let tokenizer = Encoding::by_name("gpt2").unwrap();
+    let tokenizer = Tokenizer::by_name("gpt2").unwrap();
     let ids = tokenizer.encode_ordinary(&raw_text);
     assert_eq!(ids.len(), 5146);
 

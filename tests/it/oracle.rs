@@ -17,7 +17,7 @@ use common_dataset::{
 use long_texts::long_texts;
 use proptest::prelude::*;
 use shardmill::dataset::Eot;
-use shardmill::encoding::BUILTIN_NAMES;
+use shardmill::tokenizer::BUILTIN_NAMES;
 use shardmill::{Error, Special, TokenId};
 use tempfile::TempDir;
 use tiktoken_rs::CoreBPE;

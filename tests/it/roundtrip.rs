@@ -15,7 +15,7 @@ use common_dataset::{
 use proptest::prelude::*;
 use shardmill::dataset::{Eot, TokenDtype, Tokens};
 use shardmill::document::Format;
-use shardmill::encoding::BUILTIN_NAMES;
+use shardmill::tokenizer::BUILTIN_NAMES;
 use shardmill::{Level, Special};
 
 /// Texts in many scripts, edge cases, JSON Lines; without the large English ones.
@@ -40,7 +40,7 @@ fn documents_of(inputs: &[PathBuf]) -> Vec<(u32, Range<u64>, String)> {
 }
 
 /// Decodes a document's ids without its own end-of-text token, which must be there.
-fn decode(ids: &[u32], eot: Eot, encoding: &shardmill::Encoding) -> Vec<u8> {
+fn decode(ids: &[u32], eot: Eot, encoding: &shardmill::Tokenizer) -> Vec<u8> {
     let end_of_text = encoding.end_of_text();
     let text = match eot {
         Eot::After => ids.strip_suffix(&[end_of_text]).unwrap(),

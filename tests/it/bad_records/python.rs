@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use shardmill::dataset::bad_records;
-use shardmill::{Encoding, TokenStore};
+use shardmill::{TokenStore, Tokenizer};
 
 use super::{BAD, tokenize};
 use crate::support::{Place, fixture, skipped};
@@ -252,7 +252,7 @@ fn records_are_those_of_pythons_json() {
         [&b"\xef\xbb\xbf"[..], &oracle_lines()].concat(),
     );
     place.write("a.jsonl", oracle_lines());
-    let encoding = Encoding::by_name("gpt2").unwrap();
+    let encoding = Tokenizer::by_name("gpt2").unwrap();
     for (file, policy) in [
         ("a.jsonl", "replace"),
         ("a.jsonl", "ignore"),
@@ -290,7 +290,7 @@ fn records_are_those_of_pythons_json() {
 }
 
 /// Each record of the only source of a dataset, by its start: its text, or `None` if it is bad.
-fn records(dataset: &Path, encoding: &Encoding) -> BTreeMap<u64, Option<String>> {
+fn records(dataset: &Path, encoding: &Tokenizer) -> BTreeMap<u64, Option<String>> {
     let store = TokenStore::open(dataset).unwrap();
     let texts = store.documents().map(|document| {
         let document = document.unwrap();

@@ -17,11 +17,11 @@ use std::thread::JoinHandle;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use shardmill::dataset::Tokens;
 use shardmill::document::Format;
-use shardmill::encoding::BUILTIN_NAMES;
 use shardmill::pipeline::Outcome;
+use shardmill::tokenizer::BUILTIN_NAMES;
 use shardmill::{
-    Corpus, CorpusOptions, Durability, Encoding, Error, Stats, TokenId, TokenStore, TokenizeConfig,
-    tokenize, verify,
+    Corpus, CorpusOptions, Durability, Error, Stats, TokenId, TokenStore, TokenizeConfig,
+    Tokenizer, tokenize, verify,
 };
 use tempfile::TempDir;
 use tiktoken_rs::CoreBPE;
@@ -63,9 +63,9 @@ fn index(name: &str) -> usize {
 }
 
 /// The encoding under test, loaded once.
-pub(crate) fn encoding(name: &str) -> &'static Encoding {
-    static LOADED: [OnceLock<Encoding>; 7] = [const { OnceLock::new() }; 7];
-    LOADED[index(name)].get_or_init(|| Encoding::by_name(name).unwrap())
+pub(crate) fn encoding(name: &str) -> &'static Tokenizer {
+    static LOADED: [OnceLock<Tokenizer>; 7] = [const { OnceLock::new() }; 7];
+    LOADED[index(name)].get_or_init(|| Tokenizer::by_name(name).unwrap())
 }
 
 /// The tiktoken-rs encoding with that name; there, gpt2 and `r50k_base` are the same.
@@ -111,7 +111,7 @@ impl Dataset {
     /// Tokenizes `inputs`, and checks the outcome with `verify`.
     pub(crate) fn make<P: AsRef<Path>>(
         inputs: &[P],
-        encoding: &Encoding,
+        encoding: &Tokenizer,
         config: &TokenizeConfig,
     ) -> Self {
         Self::try_make(inputs, encoding, config).unwrap()
@@ -119,7 +119,7 @@ impl Dataset {
 
     pub(crate) fn try_make<P: AsRef<Path>>(
         inputs: &[P],
-        encoding: &Encoding,
+        encoding: &Tokenizer,
         config: &TokenizeConfig,
     ) -> Result<Self, Error> {
         let directory = TempDir::new().unwrap();
@@ -182,7 +182,7 @@ pub(crate) fn widen(tokens: Tokens<'_>) -> Vec<TokenId> {
 
 pub(crate) fn try_tokenize<P: AsRef<Path>>(
     inputs: &[P],
-    encoding: &Encoding,
+    encoding: &Tokenizer,
     config: &TokenizeConfig,
     out: &Path,
 ) -> Result<Outcome, Error> {

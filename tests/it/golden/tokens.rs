@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use shardmill::dataset::{Eot, TokenDtype, Tokens};
-use shardmill::{Corpus, CorpusOptions, Encoding, Stats, TokenStore, TokenizeConfig, tokenize};
+use shardmill::{Corpus, CorpusOptions, Stats, TokenStore, TokenizeConfig, Tokenizer, tokenize};
 
 use super::support::{flat_u32, golden, sha256, verdict_path};
 
-fn gpt2() -> Encoding {
-    Encoding::by_name("gpt2").unwrap()
+fn gpt2() -> Tokenizer {
+    Tokenizer::by_name("gpt2").unwrap()
 }
 
 fn verdict() -> String {

@@ -1,4 +1,4 @@
-//! An encoding: a named vocabulary, split pattern and set of special tokens.
+//! A tokenizer: a vocabulary, a split pattern and a set of special tokens, with a name.
 //!
 //! Turns text into ids exactly as tiktoken does, and ids back into bytes. Knows nothing of files,
 //! documents or threads.
@@ -27,19 +27,19 @@ use builtin::Pattern;
 pub use builtin::BUILTIN_NAMES;
 pub use special::Special;
 
-/// A named vocabulary with its split pattern and special tokens; cheap to clone.
+/// A vocabulary with its split pattern and special tokens; cheap to clone.
 ///
 /// ```
-/// use shardmill::Encoding;
+/// use shardmill::Tokenizer;
 ///
-/// let gpt2 = Encoding::by_name("gpt2")?;
+/// let gpt2 = Tokenizer::by_name("gpt2")?;
 /// let ids = gpt2.encode_ordinary("Every effort moves you");
 /// assert_eq!(ids, [6109, 3626, 6100, 345]);
 /// assert_eq!(gpt2.decode_bytes(&ids)?, b"Every effort moves you");
 /// # Ok::<(), shardmill::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Encoding {
+pub struct Tokenizer {
     builtin: &'static builtin::Builtin,
     special: Arc<special::SpecialTokens>,
     /// Encoders that are not in use.
@@ -48,9 +48,9 @@ pub struct Encoding {
     memory: Arc<OnceLock<Arc<Memory>>>,
 }
 
-impl std::fmt::Debug for Encoding {
+impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Encoding").field(&self.name()).finish()
+        f.debug_tuple("Tokenizer").field(&self.name()).finish()
     }
 }
 
@@ -70,13 +70,13 @@ impl SpecialFound {
     }
 }
 
-impl Encoding {
+impl Tokenizer {
     /// The built-in encoding `name`; [`BUILTIN_NAMES`] lists the names.
     ///
     /// # Errors
-    /// [`Error::UnknownEncoding`] lists the known names.
+    /// [`Error::UnknownTokenizer`] lists the known names.
     pub fn by_name(name: &str) -> Result<Self> {
-        let builtin = builtin::find(name).ok_or_else(|| Error::UnknownEncoding {
+        let builtin = builtin::find(name).ok_or_else(|| Error::UnknownTokenizer {
             name: name.to_owned(),
             known: BUILTIN_NAMES.join(", "),
         })?;
@@ -151,9 +151,9 @@ impl Encoding {
     /// pattern cuts a text into before any bytes are merged. Every [`Level`] returns the same ends.
     ///
     /// ```
-    /// use shardmill::{Encoding, Level};
+    /// use shardmill::{Tokenizer, Level};
     ///
-    /// let gpt2 = Encoding::by_name("gpt2")?;
+    /// let gpt2 = Tokenizer::by_name("gpt2")?;
     /// assert_eq!(gpt2.pretoken_ends("It's 1 effort", Level::detect()), [2, 4, 6, 13]);
     /// # Ok::<(), shardmill::Error>(())
     /// ```
@@ -187,7 +187,7 @@ impl Encoding {
     /// last end that is not the end of the text.
     ///
     /// ```
-    /// let gpt2 = shardmill::Encoding::by_name("gpt2")?;
+    /// let gpt2 = shardmill::Tokenizer::by_name("gpt2")?;
     /// let ids = gpt2.encode_pretokens("low-rank", &[4, 8])?;
     /// assert_eq!(gpt2.decode_bytes(&ids[..2])?, b"low-");
     /// # Ok::<(), shardmill::Error>(())
