@@ -36,7 +36,7 @@ const _: () = assert!(BATCH <= u8::MAX as usize, "places in a batch are bytes");
 /// Encodes with one vocabulary, on one thread.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    vocabulary: &'static Vocabulary,
+    vocabulary: Arc<Vocabulary>,
     /// Whether `vocabulary` is the copy for long texts.
     is_near: bool,
     level: Level,
@@ -85,11 +85,11 @@ struct Found {
 
 impl Encoder {
     /// An encoder that shares `memory` with others of the same vocabulary.
-    pub(crate) fn new(vocabulary: &'static Vocabulary, memory: &Arc<Memory>) -> Self {
+    pub(crate) fn new(vocabulary: &Arc<Vocabulary>, memory: &Arc<Memory>) -> Self {
         let level = Level::detect();
         memory.join();
         Self {
-            vocabulary,
+            vocabulary: Arc::clone(vocabulary),
             is_near: false,
             level,
             memory: Arc::clone(memory),
@@ -209,7 +209,7 @@ impl Encoder {
             key,
             hash,
         };
-        self.misses.push(self.vocabulary, miss);
+        self.misses.push(&self.vocabulary.view(), miss);
         if self.misses.is_full() {
             self.fill_in(text, ids);
         }
@@ -235,11 +235,11 @@ impl Encoder {
         let found = &self.found.ids[..self.found.count];
         let mut added = 0;
         let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId]| {
-            if bytes.len() <= MAX_CACHED_BYTES {
+            if bytes.len() <= MAX_CACHED_BYTES && !ids.is_empty() {
                 added += tables.remember(bytes, miss.key, miss.hash, ids);
             }
         };
-        (self.misses).fill_in(self.vocabulary, text, found, ids, remember);
+        (self.misses).fill_in(&self.vocabulary.view(), text, found, ids, remember);
         self.memory.added(tables, added);
         self.found.count = 0;
     }

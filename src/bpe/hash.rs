@@ -76,7 +76,7 @@ pub(crate) fn pretoken(bytes: &[u8]) -> u64 {
 }
 
 /// How many bits of an entry in the token index hold the id + 1.
-pub(crate) const ID_BITS: u32 = 18;
+pub(crate) const ID_BITS: u32 = 19;
 
 /// The upper bits of a hash, above those of an id. They usually rule out tokens with other bytes
 /// without reading those bytes.

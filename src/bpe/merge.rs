@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::bpe::Vocabulary;
+use crate::bpe::VocabularyRef;
 use crate::bpe::stitch::Stitcher;
 use crate::bpe::sweep::{self, Merged, Sweep};
 use crate::simd::Level;
@@ -34,14 +34,14 @@ impl Merger {
 
     /// Appends the ids of `bytes`.
     #[cfg(test)]
-    pub(super) fn merge(&mut self, vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
+    pub(super) fn merge(&mut self, vocabulary: &VocabularyRef, bytes: &[u8], ids: &mut Vec<TokenId>) {
         drop(self.merge_all(vocabulary, std::iter::once(bytes), ids));
     }
 
     /// Appends the ids of each of `texts`; returns their ranges.
     pub(super) fn merge_all<'a>(
         &mut self,
-        vocabulary: &Vocabulary,
+        vocabulary: &VocabularyRef,
         texts: impl Iterator<Item = &'a [u8]> + Clone,
         ids: &mut Vec<TokenId>,
     ) -> Vec<Range<usize>> {

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use crate::bpe::Vocabulary;
+use crate::bpe::VocabularyRef;
 use crate::bpe::cache::{Key, MAX_CACHED_BYTES};
+use crate::bpe::hash;
 use crate::bpe::merge::Merger;
+use crate::bpe::ranked::Scratch;
 use crate::simd::Level;
 use crate::token::TokenId;
 
@@ -47,6 +49,7 @@ pub(super) struct Misses {
     /// The misses that must be merged.
     open: Vec<usize>,
     merger: Merger,
+    scratch: Scratch,
     /// The ids of all misses, and the range of each.
     ids: Vec<TokenId>,
     ranges: Vec<Range<usize>>,
@@ -60,6 +63,7 @@ impl Misses {
             sources: Vec::with_capacity(MAX_MISSES),
             open: Vec::with_capacity(MAX_MISSES),
             merger: Merger::new(level),
+            scratch: Scratch::default(),
             ids: Vec::new(),
             ranges: Vec::with_capacity(MAX_MISSES),
         }
@@ -69,7 +73,7 @@ impl Misses {
         self.list.len() >= MAX_MISSES
     }
 
-    pub(super) fn push(&mut self, vocabulary: &Vocabulary, miss: Miss) {
+    pub(super) fn push(&mut self, vocabulary: &VocabularyRef, miss: Miss) {
         vocabulary.prefetch(miss.hash);
         self.list.push(miss);
     }
@@ -78,7 +82,7 @@ impl Misses {
     /// belong, and caches the latter with `remember`. Leaves no misses.
     pub(super) fn fill_in(
         &mut self,
-        vocabulary: &Vocabulary,
+        vocabulary: &VocabularyRef,
         text: &[u8],
         found: &[TokenId],
         ids: &mut Vec<TokenId>,
@@ -86,9 +90,17 @@ impl Misses {
     ) {
         self.look_up(vocabulary, text);
         let texts = self.open.iter().map(|&i| self.list[i].bytes(text));
-        let merged = self.merger.merge_all(vocabulary, texts, &mut self.ids);
-        for (&i, range) in self.open.iter().zip(merged) {
-            self.ranges[i] = range;
+        if let Some(ranked) = vocabulary.ranked() {
+            for (&i, text) in self.open.iter().zip(texts) {
+                let start = self.ids.len();
+                ranked.merge(text, &mut self.scratch, &mut self.ids);
+                self.ranges[i] = start..self.ids.len();
+            }
+        } else {
+            let merged = self.merger.merge_all(vocabulary, texts, &mut self.ids);
+            for (&i, range) in self.open.iter().zip(merged) {
+                self.ranges[i] = range;
+            }
         }
         let mut done = 0;
         for (i, miss) in self.list.iter().enumerate() {
@@ -109,7 +121,7 @@ impl Misses {
 
     /// Finds which misses have the bytes of earlier ones, and which have exactly a token's bytes:
     /// these are that token, even if merges would not lead to it.
-    fn look_up(&mut self, vocabulary: &Vocabulary, text: &[u8]) {
+    fn look_up(&mut self, vocabulary: &VocabularyRef, text: &[u8]) {
         self.ranges.clear();
         self.sources.clear();
         self.open.clear();
@@ -120,10 +132,14 @@ impl Misses {
             self.sources.push(source);
             let start = self.ids.len();
             if source == i {
-                // No token is longer than the longest cached pretoken.
-                let may_be_token = bytes.len() <= MAX_CACHED_BYTES;
-                let id = may_be_token.then(|| vocabulary.get_hashed(bytes, miss.hash));
-                match id.flatten() {
+                let id = if bytes.len() <= MAX_CACHED_BYTES {
+                    vocabulary.get_hashed(bytes, miss.hash)
+                } else if bytes.len() <= vocabulary.longest_bytes() {
+                    vocabulary.get_hashed(bytes, hash::pretoken(bytes))
+                } else {
+                    None
+                };
+                match id {
                     Some(id) => self.ids.push(id),
                     None => self.open.push(i),
                 }

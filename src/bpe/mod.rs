@@ -3,6 +3,7 @@
 //! ```text
 //! hash         the hash functions of the tables, shared with the build script
 //! ranks        rank files, for the build script
+//! image        builds the tables of a vocabulary, for the build script and at run time
 //! vocabulary   the tables: bytes -> id, pair -> merged id
 //! character    finds characters in bytes, shared with the build script
 //! parts        bytes -> the parts that merging can begin with
@@ -11,6 +12,7 @@
 //! tournament     a tree of the adjacent pairs
 //! stitch         pieces, each encoded alone
 //! plain          a heap of merges; the specification
+//! ranked       merges by a list of pairs, for vocabularies whose ids are not ranks
 //! cache        pretokens seen before -> their ids
 //! misses       pretokens not seen before: vocabulary, else merge
 //! encoder      text -> pretokens -> cache, else misses
@@ -22,10 +24,12 @@ mod cache;
 mod character;
 mod encoder;
 mod hash;
+mod image;
 mod merge;
 mod misses;
 mod parts;
 mod plain;
+mod ranked;
 #[cfg(test)]
 mod ranks;
 mod stitch;
@@ -37,4 +41,6 @@ mod vocabulary;
 
 pub(crate) use cache::Memory;
 pub(crate) use encoder::Encoder;
-pub(crate) use vocabulary::{CL100K, O200K, P50K, R50K, Vocabulary};
+pub(crate) use image::{Image, Pairs, build};
+pub(crate) use ranked::{Alphabet, CharIds, MAX_RANKS, Merge, NONE, Ranked, Unknown};
+pub(crate) use vocabulary::{CL100K, O200K, P50K, R50K, Vocabulary, VocabularyRef};

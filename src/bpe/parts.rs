@@ -30,7 +30,7 @@
 //! left.
 
 use crate::bpe::vocabulary::NO_MERGE;
-use crate::bpe::{Vocabulary, character};
+use crate::bpe::{VocabularyRef, character};
 use crate::token::TokenId;
 
 /// The most parts of one item.
@@ -39,7 +39,7 @@ const MAX_PARTS: usize = 3;
 /// Iterates over the parts of a text, one character at a time.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
-    vocabulary: &'a Vocabulary,
+    vocabulary: &'a VocabularyRef<'a>,
     rest: &'a [u8],
     /// Whether nothing crosses the border before `rest`.
     is_closed: bool,
@@ -47,7 +47,7 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     #[inline(always)]
-    pub(super) fn new(vocabulary: &'a Vocabulary, bytes: &'a [u8]) -> Self {
+    pub(super) fn new(vocabulary: &'a VocabularyRef<'a>, bytes: &'a [u8]) -> Self {
         Self {
             vocabulary,
             rest: bytes,

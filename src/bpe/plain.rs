@@ -4,13 +4,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::bpe::Vocabulary;
+use crate::bpe::VocabularyRef;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::token::TokenId;
 
 /// Appends the ids of `bytes`, using a linked list of parts and a heap of merges. O(n log n) for
 /// any bytes; takes 24 bytes of memory per byte, and up to 32 more for the heap.
-pub(super) fn merge(vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
+pub(super) fn merge(vocabulary: &VocabularyRef, bytes: &[u8], ids: &mut Vec<TokenId>) {
     let mut parts: Vec<Part> = bytes
         .iter()
         .enumerate()

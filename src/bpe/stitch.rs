@@ -26,7 +26,7 @@
 use std::ops::Range;
 
 use crate::bpe::tournament::{MAX_BYTES, Tournament};
-use crate::bpe::{Vocabulary, plain};
+use crate::bpe::{VocabularyRef, plain};
 use crate::token::TokenId;
 
 /// Merges with reused memory, all of it for one piece.
@@ -48,7 +48,7 @@ impl Stitcher {
     /// Appends the ids of `bytes`, from pieces of `size` bytes if that is enough.
     pub(super) fn merge(
         &mut self,
-        vocabulary: &Vocabulary,
+        vocabulary: &VocabularyRef,
         bytes: &[u8],
         size: usize,
         ids: &mut Vec<TokenId>,
@@ -83,7 +83,7 @@ impl Stitcher {
     }
 
     /// Makes `bytes` the current piece.
-    fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) {
+    fn load(&mut self, vocabulary: &VocabularyRef, bytes: &[u8]) {
         self.tokens.clear();
         encode(&mut self.tournament, vocabulary, bytes, &mut self.tokens);
     }
@@ -92,7 +92,7 @@ impl Stitcher {
     /// that begins there. `None` if there is no such border.
     fn stitch(
         &mut self,
-        vocabulary: &Vocabulary,
+        vocabulary: &VocabularyRef,
         bytes: &[u8],
         piece: Range<usize>,
         size: usize,
@@ -141,7 +141,7 @@ impl Stitcher {
     }
 
     /// Whether the encoding of both tokens' bytes is these two tokens.
-    fn fits(&mut self, vocabulary: &Vocabulary, left: TokenId, right: TokenId) -> bool {
+    fn fits(&mut self, vocabulary: &VocabularyRef, left: TokenId, right: TokenId) -> bool {
         self.pair.clear();
         self.pair.extend_from_slice(vocabulary.token(left));
         self.pair.extend_from_slice(vocabulary.token(right));
@@ -159,7 +159,7 @@ impl Stitcher {
 /// Appends the ids of `bytes`, which must not be empty.
 fn encode(
     tournament: &mut Tournament,
-    vocabulary: &Vocabulary,
+    vocabulary: &VocabularyRef,
     bytes: &[u8],
     ids: &mut Vec<TokenId>,
 ) {
@@ -170,6 +170,6 @@ fn encode(
     }
 }
 
-fn len(vocabulary: &Vocabulary, token: TokenId) -> usize {
+fn len(vocabulary: &VocabularyRef, token: TokenId) -> usize {
     vocabulary.token(token).len()
 }

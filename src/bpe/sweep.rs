@@ -9,7 +9,7 @@
 //! The slow part is waiting for the memory in which the two pairs are looked up. So a merge is two
 //! steps, and between them the other texts take theirs while this text's memory is prefetched.
 
-use crate::bpe::Vocabulary;
+use crate::bpe::VocabularyRef;
 use crate::bpe::hash::ID_BITS;
 use crate::bpe::parts::Parts;
 use crate::bpe::vocabulary::{NO_MERGE, Pair};
@@ -78,7 +78,7 @@ impl Sweep {
     pub(super) fn merge_all(
         &mut self,
         level: Level,
-        vocabulary: &Vocabulary,
+        vocabulary: &VocabularyRef,
         texts: &[&[u8]],
         merged: &mut [Merged],
     ) {
@@ -95,7 +95,7 @@ impl Sweep {
     pub(super) fn merge(
         &mut self,
         level: Level,
-        vocabulary: &Vocabulary,
+        vocabulary: &VocabularyRef,
         bytes: &[u8],
         ids: &mut Vec<TokenId>,
     ) {
@@ -138,7 +138,7 @@ impl Lane {
     /// Loads the initial parts; returns the lowest key, or `None` if there are too many parts.
     /// After `None`, the lane must be loaded with another text.
     #[inline(always)]
-    fn load(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) -> Option<u32> {
+    fn load(&mut self, vocabulary: &VocabularyRef, bytes: &[u8]) -> Option<u32> {
         let mut lowest = NO_MERGE;
         let all = bytes.iter().fold(0, |all, byte| all | byte);
         if all.is_ascii() {
@@ -188,7 +188,7 @@ impl Lane {
     /// Merges the two parts of the lowest key, which is `lowest`, and prefetches the pairs that
     /// this creates.
     #[inline(always)]
-    fn begin(&mut self, vocabulary: &Vocabulary, lowest: u32) {
+    fn begin(&mut self, vocabulary: &VocabularyRef, lowest: u32) {
         let at = lowest as usize % ROOM;
         let gone = self.behind(at);
         self.live &= !(1 << gone);
@@ -210,7 +210,7 @@ impl Lane {
 
     /// Looks up the pairs; returns the new lowest key.
     #[inline(always)]
-    fn end(&mut self, vocabulary: &Vocabulary) -> u32 {
+    fn end(&mut self, vocabulary: &VocabularyRef) -> u32 {
         let rest = self.lowest();
         let [left, right] = self.pairs.map(|pair| vocabulary.merged_pair(pair));
         let left = key(left, self.before);
@@ -266,7 +266,7 @@ fn key(id: TokenId, at: usize) -> u32 {
 
 struct Merge<'a> {
     lanes: &'a mut [Lane; LANES],
-    vocabulary: &'a Vocabulary,
+    vocabulary: &'a VocabularyRef<'a>,
     texts: &'a [&'a [u8]],
     merged: &'a mut [Merged],
 }

@@ -4,7 +4,7 @@
 //! holds the lesser of its two children, so the root is the next merge. A merge changes three
 //! pairs, and each replays its matches on the way up. No branch depends on the winner.
 
-use crate::bpe::Vocabulary;
+use crate::bpe::VocabularyRef;
 use crate::bpe::parts::Parts;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::token::TokenId;
@@ -41,7 +41,7 @@ impl Tournament {
     ///
     /// # Panics
     /// If `bytes` is empty or longer than [`MAX_BYTES`].
-    pub(super) fn merge(&mut self, vocabulary: &Vocabulary, bytes: &[u8], ids: &mut Vec<TokenId>) {
+    pub(super) fn merge(&mut self, vocabulary: &VocabularyRef, bytes: &[u8], ids: &mut Vec<TokenId>) {
         assert!((1..=MAX_BYTES).contains(&bytes.len()));
         self.fill(vocabulary, bytes);
         let end = self.parts.len();
@@ -76,7 +76,7 @@ impl Tournament {
     }
 
     /// Loads the initial parts.
-    fn fill(&mut self, vocabulary: &Vocabulary, bytes: &[u8]) {
+    fn fill(&mut self, vocabulary: &VocabularyRef, bytes: &[u8]) {
         self.parts.clear();
         for (ids, more) in Parts::new(vocabulary, bytes) {
             for &id in &ids[..more] {

@@ -1,9 +1,12 @@
-//! The vocabularies, in the layout that the build script wrote.
+//! Vocabularies: the tables of [`image`](crate::bpe::image), from the build script or a file.
 
 use std::hint::select_unpredictable;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use crate::bpe::cache::MAX_CACHED_BYTES;
 use crate::bpe::hash;
+use crate::bpe::image::Image;
+use crate::bpe::ranked::Ranked;
 use crate::map::Slab;
 use crate::simd::prefetch;
 use crate::token::TokenId;
@@ -11,25 +14,49 @@ use crate::token::TokenId;
 /// Takes the place of an id if a pair does not merge. Greater than every id.
 pub(super) const NO_MERGE: TokenId = TokenId::MAX;
 
-/// A vocabulary with the tables that encoding needs. The layout is in `build.rs`.
+/// A vocabulary with the tables that encoding needs.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
-    /// `left << 44 | right << 24 | merged` by the hash of the pair; all ones if empty.
-    buckets: &'static [[u64; 4]],
-    /// What two bytes merge to, or [`NO_MERGE`].
-    byte_pairs: &'static [TokenId],
-    /// One bit for every two bytes; see [`Self::is_crossed`].
-    crossed: &'static [u64],
-    /// Where the bytes of each id begin; one more entry than ids.
-    starts: &'static [u32],
-    /// `tag | id + 1` by the hash of the token's bytes; 0 if empty.
-    index: &'static [u32],
-    bytes: &'static [u8],
+    tables: Tables,
     /// The id of each single byte.
     byte_ids: [TokenId; 256],
-    image: &'static [u8],
+    /// The length of the longest token that is looked up as a whole.
+    longest_bytes: usize,
+    /// Merges by a list of pairs, if the tables' own cannot express them.
+    ranked: Option<Ranked>,
     /// A copy, made on first use; see [`Self::nearer`].
-    nearer: OnceLock<Option<Box<Self>>>,
+    nearer: OnceLock<Option<Arc<Self>>>,
+}
+
+/// Where the tables are. [`image`](crate::bpe::image) describes them.
+#[derive(Debug)]
+enum Tables {
+    /// In the program's own file, or in a copy of that.
+    Static {
+        image: &'static [u8],
+        tables: TablesRef<'static>,
+    },
+    Owned(Image),
+}
+
+/// The tables of a vocabulary.
+#[derive(Clone, Copy, Debug)]
+struct TablesRef<'a> {
+    buckets: &'a [[u64; 4]],
+    byte_pairs: &'a [TokenId],
+    crossed: &'a [u64],
+    starts: &'a [u32],
+    index: &'a [u32],
+    bytes: &'a [u8],
+}
+
+/// A [`Vocabulary`] that can be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VocabularyRef<'a> {
+    tables: TablesRef<'a>,
+    byte_ids: &'a [TokenId; 256],
+    longest_bytes: usize,
+    ranked: Option<&'a Ranked>,
 }
 
 /// The key of two adjacent ids, and the first bucket to search.
@@ -50,10 +77,10 @@ struct Aligned<T: ?Sized>(T);
 
 macro_rules! vocabulary {
     ($name:ident, $file:literal) => {
-        pub(crate) static $name: LazyLock<Vocabulary> = LazyLock::new(|| {
+        pub(crate) static $name: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| {
             static IMAGE: &Aligned<[u8]> =
                 &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $file)));
-            Vocabulary::new(&IMAGE.0)
+            Arc::new(Vocabulary::of_image(&IMAGE.0))
         });
     };
 }
@@ -65,7 +92,7 @@ vocabulary!(O200K, "o200k.vocab");
 
 impl Vocabulary {
     /// Reads an image that the build script wrote.
-    fn new(image: &'static [u8]) -> Self {
+    fn of_image(image: &'static [u8]) -> Self {
         let (header, rest) = image.split_at(32);
         let header: &[u32] = bytemuck::cast_slice(header);
         let [n, bytes_len, index_len, buckets_len] = [0, 1, 2, 3].map(|i| header[i] as usize);
@@ -74,42 +101,109 @@ impl Vocabulary {
         let (crossed, rest) = rest.split_at((1 << 16) / 8);
         let (starts, rest) = rest.split_at((n + 1) * 4);
         let (index, rest) = rest.split_at(index_len * 4);
-        let mut vocabulary = Self {
+        let tables = TablesRef {
             buckets: bytemuck::cast_slice(buckets),
             byte_pairs: bytemuck::cast_slice(byte_pairs),
             crossed: bytemuck::cast_slice(crossed),
             starts: bytemuck::cast_slice(starts),
             index: bytemuck::cast_slice(index),
             bytes: &rest[..bytes_len],
+        };
+        Self::new(Tables::Static { image, tables }, None)
+    }
+
+    /// A vocabulary that merges by its image alone. Every byte must be a token.
+    pub(crate) fn of_ranks(image: Image) -> Self {
+        Self::new(Tables::Owned(image), None)
+    }
+
+    /// A vocabulary that merges by a list of pairs; no pair of `image` is used.
+    pub(crate) fn of_list(image: Image, list: Ranked) -> Self {
+        Self::new(Tables::Owned(image), Some(list))
+    }
+
+    fn new(tables: Tables, ranked: Option<Ranked>) -> Self {
+        let mut vocabulary = Self {
+            tables,
             byte_ids: [0; 256],
-            image,
+            longest_bytes: MAX_CACHED_BYTES,
+            ranked,
             nearer: OnceLock::new(),
         };
-        for byte in 0..=u8::MAX {
-            // Every vocabulary has all single bytes; a test checks this.
-            vocabulary.byte_ids[usize::from(byte)] = vocabulary.get(&[byte]).unwrap_or(0);
+        let tables = vocabulary.tables.get();
+        let lengths = tables.starts.windows(2).map(|ends| ends[1] - ends[0]);
+        if let Tables::Owned(_) = vocabulary.tables {
+            vocabulary.longest_bytes = lengths.max().unwrap_or(0) as usize;
         }
+        // Every vocabulary that merges from bytes has all single bytes.
+        let byte_ids = std::array::from_fn(|byte| {
+            let byte = u8::try_from(byte).unwrap_or(u8::MAX);
+            vocabulary.view().get(&[byte]).unwrap_or(0)
+        });
+        vocabulary.byte_ids = byte_ids;
         vocabulary
     }
 
     /// A copy on huge pages, for texts long enough that copying 2 to 9 MB costs nothing. Most
     /// random reads in the program's own file need a page table walk.
-    pub(super) fn nearer(&'static self) -> &'static Self {
+    pub(super) fn nearer(self: &Arc<Self>) -> Arc<Self> {
         let copy = self.nearer.get_or_init(|| {
-            let words = self.image.len().div_ceil(size_of::<u64>());
+            let Tables::Static { image, .. } = &self.tables else {
+                return None;
+            };
+            let words = image.len().div_ceil(size_of::<u64>());
             let copy = Slab::<u64>::zeroed(words).ok()?.leak();
-            let image = &mut bytemuck::cast_slice_mut(copy)[..self.image.len()];
-            image.copy_from_slice(self.image);
-            Some(Box::new(Self::new(image)))
+            let copy = &mut bytemuck::cast_slice_mut(copy)[..image.len()];
+            copy.copy_from_slice(image);
+            Some(Arc::new(Self::of_image(copy)))
         });
-        copy.as_deref().unwrap_or(self)
+        Arc::clone(copy.as_ref().unwrap_or(self))
+    }
+
+    #[inline(always)]
+    pub(crate) fn view(&self) -> VocabularyRef<'_> {
+        VocabularyRef {
+            tables: self.tables.get(),
+            byte_ids: &self.byte_ids,
+            longest_bytes: self.longest_bytes,
+            ranked: self.ranked.as_ref(),
+        }
+    }
+}
+
+impl Tables {
+    #[inline(always)]
+    fn get(&self) -> TablesRef<'_> {
+        match self {
+            Self::Static { tables, .. } => *tables,
+            Self::Owned(image) => TablesRef {
+                buckets: &image.buckets,
+                byte_pairs: &image.byte_pairs,
+                crossed: &image.crossed,
+                starts: &image.starts,
+                index: &image.index,
+                bytes: &image.bytes,
+            },
+        }
+    }
+}
+
+impl<'a> VocabularyRef<'a> {
+    /// What merges, if that is a list of pairs.
+    pub(super) fn ranked(self) -> Option<&'a Ranked> {
+        self.ranked
+    }
+
+    /// The length of the longest token.
+    pub(super) fn longest_bytes(self) -> usize {
+        self.longest_bytes
     }
 
     /// The bytes of an id; empty if the id is not in use.
-    pub(crate) fn token(&self, id: TokenId) -> &'static [u8] {
+    pub(crate) fn token(&self, id: TokenId) -> &'a [u8] {
         let id = id as usize;
-        match self.starts.get(id..id + 2) {
-            Some(&[start, end]) => &self.bytes[start as usize..end as usize],
+        match self.tables.starts.get(id..id + 2) {
+            Some(&[start, end]) => &self.tables.bytes[start as usize..end as usize],
             _ => &[],
         }
     }
@@ -121,12 +215,12 @@ impl Vocabulary {
 
     /// [`Self::get`], if [`hash::pretoken`] is already known.
     pub(super) fn get_hashed(&self, bytes: &[u8], hash: u64) -> Option<TokenId> {
-        let mask = self.index.len() - 1;
+        let mask = self.tables.index.len() - 1;
         let tag = hash::tag(hash);
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
         let mut at = hash as usize & mask;
         loop {
-            let entry = self.index[at];
+            let entry = self.tables.index[at];
             if entry == 0 {
                 return None;
             }
@@ -142,7 +236,7 @@ impl Vocabulary {
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u64) {
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        prefetch(self.index, hash as usize & (self.index.len() - 1));
+        prefetch(self.tables.index, hash as usize & (self.tables.index.len() - 1));
     }
 
     /// The pair of two adjacent ids, with the bucket to search.
@@ -150,14 +244,14 @@ impl Vocabulary {
     pub(super) fn pair(&self, left: TokenId, right: TokenId) -> Pair {
         let key = hash::pair_key(left, right);
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        let bucket = hash::pair(key) as usize & (self.buckets.len() - 1);
+        let bucket = hash::pair(key) as usize & (self.tables.buckets.len() - 1);
         Pair { key, bucket }
     }
 
     /// Prefetches what a pair merges to.
     #[inline(always)]
     pub(super) fn prefetch_pair(&self, pair: Pair) {
-        prefetch(self.buckets, pair.bucket);
+        prefetch(self.tables.buckets, pair.bucket);
     }
 
     /// The id of a single byte.
@@ -178,10 +272,10 @@ impl Vocabulary {
     /// entry matches, and whether any does. No merge produces the id 0, which is a byte's.
     #[inline(always)]
     pub(super) fn merged_pair(&self, pair: Pair) -> TokenId {
-        let mask = self.buckets.len() - 1;
+        let mask = self.tables.buckets.len() - 1;
         let mut at = pair.bucket & mask;
         loop {
-            let bucket = &self.buckets[at];
+            let bucket = &self.tables.buckets[at];
             let mut found = 0;
             for &entry in bucket {
                 let is_it = u64::from(entry >> 24 == pair.key).wrapping_neg();
@@ -200,7 +294,7 @@ impl Vocabulary {
     /// What two bytes merge to, or [`NO_MERGE`].
     #[inline(always)]
     pub(super) fn merged_bytes(&self, left: u8, right: u8) -> TokenId {
-        self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))]
+        self.tables.byte_pairs[usize::from(u16::from_be_bytes([left, right]))]
     }
 
     /// Whether a merge may cross the border between two characters while one of them is still in
@@ -208,7 +302,7 @@ impl Vocabulary {
     #[inline(always)]
     pub(super) fn is_crossed(&self, left: u8, right: u8) -> bool {
         let at = usize::from(u16::from_be_bytes([left, right]));
-        self.crossed[at / 64] >> (at % 64) & 1 != 0
+        self.tables.crossed[at / 64] >> (at % 64) & 1 != 0
     }
 }
 
@@ -226,6 +320,7 @@ mod tests {
             (&O200K, tiktoken_rs::o200k_base(), 199_998),
         ] {
             let oracle = oracle.unwrap();
+            let vocabulary = vocabulary.view();
             let mut pairs = 0;
             for id in (0..n).filter(|&id| id != 50_256 || n > 60_000) {
                 let bytes = oracle.decode_bytes(&[id]).unwrap();
@@ -237,7 +332,7 @@ mod tests {
                 );
                 pairs += usize::from(bytes.len() > 1);
             }
-            let entries = vocabulary.buckets.as_flattened().iter();
+            let entries = vocabulary.tables.buckets.as_flattened().iter();
             assert_eq!(entries.filter(|&&entry| entry != u64::MAX).count(), pairs);
             for byte in 0..=u8::MAX {
                 assert_eq!(vocabulary.token(vocabulary.byte_id(byte)), [byte]);

@@ -1,6 +1,6 @@
 //! The encodings that come with shardmill: one row each.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary};
 use crate::token::TokenId;
@@ -15,7 +15,7 @@ pub(super) struct Builtin {
     special: &'static [(&'static str, TokenId)],
     /// Ids that each have the special token `<|reserved_ID|>`.
     reserved: std::ops::Range<TokenId>,
-    vocabulary: &'static LazyLock<Vocabulary>,
+    vocabulary: &'static LazyLock<Arc<Vocabulary>>,
 }
 
 /// A family of split patterns.
@@ -144,7 +144,7 @@ pub(super) fn find(name: &str) -> Option<&'static Builtin> {
 }
 
 impl Builtin {
-    pub(super) fn vocabulary(&self) -> &'static Vocabulary {
+    pub(super) fn vocabulary(&self) -> &'static Arc<Vocabulary> {
         self.vocabulary
     }
 

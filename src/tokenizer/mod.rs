@@ -118,7 +118,7 @@ impl Tokenizer {
     pub fn token_bytes(&self, id: TokenId) -> Option<&[u8]> {
         let bytes = match self.special.name_of(id) {
             Some(name) => name.as_bytes(),
-            None => self.builtin.vocabulary().token(id),
+            None => self.builtin.vocabulary().view().token(id),
         };
         Some(bytes).filter(|bytes| !bytes.is_empty())
     }
