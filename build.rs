@@ -61,8 +61,18 @@ fn to_bytes(image: &image::Image) -> Vec<u8> {
         bytes.extend(u32::try_from(length).expect("a small table").to_le_bytes());
     }
     bytes.extend([0; 16]);
-    let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
-    let halves = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+    let words = |words: &[u64]| {
+        words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect::<Vec<_>>()
+    };
+    let halves = |words: &[u32]| {
+        words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect::<Vec<_>>()
+    };
     bytes.extend(words(image.buckets.as_flattened()));
     bytes.extend(halves(&image.byte_pairs));
     bytes.extend(words(&image.crossed));

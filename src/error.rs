@@ -121,6 +121,15 @@ pub enum Error {
         /// The known names, separated by commas.
         known: String,
     },
+    /// A tokenizer's file is damaged, is none, or uses something that cannot be done exactly.
+    Tokenizer {
+        /// The file, or the name that was requested.
+        path: PathBuf,
+        /// What is wrong, with its place in the file.
+        what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
+    },
     /// A setting is out of range or contradicts another.
     Config {
         /// The setting: the name of the Rust field or parameter.
@@ -197,6 +206,7 @@ impl Error {
             | Self::Table { .. }
             | Self::Shape { .. }
             | Self::UnknownTokenizer { .. }
+            | Self::Tokenizer { .. }
             | Self::Config { .. }
             | Self::Output { .. } => false,
         }
@@ -209,7 +219,10 @@ impl Error {
     /// assert!(error.is_usage());
     /// ```
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::UnknownTokenizer { .. } | Self::Config { .. })
+        matches!(
+            self,
+            Self::UnknownTokenizer { .. } | Self::Tokenizer { .. } | Self::Config { .. }
+        )
     }
 
     /// Whether the data is at fault: an input, a table, or whatever is in the place of the output
@@ -278,6 +291,7 @@ impl Error {
             | Self::Json { path, .. }
             | Self::Shard { path, .. }
             | Self::Table { path, .. }
+            | Self::Tokenizer { path, .. }
             | Self::Output { path, .. }
             | Self::Locked { path }
             | Self::NoRoom { path, .. } => Some(path),

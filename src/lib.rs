@@ -57,6 +57,7 @@ mod choice;
 pub mod compression;
 pub mod corpus;
 pub mod dataset;
+mod definition;
 pub mod document;
 mod dtype;
 pub mod embed;

@@ -58,7 +58,7 @@ pub struct SerialReport {
     /// The number of files of the input.
     pub files: u64,
     /// The encoding.
-    pub encoding: &'static str,
+    pub encoding: String,
     /// How often the input was tokenized.
     pub repetitions: usize,
     /// All work in the thread pool.
@@ -136,14 +136,14 @@ pub fn measure_serial(config: &SerialConfig) -> Result<SerialReport> {
 struct Run {
     bytes: u64,
     files: u64,
-    encoding: &'static str,
+    encoding: String,
     stats: Stats,
     total: Duration,
 }
 
 fn once(config: &SerialConfig) -> Result<Run> {
     let out = Removed(scratch(&config.dir));
-    let encoding = Tokenizer::by_name(&config.encoding)?;
+    let encoding = Tokenizer::find(&config.encoding)?;
     let settings = TokenizeConfig {
         threads: 1,
         durability: Durability::None,
@@ -174,7 +174,7 @@ fn once(config: &SerialConfig) -> Result<Run> {
     Ok(Run {
         bytes: corpus.total_bytes(),
         files: corpus.len() as u64,
-        encoding: encoding.name(),
+        encoding: encoding.name().to_owned(),
         stats,
         total: started.elapsed(),
     })
@@ -201,7 +201,7 @@ impl Run {
         let times = SerialReport {
             bytes: self.bytes,
             files: self.files,
-            encoding: self.encoding,
+            encoding: self.encoding.clone(),
             repetitions,
             work: of(Part::Pool),
             encode: of(Part::Encode),

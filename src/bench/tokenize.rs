@@ -22,7 +22,7 @@ const PIECE_BYTES: usize = 1 << 20;
 #[non_exhaustive]
 pub struct TokenizeSpeed {
     /// The tokenizer.
-    pub encoding: &'static str,
+    pub encoding: String,
     /// The number of tokens of the text.
     pub tokens: u64,
 }
@@ -35,7 +35,7 @@ pub(super) fn measure(
 ) -> Result<Vec<Sample<TokenizeSpeed>>> {
     let pieces = pieces(text);
     let what = TokenizeSpeed {
-        encoding: tokenizer.name(),
+        encoding: tokenizer.name().to_owned(),
         tokens: first_pass(tokenizer, &pieces, 1)?,
     };
     thread_counts
@@ -53,7 +53,7 @@ pub(super) fn measure(
 /// Encodes all pieces; returns the number of tokens.
 fn first_pass(tokenizer: &Tokenizer, pieces: &[&str], threads: usize) -> Result<u64> {
     // The same tokenizer, with an empty cache.
-    let tokenizer = Tokenizer::by_name(tokenizer.name())?;
+    let tokenizer = tokenizer.with_empty_cache();
     let next = AtomicUsize::new(0);
     let tokens = AtomicUsize::new(0);
     let work = || {
@@ -62,7 +62,7 @@ fn first_pass(tokenizer: &Tokenizer, pieces: &[&str], threads: usize) -> Result<
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             ids.clear();
             // This cannot fail, because special tokens are treated as text.
-            let _ = tokenizer.encode_into(&mut encoder, piece, Special::Text, &mut ids);
+            let _ = tokenizer.encode_into(&mut encoder, piece, Special::Text, true, &mut ids);
             tokens.fetch_add(ids.len(), Ordering::Relaxed);
         }
     };

@@ -71,26 +71,44 @@ pub(crate) fn build(
     let mut image = Image {
         buckets: vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()],
         byte_pairs: vec![NONE; 1 << 16],
+        starts: starts(tokens),
         bytes: tokens.concat(),
         index: vec![0; (tokens.len() * 2).next_power_of_two()],
         ..Image::default()
     };
-    image.starts = std::iter::once(0)
-        .chain(tokens.iter().scan(0, |end, token| {
-            *end += token.len() as u32;
-            Some(*end)
-        }))
-        .collect();
     let is_found = image.add_pairs(tokens, &is_text, pairs);
     let text = |id: usize| !tokens[id].is_empty() && is_text(id as u32);
     for id in (0..tokens.len()).filter(|&id| text(id) && (has_all || is_found[id])) {
         image.add_to_index(id as u32, tokens[id]);
     }
-    image.crossed = crossed((0..tokens.len()).filter(|&id| text(id)).map(|id| tokens[id]));
+    image.crossed = crossed(
+        (0..tokens.len())
+            .filter(|&id| text(id))
+            .map(|id| tokens[id]),
+    );
     image
 }
 
 impl Image {
+    /// The tables of a vocabulary that does not merge by them. `is_whole` says which tokens a text
+    /// becomes that is one as a whole.
+    pub(crate) fn of_tokens(tokens: &[&[u8]], is_whole: impl Fn(u32) -> bool) -> Self {
+        let mut image = Self {
+            buckets: vec![[u64::MAX; 4]],
+            byte_pairs: vec![NONE; 1 << 16],
+            crossed: vec![u64::MAX; 1 << 10],
+            bytes: tokens.concat(),
+            starts: starts(tokens),
+            index: vec![0; (tokens.len() * 2).next_power_of_two()],
+        };
+        for (id, token) in (0..).zip(tokens) {
+            if !token.is_empty() && is_whole(id) {
+                image.add_to_index(id, token);
+            }
+        }
+        image
+    }
+
     /// Adds the pair of each token, in order of rank; returns which tokens have one, or are bytes.
     fn add_pairs(
         &mut self,
@@ -117,7 +135,10 @@ impl Image {
             if token.len() < 2 || !is_text(id) {
                 continue;
             }
-            let before = listed.iter().take_while(|&&(_, _, merged)| merged < id).count();
+            let before = listed
+                .iter()
+                .take_while(|&&(_, _, merged)| merged < id)
+                .count();
             listed = &listed[before..];
             let own = listed.iter().take_while(|&&(_, _, merged)| merged == id);
             if has_list && own.clone().next().is_none() {
@@ -183,9 +204,8 @@ impl Image {
             .collect();
         while let Some(Reverse((merged, at))) = heap.pop() {
             let next = after[at];
-            let is_current = parts[at] != NONE
-                && next < end
-                && self.merged(parts[at], parts[next]) == merged;
+            let is_current =
+                parts[at] != NONE && next < end && self.merged(parts[at], parts[next]) == merged;
             if !is_current {
                 continue;
             }
@@ -228,7 +248,10 @@ impl Image {
         while self.buckets[at][3] != u64::MAX {
             at = (at + 1) & mask;
         }
-        if let Some(entry) = self.buckets[at].iter_mut().find(|entry| **entry == u64::MAX) {
+        if let Some(entry) = self.buckets[at]
+            .iter_mut()
+            .find(|entry| **entry == u64::MAX)
+        {
             *entry = key << 24 | u64::from(merged);
         }
     }
@@ -243,6 +266,15 @@ impl Image {
         debug_assert!(id + 1 < 1 << hash::ID_BITS, "an id leaves room for a tag");
         self.index[at] = hash::tag(hash) | (id + 1);
     }
+}
+
+/// Where the bytes of each token begin, and where the last ones end.
+fn starts(tokens: &[&[u8]]) -> Vec<u32> {
+    let ends = tokens.iter().scan(0, |end, token| {
+        *end += token.len() as u32;
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).collect()
 }
 
 /// The borders between characters in tokens that begin or end inside a character. Tokens that have

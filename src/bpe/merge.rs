@@ -34,7 +34,12 @@ impl Merger {
 
     /// Appends the ids of `bytes`.
     #[cfg(test)]
-    pub(super) fn merge(&mut self, vocabulary: &VocabularyRef, bytes: &[u8], ids: &mut Vec<TokenId>) {
+    pub(super) fn merge(
+        &mut self,
+        vocabulary: &VocabularyRef,
+        bytes: &[u8],
+        ids: &mut Vec<TokenId>,
+    ) {
         drop(self.merge_all(vocabulary, std::iter::once(bytes), ids));
     }
 

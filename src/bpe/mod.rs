@@ -42,5 +42,5 @@ mod vocabulary;
 pub(crate) use cache::Memory;
 pub(crate) use encoder::Encoder;
 pub(crate) use image::{Image, Pairs, build};
-pub(crate) use ranked::{Alphabet, CharIds, MAX_RANKS, Merge, NONE, Ranked, Unknown};
+pub(crate) use ranked::{Alphabet, CharIds, Merge, NONE, Ranked, Unknown};
 pub(crate) use vocabulary::{CL100K, O200K, P50K, R50K, Vocabulary, VocabularyRef};

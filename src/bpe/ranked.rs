@@ -315,7 +315,12 @@ mod tests {
             let merges = list.into_iter().map(|(left, right, rank)| {
                 n += 1;
                 let (left, right) = (u32::from(left) % (n - 1), u32::from(right) % (n - 1));
-                Merge { left, right, merged: n - 1, rank }
+                Merge {
+                    left,
+                    right,
+                    merged: n - 1,
+                    rank,
+                }
             });
             merges.collect()
         })

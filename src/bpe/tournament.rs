@@ -41,7 +41,12 @@ impl Tournament {
     ///
     /// # Panics
     /// If `bytes` is empty or longer than [`MAX_BYTES`].
-    pub(super) fn merge(&mut self, vocabulary: &VocabularyRef, bytes: &[u8], ids: &mut Vec<TokenId>) {
+    pub(super) fn merge(
+        &mut self,
+        vocabulary: &VocabularyRef,
+        bytes: &[u8],
+        ids: &mut Vec<TokenId>,
+    ) {
         assert!((1..=MAX_BYTES).contains(&bytes.len()));
         self.fill(vocabulary, bytes);
         let end = self.parts.len();

@@ -236,7 +236,10 @@ impl<'a> VocabularyRef<'a> {
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u64) {
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        prefetch(self.tables.index, hash as usize & (self.tables.index.len() - 1));
+        prefetch(
+            self.tables.index,
+            hash as usize & (self.tables.index.len() - 1),
+        );
     }
 
     /// The pair of two adjacent ids, with the bucket to search.

@@ -1,12 +1,15 @@
 //! Options that several commands share, each written once. Knows no command.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shardmill::tokenizer::BUILTIN_NAMES;
+use shardmill::tokenizer::{BUILTIN_NAMES, FileOptions};
 use shardmill::window::{Tail, WindowConfig, WindowKind};
-use shardmill::{Dtype, Durability, Level};
+use shardmill::{Dtype, Durability, Level, TokenId, Tokenizer, show};
+
+use crate::cli::failure::Failure;
 
 /// What standard output gets.
 #[derive(Debug, Args)]
@@ -70,19 +73,58 @@ impl ThreadsArgs {
     }
 }
 
-/// Which encoding.
+/// Which tokenizer, for what needs no more than its name or file.
 #[derive(Debug, Args)]
-pub(crate) struct EncodingArgs {
-    #[arg(long = "encoding", value_name = "NAME", default_value = "gpt2", help = known_encodings())]
+pub(crate) struct TokenizerArgs {
+    #[arg(long = "tokenizer", alias = "encoding", value_name = "NAME|PATH", default_value = "gpt2", help = known_tokenizers())]
     pub(crate) name: String,
 }
 
-/// Help that lists the encodings.
-fn known_encodings() -> String {
+/// Help that lists the built-in tokenizers.
+fn known_tokenizers() -> String {
     format!(
-        "Tokenizer, by its tiktoken name: {}",
+        "Tokenizer: {}; a tokenizer.json, tekken.json, tiktoken or SentencePiece file; a model's \
+         directory; or a Hub id that is in the local cache",
         BUILTIN_NAMES.join(", ")
     )
+}
+
+/// What a tokenizer's file does not say itself.
+#[derive(Debug, Args)]
+pub(crate) struct TokenizerFileArgs {
+    /// How text is split, for a tiktoken file: the name of a pattern or a regular expression
+    #[arg(long, value_name = "NAME|REGEX")]
+    pub(crate) pattern: Option<String>,
+    /// Special tokens of a tiktoken file: a JSON object of their texts and ids
+    #[arg(long, value_name = "FILE")]
+    pub(crate) special_tokens: Option<PathBuf>,
+}
+
+impl TokenizerFileArgs {
+    /// Opens the tokenizer `name`.
+    pub(crate) fn open(&self, name: &str) -> Result<Tokenizer, Failure> {
+        let mut options = FileOptions::default();
+        options.pattern.clone_from(&self.pattern);
+        if let Some(path) = &self.special_tokens {
+            options.special_tokens = special_tokens(path)?;
+        }
+        if options.pattern.is_none() && options.special_tokens.is_empty() {
+            return Ok(Tokenizer::find(name)?);
+        }
+        Ok(Tokenizer::open(name, &options)?)
+    }
+}
+
+/// The special tokens in a JSON file.
+fn special_tokens(path: &Path) -> Result<Vec<(String, TokenId)>, Failure> {
+    let refuse = |what: String| Failure::Usage {
+        option: "--special-tokens",
+        what: format!("{}: {what}", show::name(path)),
+    };
+    let bytes = std::fs::read(path).map_err(|error| refuse(format!("cannot read: {error}")))?;
+    let found: BTreeMap<String, TokenId> = serde_json::from_slice(&bytes)
+        .map_err(|error| refuse(format!("is not a JSON object of texts and ids: {error}")))?;
+    Ok(found.into_iter().collect())
 }
 
 /// What embeddings are made of.

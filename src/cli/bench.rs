@@ -9,7 +9,7 @@ use serde_json::json;
 use shardmill::bench::{BenchConfig, BenchReport, Ceiling, Sample, measure};
 use shardmill::{Level, Stats};
 
-use crate::cli::args::{EncodingArgs, StdoutArgs, level};
+use crate::cli::args::{StdoutArgs, TokenizerArgs, level};
 use crate::cli::bench_serial;
 use crate::cli::failure::Result;
 use crate::cli::human;
@@ -23,7 +23,7 @@ machine.
 
 Examples:
   shardmill bench
-  shardmill bench corpus.txt --encoding o200k_base --dir /data --json
+  shardmill bench corpus.txt --tokenizer o200k_base --dir /data --json
   shardmill bench serial corpus.txt";
 
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "INPUT")]
     input: Option<PathBuf>,
     #[command(flatten)]
-    encoding: EncodingArgs,
+    tokenizer: TokenizerArgs,
     /// Directory on the disk to measure; no file is left there
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
     let mut config = BenchConfig::default();
     config.input.clone_from(&args.input);
-    config.encoding.clone_from(&args.encoding.name);
+    config.encoding.clone_from(&args.tokenizer.name);
     config.dir.clone_from(&args.dir);
     config.dims.clone_from(&args.dims);
     config.size_bytes = args.size;

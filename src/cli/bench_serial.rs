@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use shardmill::bench::{SerialConfig, SerialReport, measure_serial};
 
-use crate::cli::args::{EncodingArgs, StdoutArgs};
+use crate::cli::args::{StdoutArgs, TokenizerArgs};
 use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines, summary};
@@ -26,7 +26,7 @@ pub(crate) struct SerialArgs {
     #[arg(value_name = "INPUT")]
     input: PathBuf,
     #[command(flatten)]
-    encoding: EncodingArgs,
+    tokenizer: TokenizerArgs,
     /// Directory to write a dataset in, which is removed at the end; best in memory
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -39,7 +39,7 @@ pub(crate) struct SerialArgs {
 
 pub(crate) fn run(args: &SerialArgs) -> Result<()> {
     let mut config = SerialConfig::new(&args.input);
-    config.encoding.clone_from(&args.encoding.name);
+    config.encoding.clone_from(&args.tokenizer.name);
     config.dir.clone_from(&args.dir);
     config.repetitions = args.repetitions;
     let started = Instant::now();

@@ -8,7 +8,7 @@ use serde_json::json;
 use shardmill::dataset::{Document, Eot};
 use shardmill::{Error, TokenId, TokenStore, Tokenizer};
 
-use crate::cli::args::{DatasetArgs, StdoutArgs};
+use crate::cli::args::{DatasetArgs, StdoutArgs, TokenizerFileArgs};
 use crate::cli::failure::{Failure, Result};
 use crate::cli::output::print_json;
 
@@ -37,13 +37,18 @@ pub(crate) struct DecodeArgs {
     /// Also print each document's end-of-text token, by name
     #[arg(long)]
     keep_special: bool,
+    /// The file, directory or Hub id of the tokenizer, if it is not built in
+    #[arg(long, value_name = "NAME|PATH")]
+    tokenizer: Option<String>,
+    #[command(flatten)]
+    file: TokenizerFileArgs,
     #[command(flatten)]
     pub(crate) stdout: StdoutArgs,
 }
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     let store = TokenStore::open(&args.dataset.dir)?;
-    let tokenizer = Tokenizer::by_name(&store.manifest().encoding.name)?;
+    let tokenizer = tokenizer(args, &store)?;
     let tokens = tokens(args, &store)?;
     if args.stdout.json {
         let mut text = Vec::new();
@@ -63,6 +68,34 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     decode(&store, &tokenizer, tokens, args.keep_special, &mut stdout)?;
     stdout.flush().map_err(Failure::Stdout)
+}
+
+/// The tokenizer of the dataset.
+fn tokenizer(args: &DecodeArgs, store: &TokenStore) -> Result<Tokenizer> {
+    let made_with = &store.manifest().encoding;
+    let tokenizer = match (&args.tokenizer, &made_with.tokenizer) {
+        (Some(name), _) => args.file.open(name)?,
+        (None, None) => Tokenizer::by_name(&made_with.name)?,
+        // A Hub id is found in the local cache.
+        (None, Some(_)) => Tokenizer::find(&made_with.name).map_err(|_| Failure::Usage {
+            option: "--tokenizer",
+            what: format!(
+                "is needed: the dataset was made with {}, which is not built in",
+                made_with.name
+            ),
+        })?,
+    };
+    if tokenizer.vocabulary_hash() == made_with.vocabulary_hash {
+        return Ok(tokenizer);
+    }
+    Err(Failure::Usage {
+        option: "--tokenizer",
+        what: format!(
+            "{} has other tokens than {}, which the dataset was made with",
+            tokenizer.name(),
+            made_with.name
+        ),
+    })
 }
 
 /// The requested tokens.

@@ -157,10 +157,13 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         .iter()
         .map(|shard| format!("{} ({})", shard.file, human::counted(shard.tokens, "token")));
     let encoding = format!(
-        "{}, {}, end of text is {}",
+        "{}, {}, {}",
         encoding.name,
         human::counted(encoding.n_vocab.into(), "id"),
-        encoding.end_of_text
+        match encoding.end_of_text {
+            Some(id) => format!("end of text is {id}"),
+            None => "no end of text".to_owned(),
+        }
     );
     let settings = format!(
         "end of text {}, special tokens as {}, invalid UTF-8 {}, bad records {}, {} ids, units of {}",

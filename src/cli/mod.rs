@@ -49,6 +49,7 @@ mod status;
 mod threads;
 mod tokenize;
 mod tokenize_options;
+mod tokenizer;
 mod verify;
 
 use std::process::ExitCode;
@@ -117,6 +118,8 @@ commands! {
     Run(run::RunArgs),
     /// Tokenize a corpus into a dataset of token shards
     Tokenize(tokenize::TokenizeArgs),
+    /// Describe a tokenizer, and check its ids
+    Tokenizer(tokenizer::TokenizerCommandArgs),
     /// Make input embeddings from the windows of a dataset
     Embed(embed::EmbedArgs),
     /// Show the units a corpus will be cut into

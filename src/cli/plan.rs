@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use clap::Args;
 use serde_json::json;
-use shardmill::{Tokenizer, plan, show};
+use shardmill::{plan, show};
 
 use crate::cli::args::StdoutArgs;
 use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::inputs::{CorpusArgs, open_corpus, say_of_corpus};
 use crate::cli::output::{print_json, print_lines};
-use crate::cli::tokenize_options::{TokenizeOptions, tokenize_config};
+use crate::cli::tokenize_options::{TokenizeOptions, open_tokenizer};
 
 pub(crate) const HELP: &str = "\
 Example:
@@ -28,9 +28,7 @@ pub(crate) struct PlanArgs {
 }
 
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
-    let tokenizer = Tokenizer::by_name(&args.tokenize.encoding.name)?;
-    let config = tokenize_config(&args.tokenize);
-    config.validate(&tokenizer)?;
+    let (tokenizer, config) = open_tokenizer(&args.tokenize)?;
     let corpus = open_corpus(&args.corpus, config.threads)?;
     let plan = plan(&corpus, &tokenizer, &config)?;
     if args.stdout.json {

@@ -25,7 +25,7 @@ files are left out. Token ids are exactly those of tiktoken. DIR appears only wh
 Examples:
   shardmill tokenize books/ web.jsonl --out out
   shardmill tokenize 'crawl/*.jsonl.gz' --text-field body --out out \\
-      --encoding o200k_base
+      --tokenizer o200k_base
   shardmill tokenize site/ --include '*.{md,txt}' --exclude drafts --out out
   xz -dc web.jsonl.xz | shardmill tokenize - --input-format jsonl --out out
 

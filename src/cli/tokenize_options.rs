@@ -8,7 +8,7 @@ use shardmill::dataset::{Eot, TokenDtype};
 use shardmill::document::{BadRecords, InvalidUtf8};
 use shardmill::{Corpus, Special, TokenizeConfig, Tokenizer};
 
-use crate::cli::args::{EncodingArgs, OutputArgs, choice};
+use crate::cli::args::{OutputArgs, TokenizerArgs, TokenizerFileArgs, choice};
 use crate::cli::failure::{Failure, Result};
 use crate::cli::human::parse_size;
 use crate::cli::inputs::{CorpusArgs, open_corpus};
@@ -19,13 +19,21 @@ use crate::cli::output::summary;
 #[command(next_help_heading = "Tokens")]
 pub(crate) struct TokenizeOptions {
     #[command(flatten)]
-    pub(crate) encoding: EncodingArgs,
+    pub(crate) tokenizer: TokenizerArgs,
+    #[command(flatten)]
+    pub(crate) file: TokenizerFileArgs,
     /// Field that holds the document in each JSON Lines record
     #[arg(long, value_name = "FIELD", default_value = "text")]
     pub(crate) text_field: String,
     /// Where to put each document's end-of-text token
     #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]
     pub(crate) eot: Eot,
+    /// The token that ends a document, by its text or id, if the tokenizer does not say it
+    #[arg(long, value_name = "TOKEN|ID")]
+    pub(crate) eot_token: Option<String>,
+    /// A token to put before each document, by its text or id
+    #[arg(long, value_name = "TOKEN|ID")]
+    pub(crate) bos_token: Option<String>,
     /// How to treat special tokens in the input: as plain text, as their own ids, or as an error
     #[arg(long, value_name = "HOW", default_value = "text", value_parser = choice(Special::ALL, Special::name))]
     pub(crate) special: Special,
@@ -57,6 +65,35 @@ pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
     config
 }
 
+/// The tokenizer and the settings.
+pub(crate) fn open_tokenizer(options: &TokenizeOptions) -> Result<(Tokenizer, TokenizeConfig)> {
+    let mut tokenizer = options.file.open(&options.tokenizer.name)?;
+    let mut config = tokenize_config(options);
+    let id = |option, token: &String| {
+        tokenizer.token_id(token).ok_or_else(|| Failure::Usage {
+            option,
+            what: format!(
+                "{token:?} is no special token and no id of {}",
+                tokenizer.name()
+            ),
+        })
+    };
+    let end = options
+        .eot_token
+        .as_ref()
+        .map(|token| id("--eot-token", token));
+    let bos = options
+        .bos_token
+        .as_ref()
+        .map(|token| id("--bos-token", token));
+    config.settings.bos = bos.transpose()?;
+    if let Some(end) = end.transpose()? {
+        tokenizer = tokenizer.with_end_of_text(Some(end));
+    }
+    config.validate(&tokenizer)?;
+    Ok((tokenizer, config))
+}
+
 /// A corpus, and how it becomes tokens.
 #[derive(Debug)]
 pub(crate) struct Tokenization {
@@ -72,8 +109,7 @@ impl Tokenization {
         output: &OutputArgs,
     ) -> Result<Self> {
         // Report wrong names before listing a corpus of millions of files.
-        let tokenizer = Tokenizer::by_name(&options.encoding.name)?;
-        let mut config = tokenize_config(options);
+        let (tokenizer, mut config) = open_tokenizer(options)?;
         config.threads = output.threads.or(config.threads);
         config.durability = output.publish.durability;
         config.overwrite = output.publish.overwrite;

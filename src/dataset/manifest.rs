@@ -9,7 +9,8 @@ use crate::dataset::{BadCounts, BadFile, Eot, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
-use crate::tokenizer::{Special, Tokenizer};
+use crate::token::TokenId;
+use crate::tokenizer::{Special, Tokenizer, TokenizerInfo};
 
 /// Incremented whenever a byte of a dataset could change for the same inputs and settings.
 pub const FORMAT_VERSION: u32 = 2;
@@ -52,8 +53,12 @@ pub struct EncodingInfo {
     pub vocabulary_hash: Hash128,
     /// The split pattern's family.
     pub pattern: String,
-    /// The id of `<|endoftext|>`.
-    pub end_of_text: u32,
+    /// The id of `<|endoftext|>`, or of what ends documents instead; if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_of_text: Option<u32>,
+    /// What the tokenizer's file is and says; only if it is not built in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<TokenizerInfo>,
 }
 
 impl EncodingInfo {
@@ -65,6 +70,7 @@ impl EncodingInfo {
             vocabulary_hash: encoding.vocabulary_hash(),
             pattern: encoding.pattern().to_owned(),
             end_of_text: encoding.end_of_text(),
+            tokenizer: encoding.info().cloned(),
         }
     }
 }
@@ -78,6 +84,9 @@ pub struct Settings {
     pub text_field: String,
     /// Where end-of-text tokens go.
     pub eot: Eot,
+    /// The id before each document, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bos: Option<TokenId>,
     /// How to handle the text of special tokens.
     pub special: Special,
     /// How to handle bytes that are not UTF-8, and halves of surrogate pairs in JSON.
@@ -97,6 +106,7 @@ impl Default for Settings {
         Self {
             text_field: "text".to_owned(),
             eot: Eot::default(),
+            bos: None,
             special: Special::default(),
             invalid_utf8: InvalidUtf8::default(),
             bad_records: BadRecords::default(),

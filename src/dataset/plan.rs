@@ -246,22 +246,31 @@ impl Plan {
 /// A setting that shapes the bytes: its name in messages, and how to show its value.
 type Field = (&'static str, fn(&Plan) -> String);
 
-const FIELDS: [Field; 9] = [
-    ("`encoding`", |plan| plan.encoding.name.clone()),
+const FIELDS: [Field; 10] = [
+    ("`tokenizer`", |plan| plan.encoding.name.clone()),
     ("the vocabulary", |plan| {
         let EncodingInfo {
             n_vocab,
             vocabulary_hash,
             pattern,
             end_of_text,
+            tokenizer,
             ..
         } = &plan.encoding;
-        format!("{vocabulary_hash} ({n_vocab}, {pattern}, {end_of_text})")
+        let end = end_of_text.map_or("none".to_owned(), |id| id.to_string());
+        let vocabulary = format!("{vocabulary_hash} ({n_vocab}, {pattern}, {end})");
+        match tokenizer {
+            Some(info) => format!("{vocabulary} by rules {}", info.rules_hash),
+            None => vocabulary,
+        }
     }),
     ("`text_field`", |plan| {
         format!("'{}'", plan.settings.text_field)
     }),
     ("`eot`", |plan| plan.settings.eot.name().to_owned()),
+    ("`bos`", |plan| {
+        (plan.settings.bos).map_or("none".to_owned(), |id| id.to_string())
+    }),
     ("`special`", |plan| plan.settings.special.name().to_owned()),
     ("`invalid_utf8`", |plan| {
         plan.settings.invalid_utf8.name().to_owned()

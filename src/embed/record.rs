@@ -107,7 +107,7 @@ impl EmbedRecord {
             window: config.windows.window,
             tail: knows_documents.then_some(config.windows.tail),
             padding: (config.windows.tail == Tail::Pad).then_some(Padding {
-                input: manifest.encoding.end_of_text,
+                input: manifest.encoding.end_of_text.unwrap_or(0),
                 target: IGNORED_TARGET,
             }),
             left_out: LeftOutRecord {

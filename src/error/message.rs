@@ -57,6 +57,7 @@ impl Error {
             | Self::Shard { hint, .. }
             | Self::Table { hint, .. }
             | Self::Shape { hint, .. }
+            | Self::Tokenizer { hint, .. }
             | Self::Config { hint, .. }
             | Self::Output { hint, .. } => hint.as_deref(),
             Self::Utf8 { .. } => Some("use `invalid_utf8` replace or ignore to accept it"),
@@ -90,10 +91,11 @@ impl Error {
             | Self::Shard { what, .. }
             | Self::Table { what, .. }
             | Self::Shape { what, .. }
+            | Self::Tokenizer { what, .. }
             | Self::Output { what, .. } => write!(f, "{}", name(what)),
             Self::Utf8 { .. } => f.write_str("invalid UTF-8"),
             Self::UnknownTokenizer { name: asked, known } => {
-                write!(f, "unknown encoding '{}'; known are {known}", name(asked))
+                write!(f, "unknown tokenizer '{}'; known are {known}", name(asked))
             }
             Self::Stopped => f.write_str("stopped before the end"),
             Self::Locked { .. } => f.write_str("another run is writing here"),

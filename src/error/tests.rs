@@ -84,7 +84,7 @@ fn a_line_says_where_first() {
         "a: byte 7: is wrong; do that",
         r"a: line 7: is\nwrong",
         r"is wrong; do\nthat",
-        r"unknown encoding 'a\nb'; known are c",
+        r"unknown tokenizer 'a\nb'; known are c",
         "seq_len: is wrong; do that",
         r"a\nb: another run is writing here; wait for it to end or choose another `out`",
         r"a\nb: needs 2,000 bytes and the disk has 1 free; make room or lower the size",

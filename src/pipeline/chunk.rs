@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::piece::{Contents, Piece, Stored, next_cut};
 use crate::pipeline::reader::SourceReader;
+use crate::tokenizer::Tokenizer;
 
 /// A chunk has at most this many pieces, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;
@@ -23,6 +24,8 @@ pub(crate) struct UnitCursor {
     at: Position,
     end: Position,
     open: Option<Open>,
+    /// What decides where a text may be cut.
+    tokenizer: Option<Tokenizer>,
     /// What is wrong after the chunk that was returned last.
     failed: Option<Error>,
 }
@@ -37,11 +40,13 @@ enum Open {
 }
 
 impl UnitCursor {
-    pub(crate) fn new(unit: Unit) -> Self {
+    /// Without a tokenizer, the chunks can only be hashed, not encoded.
+    pub(crate) fn new(unit: Unit, tokenizer: Option<Tokenizer>) -> Self {
         Self {
             at: unit.start,
             end: unit.end,
             open: None,
+            tokenizer,
             failed: None,
         }
     }
@@ -126,7 +131,7 @@ impl UnitCursor {
     fn decoded_piece(&mut self, corpus: &Corpus) -> Result<Piece> {
         let mut reader = match self.open.take() {
             Some(Open::Read(reader)) => reader,
-            _ => SourceReader::open(corpus, self.at.source)?,
+            _ => SourceReader::open(corpus, self.at.source, self.tokenizer.clone())?,
         };
         let (piece, _) = reader.next(None)?;
         if !piece.ends_source {
@@ -153,7 +158,7 @@ impl UnitCursor {
         let length = if rest.len() <= CHUNK_BYTES {
             rest.len()
         } else {
-            next_cut(format, rest, CHUNK_BYTES).unwrap_or(rest.len())
+            next_cut(format, self.tokenizer.as_ref(), rest, CHUNK_BYTES).unwrap_or(rest.len())
         };
         Ok(Contents::Opened(opened, start..start + length))
     }

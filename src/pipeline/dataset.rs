@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::bpe::Encoder;
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
 use crate::error::Result;
@@ -28,7 +27,7 @@ use crate::publish::staging::Staging;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 use crate::times::Part;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Encoder, Tokenizer};
 
 /// Tokenizes `corpus` into the directory `out`, which appears once it is complete.
 ///
@@ -132,7 +131,7 @@ pub(crate) fn build(
     let job_id = plan.as_ref().map(Plan::job_id);
     let mut units = make_units(&pool, &worker, staging, job_id, todo, stats)?;
     if let Some(plan) = &plan {
-        check_cuts(corpus, plan)?;
+        check_cuts(corpus, tokenizer, plan)?;
     }
     units.extend(done);
     units.sort_by_key(|&(index, _)| index);
@@ -221,7 +220,7 @@ pub(super) fn make_units(
         job_id,
         stats,
     };
-    let feed = Feed::new(worker.corpus, site, todo, worker.config);
+    let feed = Feed::new(worker.corpus, worker.tokenizer, site, todo, worker.config);
     let encoders = (0..pool.current_num_threads())
         .map(|_| worker.tokenizer.try_encoder().map(Mutex::new))
         .collect::<Result<Vec<_>>>()?;

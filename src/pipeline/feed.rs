@@ -18,6 +18,7 @@ use crate::pipeline::site::ShardSite;
 use crate::pipeline::stream::StreamCursor;
 use crate::pipeline::worker::Encoded;
 use crate::times::Part;
+use crate::tokenizer::Tokenizer;
 
 /// What a thread has to do next.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) type Todo = Vec<(usize, Unit)>;
 #[derive(Debug)]
 pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
+    tokenizer: &'a Tokenizer,
     site: ShardSite<'a>,
     /// How many chunks of one unit may be handed out before the oldest of them is done.
     window: u64,
@@ -82,6 +84,7 @@ impl<'a> Feed<'a> {
     /// Hands out the units `todo`. If `None`, the corpus is a stream and is cut as it is read.
     pub(crate) fn new(
         corpus: &'a Corpus,
+        tokenizer: &'a Tokenizer,
         site: ShardSite<'a>,
         todo: Option<Todo>,
         config: &TokenizeConfig,
@@ -91,6 +94,7 @@ impl<'a> Feed<'a> {
             None => Walk::Stream {
                 cursor: Arc::new(Mutex::new(StreamCursor::new(
                     corpus,
+                    tokenizer,
                     config.settings.unit_size_bytes,
                     site.directory,
                     site.stats.stop_flag(),
@@ -100,6 +104,7 @@ impl<'a> Feed<'a> {
         };
         Self {
             corpus,
+            tokenizer,
             site,
             window: 2 * config.threads as u64,
             state: Mutex::new(State {
@@ -129,7 +134,7 @@ impl<'a> Feed<'a> {
             let step = self
                 .site
                 .stats
-                .time(Part::Feed, || state.step(self.window, mine));
+                .time(Part::Feed, || state.step(self.window, self.tokenizer, mine));
             match step {
                 Step::Cut(unit) => {
                     drop(state);
@@ -299,7 +304,7 @@ impl State {
     }
 
     /// What a thread that last worked on unit `mine` does next.
-    fn step(&mut self, window: u64, mine: Option<usize>) -> Step {
+    fn step(&mut self, window: u64, tokenizer: &Tokenizer, mine: Option<usize>) -> Step {
         if self.is_aborted || self.is_stopped {
             return Step::Over;
         }
@@ -308,7 +313,7 @@ impl State {
         let is_mine = |open: &OpenUnit| Some(open.commit.index) == mine;
         let own = self.open.iter().position(is_mine);
         if own.is_none()
-            && let Some((index, cursor)) = self.next_unit()
+            && let Some((index, cursor)) = self.next_unit(tokenizer)
         {
             self.opening += 1;
             return Step::Open(index, cursor);
@@ -329,14 +334,14 @@ impl State {
     }
 
     /// The unit to be opened next, if one may be.
-    fn next_unit(&mut self) -> Option<(usize, Cursor)> {
+    fn next_unit(&mut self, tokenizer: &Tokenizer) -> Option<(usize, Cursor)> {
         if self.failed.is_some() {
             return None;
         }
         match &mut self.walk {
             Walk::Planned(todo) => {
                 let (index, unit) = todo.next()?;
-                let cursor = Box::new(UnitCursor::new(unit));
+                let cursor = Box::new(UnitCursor::new(unit, Some(tokenizer.clone())));
                 Some((index, Cursor::Planned(cursor, unit)))
             }
             Walk::Stream { cursor, units } => {

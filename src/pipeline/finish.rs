@@ -145,7 +145,7 @@ pub fn tokenize_units(
     let started = Instant::now();
     let job_id = Some(plan.job_id());
     let made = make_units(&pool, &worker, &staging, job_id, Some(todo), stats)?;
-    check_cuts(corpus, &plan)?;
+    check_cuts(corpus, tokenizer, &plan)?;
     let mut shards: Vec<_> = done.iter().chain(&made).collect();
     shards.sort_by_key(|&&(index, _)| index);
     let shards = shards.into_iter().map(|(_, unit)| &unit.shard);

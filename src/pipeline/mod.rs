@@ -64,7 +64,7 @@ pub use plan::plan;
 pub use repair::repair;
 pub use status::{Partial, Status, status};
 
-use crate::dataset::Settings;
+use crate::dataset::{Eot, Settings};
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 use crate::tokenizer::Tokenizer;
@@ -133,6 +133,30 @@ impl TokenizeConfig {
                 )
                     .into(),
             );
+        }
+        if self.settings.eot != Eot::None && tokenizer.end_of_text().is_none() {
+            let candidates = tokenizer.end_of_text_candidates();
+            let what = if candidates.is_empty() {
+                "has no token that is known to end documents".to_owned()
+            } else {
+                let names = candidates.iter().map(|(text, id)| format!("{text} ({id})"));
+                let names: Vec<_> = names.collect();
+                format!(
+                    "has several tokens that may end documents: {}",
+                    names.join(", ")
+                )
+            };
+            let what = format!("{} {what}", tokenizer.name());
+            return refuse(
+                "end_of_text",
+                (what, "choose one, or use `eot` none").into(),
+            );
+        }
+        if let Some(bos) = self.settings.bos
+            && tokenizer.token_bytes(bos).is_none()
+        {
+            let what = format!("{bos} is no id of {}", tokenizer.name());
+            return refuse("bos", what.into());
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
 use crate::error::Result;
 use crate::hash::{Hash128, block_hashes};
-use crate::pretoken;
 use crate::progress::Stats;
+use crate::tokenizer::Tokenizer;
 
 /// A range of one source.
 #[derive(Clone, Debug)]
@@ -135,13 +135,33 @@ impl Piece {
 }
 
 /// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where
-/// the source or an earlier piece of it begins. Every unit cut is also an allowed chunk cut.
-pub(crate) fn next_cut(format: Format, bytes: &[u8], from: usize) -> Option<usize> {
-    if format.row().is_one_document {
-        pretoken::next_cut(bytes, from)
-    } else {
-        format.next_cut(bytes, from)
+/// the source or an earlier piece of it begins. Every unit cut is also an allowed chunk cut. Without
+/// a tokenizer, only where the format allows it.
+pub(crate) fn next_cut(
+    format: Format,
+    tokenizer: Option<&Tokenizer>,
+    bytes: &[u8],
+    from: usize,
+) -> Option<usize> {
+    match tokenizer {
+        Some(tokenizer) if format.row().is_one_document => tokenizer.next_cut(bytes, from),
+        _ => format.next_cut(bytes, from),
     }
+}
+
+/// Where a unit may end: the first allowed cut at or after `from` in `bytes`. Inside a document
+/// that is before a space after a printable character, if the tokenizer allows that, else wherever
+/// a chunk may end.
+pub(crate) fn next_unit_cut(
+    format: Format,
+    tokenizer: &Tokenizer,
+    bytes: &[u8],
+    from: usize,
+) -> Option<usize> {
+    if format.row().is_one_document && !tokenizer.cuts_before_spaces() {
+        return tokenizer.next_cut(bytes, from);
+    }
+    format.next_cut(bytes, from)
 }
 
 /// A piece of a stream that has been read.

@@ -12,6 +12,7 @@ use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
 use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
+use crate::pipeline::piece::next_unit_cut;
 use crate::tokenizer::Tokenizer;
 
 /// Finds unit boundaries while walking the sources.
@@ -112,12 +113,12 @@ pub fn plan(corpus: &Corpus, tokenizer: &Tokenizer, config: &TokenizeConfig) -> 
         EncodingInfo::of(tokenizer),
         config.settings.clone(),
         sources.collect(),
-        units(corpus, config.settings.unit_size_bytes)?,
+        units(corpus, tokenizer, config.settings.unit_size_bytes)?,
     ))
 }
 
 /// The units of a corpus of regular files.
-pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
+pub(crate) fn units(corpus: &Corpus, tokenizer: &Tokenizer, unit_bytes: u64) -> Result<Vec<Unit>> {
     let mut cutter = UnitCutter::new(unit_bytes);
     let mut cuts = vec![Position::default()];
     for (index, source) in (0_u32..).zip(corpus.sources()) {
@@ -133,7 +134,7 @@ pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
             let opened = source.open(&corpus.path(source))?;
             // In range: the target is below the size of mapped bytes.
             while let Ok(target) = usize::try_from(cutter.target())
-                && let Some(byte) = format.next_cut(&opened, target)
+                && let Some(byte) = next_unit_cut(format, tokenizer, &opened, target)
             {
                 let byte = byte as u64;
                 cutter.cut(byte);
@@ -157,8 +158,8 @@ pub(crate) fn units(corpus: &Corpus, unit_bytes: u64) -> Result<Vec<Unit>> {
 
 /// Checks that `corpus` is still cut as `plan` says. If a file had other contents of the same size
 /// and time when it was planned, units may begin inside a record.
-pub(crate) fn check_cuts(corpus: &Corpus, plan: &Plan) -> Result<()> {
-    let now = units(corpus, plan.settings.unit_size_bytes)?;
+pub(crate) fn check_cuts(corpus: &Corpus, tokenizer: &Tokenizer, plan: &Plan) -> Result<()> {
+    let now = units(corpus, tokenizer, plan.settings.unit_size_bytes)?;
     let differs = plan.units.iter().zip(&now).find(|(a, b)| a != b);
     let cut = match differs {
         Some((planned, _)) => planned.end,
@@ -245,7 +246,7 @@ mod tests {
                 })
                 .collect();
             let corpus = Corpus::open(&arguments, &CorpusOptions::default()).unwrap();
-            let units = units(&corpus, unit).unwrap();
+            let units = units(&corpus, &Tokenizer::by_name("gpt2").unwrap(), unit).unwrap();
             let starts: Vec<_> = units.iter().map(|unit| unit.start).collect();
             prop_assert_eq!(starts, naive(&files, unit));
             prop_assert!(units.windows(2).all(|pair| pair[0].end == pair[1].start));

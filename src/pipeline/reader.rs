@@ -9,7 +9,8 @@ use crate::corpus::{CHANGED, Corpus, Source};
 use crate::document::{Format, HEAD_BYTES};
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::piece::{Piece, Stored, next_cut, read_bytes};
+use crate::pipeline::piece::{Piece, Stored, next_cut, next_unit_cut, read_bytes};
+use crate::tokenizer::Tokenizer;
 
 /// A source whose first bytes have been read and match its name.
 pub(super) struct Begun {
@@ -87,6 +88,8 @@ pub(super) struct SourceReader {
     /// The index of the source.
     source: u32,
     format: Format,
+    /// What decides where a text may be cut.
+    tokenizer: Option<Tokenizer>,
     /// The size as it is stored, if known.
     expected_bytes: Option<u64>,
     /// The bytes read and decoded; the first `taken` of them have been handed out.
@@ -125,12 +128,12 @@ impl std::fmt::Debug for SourceReader {
 
 impl SourceReader {
     /// Reads source `index` of a corpus, a regular file.
-    pub(super) fn open(corpus: &Corpus, index: u32) -> Result<Self> {
+    pub(super) fn open(corpus: &Corpus, index: u32, tokenizer: Option<Tokenizer>) -> Result<Self> {
         let source = &corpus.sources()[index as usize];
         let path = corpus.path(source);
         let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
         let begun = Begun::new(source, path, Box::new(file))?;
-        Self::new(index, source, begun, source.bytes())
+        Self::new(index, source, begun, source.bytes(), tokenizer)
     }
 
     /// Reads `source`, the `index`-th, which has `expected_bytes` stored bytes, if that is known.
@@ -139,6 +142,7 @@ impl SourceReader {
         source: &Source,
         begun: Begun,
         expected_bytes: Option<u64>,
+        tokenizer: Option<Tokenizer>,
     ) -> Result<Self> {
         let input = match begun.compression {
             None => Input::AsIs(begun.reader),
@@ -152,6 +156,7 @@ impl SourceReader {
             path: begun.path,
             source: index,
             format: source.format(),
+            tokenizer,
             expected_bytes,
             buffer: Vec::new(),
             taken: 0,
@@ -207,10 +212,13 @@ impl SourceReader {
         let mut wanted = CHUNK_BYTES + 1;
         loop {
             self.fill(wanted)?;
-            let chunk_cut = next_cut(self.format, self.buffered(), CHUNK_BYTES);
+            let tokenizer = self.tokenizer.as_ref();
+            let chunk_cut = next_cut(self.format, tokenizer, self.buffered(), CHUNK_BYTES);
             // Search only to the end of the chunk; what follows is searched with the next one.
             let chunk = &self.buffered()[..chunk_cut.map_or(self.buffered().len(), |cut| cut + 1)];
-            let unit_cut = target.and_then(|target| self.format.next_cut(chunk, target));
+            let unit_cut = target.zip(tokenizer).and_then(|(target, tokenizer)| {
+                next_unit_cut(self.format, tokenizer, chunk, target)
+            });
             match (unit_cut, chunk_cut) {
                 (Some(unit), _) => return Ok((unit, true)),
                 (_, Some(chunk)) => return Ok((chunk, false)),

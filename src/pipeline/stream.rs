@@ -14,11 +14,14 @@ use crate::pipeline::patient::{PatientReader, is_of_stop};
 use crate::pipeline::plan::{UnitCutter, end_of};
 use crate::pipeline::reader::{Begun, SourceReader};
 use crate::publish::temp_file::temporary_name;
+use crate::tokenizer::Tokenizer;
 
 /// Walks a corpus by reading it.
 #[derive(Debug)]
 pub(crate) struct StreamCursor {
     cutter: UnitCutter,
+    /// What decides where a text may be cut.
+    tokenizer: Tokenizer,
     source: u32,
     open: Option<SourceReader>,
     /// Whether a unit begins with the next chunk.
@@ -46,12 +49,14 @@ struct StreamChunk {
 impl StreamCursor {
     pub(crate) fn new(
         corpus: &Corpus,
+        tokenizer: &Tokenizer,
         unit_bytes: u64,
         spool_directory: &Path,
         is_stopped: Arc<AtomicBool>,
     ) -> Self {
         Self {
             cutter: UnitCutter::new(unit_bytes),
+            tokenizer: tokenizer.clone(),
             source: 0,
             open: None,
             starts_unit: false,
@@ -155,7 +160,8 @@ impl StreamCursor {
             expected_bytes = Some(self.spool(&mut begun)?);
         }
         self.starts_unit = self.cutter.ends_at_source_start();
-        SourceReader::new(self.source, source, begun, expected_bytes)
+        let tokenizer = Some(self.tokenizer.clone());
+        SourceReader::new(self.source, source, begun, expected_bytes, tokenizer)
     }
 
     fn open_bytes(&self, source: &Source, path: &Path) -> Result<Box<dyn Read + Send>> {

@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::bpe::Encoder;
 use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, TokenDtype};
@@ -12,7 +11,7 @@ use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::token::TokenId;
-use crate::tokenizer::{SpecialFound, Tokenizer};
+use crate::tokenizer::{Encoder, SpecialFound, Tokenizer};
 
 /// An encoded chunk.
 #[derive(Debug, Default)]
@@ -228,20 +227,25 @@ impl<'a> Worker<'a> {
         extent: Extent,
         encoded: &mut Encoded,
     ) -> Result<()> {
+        // `TokenizeConfig::validate` refuses a tokenizer without one, if it is needed.
         let end_of_text = self.tokenizer.end_of_text();
-        if extent.begins && self.config.settings.eot == Eot::Before {
-            encoded.ids.push(end_of_text);
+        if extent.begins {
+            encoded.ids.extend(self.config.settings.bos);
+            if self.config.settings.eot == Eot::Before {
+                encoded.ids.extend(end_of_text);
+            }
         }
         self.tokenizer
             .encode_into(
                 encoder,
                 text,
                 self.config.settings.special,
+                extent.begins,
                 &mut encoded.ids,
             )
             .map_err(|found| self.special_error(&found, piece, extent))?;
         if extent.ends && self.config.settings.eot == Eot::After {
-            encoded.ids.push(end_of_text);
+            encoded.ids.extend(end_of_text);
         }
         encoded.documents.push(DocumentPiece {
             end_tokens: encoded.ids.len() as u64,

@@ -1,56 +1,130 @@
-//! `cl100k_base`:
+//! `cl100k_base`, and the patterns that differ from it in a few places.
 //!
 //! ```text
 //! '(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|
 //! \s++$|\s*[\r\n]|\s+(?!\S)|\s
 //! ```
+//!
+//! Nothing that is possessive here could give back a character to any effect. The others are
+//!
+//! ```text
+//! (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
+//! \s*[\r\n]+|\s+(?!\S)|\s+
+//! ```
+//!
+//! with these changes:
+//!
+//! ```text
+//! END_FIRST        \s++$ precedes \s*[\r\n]+: cl100k_base
+//! MARKS            [\p{L}\p{M}]+ and [^\s\p{L}\p{M}\p{N}]+ in place of \p{L}+ and [^\s\p{L}\p{N}]+
+//! NO_TAIL          no [\r\n]* after [^\s\p{L}\p{N}]+
+//! NO_CONTRACTIONS  no first alternative
+//! NUMBERS_APART    an earlier pattern makes the pieces \p{N}{1,3}
+//! ```
+//!
+//! and `\p{N}` or `\p{N}{1,3}` for numbers. `\s*[\r\n]+` and `\s*[\r\n]` match the same: `\s*`
+//! backtracks to the last line break. So do `\s` and `\s+`, because what `\s+(?!\S)` fails at is a
+//! single character.
 
-use super::masks::{Kinds, Word, flood};
+use super::kinds::Kinds;
+use super::masks::{Word, flood};
 use super::scan::{Masked, Starts};
 use super::{Class, Scheme, char_at, contraction_in_any_case, run, spaces};
 
-/// The pattern of GPT-3.5 and GPT-4.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cl100k;
+/// White space up to the end of the text is one pretoken, with or without line breaks.
+pub(crate) const END_FIRST: u8 = 1 << 0;
+/// Marks are letters.
+pub(crate) const MARKS: u8 = 1 << 1;
+/// Line breaks after others are white space.
+pub(crate) const NO_TAIL: u8 = 1 << 2;
+/// There are no contractions.
+pub(crate) const NO_CONTRACTIONS: u8 = 1 << 3;
+/// Numbers are made pieces before this pattern.
+pub(crate) const NUMBERS_APART: u8 = 1 << 4;
 
-impl Scheme for Cl100k {
+/// A pattern like that of GPT-4, with up to `DIGITS` numbers in a pretoken, 1 or 3, and any of the
+/// constants above as `KNOBS`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cl100kLike<const DIGITS: usize, const KNOBS: u8>;
+
+/// GPT-3.5 and GPT-4.
+pub(crate) type Cl100k = Cl100kLike<3, END_FIRST>;
+/// Llama-3, OLMo-2, GLM-4, Phi-4.
+pub(crate) type Llama3 = Cl100kLike<3, 0>;
+/// Qwen2, Qwen2.5, Qwen3.
+pub(crate) type Qwen2 = Cl100kLike<1, 0>;
+/// Qwen3.5.
+pub(crate) type Qwen35 = Cl100kLike<1, MARKS>;
+/// Seed-Coder.
+pub(crate) type SeedCoder = Cl100kLike<1, NO_TAIL>;
+/// Qwen2 without contractions.
+pub(crate) type UfakZeka = Cl100kLike<1, NO_CONTRACTIONS>;
+/// MiniCPM5.
+pub(crate) type MiniCpm5 = Cl100kLike<3, NUMBERS_APART>;
+
+impl<const DIGITS: usize, const KNOBS: u8> Cl100kLike<DIGITS, KNOBS> {
+    const END_FIRST: bool = KNOBS & END_FIRST != 0;
+    const MARKS: bool = KNOBS & MARKS != 0;
+    const HAS_TAIL: bool = KNOBS & NO_TAIL == 0;
+    const CONTRACTIONS: bool = KNOBS & NO_CONTRACTIONS == 0;
+
+    #[inline(always)]
+    fn is_letter(class: Class) -> bool {
+        class.is_letter() || Self::MARKS && class == Class::Mark
+    }
+
+    #[inline(always)]
+    fn is_other(class: Class) -> bool {
+        class == Class::Other || !Self::MARKS && class == Class::Mark
+    }
+}
+
+impl<const DIGITS: usize, const KNOBS: u8> Scheme for Cl100kLike<DIGITS, KNOBS> {
+    const APART: Kinds = if KNOBS & NUMBERS_APART == 0 {
+        Kinds::NONE
+    } else {
+        Kinds::NUMBER
+    };
+
     #[inline(always)]
     fn advance(text: &[u8], at: usize) -> usize {
         // '(?i:[sdmt]|ll|ve|re)
-        if let Some(end) = contraction_in_any_case(text, at) {
+        if Self::CONTRACTIONS
+            && let Some(end) = contraction_in_any_case(text, at)
+        {
             return end;
         }
-        let Some(first) = char_at(text, at) else {
+        let Some(first) = char_at::<Self>(text, at) else {
             return at;
         };
         let after = at + first.len;
-        let second = char_at(text, after);
-        match first.class {
-            // [^\r
-            // \p{L}\p{N}]?+\p{L}++ without the prefix
-            Class::Upper | Class::Lower | Class::Caseless => {
-                return run(text, after, Class::is_letter);
-            }
-            // \p{N}{1,3}+
-            Class::Number => return digits(text, after),
-            // and with the prefix
-            Class::Other | Class::Mark | Class::Space
-                if second.is_some_and(|second| second.class.is_letter()) =>
-            {
-                return run(text, after, Class::is_letter);
-            }
-            _ => {}
+        // \p{N}{1,3}+
+        if first.class == Class::Number {
+            return digits::<Self, DIGITS>(text, after);
+        }
+        // [^\r\n\p{L}\p{N}]?+\p{L}++ without the prefix, and with it. A mark that is a letter is
+        // also a prefix, but with the same end.
+        let second = char_at::<Self>(text, after);
+        let is_prefix = || {
+            first.class != Class::Newline
+                && second.is_some_and(|second| Self::is_letter(second.class))
+        };
+        if Self::is_letter(first.class) || is_prefix() {
+            return run::<Self>(text, after, Self::is_letter);
         }
         //  ?[^\s\p{L}\p{N}]++[\r\n]*+
-        let is_other = |class| matches!(class, Class::Other | Class::Mark);
-        let is_prefixed = text[at] == b' ' && second.is_some_and(|second| is_other(second.class));
-        if is_prefixed || is_other(first.class) {
-            let end = run(text, after, is_other);
-            return run(text, end, |class| class == Class::Newline);
+        let is_prefixed =
+            text[at] == b' ' && second.is_some_and(|second| Self::is_other(second.class));
+        if is_prefixed || Self::is_other(first.class) {
+            let end = run::<Self>(text, after, Self::is_other);
+            if !Self::HAS_TAIL {
+                return end;
+            }
+            return run::<Self>(text, end, |class| class == Class::Newline);
         }
-        let spaces = spaces(text, at);
+        let spaces = spaces::<Self>(text, at);
         // \s++$
-        if spaces.end == text.len() {
+        if Self::END_FIRST && spaces.is_last {
             return spaces.end;
         }
         // \s*[\r\n]|\s+(?!\S)|\s
@@ -58,12 +132,12 @@ impl Scheme for Cl100k {
     }
 }
 
-/// The end of up to three numbers, one of which lies before byte `at`.
+/// The end of up to `DIGITS` numbers, one of which lies before byte `at`.
 #[inline(always)]
-pub(super) fn digits(text: &[u8], mut at: usize) -> usize {
-    for _ in 0..2 {
-        match char_at(text, at) {
-            Some(char) if char.class == Class::Number => at += char.len,
+pub(super) fn digits<P: Scheme, const DIGITS: usize>(text: &[u8], mut at: usize) -> usize {
+    for _ in 1..DIGITS {
+        match char_at::<P>(text, at) {
+            Some(char) if matches!(char.class, Class::Number | Class::CjkNumber) => at += char.len,
             _ => break,
         }
     }
@@ -91,39 +165,54 @@ impl Carry {
     }
 }
 
+/// What this pattern and later ones differ in, as far as [`Common`] is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// How many numbers a pretoken may have: 1 or 3.
+    pub(super) digits: usize,
+    /// Whether a run of others includes the line breaks after it.
+    pub(super) has_tail: bool,
+    /// And the slashes among these.
+    pub(super) has_slash: bool,
+    /// Whether white space up to the end of the text is one pretoken, with or without line breaks.
+    pub(super) is_end_first: bool,
+}
+
 /// What this and all later patterns have in common, computed from the masks of a word.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Common {
     /// Where runs of others begin.
     pub(super) others: u64,
-    /// Where letters would have a prefix before them.
+    /// Where letters would have a prefix before them: one other or white space.
     pub(super) prefixed: u64,
     /// Where numbers and white space begin.
     pub(super) rest: u64,
 }
 
 impl Common {
-    /// `slash` marks the slashes that a run of others includes after a line break. `is_end_first`
-    /// says whether white space up to the end of the text is one pretoken, with or without line
-    /// breaks.
+    /// `rules` must be a constant.
     #[inline(always)]
     pub(super) fn new(
         word: &Word<'_>,
         other: u64,
         after_other: u64,
-        slash: u64,
-        is_end_first: bool,
+        rules: Rules,
         carry: &mut Carry,
     ) -> Self {
         let masks = &word.masks;
-        let was_absorbed = u64::from(carry.absorbed);
 
-        // [\r
-        // ]* after others: a run of line breaks, flooded from those that follow others.
-        let absorbable = masks.newline | slash;
-        let seeds = masks.newline & after_other | absorbable & was_absorbed;
-        let absorbed = flood(absorbable, seeds);
-        let after_absorbed = absorbed << 1 | was_absorbed;
+        // [\r\n]* after others: a run of line breaks, flooded from those that follow others.
+        let mut absorbed = 0;
+        let mut after_absorbed = 0;
+        if rules.has_tail {
+            let was_absorbed = u64::from(carry.absorbed);
+            let slash = if rules.has_slash { masks.slash } else { 0 };
+            let absorbable = masks.newline | slash;
+            let seeds = masks.newline & after_other | absorbable & was_absorbed;
+            absorbed = flood(absorbable, seeds);
+            after_absorbed = absorbed << 1 | was_absorbed;
+            carry.absorbed = absorbed >> 63 != 0;
+        }
 
         // Others begin where no other of their run precedes, and no space.
         let other = other & !absorbed;
@@ -136,20 +225,24 @@ impl Common {
         let (sum, carry_1) = first.overflowing_add(others);
         let (sum, carry_2) = sum.overflowing_add(u64::from(carry.prefix));
         let behind_first = sum & !first;
-
-        carry.absorbed = absorbed >> 63 != 0;
         carry.prefix = carry_1 || carry_2;
+
         let space = masks.space() & !absorbed;
         let after_space = word.after(masks.space(), Kinds::SPACE) & !after_absorbed;
         let after_newline = word.after(masks.newline, Kinds::NEWLINE) & !after_absorbed;
         let behind_newline = masks.blank & after_newline;
         let spaces = space & !after_space
             | word.last_space & masks.blank
-            | blanks_behind_newline(word, behind_newline, is_end_first);
+            | blanks_behind_newline(word, behind_newline, rules.is_end_first);
+        let numbers = if rules.digits == 1 {
+            masks.number & !masks.continuation
+        } else {
+            groups_of_three(word, carry)
+        };
         Self {
             others,
             prefixed: behind_first | word.after(masks.blank, Kinds::BLANK),
-            rest: spaces | groups_of_three(word, carry),
+            rest: spaces | numbers,
         }
     }
 }
@@ -161,10 +254,7 @@ fn blanks_behind_newline(word: &Word<'_>, firsts: u64, is_end_first: bool) -> u6
     let blank = word.masks.blank;
     let (sum, goes_on) = blank.overflowing_add(firsts);
     let behind = sum & !blank;
-    if !goes_on
-        && behind & !(word.masks.other | word.masks.mark | word.masks.number | word.masks.letter)
-            == 0
-    {
+    if !goes_on && behind & word.masks.space() == 0 {
         return firsts;
     }
     let mut firsts_left = firsts;
@@ -173,8 +263,8 @@ fn blanks_behind_newline(word: &Word<'_>, firsts: u64, is_end_first: bool) -> u6
         let at = firsts_left.trailing_zeros() as usize;
         firsts_left &= firsts_left - 1;
         let is_blank = |class| class == Class::Space;
-        let end = run(word.text, word.base + at, is_blank);
-        let is_kept = match char_at(word.text, end) {
+        let end = run::<Cl100k>(word.text, word.base + at, is_blank);
+        let is_kept = match char_at::<Cl100k>(word.text, end) {
             Some(char) => char.class != Class::Newline,
             None => !is_end_first,
         };
@@ -210,7 +300,7 @@ fn groups_of_three(word: &Word<'_>, carry: &mut Carry) -> u64 {
     starts
 }
 
-impl Masked for Cl100k {
+impl<const DIGITS: usize, const KNOBS: u8> Masked for Cl100kLike<DIGITS, KNOBS> {
     type Carry = Carry;
 
     /// Letters begin a pretoken at the start of their run, unless they have a prefix: one character
@@ -218,22 +308,44 @@ impl Masked for Cl100k {
     /// an apostrophe that begins a pretoken, and ends that pretoken sooner.
     #[inline(always)]
     fn starts(word: &Word<'_>, carry: &mut Carry, starts: &mut Starts) -> bool {
-        let other = word.masks.other | word.masks.mark;
-        let after_other = word.after(other, Kinds::OTHER_OR_MARK);
-        let common = Common::new(word, other, after_other, 0, true, carry);
-        let letter = word.masks.letter;
-        let letters = letter & !word.after(letter, Kinds::LETTER) & !common.prefixed;
+        let rules = Rules {
+            digits: DIGITS,
+            has_tail: Self::HAS_TAIL,
+            has_slash: false,
+            is_end_first: Self::END_FIRST,
+        };
+        let (letter, letters, other, others) = if Self::MARKS {
+            let letter = word.masks.letter | word.masks.mark;
+            (
+                letter,
+                Kinds::LETTER_OR_MARK,
+                word.masks.other,
+                Kinds::OTHER,
+            )
+        } else {
+            let other = word.masks.other | word.masks.mark;
+            (
+                word.masks.letter,
+                Kinds::LETTER,
+                other,
+                Kinds::OTHER_OR_MARK,
+            )
+        };
+        let common = Common::new(word, other, word.after(other, others), rules, carry);
+        let letters = letter & !word.after(letter, letters) & !common.prefixed;
         starts.set(word.base, letters | common.others | common.rest);
 
-        let mut apostrophes = word.masks.apostrophe & common.others & starts.bits;
-        while apostrophes != 0 {
-            let at = word.base + apostrophes.trailing_zeros() as usize;
-            apostrophes &= apostrophes - 1;
-            if let Some(end) = contraction_in_any_case(word.text, at) {
-                starts.join(word.base, at + 1, end);
+        if Self::CONTRACTIONS {
+            let mut apostrophes = word.masks.apostrophe & common.others & starts.bits;
+            while apostrophes != 0 {
+                let at = word.base + apostrophes.trailing_zeros() as usize;
+                apostrophes &= apostrophes - 1;
+                if let Some(end) = contraction_in_any_case(word.text, at) {
+                    starts.join(word.base, at + 1, end);
+                }
             }
         }
-        !word.has_wide_number
+        DIGITS == 1 || !word.has_wide_number
     }
 
     fn carry_on(numbers: u32) -> Carry {

@@ -5,22 +5,29 @@
 
 use crate::simd::{BLOCK, Block, Nibbles, Simd};
 
-use super::{Char, Class, char_at};
+use super::kinds::Kinds;
+use super::{Char, Class, Scheme, char_at};
 
 /// The bytes that are read for one word: its own, and those of the next character.
 const WINDOW: usize = BLOCK + 4;
 
 /// ASCII, one bit per class. Letters take two bits, because their rows of the code table use
 /// different columns.
-const ASCII: Nibbles = {
+const ASCII: Nibbles = nibbles(false);
+
+/// The same, but with controls in place of apostrophes and slashes: the rows of the C0 controls,
+/// white space included, and DEL.
+const ODD_ASCII: Nibbles = nibbles(true);
+
+const fn nibbles(has_odd: bool) -> Nibbles {
     const LETTER_46: u8 = 1 << 0;
     const LETTER_57: u8 = 1 << 1;
     const DIGIT: u8 = 1 << 2;
     const SP: u8 = 1 << 3;
     const BLANK: u8 = 1 << 4;
     const NEWLINE: u8 = 1 << 5;
-    const APOSTROPHE: u8 = 1 << 6;
-    const SLASH: u8 = 1 << 7;
+    const APOSTROPHE_OR_C0: u8 = 1 << 6;
+    const SLASH_OR_DEL: u8 = 1 << 7;
     let mut low = [0; 16];
     let mut column = 0;
     while column < 16 {
@@ -34,12 +41,15 @@ const ASCII: Nibbles = {
         if column <= 9 {
             classes |= DIGIT;
         }
+        if has_odd {
+            classes |= APOSTROPHE_OR_C0;
+        }
         low[column] = classes;
         column += 1;
     }
     low[0] |= SP;
-    low[7] |= APOSTROPHE;
-    low[0xf] |= SLASH;
+    low[7] |= APOSTROPHE_OR_C0;
+    low[0xf] |= SLASH_OR_DEL;
     low[0x9] |= BLANK;
     low[0xb] |= BLANK;
     low[0xc] |= BLANK;
@@ -47,58 +57,21 @@ const ASCII: Nibbles = {
     low[0xd] |= NEWLINE;
     let mut high = [0; 16];
     high[0] = BLANK | NEWLINE;
-    high[2] = SP | APOSTROPHE | SLASH;
+    high[2] = SP;
     high[3] = DIGIT;
     high[4] = LETTER_46;
     high[5] = LETTER_57;
     high[6] = LETTER_46;
     high[7] = LETTER_57;
+    if has_odd {
+        high[0] |= APOSTROPHE_OR_C0;
+        high[1] |= APOSTROPHE_OR_C0;
+        high[7] |= SLASH_OR_DEL;
+    } else {
+        high[2] |= APOSTROPHE_OR_C0 | SLASH_OR_DEL;
+    }
     Nibbles { low, high }
-};
-
-/// A set of kinds of characters: the classes, and U+0020 in addition to its class.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kinds(u16);
-
-impl Kinds {
-    pub(super) const LOWER: Self = Self::of(Class::Lower);
-    pub(super) const CASELESS: Self = Self::of(Class::Caseless);
-    pub(super) const NUMBER: Self = Self::of(Class::Number);
-    pub(super) const OTHER: Self = Self::of(Class::Other);
-    pub(super) const BLANK: Self = Self::of(Class::Space);
-    pub(super) const NEWLINE: Self = Self::of(Class::Newline);
-    pub(super) const SP: Self = Self(1 << 8);
-    pub(super) const LETTER: Self = Self::of(Class::Upper)
-        .union(Self::LOWER)
-        .union(Self::CASELESS);
-    pub(super) const OTHER_OR_MARK: Self = Self::OTHER.union(Self::of(Class::Mark));
-    pub(super) const SPACE: Self = Self::BLANK.union(Self::NEWLINE);
-
-    const fn of(class: Class) -> Self {
-        Self(1 << class as u16)
-    }
-
-    pub(super) const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    #[inline(always)]
-    pub(super) fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
 }
-
-/// The kinds of the ASCII characters.
-static ASCII_KINDS: [Kinds; 128] = {
-    let mut kinds = [Kinds(0); 128];
-    let mut byte = 0;
-    while byte < 128 {
-        kinds[byte] = Kinds::of(super::ASCII[byte]);
-        byte += 1;
-    }
-    kinds[b' ' as usize] = kinds[b' ' as usize].union(Kinds::SP);
-    kinds
-};
 
 /// The masks of one word.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,12 +87,20 @@ pub(crate) struct Masks {
     pub(super) blank: u64,
     /// CR and LF.
     pub(super) newline: u64,
+    /// Letters of CJK.
+    pub(super) cjk: u64,
+    /// Punctuation and symbols of CJK.
+    pub(super) cjk_other: u64,
+    /// Controls and the like; always zero unless the scheme distinguishes them.
+    pub(super) odd: u64,
     /// None of the above.
     pub(super) other: u64,
     /// U+0020.
     pub(super) sp: u64,
     pub(super) apostrophe: u64,
     pub(super) slash: u64,
+    /// Bytes of characters beyond ASCII.
+    pub(super) wide: u64,
     /// Bytes that are not the first of their character.
     pub(super) continuation: u64,
 }
@@ -128,6 +109,19 @@ impl Masks {
     #[inline(always)]
     pub(super) fn space(&self) -> u64 {
         self.blank | self.newline
+    }
+
+    /// What a scheme may keep apart.
+    #[inline(always)]
+    fn apart<P: Scheme>(&self) -> u64 {
+        let mut apart = 0;
+        if P::APART.intersects(Kinds::NUMBER) {
+            apart |= self.number;
+        }
+        if P::APART.intersects(Kinds::ALL_CJK) {
+            apart |= self.cjk | self.cjk_other;
+        }
+        apart
     }
 }
 
@@ -158,17 +152,21 @@ pub(crate) struct Word<'t> {
     /// The kinds of the character before the word, and of the last one in it.
     before: Kinds,
     pub(super) last: Kinds,
-    /// First bytes of white space characters that are followed, in the text, by something else.
+    /// First bytes of white space characters that are followed, in the piece, by something else.
     pub(super) last_space: u64,
+    /// First bytes of odd characters that a letter or mark follows.
+    pub(super) last_odd: u64,
     /// Whether the word has a number beyond ASCII.
     pub(super) has_wide_number: bool,
+    /// Whether the word has a character of CJK that masks do not describe.
+    pub(super) has_hard_cjk: bool,
 }
 
 impl<'t> Word<'t> {
     /// The word at `base`, after a character of the kinds `before`. `straddle` is the part of that
     /// character in this word, and is set to the part of the last character in the next word.
     #[inline(always)]
-    pub(super) fn new<S: Simd>(
+    pub(super) fn new<P: Scheme, S: Simd>(
         s: S,
         text: &'t [u8],
         base: usize,
@@ -187,57 +185,74 @@ impl<'t> Word<'t> {
         let mut word = Self {
             text,
             base,
-            masks: ascii(s, block),
+            masks: ascii::<P, S>(s, block),
             valid,
             before,
             last: Kinds::default(),
             last_space: 0,
+            last_odd: 0,
             has_wide_number: false,
+            has_hard_cjk: false,
         };
         let high = s.bits::<7>(block);
         let mut last_wide = Class::Other;
         if high != 0 {
+            word.masks.wide = high;
             word.masks.continuation = high & !s.bits::<6>(block);
-            last_wide = word.add_wide(window, high & !word.masks.continuation, straddle);
+            last_wide = word.add_wide::<P>(window, high & !word.masks.continuation, straddle);
         }
-        let kinds_of = |byte: u8| ASCII_KINDS.get(usize::from(byte)).copied();
+        let kinds_of = |byte: u8| P::KINDS.get(usize::from(byte)).copied();
         word.last = kinds_of(block[BLOCK - 1]).unwrap_or(Kinds::of(last_wide));
         let masks = &mut word.masks;
         let space = masks.space();
         masks.other = !(masks.letter | masks.mark | masks.number | space);
+        if P::HAS_MORE {
+            masks.other &= !(masks.cjk | masks.cjk_other | masks.odd);
+        }
         // Inside a character of this word, the class is meaningless and not used.
-        let next =
-            kinds_of(window[BLOCK]).unwrap_or_else(|| Kinds::of(wide_char(window, BLOCK).class));
-        let next_is_space = u64::from(next.intersects(Kinds::SPACE));
-        let next_space = space >> 1 | next_is_space << (BLOCK - 1);
-        word.last_space |= space & !high & !next_space;
+        let next = kinds_of(window[BLOCK])
+            .unwrap_or_else(|| Kinds::of(wide_char::<P>(window, BLOCK).class));
+        let next_is = |kinds| u64::from(next.intersects(kinds)) << (BLOCK - 1);
+        let ends = space | masks.apart::<P>();
+        let next_ends = ends >> 1 | next_is(Kinds::SPACE.union(P::APART));
+        word.last_space |= space & !high & !next_ends;
+        if P::HAS_ODD {
+            let begins = (masks.letter | masks.mark) >> 1 | next_is(Kinds::LETTER_OR_MARK);
+            word.last_odd |= masks.odd & !high & begins;
+        }
         word
     }
 
     /// Adds the characters of more than one byte, which begin at `firsts`; returns the class of the
     /// last one.
     #[inline(always)]
-    fn add_wide(
+    fn add_wide<P: Scheme>(
         &mut self,
         window: &[u8; WINDOW],
         mut firsts: u64,
         straddle: &mut Straddle,
     ) -> Class {
-        let mut wide = [0; 8];
+        let mut wide = [0; Class::COUNT];
         let mut last = Class::Other;
         wide[straddle.class as usize] = low_bits(straddle.len);
         *straddle = Straddle::NONE;
         while firsts != 0 {
             let at = firsts.trailing_zeros() as usize;
             firsts &= firsts - 1;
-            let char = wide_char(window, at);
+            let char = wide_char::<P>(window, at);
             let end = at + char.len;
             last = char.class;
             wide[char.class as usize] |= low_bits(char.len) << at;
             if char.class == Class::Space {
-                let next = char_at(self.text, self.base + end);
-                let is_last = next.is_some_and(|next| !next.class.is_space());
+                let next = char_at::<P>(self.text, self.base + end);
+                let ends = Kinds::SPACE.union(P::APART);
+                let is_last = next.is_some_and(|next| !ends.has(next.class));
                 self.last_space |= u64::from(is_last) << at;
+            }
+            if P::HAS_ODD && char.class == Class::Odd {
+                let next = char_at::<P>(self.text, self.base + end);
+                let is_last = next.is_some_and(|next| Kinds::LETTER_OR_MARK.has(next.class));
+                self.last_odd |= u64::from(is_last) << at;
             }
             if end > BLOCK {
                 *straddle = Straddle {
@@ -256,6 +271,20 @@ impl<'t> Word<'t> {
         self.masks.number |= wide[Class::Number as usize];
         self.masks.blank |= wide[Class::Space as usize];
         self.has_wide_number = wide[Class::Number as usize] != 0;
+        if P::HAS_MORE {
+            let [cjk, cjk_other, mark, number, odd] = [
+                Class::Cjk,
+                Class::CjkOther,
+                Class::CjkMark,
+                Class::CjkNumber,
+                Class::CjkOdd,
+            ]
+            .map(|class| wide[class as usize]);
+            self.masks.cjk = cjk;
+            self.masks.cjk_other = cjk_other;
+            self.masks.odd |= wide[Class::Odd as usize];
+            self.has_hard_cjk = mark | number | odd != 0;
+        }
         last
     }
 
@@ -269,7 +298,8 @@ impl<'t> Word<'t> {
 
 /// The masks of the ASCII characters, except `other`.
 #[inline(always)]
-fn ascii<S: Simd>(s: S, block: &Block) -> Masks {
+fn ascii<P: Scheme, S: Simd>(s: S, block: &Block) -> Masks {
+    let nibbles = if P::HAS_ODD { &ODD_ASCII } else { &ASCII };
     let [
         letter_46,
         letter_57,
@@ -277,12 +307,12 @@ fn ascii<S: Simd>(s: S, block: &Block) -> Masks {
         sp,
         blank,
         newline,
-        apostrophe,
-        slash,
-    ] = s.classes(block, &ASCII);
+        apostrophe_or_c0,
+        slash_or_del,
+    ] = s.classes(block, nibbles);
     let letter = letter_46 | letter_57;
     let is_lower = s.bits::<5>(block);
-    Masks {
+    let mut masks = Masks {
         letter,
         upper: letter & !is_lower,
         lower: letter & is_lower,
@@ -290,17 +320,22 @@ fn ascii<S: Simd>(s: S, block: &Block) -> Masks {
         blank: sp | blank,
         newline,
         sp,
-        apostrophe,
-        slash,
         ..Masks::default()
+    };
+    if P::HAS_ODD {
+        masks.odd = apostrophe_or_c0 & !masks.space() | slash_or_del;
+    } else {
+        masks.apostrophe = apostrophe_or_c0;
+        masks.slash = slash_or_del;
     }
+    masks
 }
 
 /// A character of more than one byte.
 #[inline(always)]
-fn wide_char(window: &[u8; WINDOW], at: usize) -> Char {
+fn wide_char<P: Scheme>(window: &[u8; WINDOW], at: usize) -> Char {
     let bytes = window[at..].first_chunk().copied().unwrap_or([0; 4]);
-    super::wide_char(bytes)
+    super::wide_char::<P>(bytes)
 }
 
 /// The rest of a text, padded. Bytes past the end count as white space.

@@ -8,11 +8,15 @@
 
 use crate::simd::{BLOCK, Kernel, Level, Simd};
 
-use super::masks::{Kinds, Straddle, Word, low_bits};
+use super::kinds::Kinds;
+use super::masks::{Straddle, Word, low_bits};
 use super::{Class, Scheme, char_at};
 
 /// A scheme that can find all pretokens of a word at once.
-pub(crate) trait Masked: Scheme + Copy {
+pub(crate) trait Masked: Scheme {
+    /// What a hard word must end in for the next one to be easy.
+    const CLEAN: Kinds = Kinds::LETTER.union(Kinds::NUMBER).union(Kinds::BLANK);
+
     /// What it needs to know about earlier words, besides their masks.
     type Carry: Copy + Default + std::fmt::Debug;
 
@@ -20,8 +24,8 @@ pub(crate) trait Masked: Scheme + Copy {
     /// hard: then the contents of `starts` are meaningless.
     fn starts(word: &Word<'_>, carry: &mut Self::Carry, starts: &mut Starts) -> bool;
 
-    /// The state after a hard word that ends in a letter, a blank, or the `numbers`th number of a
-    /// pretoken.
+    /// The state after a hard word that ends in one of [`Self::CLEAN`], a number being the
+    /// `numbers`th of a pretoken.
     fn carry_on(numbers: u32) -> Self::Carry;
 }
 
@@ -208,7 +212,7 @@ fn by_hand<P: Scheme>(text: &[u8], base: usize, last_start: usize, resume: usize
     let mut numbers = 0;
     let mut at = begin;
     while at < end
-        && let Some(char) = char_at(text, at)
+        && let Some(char) = char_at::<P>(text, at)
         && char.class == Class::Number
     {
         numbers += 1;
@@ -259,7 +263,7 @@ impl<P: Masked> Kernel for Tile<'_, P> {
                 break;
             }
             let base = at.base;
-            let word = Word::new(s, text, base, at.before, &mut at.straddle);
+            let word = Word::new::<P, S>(s, text, base, at.before, &mut at.straddle);
             let resume = at.starts.resume;
             let is_easy = P::starts(&word, &mut at.carry, &mut at.starts);
             let mut bits = at.starts.bits;
@@ -271,8 +275,7 @@ impl<P: Masked> Kernel for Tile<'_, P> {
                 bits = hard.bits;
                 at.starts.resume = hard.resume;
                 at.carry = P::carry_on(hard.numbers);
-                let clean = Kinds::LETTER.union(Kinds::NUMBER).union(Kinds::BLANK);
-                at.is_hard = !word.last.intersects(clean);
+                at.is_hard = !word.last.intersects(P::CLEAN);
             }
             if base == 0 {
                 bits &= !1;

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::bpe::{CL100K, O200K, P50K, R50K, Vocabulary};
+use crate::bpe::{CL100K, Encoder, O200K, P50K, R50K, Vocabulary};
+use crate::pretoken::{Cl100k, O200k, R50k, next_cut};
 use crate::token::TokenId;
 
 /// The definition of a built-in encoding, as in tiktoken's `openai_public.py`.
@@ -32,6 +33,24 @@ impl Pattern {
             Self::R50k => "r50k",
             Self::Cl100k => "cl100k",
             Self::O200k => "o200k",
+        }
+    }
+
+    /// The first place at or after `from` where `bytes` may be cut.
+    pub(super) fn next_cut(self, bytes: &[u8], from: usize) -> Option<usize> {
+        match self {
+            Self::R50k => next_cut::<R50k>(bytes, from),
+            Self::Cl100k => next_cut::<Cl100k>(bytes, from),
+            Self::O200k => next_cut::<O200k>(bytes, from),
+        }
+    }
+
+    /// Appends the ids of `text`, which has no special tokens in it.
+    pub(super) fn encode(self, encoder: &mut Encoder, text: &str, ids: &mut Vec<TokenId>) {
+        match self {
+            Self::R50k => encoder.encode::<R50k>(text, ids),
+            Self::Cl100k => encoder.encode::<Cl100k>(text, ids),
+            Self::O200k => encoder.encode::<O200k>(text, ids),
         }
     }
 }

@@ -1,21 +1,34 @@
 //! A tokenizer: a vocabulary, a split pattern and a set of special tokens, with a name.
 //!
-//! Turns text into ids exactly as tiktoken does, and ids back into bytes. Knows nothing of files,
-//! documents or threads.
+//! Turns text into ids exactly as the tokenizer's own library does, and ids back into bytes. Knows
+//! nothing of documents or threads.
 //!
 //! ```text
-//! mod      text -> ids, ids -> bytes, and the encoders that are kept for reuse
-//! builtin  the names, vocabularies, split patterns and special tokens of all encodings
-//! special  where special tokens are in a text, and what their text means
+//! mod        text -> ids, ids -> bytes
+//! builtin    the names, vocabularies, split patterns and special tokens of built-in tokenizers
+//! special    where special tokens are in a text, and what their text means
+//! file       tokenizers from files
+//! added      where added tokens of a file are in a text
+//! normalize  normalization of text before it is split
+//! joins      where no merge can join two characters
+//! model      the model of a file -> a vocabulary
+//! refusal    why a tokenizer that was read cannot be used
+//! encoders   encoders that are kept for reuse
 //! ```
 
+mod added;
 mod builtin;
+mod encoders;
+mod file;
+mod joins;
+mod model;
+mod normalize;
+mod refusal;
 mod special;
 
-use std::alloc::{Layout, handle_alloc_error};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
-use crate::bpe::{Encoder, Memory};
+use crate::bpe::Vocabulary;
 use crate::error::{Error, Problem, Result};
 use crate::hash::{Hash128, Hasher128};
 use crate::pretoken::{Cl100k, O200k, R50k, ends};
@@ -23,9 +36,15 @@ use crate::simd::Level;
 use crate::token::TokenId;
 
 use builtin::Pattern;
+use encoders::Encoders;
+use file::File;
+use special::SpecialTokens;
 
 pub use builtin::BUILTIN_NAMES;
+pub use file::{FileOptions, TokenizerInfo};
 pub use special::Special;
+
+pub(crate) use encoders::Encoder;
 
 /// A vocabulary with its split pattern and special tokens; cheap to clone.
 ///
@@ -40,12 +59,22 @@ pub use special::Special;
 /// ```
 #[derive(Clone)]
 pub struct Tokenizer {
-    builtin: &'static builtin::Builtin,
-    special: Arc<special::SpecialTokens>,
-    /// Encoders that are not in use.
-    spare: Arc<Mutex<Vec<Encoder>>>,
-    /// The cache that all encoders share.
-    memory: Arc<OnceLock<Arc<Memory>>>,
+    inner: Arc<Inner>,
+    encoders: Arc<Encoders>,
+    end_of_text: Option<TokenId>,
+}
+
+struct Inner {
+    name: String,
+    n_vocab: u32,
+    vocabulary: Arc<Vocabulary>,
+    rules: Rules,
+}
+
+/// What happens to a text before it is merged.
+enum Rules {
+    Builtin(Pattern, Box<SpecialTokens>),
+    File(Box<File>),
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -71,7 +100,7 @@ impl SpecialFound {
 }
 
 impl Tokenizer {
-    /// The built-in encoding `name`; [`BUILTIN_NAMES`] lists the names.
+    /// The built-in tokenizer `name`; [`BUILTIN_NAMES`] lists the names.
     ///
     /// # Errors
     /// [`Error::UnknownTokenizer`] lists the known names.
@@ -80,45 +109,153 @@ impl Tokenizer {
             name: name.to_owned(),
             known: BUILTIN_NAMES.join(", "),
         })?;
-        let special = special::SpecialTokens::new(builtin.special_tokens());
+        let special = SpecialTokens::new(builtin.special_tokens());
         Ok(Self {
-            builtin,
-            special: Arc::new(special),
-            spare: Arc::default(),
-            memory: Arc::default(),
+            inner: Arc::new(Inner {
+                name: builtin.name.to_owned(),
+                n_vocab: builtin.n_vocab,
+                vocabulary: Arc::clone(builtin.vocabulary()),
+                rules: Rules::Builtin(builtin.pattern, Box::new(special)),
+            }),
+            encoders: Arc::default(),
+            end_of_text: Some(builtin.end_of_text),
         })
     }
 
-    /// The name that it was requested by.
-    pub fn name(&self) -> &'static str {
-        self.builtin.name
+    /// The built-in tokenizer `name`, else that of a file; see [`Self::open`].
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn find(name: &str) -> Result<Self> {
+        Self::by_name(name).or_else(|unknown| match Self::open(name, &FileOptions::default()) {
+            // A word alone is more likely a misspelled name than a missing file.
+            Err(Error::Tokenizer { .. }) if !name.contains(['/', '.']) => Err(unknown),
+            opened => opened,
+        })
+    }
+
+    /// The id of a token by its text, if it is a special or added token, or by the id's digits.
+    pub fn token_id(&self, token: &str) -> Option<TokenId> {
+        let named = self.special_tokens().find(|&(text, _)| text == token);
+        let known = self
+            .end_of_text_candidates()
+            .iter()
+            .find(|(text, _)| text == token);
+        named
+            .map(|(_, id)| id)
+            .or_else(|| known.map(|&(_, id)| id))
+            .or_else(|| {
+                token
+                    .parse()
+                    .ok()
+                    .filter(|&id| self.token_bytes(id).is_some())
+            })
+    }
+
+    /// The tokenizer of a file or of a model's directory: `tokenizer.json`, `tekken.json`, a
+    /// tiktoken rank file, a SentencePiece BPE model, or `vocab.json` with `merges.txt`.
+    ///
+    /// Its ids are exactly those of the file's own library, without the tokens that a
+    /// post-processor adds, and without truncation.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the file is damaged, or uses something that cannot be done exactly:
+    /// it names that, with its place in the file. [`Error::Io`] if it cannot be read.
+    pub fn open(name: &str, options: &FileOptions) -> Result<Self> {
+        let opened = file::open(name, options)?;
+        Ok(Self {
+            end_of_text: opened.end_of_text,
+            inner: Arc::new(Inner {
+                name: opened.name,
+                n_vocab: opened.n_vocab,
+                vocabulary: Arc::new(opened.vocabulary),
+                rules: Rules::File(Box::new(opened.file)),
+            }),
+            encoders: Arc::default(),
+        })
+    }
+
+    /// This tokenizer with `id` at the end of documents, or without such a token.
+    #[must_use]
+    pub fn with_end_of_text(mut self, id: Option<TokenId>) -> Self {
+        self.end_of_text = id;
+        self
+    }
+
+    /// This tokenizer with an empty cache.
+    pub(crate) fn with_empty_cache(&self) -> Self {
+        Self {
+            encoders: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The name that it was requested by, or of its file.
+    pub fn name(&self) -> &str {
+        &self.inner.name
     }
 
     /// The largest id + 1, like tiktoken's `n_vocab`. Not every id below it is necessarily in use.
     pub fn n_vocab(&self) -> u32 {
-        self.builtin.n_vocab
+        self.inner.n_vocab
     }
 
-    /// The id of `<|endoftext|>`.
-    pub fn end_of_text(&self) -> TokenId {
-        self.builtin.end_of_text
+    /// The id of the token between documents, such as `<|endoftext|>`. A tokenizer file may have
+    /// none, or several: then `None`, until [`Self::with_end_of_text`] chooses one.
+    pub fn end_of_text(&self) -> Option<TokenId> {
+        self.end_of_text
     }
 
-    /// The split pattern's family: `r50k`, `cl100k` or `o200k`.
-    pub fn pattern(&self) -> &'static str {
-        self.builtin.pattern.name()
+    /// How text is split: the family of a built-in tokenizer, `r50k`, `cl100k` or `o200k`; for a
+    /// file, what does it.
+    pub fn pattern(&self) -> &str {
+        match &self.inner.rules {
+            Rules::Builtin(pattern, _) => pattern.name(),
+            Rules::File(file) => file.splitter_name(),
+        }
     }
 
-    /// The special tokens with their ids, in order of id.
-    pub fn special_tokens(&self) -> impl Iterator<Item = (&str, TokenId)> {
-        self.special.iter()
+    /// What the tokenizer's file is and says; `None` for a built-in one.
+    pub fn info(&self) -> Option<&TokenizerInfo> {
+        match &self.inner.rules {
+            Rules::Builtin(..) => None,
+            Rules::File(file) => Some(file.info()),
+        }
+    }
+
+    /// The tokens of a file that are known to end documents, with their ids.
+    pub fn end_of_text_candidates(&self) -> &[(String, TokenId)] {
+        match &self.inner.rules {
+            Rules::Builtin(..) => &[],
+            Rules::File(file) => file.candidates(),
+        }
+    }
+
+    /// What the tokenizer's file asks for and does not get, such as truncation: one line each.
+    pub fn notes(&self) -> &[String] {
+        match &self.inner.rules {
+            Rules::Builtin(..) => &[],
+            Rules::File(file) => file.notes(),
+        }
+    }
+
+    /// The special tokens of a built-in tokenizer, or the added tokens of a file, with their ids,
+    /// in order of id.
+    pub fn special_tokens(&self) -> Box<dyn Iterator<Item = (&str, TokenId)> + '_> {
+        match &self.inner.rules {
+            Rules::Builtin(_, special) => Box::new(special.iter()),
+            Rules::File(file) => Box::new(file.added_tokens()),
+        }
     }
 
     /// The bytes of one token, or `None` if no token has that id.
     pub fn token_bytes(&self, id: TokenId) -> Option<&[u8]> {
-        let bytes = match self.special.name_of(id) {
-            Some(name) => name.as_bytes(),
-            None => self.builtin.vocabulary().view().token(id),
+        let bytes = match &self.inner.rules {
+            Rules::Builtin(_, special) => match special.name_of(id) {
+                Some(name) => name.as_bytes(),
+                None => self.inner.vocabulary.view().token(id),
+            },
+            Rules::File(file) => file.token_bytes(id),
         };
         Some(bytes).filter(|bytes| !bytes.is_empty())
     }
@@ -130,7 +267,9 @@ impl Tokenizer {
         // a time would take even longer.
         const PIECE_BYTES: usize = 16 << 10;
         let tokens = (0..self.n_vocab()).filter_map(|id| Some((id, self.token_bytes(id)?)));
-        let special = self.special.iter().map(|(name, id)| (id, name.as_bytes()));
+        let special = self
+            .special_tokens()
+            .map(|(name, id)| (id, name.as_bytes()));
         let mut hasher = Hasher128::new();
         let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
         for (id, bytes) in tokens.chain(special) {
@@ -158,10 +297,11 @@ impl Tokenizer {
     /// # Ok::<(), shardmill::Error>(())
     /// ```
     pub fn pretoken_ends(&self, text: &str, level: Level) -> Vec<usize> {
-        match self.builtin.pattern {
-            Pattern::R50k => ends::<R50k>(level, text),
-            Pattern::Cl100k => ends::<Cl100k>(level, text),
-            Pattern::O200k => ends::<O200k>(level, text),
+        match &self.inner.rules {
+            Rules::Builtin(Pattern::R50k, _) => ends::<R50k>(level, text),
+            Rules::Builtin(Pattern::Cl100k, _) => ends::<Cl100k>(level, text),
+            Rules::Builtin(Pattern::O200k, _) => ends::<O200k>(level, text),
+            Rules::File(file) => file.pretoken_ends(level, text),
         }
     }
 
@@ -170,7 +310,8 @@ impl Tokenizer {
     pub fn encode_ordinary(&self, text: &str) -> Vec<TokenId> {
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
-        self.encode_segment(&mut encoder, text, &mut ids);
+        // `Special::Text` never fails.
+        let _ = self.encode_into(&mut encoder, text, Special::Text, true, &mut ids);
         self.put_back(encoder);
         ids
     }
@@ -211,7 +352,7 @@ impl Tokenizer {
         }
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
-        encoder.encode_split(text, ends, &mut ids);
+        encoder.bpe.encode_split(text, ends, &mut ids);
         self.put_back(encoder);
         Ok(ids)
     }
@@ -223,7 +364,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, special: Special) -> Result<Vec<TokenId>> {
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
-        let done = self.encode_into(&mut encoder, text, special, &mut ids);
+        let done = self.encode_into(&mut encoder, text, special, true, &mut ids);
         self.put_back(encoder);
         done.map_err(|found| {
             let place = format_args!("byte {}: ", found.offset);
@@ -232,75 +373,73 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// An encoder for one thread. All encoders of this encoding share a cache.
+    /// An encoder for one thread. All encoders of this tokenizer share a cache.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough memory for its caches.
     pub(crate) fn try_encoder(&self) -> Result<Encoder> {
-        let spare = self
-            .spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        if let Some(encoder) = spare {
-            return Ok(encoder);
-        }
-        let memory = if let Some(memory) = self.memory.get() {
-            memory
-        } else {
-            // If threads race here, all use the first one's cache.
-            let memory = Arc::new(Memory::new()?);
-            self.memory.get_or_init(|| memory)
-        };
-        Ok(Encoder::new(self.builtin.vocabulary(), memory))
+        self.encoders.take(&self.inner.vocabulary)
     }
 
     /// [`Self::try_encoder`], for functions that cannot fail: like a vector that cannot grow, they
     /// end the program if memory runs out.
     pub(crate) fn encoder(&self) -> Encoder {
         self.try_encoder()
-            .unwrap_or_else(|_| handle_alloc_error(Layout::new::<Encoder>()))
+            .unwrap_or_else(|_| encoders::out_of_memory())
     }
 
-    /// Keeps an encoder for the next caller. An idle encoder that still holds a cache that the
-    /// others have replaced is dropped.
+    /// Keeps an encoder for the next caller.
     pub(crate) fn put_back(&self, encoder: Encoder) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.retain(|encoder| !encoder.is_behind());
-        spare.push(encoder);
+        self.encoders.put_back(encoder);
     }
 
-    /// Appends the ids of `text` to `ids`; `encoder` belongs to this encoding.
+    /// Appends the ids of `text` to `ids`; `encoder` belongs to this tokenizer. `begins` says
+    /// whether a document begins with this text, or goes on with it.
     pub(crate) fn encode_into(
         &self,
         encoder: &mut Encoder,
         text: &str,
         special: Special,
+        begins: bool,
         ids: &mut Vec<TokenId>,
     ) -> std::result::Result<(), SpecialFound> {
+        let (pattern, tokens) = match &self.inner.rules {
+            Rules::Builtin(pattern, tokens) => (*pattern, tokens),
+            Rules::File(file) => return file.encode(encoder, text, special, begins, ids),
+        };
         let mut from = 0;
         if special != Special::Text {
-            while let Some((at, name, id)) = self.special.find(text, from) {
+            while let Some((at, name, id)) = tokens.find(text, from) {
                 if special == Special::Error {
                     return Err(SpecialFound {
                         offset: at,
                         name: name.to_owned(),
                     });
                 }
-                self.encode_segment(encoder, &text[from..at], ids);
+                pattern.encode(&mut encoder.bpe, &text[from..at], ids);
                 ids.push(id);
                 from = at + name.len();
             }
         }
-        self.encode_segment(encoder, &text[from..], ids);
+        pattern.encode(&mut encoder.bpe, &text[from..], ids);
         Ok(())
     }
 
-    fn encode_segment(&self, encoder: &mut Encoder, text: &str, ids: &mut Vec<TokenId>) {
-        match self.builtin.pattern {
-            Pattern::R50k => encoder.encode::<R50k>(text, ids),
-            Pattern::Cl100k => encoder.encode::<Cl100k>(text, ids),
-            Pattern::O200k => encoder.encode::<O200k>(text, ids),
+    /// Where a text may be cut into parts that are encoded independently: the first such place at
+    /// or after `from` in `bytes`, which may end in the middle of the text and have bytes that are
+    /// not UTF-8. `None` if there is none.
+    pub(crate) fn next_cut(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        match &self.inner.rules {
+            Rules::Builtin(pattern, _) => pattern.next_cut(bytes, from),
+            Rules::File(file) => file.next_cut(bytes, from),
+        }
+    }
+
+    /// Whether a text may be cut before any space that follows a printable ASCII character.
+    pub(crate) fn cuts_before_spaces(&self) -> bool {
+        match &self.inner.rules {
+            Rules::Builtin(..) => true,
+            Rules::File(file) => file.cuts_before_spaces(),
         }
     }
 

@@ -195,7 +195,7 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         self.store.read(start + 1, &mut targets[..n_targets])?;
         self.check(&inputs[..1])?;
         self.check(&targets[..n_targets])?;
-        inputs[n_inputs..].fill(self.store.manifest().encoding.end_of_text);
+        inputs[n_inputs..].fill(self.store.manifest().encoding.end_of_text.unwrap_or(0));
         targets[n_targets..].fill(IGNORED_TARGET);
         Ok(Origin {
             document,

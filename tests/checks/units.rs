@@ -62,7 +62,7 @@ fn made(source: &[u8], name: &str, unit: u64, threads: usize) -> Result<Vec<Foun
     let text = |tokens: Range<u64>| {
         let mut ids = vec![0; usize::try_from(tokens.end - tokens.start).unwrap()];
         store.read(tokens.start, &mut ids).unwrap();
-        assert_eq!(ids.pop(), Some(encoding().end_of_text()));
+        assert_eq!(ids.pop(), encoding().end_of_text());
         String::from_utf8(encoding().decode_bytes(&ids).unwrap()).unwrap()
     };
     Ok(store

@@ -102,7 +102,7 @@ fn check(
     sizes: (usize, usize),
     tail: Tail,
 ) -> Result<(), TestCaseError> {
-    let end_of_text = store.manifest().encoding.end_of_text;
+    let end_of_text = store.manifest().encoding.end_of_text.unwrap();
     let (expected, left_out) = specification(documents, sizes, tail, end_of_text);
     let windows = DocumentWindows::new(store, sizes.0 as u64, sizes.1 as u64, tail).unwrap();
     prop_assert_eq!(windows.len(), expected.len() as u64);
@@ -134,7 +134,7 @@ proptest! {
         let directory = TempDir::new().unwrap();
         let paths = paths(&directory, &sources);
         let gpt2 = encoding("gpt2");
-        let documents = documents(&sources, eot, oracle("gpt2"), gpt2.end_of_text());
+        let documents = documents(&sources, eot, oracle("gpt2"), gpt2.end_of_text().unwrap());
         for unit in units {
             let mut config = config(unit);
             config.settings.eot = eot;
@@ -165,7 +165,12 @@ fn many_documents_are_found_by_the_index_and_embedded_as_they_are() {
     let sources = many_documents();
     let paths = paths(&directory, &sources);
     let gpt2 = encoding("gpt2");
-    let documents = documents(&sources, Eot::After, oracle("gpt2"), gpt2.end_of_text());
+    let documents = documents(
+        &sources,
+        Eot::After,
+        oracle("gpt2"),
+        gpt2.end_of_text().unwrap(),
+    );
     let mut files = Vec::new();
     for unit in [1 << 30, 10_000, 3_000] {
         let dataset = Dataset::make(&paths, gpt2, &config(unit));
@@ -177,7 +182,8 @@ fn many_documents_are_found_by_the_index_and_embedded_as_they_are() {
             let config = embed_config(8, 5, tail);
             let done = embed_to(&dataset.store, &config, &mut sink, &Stats::default()).unwrap();
             let record = done.record;
-            let (expected, left_out) = specification(&documents, (8, 5), tail, gpt2.end_of_text());
+            let (expected, left_out) =
+                specification(&documents, (8, 5), tail, gpt2.end_of_text().unwrap());
             assert_eq!(record.shape(), [expected.len() as u64, 8, 1]);
             assert_eq!(record.left_out(), Some(left_out));
             let inputs = expected.iter().flat_map(|window| window.inputs.clone());

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use, all of which are above it in this table.
-const ROOMS: [(&str, &[&str]); 29] = [
+const ROOMS: [(&str, &[&str]); 30] = [
     ("choice", &[]),
     ("fault", &[]),
     ("show", &[]),
@@ -22,10 +22,18 @@ const ROOMS: [(&str, &[&str]); 29] = [
     ("simd", &["dtype", "error"]),
     ("pretoken", &["simd"]),
     ("bpe", &["error", "map", "pretoken", "simd", "token"]),
+    ("definition", &["pretoken", "token"]),
     (
         "tokenizer",
         &[
-            "bpe", "choice", "error", "hash", "pretoken", "simd", "token",
+            "bpe",
+            "choice",
+            "definition",
+            "error",
+            "hash",
+            "pretoken",
+            "simd",
+            "token",
         ],
     ),
     ("publish", &["choice", "error", "hash", "map"]),
@@ -69,7 +77,6 @@ const ROOMS: [(&str, &[&str]); 29] = [
     (
         "pipeline",
         &[
-            "bpe",
             "compression",
             "corpus",
             "dataset",
@@ -78,7 +85,6 @@ const ROOMS: [(&str, &[&str]); 29] = [
             "error",
             "hash",
             "outputs",
-            "pretoken",
             "progress",
             "publish",
             "show",

@@ -42,4 +42,5 @@ mod sinks;
 mod standard_output;
 mod states;
 mod support;
+mod tokenizers;
 mod unread;

@@ -38,7 +38,10 @@ fn check(
     encoding_name: &str,
     config: &TokenizeConfig,
 ) -> Result<(), TestCaseError> {
-    let (bpe, end_of_text) = (oracle(encoding_name), encoding(encoding_name).end_of_text());
+    let (bpe, end_of_text) = (
+        oracle(encoding_name),
+        encoding(encoding_name).end_of_text().unwrap(),
+    );
     let expected = shards(
         sources,
         config.settings.unit_size_bytes,

@@ -41,7 +41,7 @@ fn documents_of(inputs: &[PathBuf]) -> Vec<(u32, Range<u64>, String)> {
 
 /// Decodes a document's ids without its own end-of-text token, which must be there.
 fn decode(ids: &[u32], eot: Eot, encoding: &shardmill::Tokenizer) -> Vec<u8> {
-    let end_of_text = encoding.end_of_text();
+    let end_of_text = encoding.end_of_text().unwrap();
     let text = match eot {
         Eot::After => ids.strip_suffix(&[end_of_text]).unwrap(),
         Eot::Before => ids.strip_prefix(&[end_of_text]).unwrap(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use clap::CommandFactory;
 
@@ -125,11 +125,18 @@ fn fields(files: &[(PathBuf, String)]) -> BTreeSet<&str> {
 fn quoted(files: &[(PathBuf, String)]) -> BTreeSet<&str> {
     let texts = files
         .iter()
-        .filter(|(path, _)| !path.ends_with("tests.rs"))
+        .filter(|(path, _)| {
+            let is_tests = |part: Component<'_>| part.as_os_str() == "tests";
+            !path.ends_with("tests.rs")
+                && !path.ends_with("samples.rs")
+                && !path.components().any(is_tests)
+        })
         .flat_map(|(_, source)| literals(source));
     texts
         .filter(|(before, _, _)| !before.ends_with("reason = "))
         .flat_map(|(_, text, _)| text.split('`').skip(1).step_by(2))
+        // Patterns have backquotes, too.
+        .filter(|name| !name.contains(|c: char| "{}[]|~^".contains(c)))
         .collect()
 }
 

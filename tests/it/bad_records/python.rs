@@ -297,7 +297,7 @@ fn records(dataset: &Path, encoding: &Tokenizer) -> BTreeMap<u64, Option<String>
         let tokens = document.tokens;
         let mut ids = vec![0; usize::try_from(tokens.end - tokens.start).unwrap()];
         store.read(tokens.start, &mut ids).unwrap();
-        assert_eq!(ids.pop(), Some(encoding.end_of_text()));
+        assert_eq!(ids.pop(), encoding.end_of_text());
         let text = String::from_utf8(encoding.decode_bytes(&ids).unwrap()).unwrap();
         (document.bytes.start, Some(text))
     });

@@ -55,7 +55,7 @@ const USAGE_ERRORS: &[(&[&str], &str)] = &[
     ),
     (
         &["tokenize", "a.txt", "--out", "x", "--encoding", "gpt5"],
-        "unknown encoding 'gpt5'; known are gpt2, r50k_base, p50k_base, p50k_edit, \
+        "unknown tokenizer 'gpt5'; known are gpt2, r50k_base, p50k_base, p50k_edit, \
              cl100k_base, o200k_base, o200k_harmony",
     ),
     (

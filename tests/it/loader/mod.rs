@@ -272,8 +272,8 @@ proptest! {
         tokenize.settings.eot = eot;
         let dataset = Dataset::make(&paths, gpt2, &tokenize);
         let store = Arc::new(TokenStore::open(&dataset.out()).unwrap());
-        let documents = documents(&sources, eot, oracle("gpt2"), gpt2.end_of_text());
-        let rows = rows(&documents, &config, gpt2.end_of_text());
+        let documents = documents(&sources, eot, oracle("gpt2"), gpt2.end_of_text().unwrap());
+        let rows = rows(&documents, &config, gpt2.end_of_text().unwrap());
         let n = rows.len() as u64;
         let step = config.windows.batch_size * u64::from(config.world_size);
         let gatherer = Gatherer::new(tables.0.clone(), Some(tables.1.clone())).unwrap();

@@ -26,7 +26,7 @@ fn units_of_another_plan_are_refused_by_the_first_difference() {
         &args("d", &["--eot", "before"]),
     );
     refused(
-        "--encoding was gpt2 and is o200k_base",
+        "--tokenizer was gpt2 and is o200k_base",
         &args("d", &["--encoding", "o200k_base"]),
     );
     refused(

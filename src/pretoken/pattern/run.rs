@@ -1,0 +1,214 @@
+//! A table and a text -> matches, as `find_iter` of a backtracking engine returns them.
+
+use super::cell::{Cell, START};
+use super::dfa::Dfa;
+use super::guard::Guard;
+
+impl Dfa {
+    /// The class of the character at byte `pos`, and its length.
+    #[inline(always)]
+    fn class(&self, text: &[u8], pos: usize) -> Option<(usize, usize)> {
+        let first = *text.get(pos)?;
+        if first < 0x80 {
+            return Some((self.classes.of_ascii(first), 1));
+        }
+        // The text is UTF-8, so a lead byte is followed by its continuation bytes.
+        let rest = |index: usize| {
+            let byte = text.get(pos + index).copied().unwrap_or(0);
+            u32::from(byte & 0x3f)
+        };
+        let lead = u32::from(first);
+        let (code, len) = match first {
+            0..0xe0 => ((lead & 0x1f) << 6 | rest(1), 2),
+            0xe0..0xf0 => ((lead & 0x0f) << 12 | rest(1) << 6 | rest(2), 3),
+            _ => (
+                (lead & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3),
+                4,
+            ),
+        };
+        Some((self.classes.of_code_point(code.min(0x10_ffff)), len))
+    }
+
+    /// The cell for what is at byte `pos`, a character or the end, and its length.
+    #[inline(always)]
+    pub(crate) fn cell(&self, text: &[u8], row: usize, pos: usize) -> (Cell, usize) {
+        match self.class(text, pos) {
+            Some((class, len)) => (self.cells[row + class], len),
+            None => (self.cells[row + self.width - 1], 0),
+        }
+    }
+
+    /// The end of the match that begins at byte `at`; `at` if there is none.
+    fn attempt(&self, text: &[u8], at: usize, guard: &mut Guard) -> usize {
+        if guard.is_on(at) {
+            return guard.attempt(self, text, at);
+        }
+        let mut end = at;
+        let mut row = START;
+        let mut pos = at;
+        loop {
+            let (cell, len) = self.cell(text, row, pos);
+            if cell.is_match() {
+                end = pos;
+            }
+            if cell.is_stop() {
+                guard.note(end, pos);
+                return end;
+            }
+            row = cell.row();
+            pos += len;
+        }
+    }
+
+    /// Where the first match that begins at or after byte `at` begins and ends.
+    pub(crate) fn find(
+        &self,
+        text: &[u8],
+        mut at: usize,
+        guard: &mut Guard,
+    ) -> Option<(usize, usize)> {
+        loop {
+            let rest = text.get(at..)?;
+            at += rest
+                .iter()
+                .position(|&byte| self.may_begin[usize::from(byte)])?;
+            let (class, len) = self.class(text, at)?;
+            if !self.cells[START + class].is_stop() {
+                let end = self.attempt(text, at, guard);
+                if end > at {
+                    return Some((at, end));
+                }
+            }
+            at += len;
+        }
+    }
+
+    /// Calls `each` with the end of every match and of everything between matches, in order, and
+    /// whether it is a match.
+    pub(crate) fn pieces(&self, text: &[u8], mut each: impl FnMut(usize, bool)) {
+        let mut guard = Guard::default();
+        let mut at = 0;
+        while at < text.len() {
+            let (start, end) = self
+                .find(text, at, &mut guard)
+                .unwrap_or((text.len(), text.len()));
+            if start > at {
+                each(start, false);
+            }
+            if end > start {
+                each(end, true);
+            }
+            at = end;
+        }
+    }
+
+    /// Like [`Dfa::pieces`], for the ends alone, which are added to `ends`, each with `base` added.
+    pub(crate) fn ends(&self, text: &[u8], base: usize, ends: &mut Vec<usize>) {
+        let mut guard = Guard::default();
+        let mut search = Search::at(0);
+        while let Some(&first) = text.get(search.start) {
+            if self.may_begin[usize::from(first)] {
+                let cell = self.cut(text, &mut search, base, ends);
+                if cell.is_match() {
+                    search.end = search.pos;
+                }
+            }
+            let Search {
+                mut start,
+                mut end,
+                pos,
+                ..
+            } = search;
+            guard.note(end, pos);
+            // One match after the other, until one is found and searches are not watched.
+            while end == start || guard.is_on(end) {
+                if end > start {
+                    ends.push(base + end);
+                }
+                let found = self.find(text, end, &mut guard);
+                let (match_start, match_end) = found.unwrap_or((text.len(), text.len()));
+                if match_start > end {
+                    ends.push(base + match_start);
+                }
+                if match_end == match_start {
+                    return;
+                }
+                start = match_start;
+                end = match_end;
+            }
+            ends.push(base + end);
+            search = Search::at(end);
+        }
+    }
+
+    /// Continues the search, and begins another wherever one ends at its own match, until one ends
+    /// otherwise, by the cell that is returned. Without a branch for each match, which would be
+    /// hard to predict.
+    #[inline(always)]
+    fn cut(&self, text: &[u8], search: &mut Search, base: usize, ends: &mut Vec<usize>) -> Cell {
+        let Search {
+            mut start,
+            mut end,
+            mut pos,
+            mut row,
+        } = *search;
+        let last = loop {
+            let mut block = [0; BLOCK];
+            let mut found = 0;
+            let limit = text.len().min(pos + BLOCK);
+            let mut stop = None;
+            while pos < limit {
+                let Some((class, len)) = self.class(text, pos) else {
+                    break;
+                };
+                let cell = self.fused[row + class];
+                if cell.is_stop() {
+                    stop = Some(cell);
+                    break;
+                }
+                block[found % BLOCK] = base + pos;
+                found += usize::from(cell.is_cut());
+                start = if cell.is_cut() { pos } else { start };
+                end = if cell.is_match() { pos } else { end };
+                row = cell.row();
+                pos += len;
+            }
+            ends.extend_from_slice(&block[..found]);
+            if let Some(cell) = stop {
+                break cell;
+            }
+            if pos >= text.len() {
+                break self.cells[row + self.width - 1];
+            }
+        };
+        *search = Search {
+            start,
+            end,
+            pos,
+            row,
+        };
+        last
+    }
+}
+
+/// How many bytes are read before the ends in them are stored.
+const BLOCK: usize = 64;
+
+/// Where a search began, the end of the best match that it found, and what it reads next.
+struct Search {
+    start: usize,
+    end: usize,
+    pos: usize,
+    row: usize,
+}
+
+impl Search {
+    fn at(at: usize) -> Self {
+        Self {
+            start: at,
+            end: at,
+            pos: at,
+            row: START,
+        }
+    }
+}

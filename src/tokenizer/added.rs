@@ -1,0 +1,235 @@
+//! Added tokens of a tokenizer file: texts that have their own ids, found before anything is split.
+//!
+//! The rules are those of HF tokenizers: `find_matches` in its `added_vocabulary.rs`.
+
+use std::collections::{BTreeMap, HashSet};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::definition::AddedToken;
+use crate::error::Result;
+use crate::token::TokenId;
+use crate::tokenizer::refusal::unsupported;
+use crate::tokenizer::{Special, SpecialFound};
+
+/// The added tokens that are found in one pass over a text.
+#[derive(Debug, Default)]
+pub(super) struct AddedTokens {
+    /// Finds the texts of all tokens: leftmost, then longest, without overlap. `None` if there are
+    /// none.
+    automaton: Option<AhoCorasick>,
+    /// In the order of the automaton's patterns.
+    tokens: Vec<AddedToken>,
+    /// The texts of special tokens. A token that is not special is treated as one if it has such a
+    /// text.
+    special: HashSet<String>,
+    /// Which characters follow each other in a token, begin one and end one.
+    pairs: HashSet<(char, char)>,
+    first: HashSet<char>,
+    last: HashSet<char>,
+    /// Whether what is beside a token matters.
+    looks_around: bool,
+}
+
+/// A piece of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece<'t> {
+    /// Text without added tokens, and its byte offset; never empty.
+    Text(&'t str, usize),
+    Token(TokenId),
+}
+
+impl AddedTokens {
+    /// Finds `tokens` by their texts, which `written` may have changed; one that is empty is never
+    /// found.
+    pub(super) fn new(
+        tokens: &[AddedToken],
+        is_in_pass: impl Fn(&AddedToken) -> bool,
+        written: impl Fn(&str) -> String,
+    ) -> Result<Self> {
+        // Of two tokens with one id, or one text, the last counts.
+        let by_id: BTreeMap<TokenId, &AddedToken> =
+            tokens.iter().map(|token| (token.id, token)).collect();
+        let special = tokens
+            .iter()
+            .filter(|token| token.special)
+            .map(|token| token.content.clone())
+            .collect();
+        let mut found = Vec::new();
+        let mut patterns = Vec::new();
+        for token in by_id.into_values().filter(|token| is_in_pass(token)) {
+            let pattern = written(&token.content);
+            if !pattern.is_empty() {
+                found.push(token.clone());
+                patterns.push(pattern);
+            }
+        }
+        let distinct: HashSet<&String> = patterns.iter().collect();
+        if distinct.len() < patterns.len() {
+            let what = "added_tokens: two that normalization makes equal are not supported";
+            return Err(unsupported(what));
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&patterns)
+            .map_err(|error| unsupported(format!("added_tokens: {error}")))?;
+        let texts = || patterns.iter().map(String::as_str);
+        let pairs = texts().flat_map(|text| text.chars().zip(text.chars().skip(1)));
+        Ok(Self {
+            pairs: pairs.collect(),
+            first: texts().filter_map(|text| text.chars().next()).collect(),
+            last: texts()
+                .filter_map(|text| text.chars().next_back())
+                .collect(),
+            looks_around: found
+                .iter()
+                .any(|token| token.single_word || token.lstrip || token.rstrip),
+            automaton: (!found.is_empty()).then_some(automaton),
+            tokens: found,
+            special,
+        })
+    }
+
+    /// Calls `piece` for the pieces of `text`, in order. Special tokens are left as text if
+    /// `special` says so.
+    pub(super) fn split<'t>(
+        &self,
+        text: &'t str,
+        special: Special,
+        mut piece: impl FnMut(Piece<'t>) -> std::result::Result<(), SpecialFound>,
+    ) -> std::result::Result<(), SpecialFound> {
+        let mut done = 0;
+        let matches = self.automaton.iter().flat_map(|all| all.find_iter(text));
+        for found in matches {
+            let token = &self.tokens[found.pattern().as_usize()];
+            let (mut start, mut end) = (found.start(), found.end());
+            if self.special.contains(&token.content) {
+                match special {
+                    // It takes its text with it: no other token is found there.
+                    Special::Text => continue,
+                    Special::Encode => {}
+                    Special::Error => {
+                        return Err(SpecialFound {
+                            offset: start,
+                            name: token.content.clone(),
+                        });
+                    }
+                }
+            }
+            let (before, after) = (&text[..start], &text[end..]);
+            let is_word = |char: Option<char>| char.is_some_and(regex_syntax::is_word_character);
+            if token.single_word
+                && (is_word(before.chars().next_back()) || is_word(after.chars().next()))
+            {
+                continue;
+            }
+            if token.lstrip {
+                start = before.trim_end().len().max(done);
+            }
+            if token.rstrip {
+                end = text.len() - after.trim_start().len();
+            }
+            // White space that one token strips may hold the next one, which is found all the same.
+            if done < start {
+                piece(Piece::Text(&text[done..start], done))?;
+            }
+            piece(Piece::Token(token.id))?;
+            done = end;
+        }
+        if done < text.len() {
+            piece(Piece::Text(&text[done..], done))?;
+        }
+        Ok(())
+    }
+
+    /// Whether no token can lie across a cut between `x` and `y`, nor see beyond it. `is_seen`
+    /// says whether text after a token is handled differently from other text.
+    pub(super) fn allows_cut(&self, x: char, y: char, is_seen: bool) -> bool {
+        !self.pairs.contains(&(x, y))
+            && !((is_seen || self.looks_around)
+                && (self.last.contains(&x) || self.first.contains(&y)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(content: &str, id: TokenId) -> AddedToken {
+        AddedToken {
+            content: content.to_owned(),
+            id,
+            special: false,
+            normalized: false,
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+        }
+    }
+
+    fn split(tokens: &[AddedToken], text: &str, special: Special) -> Vec<String> {
+        let added = AddedTokens::new(tokens, |_| true, str::to_owned).unwrap();
+        let mut pieces = Vec::new();
+        let done = added.split(text, special, |piece| {
+            pieces.push(match piece {
+                Piece::Text(text, _) => text.to_owned(),
+                Piece::Token(id) => format!("#{id}"),
+            });
+            Ok(())
+        });
+        done.unwrap();
+        pieces
+    }
+
+    #[test]
+    fn the_longest_of_the_leftmost_is_found() {
+        let tokens = [token("ab", 1), token("abc", 2), token("bcd", 3)];
+        assert_eq!(split(&tokens, "xabcd", Special::Encode), ["x", "#2", "d"]);
+    }
+
+    #[test]
+    fn special_tokens_left_as_text_take_their_text_with_them() {
+        let special = AddedToken {
+            special: true,
+            ..token("<s>x", 1)
+        };
+        let tokens = [special, token("x", 2)];
+        assert_eq!(split(&tokens, "<s>xx", Special::Text), ["<s>x", "#2"]);
+        assert_eq!(split(&tokens, "<s>xx", Special::Encode), ["#1", "#2"]);
+        let added = AddedTokens::new(&tokens, |_| true, str::to_owned).unwrap();
+        let found = added
+            .split("a<s>x", Special::Error, |_| Ok(()))
+            .unwrap_err();
+        assert_eq!(found.offset, 1);
+    }
+
+    #[test]
+    fn flags_are_those_of_hf() {
+        let word = AddedToken {
+            single_word: true,
+            ..token("yz", 1)
+        };
+        assert_eq!(
+            split(&[word], "yz xyz yz", Special::Encode),
+            ["#1", " xyz ", "#1"]
+        );
+        let left = AddedToken {
+            lstrip: true,
+            ..token("<m>", 1)
+        };
+        assert_eq!(
+            split(&[left], "a  <m> <m>", Special::Encode),
+            ["a", "#1", "#1"]
+        );
+        // What is stripped may hold another token.
+        let right = AddedToken {
+            rstrip: true,
+            ..token("<x>", 1)
+        };
+        let tokens = [right, token("  ", 2)];
+        assert_eq!(
+            split(&tokens, "<x>   b", Special::Encode),
+            ["#1", "#2", " b"]
+        );
+    }
+}

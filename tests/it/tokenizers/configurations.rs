@@ -1,0 +1,112 @@
+//! Configurations of `tokenizer.json`, every field alone and many at random, beside the ids that HF
+//! tokenizers returned. `tests/oracle/configurations.py` makes them.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use shardmill::{Special, Tokenizer};
+
+use super::{open, unpacked};
+
+/// What became of the configurations.
+#[derive(Debug, Default)]
+struct Counts {
+    equal: usize,
+    refused_by_both: usize,
+    refused_by_us: usize,
+}
+
+/// Compares the configurations in `lines`.
+fn compare(lines: impl Iterator<Item = String>) -> Counts {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokenizer.json");
+    let mut counts = Counts::default();
+    for (number, line) in lines.enumerate() {
+        let made: Value = serde_json::from_str(&line).unwrap();
+        fs::write(&path, made["tokenizer"].to_string()).unwrap();
+        let is_refused_there = made.get("error").is_some();
+        match open(&path) {
+            Err(error) => {
+                assert!(error.is_usage(), "configuration {number}: {error}");
+                let count = if is_refused_there {
+                    &mut counts.refused_by_both
+                } else {
+                    &mut counts.refused_by_us
+                };
+                *count += 1;
+            }
+            // What HF cannot load has no ids to compare.
+            Ok(_) if is_refused_there => {}
+            Ok(tokenizer) => {
+                check(number, &tokenizer, &made);
+                counts.equal += 1;
+            }
+        }
+    }
+    counts
+}
+
+fn check(number: usize, tokenizer: &Tokenizer, made: &Value) {
+    let modes = [
+        ("ids", Special::Encode),
+        ("special_as_text_ids", Special::Text),
+    ];
+    let texts = made["texts"].as_array().unwrap();
+    for (mode, special) in modes {
+        for (text, expected) in texts.iter().zip(made[mode].as_array().unwrap()) {
+            // Null: HF fails.
+            let Ok(expected) = serde_json::from_value::<Vec<u32>>(expected.clone()) else {
+                continue;
+            };
+            let text = text.as_str().unwrap();
+            let found = tokenizer.encode(text, special).unwrap();
+            assert_eq!(
+                found, expected,
+                "configuration {number}, {mode} of {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn ids_are_those_of_hf_or_the_configuration_is_refused() {
+    let all = unpacked("configurations.jsonl");
+    let counts = compare(all.lines().map(Result::unwrap));
+    assert!(counts.equal >= 300, "{counts:?}");
+    assert!(counts.refused_by_both >= 60, "{counts:?}");
+}
+
+/// Needs Python with tokenizers 0.23.3: `SHARDMILL_ORACLE=path/to/python`.
+#[test]
+#[ignore = "long; needs HF tokenizers"]
+fn ids_of_new_random_configurations_are_those_of_hf() {
+    let python = std::env::var("SHARDMILL_ORACLE").expect("SHARDMILL_ORACLE names a Python");
+    let count = std::env::var("CONFIGURATIONS").unwrap_or_else(|_| "20000".to_owned());
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/oracle/configurations.py"
+    );
+    let mut made = Command::new(python)
+        .args([
+            script,
+            "--seed",
+            &std::process::id().to_string(),
+            "--count",
+            &count,
+        ])
+        .env("RUST_BACKTRACE", "0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(made.stdout.take().unwrap()).lines();
+    let counts = compare(lines.map(Result::unwrap));
+    assert!(made.wait().unwrap().success());
+    println!("{counts:?}");
+    assert!(
+        counts.equal * 3 > count.parse::<usize>().unwrap(),
+        "{counts:?}"
+    );
+}

@@ -1,0 +1,79 @@
+//! Datasets made with tokenizers from files are the same, wherever texts are cut.
+
+use std::fs;
+use std::path::Path;
+
+use shardmill::{
+    Corpus, CorpusOptions, Durability, Special, Stats, TokenStore, TokenizeConfig, Tokenizer,
+    tokenize,
+};
+
+use super::{open, unpack};
+
+/// The ids of a text, through the whole pipeline.
+fn through_pipeline(
+    tokenizer: &Tokenizer,
+    text: &str,
+    unit: u64,
+    threads: usize,
+    dir: &Path,
+) -> Vec<u32> {
+    let input = dir.join("input.txt");
+    fs::write(&input, text).unwrap();
+    let mut config = TokenizeConfig::default();
+    config.settings.unit_size_bytes = unit;
+    config.settings.special = Special::Encode;
+    config.threads = threads;
+    config.durability = Durability::None;
+    config.overwrite = true;
+    let corpus = Corpus::open(&[input.into()], &CorpusOptions::default()).unwrap();
+    let out = dir.join("out");
+    let run = serde_json::json!({});
+    tokenize(&corpus, tokenizer, &config, &out, &run, &Stats::default()).unwrap();
+    let store = TokenStore::open(&out).unwrap();
+    let mut ids = vec![0; usize::try_from(store.n_tokens()).unwrap()];
+    store.read(0, &mut ids).unwrap();
+    assert_eq!(ids.pop(), tokenizer.end_of_text());
+    ids
+}
+
+#[test]
+fn units_of_any_size_have_the_ids_of_the_whole_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = [
+        "It's 1 effort, 22 tests;\n\n  333 spaces   and<|endoftext|> 4444 é e\u{301} 中文字、日本 \r\n\tend  ",
+        " begins with a space</s> <s>x 日本。a  b\u{3000}c [INST] d",
+        "",
+    ];
+    for file in [
+        "dolma2.json",
+        "gpt_neox_20b.json",
+        "mistral_7b_v03.json",
+        "mistral_7b_v03.model",
+    ] {
+        let path = unpack(file, dir.path());
+        let tokenizer = open(&path).unwrap();
+        for text in texts {
+            let text = text.repeat(3);
+            let expected = tokenizer.encode(&text, Special::Encode).unwrap();
+            for (unit, threads) in [(1, 2), (7, 1), (37, 2), (1000, 7)] {
+                let found = through_pipeline(&tokenizer, &text, unit, threads, dir.path());
+                assert_eq!(found, expected, "{file}, units of {unit}: {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_text_is_cut_into_chunks_with_the_same_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(crate::support::fixture("text/udhr.txt"))
+        .unwrap()
+        .repeat(3);
+    for file in ["gpt_neox_20b.json", "mistral_7b_v03.json"] {
+        let tokenizer = open(&unpack(file, dir.path())).unwrap();
+        let expected = tokenizer.encode(&text, Special::Encode).unwrap();
+        let found = through_pipeline(&tokenizer, &text, 64 << 20, 2, dir.path());
+        assert!(found == expected, "{file}");
+    }
+}
