@@ -133,7 +133,10 @@ impl AddedTokens {
             if done < start {
                 piece(Piece::Text(&text[done..start], done))?;
             }
-            piece(Piece::Token(token.id))?;
+            // If two that strip meet, nothing may be left of the second one.
+            if start < end {
+                piece(Piece::Token(token.id))?;
+            }
             done = end;
         }
         if done < text.len() {

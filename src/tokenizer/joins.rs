@@ -27,6 +27,8 @@ pub(super) struct Joins {
     pairs: HashSet<(char, char)>,
     /// The characters that are tokens.
     known: HashSet<char>,
+    /// Whether a text that is a token as a whole is that token, so that any two may be in one.
+    is_whole: bool,
     /// Whether other characters are spelled out in bytes that never merge.
     spells_rest: bool,
 }
@@ -67,6 +69,7 @@ impl Joins {
                 .any(|merge| is_byte(merge.left) || is_byte(merge.right));
         let mut joins = Self {
             marker,
+            is_whole: model.whole_tokens,
             coded: vec![[false; CODES]; CODES].into(),
             pairs,
             known,
@@ -95,6 +98,9 @@ impl Joins {
     }
 
     fn may_join_any(&self, x: char, y: char) -> bool {
+        if self.is_whole {
+            return true;
+        }
         let is_exact = |char| self.spells_rest || self.known.contains(&char);
         !(is_exact(x) && is_exact(y)) || self.pairs.contains(&(x, y))
     }

@@ -44,7 +44,15 @@ fn push(
     }
     let normalizer = match &*kind {
         "NFC" => Normalizer::Nfc,
-        "Prepend" => Normalizer::Prepend(fields.need_text("prepend")?),
+        "Prepend" => {
+            let text = fields.need_text("prepend")?;
+            if text.is_empty() {
+                // HF tokenizers then repeats characters.
+                let what = "\"\" is not supported";
+                return Err(Refusal::unsupported(fields.path("prepend"), what));
+            }
+            Normalizer::Prepend(text)
+        }
         "Replace" => {
             let from = literal(fields.need("pattern")?, &fields.path("pattern"))?;
             let to = fields.need_text("content")?;

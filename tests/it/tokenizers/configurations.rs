@@ -110,3 +110,42 @@ fn ids_of_new_random_configurations_are_those_of_hf() {
         "{counts:?}"
     );
 }
+
+/// Smallest forms of what random configurations found.
+#[test]
+fn what_random_configurations_found_stays_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokenizer.json");
+    // An empty prefix repeats characters in HF.
+    let empty = r#"{"version":"1.0","normalizer":{"type":"Prepend","prepend":""},
+        "model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#;
+    fs::write(&path, empty).unwrap();
+    let refused = open(&path).unwrap_err().to_string();
+    assert!(
+        refused.contains("normalizer.prepend \"\" is not supported"),
+        "{refused}"
+    );
+    // With `ignore_merges`, only a whole pretoken is looked up, not a part of it.
+    let whole = r#"{"version":"1.0",
+        "pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"never","split":false},
+        "model":{"type":"BPE","ignore_merges":true,
+            "vocab":{"x":0,"a":1,"b":2,"c":3,"ab":4,"bc":5,"abc":6},
+            "merges":[["b","c"],["a","b"],["ab","c"]]}}"#;
+    fs::write(&path, whole).unwrap();
+    let tokenizer = open(&path).unwrap();
+    assert_eq!(tokenizer.encode_ordinary("abc"), [6]);
+    assert_eq!(tokenizer.encode_ordinary("xabc"), [0, 1, 5]);
+    // Of two tokens that strip towards each other, nothing is left of the second.
+    let strips = r#"{"version":"1.0",
+        "added_tokens":[{"id":1,"content":"  ","single_word":false,"lstrip":true,"rstrip":true,
+            "normalized":false,"special":false}],
+        "model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#;
+    fs::write(&path, strips).unwrap();
+    assert_eq!(
+        open(&path)
+            .unwrap()
+            .encode("    a", Special::Encode)
+            .unwrap(),
+        [1, 0]
+    );
+}
