@@ -42,7 +42,8 @@ fn main() {
                 let files: Vec<Vec<u8>> = files.iter().map(read).collect();
                 let tokens: Vec<&[u8]> =
                     files.iter().flat_map(|file| ranks::tokens(file)).collect();
-                let image = image::build(&tokens, |_| true, &image::Pairs::All, true);
+                let image = image::build(&tokens, |_| true, &image::Pairs::All, true)
+                    .expect("merges lead to every token");
                 std::fs::write(path, to_bytes(&image)).expect("OUT_DIR can be written");
             });
         }

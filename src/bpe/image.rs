@@ -16,9 +16,11 @@
 //! Ids are ranks. Each token of several bytes has at most one pair: the two parts that are left
 //! after all merges of lower rank than the token's own. One pair is enough: if two adjacent parts
 //! together have the bytes of a token, no merge has crossed their outer ends, so the merges inside
-//! them were those of the token alone, and the two parts are its pair. For the same reason, no
-//! merge leads to a token whose bytes end in more than two parts, and a merge that a list has for
-//! other parts is never made. `parts.rs` says what `crossed` is for. A pair is in the bucket that
+//! them were those of the token alone. If both parts have a lower rank than the token, so have these
+//! merges, and the two parts are its pair; a merge that a list has for other parts is never made.
+//! But if the bytes of a token end in more than two parts, a merge of a *higher* rank inside them
+//! may still leave two whose bytes are the token. Such vocabularies are refused, and merge by a list
+//! of all pairs (`ranked.rs`). `parts.rs` says what `crossed` is for. A pair is in the bucket that
 //! its hash selects or, if that is full, in the next one with room. The index is probed linearly.
 
 #![allow(
@@ -52,7 +54,8 @@ pub(crate) struct Image {
 pub(crate) enum Pairs<'a> {
     /// Any two parts whose bytes together are a token.
     All,
-    /// Those listed, `(left, right, merged)`, in ascending order of `merged`.
+    /// Those listed, `(left, right, merged)`, in ascending order of `merged`, which is greater than
+    /// both parts.
     Listed(&'a [(u32, u32, u32)]),
 }
 
@@ -61,13 +64,14 @@ pub(crate) enum Pairs<'a> {
 /// text that is a token as a whole is looked up in the index; if `has_all` is false, only tokens
 /// to which merges lead are there.
 ///
-/// Every byte must be a token that text can become.
+/// Every byte must be a token that text can become. `None` if all pairs may merge, and the bytes of
+/// a token do not end in two parts.
 pub(crate) fn build(
     tokens: &[&[u8]],
     is_text: impl Fn(u32) -> bool,
     pairs: &Pairs<'_>,
     has_all: bool,
-) -> Image {
+) -> Option<Image> {
     let mut image = Image {
         buckets: vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()],
         byte_pairs: vec![NONE; 1 << 16],
@@ -76,7 +80,7 @@ pub(crate) fn build(
         index: vec![0; (tokens.len() * 2).next_power_of_two()],
         ..Image::default()
     };
-    let is_found = image.add_pairs(tokens, &is_text, pairs);
+    let is_found = image.add_pairs(tokens, &is_text, pairs)?;
     let text = |id: usize| !tokens[id].is_empty() && is_text(id as u32);
     for id in (0..tokens.len()).filter(|&id| text(id) && (has_all || is_found[id])) {
         image.add_to_index(id as u32, tokens[id]);
@@ -86,7 +90,7 @@ pub(crate) fn build(
             .filter(|&id| text(id))
             .map(|id| tokens[id]),
     );
-    image
+    Some(image)
 }
 
 impl Image {
@@ -115,7 +119,7 @@ impl Image {
         tokens: &[&[u8]],
         is_text: &impl Fn(u32) -> bool,
         pairs: &Pairs<'_>,
-    ) -> Vec<bool> {
+    ) -> Option<Vec<bool>> {
         let mut byte_ids = [NONE; 256];
         let mut is_found = vec![false; tokens.len()];
         for (id, token) in (0..).zip(tokens) {
@@ -147,7 +151,12 @@ impl Image {
             parts.clear();
             parts.extend(token.iter().map(|&byte| byte_ids[usize::from(byte)]));
             self.merge(token, &mut parts);
-            let [left, right] = parts[..] else { continue };
+            let [left, right] = parts[..] else {
+                if has_list {
+                    continue;
+                }
+                return None;
+            };
             let is_listed = own.clone().any(|&(l, r, _)| (l, r) == (left, right));
             if is_listed || !has_list {
                 self.add_pair(left, right, id);
@@ -157,7 +166,7 @@ impl Image {
                 }
             }
         }
-        is_found
+        Some(is_found)
     }
 
     /// Merges the bytes of `token`, which are `parts`, by the pairs that are known so far.

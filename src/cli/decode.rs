@@ -34,7 +34,7 @@ pub(crate) struct DecodeArgs {
     /// Decode only these tokens, counted from 0 across all shards; END is exclusive
     #[arg(long, value_name = "FIRST..END", value_parser = range)]
     tokens: Option<Range<u64>>,
-    /// Also print each document's end-of-text token, by name
+    /// Also print the tokens that begin and end documents, by name
     #[arg(long)]
     keep_special: bool,
     /// The file, directory or Hub id of the tokenizer, if it is not built in
@@ -146,7 +146,7 @@ fn beyond(option: &'static str, end: u64, there: u64, what: &str) -> Failure {
     }
 }
 
-/// Writes the text of `tokens`, by default without the end-of-text tokens of documents.
+/// Writes the text of `tokens`, by default without the tokens that begin and end documents.
 fn decode(
     store: &TokenStore,
     tokenizer: &Tokenizer,
@@ -154,10 +154,13 @@ fn decode(
     keep_special: bool,
     out: &mut impl Write,
 ) -> Result<()> {
-    if keep_special || store.manifest().settings.eot == Eot::None {
+    let settings = &store.manifest().settings;
+    let (eot, bos) = (settings.eot, settings.bos);
+    if keep_special || eot == Eot::None && bos.is_none() {
         return decode_all(store, tokenizer, tokens, out);
     }
-    let eot = store.manifest().settings.eot;
+    let before = u64::from(eot == Eot::Before) + u64::from(bos.is_some());
+    let after = u64::from(eot == Eot::After);
     let documents = store
         .documents()
         .skip_while(|document| {
@@ -170,10 +173,7 @@ fn decode(
         });
     for document in documents {
         let document = document?;
-        let text = match eot {
-            Eot::Before => document.tokens.start + 1..document.tokens.end,
-            _ => document.tokens.start..document.tokens.end.saturating_sub(1),
-        };
+        let text = document.tokens.start + before..document.tokens.end.saturating_sub(after);
         let text = text.start.max(tokens.start)..text.end.min(tokens.end);
         decode_all(store, tokenizer, text, out)?;
     }

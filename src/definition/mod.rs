@@ -46,7 +46,7 @@ pub(crate) use locate::locate;
 pub(crate) use names::names;
 pub(crate) use patterns::pattern;
 pub(crate) use refusal::{Cause, Place, Refusal};
-pub(crate) use tokens::{Merge, Merges, Tokens, Use};
+pub(crate) use tokens::{Merges, Tokens, Use};
 
 use crate::pretoken::{Stage, Syntax};
 use crate::token::TokenId;
@@ -205,6 +205,8 @@ pub(crate) struct TokenizerFormat {
     pub(crate) kind: Kind,
     /// Its name in manifests and messages.
     pub(crate) name: &'static str,
+    /// The library whose rules its ids follow.
+    pub(crate) library: &'static str,
     /// Whether a pattern and special tokens must come from outside.
     pub(crate) takes_pattern: bool,
     /// Whether the bytes look like a file of this format; no other format claims them.
@@ -230,6 +232,10 @@ impl Kind {
 
     pub(crate) fn name(self) -> &'static str {
         self.row().name
+    }
+
+    pub(crate) fn library(self) -> &'static str {
+        self.row().library
     }
 
     /// What kind of file these bytes are, by their content.

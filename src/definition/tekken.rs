@@ -21,6 +21,7 @@ use crate::pretoken::Syntax;
 pub(super) const FORMAT: TokenizerFormat = TokenizerFormat {
     kind: Kind::Tekken,
     name: "tekken.json",
+    library: "mistral-common",
     takes_pattern: false,
     looks,
     parse,

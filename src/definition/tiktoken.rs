@@ -16,6 +16,7 @@ use crate::token::TokenId;
 pub(super) const FORMAT: TokenizerFormat = TokenizerFormat {
     kind: Kind::Tiktoken,
     name: "tiktoken",
+    library: "tiktoken",
     takes_pattern: true,
     looks,
     parse,

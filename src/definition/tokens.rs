@@ -1,5 +1,6 @@
 //! The tokens of a model, and merges between them.
 
+pub(crate) use crate::bpe::Merge;
 use crate::definition::refusal::Refusal;
 use crate::token::TokenId;
 
@@ -165,15 +166,6 @@ pub(crate) enum Merges {
     /// Two adjacent parts merge if they are listed; the lowest rank first, leftmost among equals.
     /// In the order of ranks; no pair is listed twice.
     List(Vec<Merge>),
-}
-
-/// What two adjacent parts merge to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Merge {
-    pub(crate) left: TokenId,
-    pub(crate) right: TokenId,
-    pub(crate) merged: TokenId,
-    pub(crate) rank: u32,
 }
 
 /// Collects merges. Of those of one pair the last counts, as in HF's map.

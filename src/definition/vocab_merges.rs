@@ -14,6 +14,7 @@ use crate::pretoken::{Behavior, Stage, Syntax};
 pub(super) const FORMAT: TokenizerFormat = TokenizerFormat {
     kind: Kind::VocabMerges,
     name: "vocab.json and merges.txt",
+    library: "HF tokenizers 0.23",
     takes_pattern: false,
     looks,
     parse,

@@ -1,7 +1,8 @@
 //! Plain text: one document, which may be cut where a cut provably cannot change the ids.
 //!
 //! **Rule A.** Cut at `p` where `text[p]` is a space and `text[p - 1]` is an ASCII byte from `!`
-//! to `~`. In all patterns of the built-in encodings:
+//! to `~`. In all schemes of the room `pretoken`; for another pattern, the
+//! tokenizer says whether the rule holds:
 //!
 //! 1. `p` begins a pretoken of the whole text: a space occurs in a match only as its first
 //!    character or with only white space before it, and here it follows a character that is not

@@ -13,6 +13,8 @@ use std::fmt;
 
 use super::pattern::{Dfa, Pairs, Refusal, Sides};
 use super::stage::{Behavior, Stage};
+#[cfg(test)]
+use super::utf8::{scalar_at, scalar_before};
 
 #[cfg(test)]
 mod tests;
@@ -129,7 +131,7 @@ impl Chain {
     /// The first place at or after `from` where `bytes` may be cut, between two whole characters.
     pub(crate) fn next_cut(&self, bytes: &[u8], from: usize) -> Option<usize> {
         (from.max(1)..bytes.len()).find(|&at| {
-            let chars = char_before(bytes, at).zip(char_at(bytes, at));
+            let chars = scalar_before(bytes, at).zip(scalar_at(bytes, at));
             chars.is_some_and(|(left, right)| self.is_cut(left, right))
         })
     }
@@ -282,26 +284,4 @@ fn divides(behavior: Behavior, left: bool, right: bool) -> bool {
         Behavior::MergedWithPrevious => left || !right,
         Behavior::MergedWithNext => !left || right,
     }
-}
-
-#[cfg(test)]
-/// The character that begins at byte `at`, if the bytes there are UTF-8.
-fn char_at(bytes: &[u8], at: usize) -> Option<char> {
-    let len = match *bytes.get(at)? {
-        first @ 0..0x80 => return Some(first.into()),
-        0x80..0xc0 => return None,
-        0xc0..0xe0 => 2,
-        0xe0..0xf0 => 3,
-        _ => 4,
-    };
-    let text = std::str::from_utf8(bytes.get(at..at + len)?).ok()?;
-    text.chars().next()
-}
-
-#[cfg(test)]
-/// The character that ends at byte `at`, if the bytes there are UTF-8.
-fn char_before(bytes: &[u8], at: usize) -> Option<char> {
-    let is_first = |byte: u8| byte & 0xc0 != 0x80;
-    let back = (1..=at.min(4)).find(|&back| is_first(bytes[at - back]))?;
-    char_at(bytes, at - back).filter(|char| char.len_utf8() == back)
 }

@@ -18,6 +18,9 @@
 //! kinds     sets of classes
 //! masks     64 bytes -> a mask for each class
 //! scan      text -> ends, by masks or, if they are not enough, by the scheme
+//! chain     splits by the steps of any tokenizer
+//! pattern   any split pattern as an automaton
+//! utf8      whole characters in bytes
 //! cut       where a text may be cut without changing its pretokens
 //! ```
 
@@ -36,6 +39,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod unicode;
+mod utf8;
 
 use kinds::{ASCII_KINDS, Kinds};
 use unicode::{Class, Traits, traits_of};
@@ -49,6 +53,7 @@ pub(crate) use o200k::{KimiK2, O200k, Tekken};
 pub(crate) use r50k::{DigitsR50k, R50k};
 pub(crate) use scan::{Ends, Masked, Scanner, ends};
 pub(crate) use stage::{Behavior, Stage, Syntax};
+pub(crate) use utf8::{scalar_at, scalar_before};
 
 /// A split pattern, or a chain of them.
 pub(crate) trait Scheme: Copy + std::fmt::Debug {

@@ -21,7 +21,7 @@ const MARKER: usize = 128;
 #[derive(Clone, Debug)]
 pub(super) struct Joins {
     marker: char,
-    /// One bit for each code after each code: whether they may be joined.
+    /// For each code after each code: whether they may be joined.
     coded: Box<[[bool; CODES]]>,
     /// Characters that are followed by another in a token.
     pairs: HashSet<(char, char)>,
@@ -129,5 +129,73 @@ impl Joins {
             last = char;
         }
         ends.push(text.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::definition::{Definition, Source, parse};
+    use crate::tokenizer::model;
+
+    /// A model of words with markers, without `c` and with a fallback for it.
+    fn definition(whole: bool) -> Definition {
+        let words = [
+            "▁", "a", "b", "d", "ab", "▁a", "▁ab", "ba", "dd", "ddd", "é", "éa",
+        ];
+        let merges = ["a b", "▁ a", "▁a b", "b a", "d d", "dd d", "é a"];
+        let bytes = (0..=u8::MAX).map(|byte| format!("<0x{byte:02X}>"));
+        let vocab: serde_json::Map<_, _> = words
+            .iter()
+            .map(|&word| word.to_owned())
+            .chain(bytes)
+            .enumerate()
+            .map(|(id, text)| (text, id.into()))
+            .collect();
+        let file = serde_json::json!({
+            "version": "1.0",
+            "model": {
+                "type": "BPE", "byte_fallback": !whole, "ignore_merges": whole, "vocab": vocab,
+                "merges": merges,
+            },
+        });
+        let bytes = file.to_string().into_bytes();
+        parse(&Source {
+            bytes: &bytes,
+            ..Source::default()
+        })
+        .unwrap()
+    }
+
+    fn ids(definition: &Definition, text: &str, ends: &[usize]) -> Vec<u32> {
+        let vocabulary = std::sync::Arc::new(model::vocabulary(&definition.model).unwrap());
+        let memory = std::sync::Arc::new(crate::bpe::Memory::new().unwrap());
+        let mut ids = Vec::new();
+        crate::bpe::Encoder::new(&vocabulary, &memory).encode_split(text, ends, &mut ids);
+        ids
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn pieces_have_the_ids_of_the_whole(text in "[▁abcdéx]{1,40}", whole in any::<bool>()) {
+            let definition = definition(whole);
+            let joins = Joins::new(&definition.model, '▁').unwrap();
+            let mut ends = Vec::new();
+            joins.ends(&text, None, &mut ends);
+            let expected = ids(&definition, &text, &[text.len()]);
+            prop_assert_eq!(ids(&definition, &text, &ends), expected);
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_where_no_token_joins_them() {
+        let joins = Joins::new(&definition(false).model, '▁').unwrap();
+        let mut ends = Vec::new();
+        joins.ends("abdd▁ab", None, &mut ends);
+        assert_eq!(ends, [2, 4, 9]);
     }
 }

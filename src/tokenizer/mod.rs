@@ -7,7 +7,11 @@
 //! mod        text -> ids, ids -> bytes
 //! builtin    the names, vocabularies, split patterns and special tokens of built-in tokenizers
 //! special    where special tokens are in a text, and what their text means
-//! file       tokenizers from files
+//! open       opens the tokenizer of a file
+//! info       what a file is and says
+//! file       what happens to a text by the rules of a file
+//! splitter   how it is split
+//! decoded    what the ids of a file stand for
 //! added      where added tokens of a file are in a text
 //! normalize  normalization of text before it is split
 //! joins      where no merge can join two characters
@@ -18,14 +22,19 @@
 
 mod added;
 mod builtin;
+mod decoded;
 mod encoders;
 mod file;
+mod info;
 mod joins;
 mod model;
 mod normalize;
+mod open;
 mod refusal;
 mod special;
+mod splitter;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::bpe::Vocabulary;
@@ -41,7 +50,8 @@ use file::File;
 use special::SpecialTokens;
 
 pub use builtin::BUILTIN_NAMES;
-pub use file::{FileOptions, TokenizerInfo};
+pub use info::TokenizerInfo;
+pub use open::FileOptions;
 pub use special::Special;
 
 pub(crate) use encoders::Encoder;
@@ -125,11 +135,15 @@ impl Tokenizer {
     /// The built-in tokenizer `name`, else that of a file; see [`Self::open`].
     ///
     /// # Errors
-    /// Those of [`Self::open`].
+    /// Those of [`Self::open`]; [`Error::UnknownTokenizer`] if `name` is neither.
     pub fn find(name: &str) -> Result<Self> {
         Self::by_name(name).or_else(|unknown| match Self::open(name, &FileOptions::default()) {
-            // A word alone is more likely a misspelled name than a missing file.
-            Err(Error::Tokenizer { .. }) if !name.contains(['/', '.']) => Err(unknown),
+            // A word that is no path is more likely a misspelled name.
+            Err(Error::Tokenizer { .. })
+                if !name.contains(['/', '.']) && !Path::new(name).exists() =>
+            {
+                Err(unknown)
+            }
             opened => opened,
         })
     }
@@ -153,7 +167,8 @@ impl Tokenizer {
     }
 
     /// The tokenizer of a file or of a model's directory: `tokenizer.json`, `tekken.json`, a
-    /// tiktoken rank file, a SentencePiece BPE model, or `vocab.json` with `merges.txt`.
+    /// tiktoken rank file, a SentencePiece BPE model, or `vocab.json` with `merges.txt`. `name` is a
+    /// path, or a Hub id such as `allenai/OLMo-2-1124-7B` that is in the local Hub cache.
     ///
     /// Its ids are exactly those of the file's own library, without the tokens that a
     /// post-processor adds, and without truncation.
@@ -162,7 +177,7 @@ impl Tokenizer {
     /// [`Error::Tokenizer`] if the file is damaged, or uses something that cannot be done exactly:
     /// it names that, with its place in the file. [`Error::Io`] if it cannot be read.
     pub fn open(name: &str, options: &FileOptions) -> Result<Self> {
-        let opened = file::open(name, options)?;
+        let opened = open::open(name, options)?;
         Ok(Self {
             end_of_text: opened.end_of_text,
             inner: Arc::new(Inner {
@@ -288,6 +303,7 @@ impl Tokenizer {
 
     /// The end of each pretoken of `text`, in bytes. Pretokens are the pieces that the split
     /// pattern cuts a text into before any bytes are merged. Every [`Level`] returns the same ends.
+    /// For a tokenizer's file, `text` is taken as normalized, and added tokens are not looked for.
     ///
     /// ```
     /// use shardmill::{Tokenizer, Level};
@@ -306,7 +322,8 @@ impl Tokenizer {
     }
 
     /// Returns the ids of `text`, with special tokens treated as ordinary text: tiktoken's
-    /// `encode_ordinary`.
+    /// `encode_ordinary`, and `encode_special_tokens` of HF tokenizers, with which added tokens that
+    /// are not special are still found.
     pub fn encode_ordinary(&self, text: &str) -> Vec<TokenId> {
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
@@ -317,8 +334,9 @@ impl Tokenizer {
     }
 
     /// Returns the ids of a text that is already split: each piece is encoded alone, as a pretoken.
-    /// With [`Self::pretoken_ends`], these are the ids of [`Self::encode_ordinary`]; with another
-    /// split, those of the same vocabulary under another pattern.
+    /// With [`Self::pretoken_ends`] of a built-in tokenizer, these are the ids of
+    /// [`Self::encode_ordinary`]; with another split, those of the same vocabulary under another
+    /// pattern.
     ///
     /// `ends` holds the end of each piece, in bytes: strictly increasing, the last at the end of
     /// `text`.
@@ -394,7 +412,7 @@ impl Tokenizer {
     }
 
     /// Appends the ids of `text` to `ids`; `encoder` belongs to this tokenizer. `begins` says
-    /// whether a document begins with this text, or goes on with it.
+    /// whether a document begins with this text, or continues with it.
     pub(crate) fn encode_into(
         &self,
         encoder: &mut Encoder,

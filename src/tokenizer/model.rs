@@ -1,11 +1,18 @@
 //! The model of a tokenizer file -> a vocabulary.
 
+use std::collections::HashMap;
+
 use crate::bpe::{self, CharIds, Image, Pairs, Ranked, Vocabulary};
 use crate::definition::{Alphabet, Merges, Model, NO_BYTE, Use};
+use crate::error::Result;
 use crate::token::TokenId;
+use crate::tokenizer::refusal::unsupported;
+
+/// The longest token, in bytes, of a vocabulary whose merges have to be found in its tokens.
+const LONGEST_SPLIT: usize = 1024;
 
 /// A vocabulary with the ids of `model`.
-pub(super) fn vocabulary(model: &Model) -> Vocabulary {
+pub(super) fn vocabulary(model: &Model) -> Result<Vocabulary> {
     let tokens: Vec<&[u8]> = (0..model.tokens.limit())
         .map(|id| model.tokens.bytes(id))
         .collect();
@@ -19,10 +26,12 @@ pub(super) fn vocabulary(model: &Model) -> Vocabulary {
             Merges::List(_) => Pairs::Listed(&list),
             Merges::Ranks => Pairs::All,
         };
-        return Vocabulary::of_ranks(bpe::build(&tokens, is_text, &pairs, model.whole_tokens));
+        if let Some(image) = bpe::build(&tokens, is_text, &pairs, model.whole_tokens) {
+            return Ok(Vocabulary::of_ranks(image));
+        }
     }
     let image = Image::of_tokens(&tokens, |id| model.whole_tokens && is_text(id));
-    Vocabulary::of_list(image, ranked(model))
+    Ok(Vocabulary::of_list(image, ranked(model)?))
 }
 
 /// Whether the ids of `model` rise with the ranks of their merges, as [`bpe::build`] needs it. Most
@@ -49,17 +58,15 @@ fn is_in_order_of_ids(model: &Model) -> bool {
         })
 }
 
-/// The merges of `model`, which has a list of them.
-fn ranked(model: &Model) -> Ranked {
-    let merge = |merge: &crate::definition::Merge| bpe::Merge {
-        left: merge.left,
-        right: merge.right,
-        merged: merge.merged,
-        rank: merge.rank,
-    };
+/// The merges of `model`, one by one.
+fn ranked(model: &Model) -> Result<Ranked> {
+    let all;
     let list = match &model.merges {
-        Merges::List(list) => &list[..],
-        Merges::Ranks => &[],
+        Merges::List(list) => list,
+        Merges::Ranks => {
+            all = all_pairs(model)?;
+            &all
+        }
     };
     let alphabet = match &model.alphabet {
         Alphabet::Bytes => bpe::Alphabet::Bytes(Box::new(byte_ids(model))),
@@ -72,7 +79,34 @@ fn ranked(model: &Model) -> Ranked {
         id: unknown.id,
         is_fused: unknown.fuse,
     });
-    Ranked::new(list.iter().map(merge), alphabet, unknown)
+    Ok(Ranked::new(list.iter().copied(), alphabet, unknown))
+}
+
+/// Every two tokens whose bytes together are a token, with its id as their rank.
+fn all_pairs(model: &Model) -> Result<Vec<bpe::Merge>> {
+    let text = |&(_, _, usage): &(_, _, _)| usage == Use::Text;
+    let tokens = || model.tokens.iter().filter(text);
+    let ids: HashMap<&[u8], TokenId> = tokens().map(|(id, bytes, _)| (bytes, id)).collect();
+    let mut pairs = Vec::new();
+    for (merged, bytes, _) in tokens() {
+        if bytes.len() > LONGEST_SPLIT {
+            let what = format!("a token of {} bytes is not supported here", bytes.len());
+            return Err(unsupported(what));
+        }
+        for at in 1..bytes.len() {
+            let (left, right) = bytes.split_at(at);
+            if let (Some(&left), Some(&right)) = (ids.get(left), ids.get(right)) {
+                let rank = merged;
+                pairs.push(bpe::Merge {
+                    left,
+                    right,
+                    merged,
+                    rank,
+                });
+            }
+        }
+    }
+    Ok(pairs)
 }
 
 /// The id of each byte that is a token.

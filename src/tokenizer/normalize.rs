@@ -96,10 +96,43 @@ fn block_end(text: &str, start: usize) -> usize {
 
 /// Whether NFC treats the texts before and after a cut between `x` and `y` alone as together, for
 /// any `x`: `y` never combines with what is before it.
-pub(super) fn is_nfc_border(y: char) -> bool {
+fn is_nfc_border(y: char) -> bool {
     y < FIRST_COMBINING
         // Punctuation and ideographs of CJK, and full-width forms.
         || matches!(y, '\u{3001}'..='\u{3020}' | '\u{4e00}'..='\u{9fff}' | '\u{ff01}'..='\u{ff60}')
+}
+
+/// Whether a step adds text at the beginning.
+pub(super) fn adds_prefix(normalizers: &[Normalizer]) -> bool {
+    let is_prefix = |step: &Normalizer| matches!(step, Normalizer::Prepend(_));
+    normalizers.iter().any(is_prefix)
+}
+
+/// What `x` and `y` become, if a text may be cut between them: its parts are then normalized as the
+/// whole is.
+pub(super) fn across_cut(normalizers: &[Normalizer], x: char, y: char) -> Option<(char, char)> {
+    let (mut x, mut y) = (x, y);
+    for step in normalizers {
+        match step {
+            Normalizer::Nfc if is_nfc_border(y) => {}
+            Normalizer::Prepend(_) => {}
+            // It would strip at every cut.
+            Normalizer::Nfc | Normalizer::Strip { .. } => return None,
+            // Only one character by one is known to be independent of what is beside it.
+            Normalizer::Replace { from, to } => {
+                let (from, to) = (single(from)?, single(to)?);
+                [x, y] = [x, y].map(|char| if char == from { to } else { char });
+            }
+        }
+    }
+    Some((x, y))
+}
+
+/// The only character of `text`.
+pub(super) fn single(text: &str) -> Option<char> {
+    let mut chars = text.chars();
+    let char = chars.next();
+    char.filter(|_| chars.next().is_none())
 }
 
 #[cfg(test)]

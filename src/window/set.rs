@@ -83,6 +83,12 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         threads: usize,
     ) -> Result<Self> {
         kind.check_tail(tail)?;
+        if tail == Tail::Pad && store.manifest().encoding.end_of_text.is_none() {
+            return Err(Error::config(
+                "tail",
+                "pad needs an end-of-text token, which the dataset's tokenizer does not have",
+            ));
+        }
         let kind = match kind {
             WindowKind::Stream => Kind::Stream(Windows::new(store.n_tokens(), seq_len, stride)?),
             WindowKind::Documents => {
@@ -195,7 +201,13 @@ impl<S: Deref<Target = TokenStore> + Clone + Send + Sync> WindowSet<S> {
         self.store.read(start + 1, &mut targets[..n_targets])?;
         self.check(&inputs[..1])?;
         self.check(&targets[..n_targets])?;
-        inputs[n_inputs..].fill(self.store.manifest().encoding.end_of_text.unwrap_or(0));
+        inputs[n_inputs..].fill(
+            self.store
+                .manifest()
+                .encoding
+                .end_of_text
+                .unwrap_or_default(),
+        );
         targets[n_targets..].fill(IGNORED_TARGET);
         Ok(Origin {
             document,

@@ -22,7 +22,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
     ("simd", &["dtype", "error"]),
     ("pretoken", &["simd"]),
     ("bpe", &["error", "map", "pretoken", "simd", "token"]),
-    ("definition", &["pretoken", "token"]),
+    ("definition", &["bpe", "pretoken", "token"]),
     (
         "tokenizer",
         &[

@@ -22,6 +22,7 @@ use specs::{NormalizerSpec, TrainerSpec};
 pub(super) const FORMAT: TokenizerFormat = TokenizerFormat {
     kind: Kind::SentencePiece,
     name: "SentencePiece model",
+    library: "SentencePiece",
     takes_pattern: false,
     looks,
     parse,

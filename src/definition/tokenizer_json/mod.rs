@@ -42,6 +42,7 @@ pub(super) use model::{RawModel, VocabSeed};
 pub(super) const FORMAT: TokenizerFormat = TokenizerFormat {
     kind: Kind::TokenizerJson,
     name: "tokenizer.json",
+    library: "HF tokenizers 0.23",
     takes_pattern: false,
     looks,
     parse,

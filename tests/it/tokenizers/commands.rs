@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use shardmill::TokenStore;
+
 use crate::support::fixture;
 
 use super::unpack;
@@ -63,6 +65,97 @@ fn a_dataset_made_with_a_file_is_decoded_with_it() {
     assert!(message.contains("--tokenizer: is needed"), "{message}");
 }
 
+/// Tokens that begin and end documents are left out by `decode`, wherever they stand.
+#[test]
+fn documents_may_begin_with_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokenizer = unpack("mistral_7b_v03.json", dir.path());
+    let tokenizer = tokenizer.to_str().unwrap();
+    let text = dir.path().join("text.txt");
+    fs::write(&text, "word").unwrap();
+    let out = dir.path().join("out");
+    for (eot, ids) in [("before", [1, 2, 2475]), ("after", [1, 2475, 2])] {
+        let made = shardmill(&[
+            "tokenize",
+            text.to_str().unwrap(),
+            "--tokenizer",
+            tokenizer,
+            "--bos-token",
+            "<s>",
+            "--eot",
+            eot,
+            "--out",
+            out.to_str().unwrap(),
+            "--overwrite",
+        ]);
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let store = TokenStore::open(&out).unwrap();
+        let mut found = [0; 3];
+        store.read(0, &mut found).unwrap();
+        assert_eq!(found, ids, "{eot}");
+        let decoded = shardmill(&["decode", out.to_str().unwrap(), "--tokenizer", tokenizer]);
+        assert_eq!(decoded.stdout, b" word", "{eot}");
+    }
+}
+
+/// The name of a directory is a word, too, and what is wrong in it must not be hidden.
+#[test]
+fn a_word_that_is_a_path_is_no_misspelled_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("bert");
+    fs::create_dir(&model).unwrap();
+    fs::write(
+        model.join("tokenizer.json"),
+        r#"{"model":{"type":"WordPiece"}}"#,
+    )
+    .unwrap();
+    let run = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shardmill"));
+        let done = command
+            .current_dir(&dir)
+            .args(["tokenizer", name])
+            .output()
+            .unwrap();
+        String::from_utf8(done.stderr).unwrap()
+    };
+    assert!(
+        run("bert").contains("model.type \"WordPiece\" is not supported"),
+        "{}",
+        run("bert")
+    );
+    assert!(
+        run("brt").contains("unknown tokenizer 'brt'"),
+        "{}",
+        run("brt")
+    );
+}
+
+/// Machines may keep the file in other places and layouts; the rules are the same.
+#[test]
+fn the_manifest_says_which_rules_it_has_wherever_the_file_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = unpack("gpt_neox_20b.json", dir.path());
+    let value: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let other = dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let other = other.join("gpt_neox_20b.json");
+    fs::write(&other, serde_json::to_vec(&value).unwrap()).unwrap();
+    let [a, b] = [&file, &other].map(|path| json(&["tokenizer", path.to_str().unwrap(), "--json"]));
+    assert_eq!(a["name"], "gpt_neox_20b.json");
+    assert_eq!(a["name"], b["name"]);
+    assert_eq!(a["file"]["rules_hash"], b["file"]["rules_hash"]);
+    assert_ne!(a["file"]["file_hash"], b["file"]["file_hash"]);
+    let mut changed = value;
+    changed["normalizer"] = serde_json::Value::Null;
+    fs::write(&other, serde_json::to_vec(&changed).unwrap()).unwrap();
+    let c = json(&["tokenizer", other.to_str().unwrap(), "--json"]);
+    assert_ne!(a["file"]["rules_hash"], c["file"]["rules_hash"]);
+}
+
 #[test]
 fn what_is_not_supported_is_named_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
@@ -112,4 +205,30 @@ fn a_tokenizer_without_a_known_end_needs_one_or_none() {
     let mut args = base.to_vec();
     args.extend(["--special-tokens", special.to_str().unwrap()]);
     assert!(shardmill(&args).status.success());
+    let mut args = base.to_vec();
+    args.extend(["--eot", "none", "--overwrite"]);
+    assert!(shardmill(&args).status.success());
+    // There is nothing to pad windows with.
+    let padded = shardmill(&[
+        "embed",
+        out.to_str().unwrap(),
+        "--out",
+        "-",
+        "--seq-len",
+        "4",
+        "--window",
+        "documents",
+        "--tail",
+        "pad",
+        "--init-seed",
+        "1",
+        "--dim",
+        "4",
+    ]);
+    assert_eq!(padded.status.code(), Some(2));
+    let message = String::from_utf8(padded.stderr).unwrap();
+    assert!(
+        message.contains("--tail: pad needs an end-of-text token"),
+        "{message}"
+    );
 }

@@ -4,6 +4,7 @@ mod commands;
 mod configurations;
 mod datasets;
 mod files;
+mod ranks;
 
 use std::fs;
 use std::io::Read;

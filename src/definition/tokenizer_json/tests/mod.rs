@@ -15,7 +15,8 @@ mod refused;
 
 use serde_json::{Value, json};
 
-use crate::definition::{Alphabet, Definition, Merge, Merges, Refusal, Source, Use, parse};
+use crate::definition::tokens::Merge;
+use crate::definition::{Alphabet, Definition, Merges, Refusal, Source, Use, parse};
 
 /// A small file, with some values replaced by JSON pointer.
 fn file(changes: &[(&str, Value)]) -> Value {
@@ -123,7 +124,6 @@ fn many_spellings_mean_the_same() {
             "/normalizer",
             json!({"type": "Sequence", "normalizers": []}),
         ),
-        ("/normalizer", json!({"type": "Prepend", "prepend": ""})),
         (
             "/pre_tokenizer",
             json!({"type": "Sequence", "pretokenizers": []}),

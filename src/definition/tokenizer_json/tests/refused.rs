@@ -72,6 +72,11 @@ fn each_unknown_or_unsupported_field_is_refused_by_path() {
         ),
         (
             "/normalizer",
+            json!({"type": "Prepend", "prepend": ""}),
+            "normalizer.prepend \"\" is not supported",
+        ),
+        (
+            "/normalizer",
             json!({"type": "NFKC"}),
             "normalizer.type \"NFKC\" is not supported",
         ),
