@@ -1,8 +1,6 @@
 //! Turns rank files into tables that the program uses as they are.
 //!
-//! Each vocabulary becomes `OUT_DIR/NAME.vocab`: its tables, in the order and layout that
-//! `src/bpe/image.rs` describes, all little-endian, after their lengths: `n`, `bytes`, `index`,
-//! `buckets`, then four zeros, all `u32`.
+//! Each vocabulary becomes `OUT_DIR/NAME.vocab`: its tables, as `src/bpe/image.rs` describes them.
 
 use std::path::Path;
 
@@ -42,43 +40,9 @@ fn main() {
                 let files: Vec<Vec<u8>> = files.iter().map(read).collect();
                 let tokens: Vec<&[u8]> =
                     files.iter().flat_map(|file| ranks::tokens(file)).collect();
-                let image = image::build(&tokens, |_| true, &image::Pairs::All, true)
-                    .expect("merges lead to every token");
-                std::fs::write(path, to_bytes(&image)).expect("OUT_DIR can be written");
+                let image = image::Image::of_ranks(&tokens, |_| true);
+                std::fs::write(path, image.to_bytes()).expect("OUT_DIR can be written");
             });
         }
     });
-}
-
-fn to_bytes(image: &image::Image) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let lengths = [
-        image.starts.len() - 1,
-        image.bytes.len(),
-        image.index.len(),
-        image.buckets.len(),
-    ];
-    for length in lengths {
-        bytes.extend(u32::try_from(length).expect("a small table").to_le_bytes());
-    }
-    bytes.extend([0; 16]);
-    let words = |words: &[u64]| {
-        words
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect::<Vec<_>>()
-    };
-    let halves = |words: &[u32]| {
-        words
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect::<Vec<_>>()
-    };
-    bytes.extend(words(image.buckets.as_flattened()));
-    bytes.extend(halves(&image.byte_pairs));
-    bytes.extend(words(&image.crossed));
-    bytes.extend(halves(&image.starts));
-    bytes.extend(halves(&image.index));
-    bytes.extend(&image.bytes);
-    bytes
 }

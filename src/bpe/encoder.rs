@@ -209,7 +209,8 @@ impl Encoder {
             key,
             hash,
         };
-        self.misses.push(&self.vocabulary.view(), miss);
+        self.vocabulary.prefetch(hash);
+        self.misses.push(miss);
         if self.misses.is_full() {
             self.fill_in(text, ids);
         }

@@ -4,24 +4,31 @@
 //! ```text
 //! buckets     a power of two of 4 x u64: left << 44 | right << 24 | merged, by the hash of the
 //!             pair; all ones if empty
-//! byte_pairs  2^16 x u32: what two bytes merge to; all ones if nothing
 //! crossed     2^16 bits by the last byte of a character and the first of the next: whether a
 //!             merge may cross that border too early
-//! starts      n + 1 x u32: where the bytes of each id begin; an id not in use has none
-//! index       a power of two of u32 by the hash of an id's bytes: id + 1, and above it the upper
-//!             bits of the hash; 0 if empty
-//! bytes       of all ids
+//! byte_pairs  2^16 x u32: what two bytes merge to; all ones if nothing
+//! byte_parts  256 x u32: the part that merging begins with for each byte; of a vocabulary of
+//!             characters, for each ASCII character
+//! starts      n + 1 x u32: where the bytes of each number begin; one not in use has none
+//! index       a power of two of u32 by the hash of a number's bytes: number + 1, and above it the
+//!             upper bits of the hash; 0 if empty
+//! ids         n x u32: the id of each number; empty if they are equal
+//! blocks      for a vocabulary of characters, else empty: the page of each 256 characters
+//! pages       256 x u32 each: the part that merging begins with; all ones if no token has the
+//!             character
+//! spelled     256 x u32: the parts of such characters, byte by byte
+//! bytes       of all numbers
 //! ```
 //!
-//! Ids are ranks. Each token of several bytes has at most one pair: the two parts that are left
-//! after all merges of lower rank than the token's own. One pair is enough: if two adjacent parts
-//! together have the bytes of a token, no merge has crossed their outer ends, so the merges inside
-//! them were those of the token alone. If both parts have a lower rank than the token, so have these
-//! merges, and the two parts are its pair; a merge that a list has for other parts is never made.
-//! But if the bytes of a token end in more than two parts, a merge of a *higher* rank inside them
-//! may still leave two whose bytes are the token. Such vocabularies are refused, and merge by a list
-//! of all pairs (`ranked.rs`). `parts.rs` says what `crossed` is for. A pair is in the bucket that
-//! its hash selects or, if that is full, in the next one with room. The index is probed linearly.
+//! Tokens have *numbers* in the order of their ranks, after those that no merge makes. In rank
+//! files these are their ids. A token has at most one pair that ever merges to it: merging its
+//! bytes alone goes from two parts to one at most once, and if two adjacent parts have its bytes in
+//! any text, no merge has crossed their outer ends, so the merges inside were those of its bytes
+//! alone. If the bytes end in two parts before the token's own rank comes, these are the pair; a
+//! merge that a list has for other parts is never made. Else (*odd* tokens) all pairs are kept: a
+//! merge of a *higher* rank may still leave two parts. `parts.rs` says what `crossed` is for. A pair
+//! is in the bucket that its hash selects or, if that is full, in the next one with room. The index
+//! is probed linearly.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -43,130 +50,144 @@ const SHORT_BYTES: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Image {
     pub(crate) buckets: Vec<[u64; 4]>,
-    pub(crate) byte_pairs: Vec<u32>,
     pub(crate) crossed: Vec<u64>,
+    pub(crate) byte_pairs: Vec<u32>,
+    pub(crate) byte_parts: Vec<u32>,
     pub(crate) starts: Vec<u32>,
     pub(crate) index: Vec<u32>,
+    pub(crate) ids: Vec<u32>,
+    pub(crate) blocks: Vec<u32>,
+    pub(crate) pages: Vec<u32>,
+    pub(crate) spelled: Vec<u32>,
     pub(crate) bytes: Vec<u8>,
+    /// How many pairs are in the buckets.
+    pairs: usize,
 }
 
-/// Which pairs may merge.
-pub(crate) enum Pairs<'a> {
-    /// Any two parts whose bytes together are a token.
-    All,
-    /// Those listed, `(left, right, merged)`, in ascending order of `merged`, which is greater than
-    /// both parts.
-    Listed(&'a [(u32, u32, u32)]),
-}
-
-/// The tables of a vocabulary whose ids are ranks. `tokens` has the bytes of each id, empty if the
-/// id is not in use. `is_text` says whether text can become an id; others are only decoded. A
-/// text that is a token as a whole is looked up in the index; if `has_all` is false, only tokens
-/// to which merges lead are there.
-///
-/// Every byte must be a token that text can become. `None` if all pairs may merge, and the bytes of
-/// a token do not end in two parts.
-pub(crate) fn build(
-    tokens: &[&[u8]],
-    is_text: impl Fn(u32) -> bool,
-    pairs: &Pairs<'_>,
-    has_all: bool,
-) -> Option<Image> {
-    let mut image = Image {
-        buckets: vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()],
-        byte_pairs: vec![NONE; 1 << 16],
-        starts: starts(tokens),
-        bytes: tokens.concat(),
-        index: vec![0; (tokens.len() * 2).next_power_of_two()],
-        ..Image::default()
-    };
-    let is_found = image.add_pairs(tokens, &is_text, pairs)?;
-    let text = |id: usize| !tokens[id].is_empty() && is_text(id as u32);
-    for id in (0..tokens.len()).filter(|&id| text(id) && (has_all || is_found[id])) {
-        image.add_to_index(id as u32, tokens[id]);
-    }
-    image.crossed = crossed(
-        (0..tokens.len())
-            .filter(|&id| text(id))
-            .map(|id| tokens[id]),
-    );
-    Some(image)
-}
+/// How many lengths an image begins with, as `u32`.
+pub(crate) const LENGTHS: usize = 16;
 
 impl Image {
+    /// The tables of a vocabulary whose ids are ranks, where any two parts merge whose bytes
+    /// together are a token. `tokens` has the bytes of each id, empty if the id is not in use.
+    /// `is_text` says whether text can become an id; others are only decoded. Every byte must be a
+    /// token that text can become.
+    pub(crate) fn of_ranks(tokens: &[&[u8]], is_text: impl Fn(u32) -> bool) -> Self {
+        let mut image = Self::new(tokens);
+        let text = |id: u32| !tokens[id as usize].is_empty() && is_text(id);
+        let ids = || (0..tokens.len() as u32).filter(|&id| text(id));
+        for id in ids() {
+            image.add_to_index(id);
+            if let [byte] = *tokens[id as usize] {
+                image.byte_parts[usize::from(byte)] = id;
+            }
+        }
+        let mut parts = Vec::new();
+        for id in ids().filter(|&id| tokens[id as usize].len() > 1) {
+            let token = tokens[id as usize];
+            parts.clear();
+            parts.extend(token.iter().map(|&b| image.byte_parts[usize::from(b)]));
+            image.merge(token, &mut parts);
+            if let [left, right] = parts[..] {
+                image.add_pair(left, right, id);
+            } else {
+                image.add_all_pairs(token, id);
+            }
+        }
+        for id in ids() {
+            image.mark_crossed(tokens[id as usize]);
+        }
+        image
+    }
+
     /// The tables of a vocabulary that does not merge by them. `is_whole` says which tokens a text
     /// becomes that is one as a whole.
     pub(crate) fn of_tokens(tokens: &[&[u8]], is_whole: impl Fn(u32) -> bool) -> Self {
-        let mut image = Self {
-            buckets: vec![[u64::MAX; 4]],
-            byte_pairs: vec![NONE; 1 << 16],
-            crossed: vec![u64::MAX; 1 << 10],
-            bytes: tokens.concat(),
-            starts: starts(tokens),
-            index: vec![0; (tokens.len() * 2).next_power_of_two()],
-        };
+        let mut image = Self::new(tokens);
         for (id, token) in (0..).zip(tokens) {
             if !token.is_empty() && is_whole(id) {
-                image.add_to_index(id, token);
+                image.add_to_index(id);
             }
         }
         image
     }
 
-    /// Adds the pair of each token, in order of rank; returns which tokens have one, or are bytes.
-    fn add_pairs(
-        &mut self,
-        tokens: &[&[u8]],
-        is_text: &impl Fn(u32) -> bool,
-        pairs: &Pairs<'_>,
-    ) -> Option<Vec<bool>> {
-        let mut byte_ids = [NONE; 256];
-        let mut is_found = vec![false; tokens.len()];
-        for (id, token) in (0..).zip(tokens) {
-            if let [byte] = **token
-                && is_text(id)
-            {
-                byte_ids[usize::from(byte)] = id;
-                is_found[id as usize] = true;
-            }
+    /// Tables of tokens without an index and merges.
+    pub(super) fn new(tokens: &[&[u8]]) -> Self {
+        let ends = tokens.iter().scan(0, |end, token| {
+            *end += token.len() as u32;
+            Some(*end)
+        });
+        Self {
+            buckets: vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()],
+            crossed: vec![0; 1 << 10],
+            byte_pairs: vec![NONE; 1 << 16],
+            byte_parts: vec![NONE; 256],
+            starts: std::iter::once(0).chain(ends).collect(),
+            index: vec![0; (tokens.len() * 2).next_power_of_two()],
+            bytes: tokens.concat(),
+            ..Self::default()
         }
-        let (mut listed, has_list) = match pairs {
-            Pairs::All => (&[][..], false),
-            Pairs::Listed(list) => (*list, true),
-        };
-        let mut parts = Vec::new();
-        for (id, &token) in (0..).zip(tokens) {
-            if token.len() < 2 || !is_text(id) {
-                continue;
-            }
-            let before = listed
-                .iter()
-                .take_while(|&&(_, _, merged)| merged < id)
-                .count();
-            listed = &listed[before..];
-            let own = listed.iter().take_while(|&&(_, _, merged)| merged == id);
-            if has_list && own.clone().next().is_none() {
-                continue;
-            }
-            parts.clear();
-            parts.extend(token.iter().map(|&byte| byte_ids[usize::from(byte)]));
-            self.merge(token, &mut parts);
-            let [left, right] = parts[..] else {
-                if has_list {
-                    continue;
-                }
-                return None;
-            };
-            let is_listed = own.clone().any(|&(l, r, _)| (l, r) == (left, right));
-            if is_listed || !has_list {
+    }
+
+    /// The image as a file has it: [`LENGTHS`] lengths, then the tables in their order.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut lengths = [0; LENGTHS];
+        let all = [
+            self.buckets.len(),
+            self.crossed.len(),
+            self.byte_pairs.len(),
+            self.byte_parts.len(),
+            self.starts.len(),
+            self.index.len(),
+            self.ids.len(),
+            self.blocks.len(),
+            self.pages.len(),
+            self.spelled.len(),
+            self.bytes.len(),
+        ];
+        for (length, len) in lengths.iter_mut().zip(all) {
+            *length = len as u32;
+        }
+        let mut bytes = Vec::new();
+        let mut put =
+            |words: &[u32]| bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        put(&lengths);
+        for &word in self.buckets.as_flattened().iter().chain(&self.crossed) {
+            put(&[word as u32, (word >> 32) as u32]);
+        }
+        for table in [
+            &self.byte_pairs,
+            &self.byte_parts,
+            &self.starts,
+            &self.index,
+            &self.ids,
+            &self.blocks,
+            &self.pages,
+            &self.spelled,
+        ] {
+            put(table);
+        }
+        bytes.extend(&self.bytes);
+        bytes
+    }
+
+    /// The bytes of a number.
+    pub(super) fn token(&self, number: u32) -> &[u8] {
+        let at = number as usize;
+        &self.bytes[self.starts[at] as usize..self.starts[at + 1] as usize]
+    }
+
+    /// Adds all pairs of an odd token whose parts are tokens in the index, with its borders: none
+    /// may be crossed by characters that are whole from the beginning.
+    fn add_all_pairs(&mut self, token: &[u8], id: u32) {
+        for at in 1..token.len() {
+            let (left, right) = token.split_at(at);
+            if let (Some(left), Some(right)) = (self.find(left), self.find(right)) {
                 self.add_pair(left, right, id);
-                is_found[id as usize] = true;
-                if let [left, right] = *token {
-                    self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))] = id;
-                }
             }
         }
-        Some(is_found)
+        self.mark_borders(token);
     }
 
     /// Merges the bytes of `token`, which are `parts`, by the pairs that are known so far.
@@ -233,7 +254,8 @@ impl Image {
         parts.retain(|&part| part != NONE);
     }
 
-    fn merged(&self, left: u32, right: u32) -> u32 {
+    /// What two numbers merge to; all ones if nothing.
+    pub(super) fn merged(&self, left: u32, right: u32) -> u32 {
         let key = hash::pair_key(left, right);
         let mask = self.buckets.len() - 1;
         let mut at = hash::pair(key) as usize & mask;
@@ -249,64 +271,96 @@ impl Image {
         }
     }
 
-    fn add_pair(&mut self, left: u32, right: u32, merged: u32) {
-        let key = hash::pair_key(left, right);
-        let mask = self.buckets.len() - 1;
-        let mut at = hash::pair(key) as usize & mask;
+    pub(super) fn add_pair(&mut self, left: u32, right: u32, merged: u32) {
         // Fewer than half of all entries are ever used.
-        while self.buckets[at][3] != u64::MAX {
-            at = (at + 1) & mask;
+        if (self.pairs + 1) * 2 > self.buckets.len() * 4 {
+            let larger = vec![[u64::MAX; 4]; self.buckets.len() * 2];
+            let entries = std::mem::replace(&mut self.buckets, larger);
+            for entry in entries.into_flattened() {
+                if entry != u64::MAX {
+                    self.add_entry(entry);
+                }
+            }
         }
-        if let Some(entry) = self.buckets[at]
-            .iter_mut()
-            .find(|entry| **entry == u64::MAX)
-        {
-            *entry = key << 24 | u64::from(merged);
+        self.pairs += 1;
+        let key = hash::pair_key(left, right);
+        self.add_entry(key << 24 | u64::from(merged));
+        let byte = |part: u32| match self.token(part) {
+            &[byte] if self.byte_parts[usize::from(byte)] == part => Some(byte),
+            _ => None,
+        };
+        if let (Some(left), Some(right)) = (byte(left), byte(right)) {
+            self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))] = merged;
         }
     }
 
-    fn add_to_index(&mut self, id: u32, bytes: &[u8]) {
-        let hash = hash::pretoken(bytes);
+    fn add_entry(&mut self, entry: u64) {
+        let mask = self.buckets.len() - 1;
+        let mut at = hash::pair(entry >> 24) as usize & mask;
+        while self.buckets[at][3] != u64::MAX {
+            at = (at + 1) & mask;
+        }
+        if let Some(free) = self.buckets[at].iter_mut().find(|free| **free == u64::MAX) {
+            *free = entry;
+        }
+    }
+
+    pub(super) fn add_to_index(&mut self, number: u32) {
+        let hash = hash::pretoken(self.token(number));
         let mask = self.index.len() - 1;
         let mut at = hash as usize & mask;
         while self.index[at] != 0 {
             at = (at + 1) & mask;
         }
-        debug_assert!(id + 1 < 1 << hash::ID_BITS, "an id leaves room for a tag");
-        self.index[at] = hash::tag(hash) | (id + 1);
+        debug_assert!(
+            number + 1 < 1 << hash::ID_BITS,
+            "a number leaves room for a tag"
+        );
+        self.index[at] = hash::tag(hash) | (number + 1);
     }
-}
 
-/// Where the bytes of each token begin, and where the last ones end.
-fn starts(tokens: &[&[u8]]) -> Vec<u32> {
-    let ends = tokens.iter().scan(0, |end, token| {
-        *end += token.len() as u32;
-        Some(*end)
-    });
-    std::iter::once(0).chain(ends).collect()
-}
+    /// The number in the index with these bytes.
+    fn find(&self, bytes: &[u8]) -> Option<u32> {
+        let hash = hash::pretoken(bytes);
+        let mask = self.index.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let entry = self.index[at];
+            if entry == 0 {
+                return None;
+            }
+            let number = (entry ^ hash::tag(hash)).wrapping_sub(1);
+            if number < 1 << hash::ID_BITS && self.token(number) == bytes {
+                return Some(number);
+            }
+            at = (at + 1) & mask;
+        }
+    }
 
-/// The borders between characters in tokens that begin or end inside a character. Tokens that have
-/// a four-byte character are included, because it counts as four parts; extra marks do no harm.
-fn crossed<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Vec<u64> {
-    let mut bits = vec![0; 1 << 10];
-    let mut characters = Vec::new();
-    for token in tokens.filter(|token| !token.is_ascii()) {
-        characters.clear();
+    /// Marks the borders between characters in a token that begins or ends inside a character, as
+    /// bytes. One that has a four-byte character is included, because it counts as four parts;
+    /// extra marks do no harm.
+    pub(super) fn mark_crossed(&mut self, token: &[u8]) {
+        let mut rest = token;
+        let mut has_part = false;
+        while let Some(len) = character::len(rest) {
+            has_part |= len == 1 && !rest[0].is_ascii();
+            rest = &rest[len..];
+        }
+        if has_part {
+            self.mark_borders(token);
+        }
+    }
+
+    /// Marks all borders between characters in a token.
+    pub(super) fn mark_borders(&mut self, token: &[u8]) {
         let mut rest = token;
         while let Some(len) = character::len(rest) {
-            let (character, behind) = rest.split_at(len);
-            characters.push(character);
-            rest = behind;
-        }
-        let is_part = |character: &&[u8]| character.len() == 1 && !character.is_ascii();
-        if characters.iter().any(is_part) {
-            for border in characters.windows(2) {
-                let (left, right) = (border[0][border[0].len() - 1], border[1][0]);
-                let at = usize::from(u16::from_be_bytes([left, right]));
-                bits[at / 64] |= 1 << (at % 64);
+            if let Some(&right) = rest.get(len) {
+                let at = usize::from(u16::from_be_bytes([rest[len - 1], right]));
+                self.crossed[at / 64] |= 1 << (at % 64);
             }
+            rest = &rest[len..];
         }
     }
-    bits
 }

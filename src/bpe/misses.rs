@@ -73,8 +73,7 @@ impl Misses {
         self.list.len() >= MAX_MISSES
     }
 
-    pub(super) fn push(&mut self, vocabulary: &VocabularyRef, miss: Miss) {
-        vocabulary.prefetch(miss.hash);
+    pub(super) fn push(&mut self, miss: Miss) {
         self.list.push(miss);
     }
 
@@ -101,6 +100,9 @@ impl Misses {
             for (&i, range) in self.open.iter().zip(merged) {
                 self.ranges[i] = range;
             }
+        }
+        for id in &mut self.ids {
+            *id = vocabulary.id(*id);
         }
         let mut done = 0;
         for (i, miss) in self.list.iter().enumerate() {

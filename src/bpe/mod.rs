@@ -4,6 +4,8 @@
 //! hash         the hash functions of the tables, shared with the build script
 //! ranks        rank files, for the build script
 //! image        builds the tables of a vocabulary, for the build script and at run time
+//! listed       builds them from a list of merges
+//! chars        ids by character
 //! vocabulary   the tables: bytes -> id, pair -> merged id
 //! character    finds characters in bytes, shared with the build script
 //! parts        bytes -> the parts that merging can begin with
@@ -22,9 +24,11 @@
 
 mod cache;
 mod character;
+mod chars;
 mod encoder;
 mod hash;
 mod image;
+mod listed;
 mod merge;
 mod misses;
 mod parts;
@@ -40,7 +44,9 @@ mod tournament;
 mod vocabulary;
 
 pub(crate) use cache::Memory;
+pub(crate) use chars::CharIds;
 pub(crate) use encoder::Encoder;
-pub(crate) use image::{Image, Pairs, build};
-pub(crate) use ranked::{Alphabet, CharIds, Merge, NONE, Ranked, Unknown};
+pub(crate) use image::Image;
+pub(crate) use listed::List;
+pub(crate) use ranked::{Alphabet, Merge, NONE, Ranked, Unknown};
 pub(crate) use vocabulary::{CL100K, O200K, P50K, R50K, Vocabulary, VocabularyRef};

@@ -21,7 +21,7 @@
 //!   can make but P cannot touches such a c. If c is several parts in Q, nothing merges inside it,
 //!   because it is finished there, nor across its borders. So c is one token in Q, and the merge
 //!   has a higher rank than c: a pair is in the vocabulary only if merges of lower ranks than its
-//!   own lead to it. In P, the next of the merges that lead to c is possible, and none of them has
+//!   own lead to it, or if it is one of an odd token, all of whose borders are crossed. In P, the next of the merges that lead to c is possible, and none of them has
 //!   a higher rank than c. P chose m, so m has no higher rank than that one, and thus a lower rank
 //!   than every merge that only Q could make. Among the merges that both can make, m comes first in
 //!   Q as in P.
@@ -29,16 +29,46 @@
 //! When P has no merge left, all of S is finished, both have the same parts, and Q has no merge
 //! left.
 
+use crate::bpe::ranked::NONE;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{VocabularyRef, character};
 use crate::token::TokenId;
 
 /// The most parts of one item.
-const MAX_PARTS: usize = 3;
+const MAX_PARTS: usize = 4;
+
+/// Calls `add` with the parts that merging can begin with, those of a character at a time, until it
+/// returns `None`. `text` is UTF-8 if the vocabulary has characters.
+#[inline(always)]
+pub(super) fn load(
+    vocabulary: &VocabularyRef,
+    text: &[u8],
+    mut add: impl FnMut(&[u32]) -> Option<()>,
+) -> Option<()> {
+    if !vocabulary.has_characters() {
+        for (parts, count) in Parts::new(vocabulary, text) {
+            add(&parts[..count])?;
+        }
+        return Some(());
+    }
+    // A pretoken is a piece of a text between two characters.
+    for char in std::str::from_utf8(text).unwrap_or_default().chars() {
+        let part = vocabulary.character(char);
+        if part == NONE {
+            let mut utf8 = [0; 4];
+            for &byte in char.encode_utf8(&mut utf8).as_bytes() {
+                add(&[vocabulary.spelled(byte)])?;
+            }
+        } else {
+            add(&[part])?;
+        }
+    }
+    Some(())
+}
 
 /// Iterates over the parts of a text, one character at a time.
 #[derive(Debug)]
-pub(super) struct Parts<'a> {
+struct Parts<'a> {
     vocabulary: &'a VocabularyRef<'a>,
     rest: &'a [u8],
     /// Whether nothing crosses the border before `rest`.
@@ -47,7 +77,7 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     #[inline(always)]
-    pub(super) fn new(vocabulary: &'a VocabularyRef<'a>, bytes: &'a [u8]) -> Self {
+    fn new(vocabulary: &'a VocabularyRef<'a>, bytes: &'a [u8]) -> Self {
         Self {
             vocabulary,
             rest: bytes,
@@ -83,8 +113,8 @@ impl Iterator for Parts<'_> {
         }
         Some(match *character {
             [a, b] => match vocabulary.merged_bytes(a, b) {
-                NO_MERGE => ([id(a), id(b), 0], 2),
-                whole => ([whole, 0, 0], 1),
+                NO_MERGE => ([id(a), id(b), 0, 0], 2),
+                whole => ([whole, 0, 0, 0], 1),
             },
             [a, b, c] => {
                 let (left, right) = (vocabulary.merged_bytes(a, b), vocabulary.merged_bytes(b, c));
@@ -92,14 +122,14 @@ impl Iterator for Parts<'_> {
                     std::cmp::Ordering::Less => [left, id(c)],
                     std::cmp::Ordering::Greater => [id(a), right],
                     // Neither pair merges.
-                    std::cmp::Ordering::Equal => return Some(([id(a), id(b), id(c)], 3)),
+                    std::cmp::Ordering::Equal => return Some(([id(a), id(b), id(c), 0], 3)),
                 };
                 match vocabulary.merged(two[0], two[1]) {
-                    NO_MERGE => ([two[0], two[1], 0], 2),
-                    whole => ([whole, 0, 0], 1),
+                    NO_MERGE => ([two[0], two[1], 0, 0], 2),
+                    whole => ([whole, 0, 0, 0], 1),
                 }
             }
-            _ => ([id(character[0]), 0, 0], 1),
+            _ => ([id(character[0]), 0, 0, 0], 1),
         })
     }
 }

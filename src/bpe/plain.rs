@@ -5,21 +5,30 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::bpe::VocabularyRef;
+use crate::bpe::parts::load;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::token::TokenId;
 
 /// Appends the ids of `bytes`, using a linked list of parts and a heap of merges. O(n log n) for
 /// any bytes; takes 24 bytes of memory per byte, and up to 32 more for the heap.
 pub(super) fn merge(vocabulary: &VocabularyRef, bytes: &[u8], ids: &mut Vec<TokenId>) {
-    let mut parts: Vec<Part> = bytes
-        .iter()
-        .enumerate()
-        .map(|(i, &byte)| Part {
-            id: vocabulary.byte_id(byte),
+    let mut parts: Vec<Part> = Vec::with_capacity(bytes.len());
+    let mut add = |id| {
+        let i = parts.len();
+        parts.push(Part {
+            id,
             before: i.wrapping_sub(1),
             after: i + 1,
-        })
-        .collect();
+        });
+    };
+    if vocabulary.has_characters() {
+        load(vocabulary, bytes, |more| {
+            more.iter().for_each(|&part| add(part));
+            Some(())
+        });
+    } else {
+        bytes.iter().for_each(|&byte| add(vocabulary.byte_id(byte)));
+    }
     let end = parts.len();
     let mut heap: BinaryHeap<Reverse<(u32, usize)>> = (1..end)
         .map(|i| (vocabulary.merged(parts[i - 1].id, parts[i].id), i - 1))

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::bpe::chars::CharIds;
 use crate::bpe::hash;
 use crate::token::TokenId;
 
@@ -245,43 +246,6 @@ pub(crate) struct Scratch {
     parts: Vec<TokenId>,
     /// Of each part and the next: rank and merged id.
     merges: Vec<(u32, TokenId)>,
-}
-
-/// Ids by character.
-#[derive(Clone, Debug)]
-pub(crate) struct CharIds {
-    /// Which of `pages` has the characters of each block of [`PAGE`]; page 0 is empty.
-    blocks: Vec<u16>,
-    pages: Vec<[TokenId; PAGE]>,
-}
-
-const PAGE: usize = 256;
-
-impl CharIds {
-    /// If a character comes twice, the last id counts.
-    pub(crate) fn new(ids: impl Iterator<Item = (char, TokenId)>) -> Self {
-        let mut table = Self {
-            blocks: vec![0; char::MAX as usize / PAGE + 1],
-            pages: vec![[NONE; PAGE]],
-        };
-        for (char, id) in ids {
-            let block = &mut table.blocks[char as usize / PAGE];
-            if *block == 0 {
-                // There are 4,352 blocks.
-                *block = u16::try_from(table.pages.len()).unwrap_or(0);
-                table.pages.push([NONE; PAGE]);
-            }
-            table.pages[usize::from(*block)][char as usize % PAGE] = id;
-        }
-        table
-    }
-
-    /// [`NONE`] if no token is this character.
-    #[inline(always)]
-    pub(crate) fn get(&self, char: char) -> TokenId {
-        let page = self.blocks[char as usize / PAGE];
-        self.pages[usize::from(page)][char as usize % PAGE]
-    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ impl Stitcher {
         size: usize,
         ids: &mut Vec<TokenId>,
     ) {
-        if bytes.len() <= size {
+        // Tokens that spell a character out have a border inside it.
+        if bytes.len() <= size || vocabulary.has_characters() {
             return encode(&mut self.tournament, vocabulary, bytes, ids);
         }
         let first = ids.len();

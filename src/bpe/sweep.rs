@@ -11,7 +11,7 @@
 
 use crate::bpe::VocabularyRef;
 use crate::bpe::hash::ID_BITS;
-use crate::bpe::parts::Parts;
+use crate::bpe::parts::load;
 use crate::bpe::vocabulary::{NO_MERGE, Pair};
 use crate::simd::{Kernel, Level, Simd};
 use crate::token::TokenId;
@@ -156,15 +156,16 @@ impl Lane {
             }
         } else {
             let mut count = 0;
-            for (parts, more) in Parts::new(vocabulary, bytes) {
-                if count + more > MAX_PARTS {
+            load(vocabulary, bytes, |parts| {
+                if count + parts.len() > MAX_PARTS {
                     return None;
                 }
-                for part in &parts[..more] {
+                for part in parts {
                     count += 1;
                     self.parts[count % ROOM] = *part;
                 }
-            }
+                Some(())
+            })?;
             self.set_count(count);
             let parts = &self.parts[1..=count];
             for (i, pair) in parts.windows(2).enumerate() {

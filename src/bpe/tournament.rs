@@ -5,7 +5,7 @@
 //! pairs, and each replays its matches on the way up. No branch depends on the winner.
 
 use crate::bpe::VocabularyRef;
-use crate::bpe::parts::Parts;
+use crate::bpe::parts::load;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::token::TokenId;
 
@@ -83,8 +83,8 @@ impl Tournament {
     /// Loads the initial parts.
     fn fill(&mut self, vocabulary: &VocabularyRef, bytes: &[u8]) {
         self.parts.clear();
-        for (ids, more) in Parts::new(vocabulary, bytes) {
-            for &id in &ids[..more] {
+        let all = load(vocabulary, bytes, |ids| {
+            for &id in ids {
                 let i = self.parts.len();
                 self.parts.push(Part {
                     id,
@@ -92,7 +92,9 @@ impl Tournament {
                     after: place(i + 1),
                 });
             }
-        }
+            Some(())
+        });
+        debug_assert!(all.is_some());
 
         let half = self.parts.len().next_power_of_two().max(2);
         self.tree.resize(2 * half, NO_MERGE);

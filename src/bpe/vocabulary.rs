@@ -1,12 +1,15 @@
 //! Vocabularies: the tables of [`image`](crate::bpe::image), from the build script or a file.
 
 use std::hint::select_unpredictable;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::bpe::cache::MAX_CACHED_BYTES;
+use crate::bpe::chars;
 use crate::bpe::hash;
-use crate::bpe::image::Image;
+use crate::bpe::image::LENGTHS;
 use crate::bpe::ranked::Ranked;
+use crate::error::Result;
 use crate::map::Slab;
 use crate::simd::prefetch;
 use crate::token::TokenId;
@@ -18,8 +21,6 @@ pub(super) const NO_MERGE: TokenId = TokenId::MAX;
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     tables: Tables,
-    /// The id of each single byte.
-    byte_ids: [TokenId; 256],
     /// The length of the longest token that is looked up as a whole.
     longest_bytes: usize,
     /// Merges by a list of pairs, if the tables' own cannot express them.
@@ -36,17 +37,28 @@ enum Tables {
         image: &'static [u8],
         tables: TablesRef<'static>,
     },
-    Owned(Image),
+    Owned {
+        image: Slab<u64>,
+        places: [Range<usize>; TABLES],
+    },
 }
+
+/// How many tables there are.
+const TABLES: usize = 11;
 
 /// The tables of a vocabulary.
 #[derive(Clone, Copy, Debug)]
 struct TablesRef<'a> {
     buckets: &'a [[u64; 4]],
-    byte_pairs: &'a [TokenId],
     crossed: &'a [u64],
+    byte_pairs: &'a [u32],
+    byte_parts: &'a [u32],
     starts: &'a [u32],
     index: &'a [u32],
+    ids: &'a [TokenId],
+    blocks: &'a [u32],
+    pages: &'a [u32],
+    spelled: &'a [u32],
     bytes: &'a [u8],
 }
 
@@ -54,7 +66,6 @@ struct TablesRef<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VocabularyRef<'a> {
     tables: TablesRef<'a>,
-    byte_ids: &'a [TokenId; 256],
     longest_bytes: usize,
     ranked: Option<&'a Ranked>,
 }
@@ -80,7 +91,7 @@ macro_rules! vocabulary {
         pub(crate) static $name: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| {
             static IMAGE: &Aligned<[u8]> =
                 &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $file)));
-            Arc::new(Vocabulary::of_image(&IMAGE.0))
+            Arc::new(Vocabulary::of_static(&IMAGE.0))
         });
     };
 }
@@ -92,56 +103,40 @@ vocabulary!(O200K, "o200k.vocab");
 
 impl Vocabulary {
     /// Reads an image that the build script wrote.
-    fn of_image(image: &'static [u8]) -> Self {
-        let (header, rest) = image.split_at(32);
-        let header: &[u32] = bytemuck::cast_slice(header);
-        let [n, bytes_len, index_len, buckets_len] = [0, 1, 2, 3].map(|i| header[i] as usize);
-        let (buckets, rest) = rest.split_at(buckets_len * 32);
-        let (byte_pairs, rest) = rest.split_at(4 << 16);
-        let (crossed, rest) = rest.split_at((1 << 16) / 8);
-        let (starts, rest) = rest.split_at((n + 1) * 4);
-        let (index, rest) = rest.split_at(index_len * 4);
-        let tables = TablesRef {
-            buckets: bytemuck::cast_slice(buckets),
-            byte_pairs: bytemuck::cast_slice(byte_pairs),
-            crossed: bytemuck::cast_slice(crossed),
-            starts: bytemuck::cast_slice(starts),
-            index: bytemuck::cast_slice(index),
-            bytes: &rest[..bytes_len],
-        };
+    fn of_static(image: &'static [u8]) -> Self {
+        let tables = TablesRef::of(image, &places(image));
         Self::new(Tables::Static { image, tables }, None)
     }
 
-    /// A vocabulary that merges by its image alone. Every byte must be a token.
-    pub(crate) fn of_ranks(image: Image) -> Self {
-        Self::new(Tables::Owned(image), None)
-    }
-
-    /// A vocabulary that merges by a list of pairs; no pair of `image` is used.
-    pub(crate) fn of_list(image: Image, list: Ranked) -> Self {
-        Self::new(Tables::Owned(image), Some(list))
+    /// The vocabulary of an image, as [`Image::to_bytes`] returns it; with a list of pairs, no pair
+    /// of the image is used.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if memory runs out.
+    pub(crate) fn of_image(image: &[u8], list: Option<Ranked>) -> Result<Self> {
+        let mut copy = Slab::zeroed(image.len().div_ceil(size_of::<u64>()))?;
+        bytemuck::cast_slice_mut(&mut copy)[..image.len()].copy_from_slice(image);
+        let places = places(image);
+        let tables = Tables::Owned {
+            image: copy,
+            places,
+        };
+        Ok(Self::new(tables, list))
     }
 
     fn new(tables: Tables, ranked: Option<Ranked>) -> Self {
-        let mut vocabulary = Self {
+        let view = tables.get();
+        let lengths = view.starts.windows(2).map(|ends| ends[1] - ends[0]);
+        let longest_bytes = match tables {
+            Tables::Static { .. } => MAX_CACHED_BYTES,
+            Tables::Owned { .. } => lengths.max().unwrap_or(0) as usize,
+        };
+        Self {
             tables,
-            byte_ids: [0; 256],
-            longest_bytes: MAX_CACHED_BYTES,
+            longest_bytes,
             ranked,
             nearer: OnceLock::new(),
-        };
-        let tables = vocabulary.tables.get();
-        let lengths = tables.starts.windows(2).map(|ends| ends[1] - ends[0]);
-        if let Tables::Owned(_) = vocabulary.tables {
-            vocabulary.longest_bytes = lengths.max().unwrap_or(0) as usize;
         }
-        // Every vocabulary that merges from bytes has all single bytes.
-        let byte_ids = std::array::from_fn(|byte| {
-            let byte = u8::try_from(byte).unwrap_or(u8::MAX);
-            vocabulary.view().get(&[byte]).unwrap_or(0)
-        });
-        vocabulary.byte_ids = byte_ids;
-        vocabulary
     }
 
     /// A copy on huge pages, for texts long enough that copying 2 to 9 MB costs nothing. Most
@@ -155,16 +150,29 @@ impl Vocabulary {
             let copy = Slab::<u64>::zeroed(words).ok()?.leak();
             let copy = &mut bytemuck::cast_slice_mut(copy)[..image.len()];
             copy.copy_from_slice(image);
-            Some(Arc::new(Self::of_image(copy)))
+            Some(Arc::new(Self::of_static(copy)))
         });
         Arc::clone(copy.as_ref().unwrap_or(self))
+    }
+
+    /// Prefetches the index entry for this [`hash::pretoken`].
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        let index = match &self.tables {
+            Tables::Static { tables, .. } => tables.index,
+            Tables::Owned { image, places } => {
+                let image: &[u8] = bytemuck::cast_slice(image);
+                bytemuck::cast_slice(&image[places[5].clone()])
+            }
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
+        prefetch(index, hash as usize & (index.len() - 1));
     }
 
     #[inline(always)]
     pub(crate) fn view(&self) -> VocabularyRef<'_> {
         VocabularyRef {
             tables: self.tables.get(),
-            byte_ids: &self.byte_ids,
             longest_bytes: self.longest_bytes,
             ranked: self.ranked.as_ref(),
         }
@@ -176,14 +184,39 @@ impl Tables {
     fn get(&self) -> TablesRef<'_> {
         match self {
             Self::Static { tables, .. } => *tables,
-            Self::Owned(image) => TablesRef {
-                buckets: &image.buckets,
-                byte_pairs: &image.byte_pairs,
-                crossed: &image.crossed,
-                starts: &image.starts,
-                index: &image.index,
-                bytes: &image.bytes,
-            },
+            Self::Owned { image, places } => TablesRef::of(bytemuck::cast_slice(image), places),
+        }
+    }
+}
+
+/// Where the tables of an image are.
+fn places(image: &[u8]) -> [Range<usize>; TABLES] {
+    let (lengths, _) = image.split_at(LENGTHS * 4);
+    let lengths: &[u32] = bytemuck::cast_slice(lengths);
+    let widths = [32, 8, 4, 4, 4, 4, 4, 4, 4, 4, 1];
+    let mut end = LENGTHS * 4;
+    std::array::from_fn(|i| {
+        let start = end;
+        end += lengths[i] as usize * widths[i];
+        start..end
+    })
+}
+
+impl<'a> TablesRef<'a> {
+    fn of(image: &'a [u8], places: &[Range<usize>; TABLES]) -> Self {
+        let words = |i: usize| bytemuck::cast_slice(&image[places[i].clone()]);
+        Self {
+            buckets: bytemuck::cast_slice(&image[places[0].clone()]),
+            crossed: bytemuck::cast_slice(&image[places[1].clone()]),
+            byte_pairs: words(2),
+            byte_parts: words(3),
+            starts: words(4),
+            index: words(5),
+            ids: words(6),
+            blocks: words(7),
+            pages: words(8),
+            spelled: words(9),
+            bytes: &image[places[10].clone()],
         }
     }
 }
@@ -192,6 +225,29 @@ impl<'a> VocabularyRef<'a> {
     /// What merges, if that is a list of pairs.
     pub(super) fn ranked(self) -> Option<&'a Ranked> {
         self.ranked
+    }
+
+    /// The id of a number.
+    pub(super) fn id(self, number: u32) -> TokenId {
+        let id = self.tables.ids.get(number as usize);
+        id.copied().unwrap_or(number)
+    }
+
+    /// Whether merging begins with characters, not bytes.
+    #[inline(always)]
+    pub(super) fn has_characters(&self) -> bool {
+        !self.tables.blocks.is_empty()
+    }
+
+    /// The part of a character; [`NONE`](ranked::NONE) if it is spelled out.
+    #[inline(always)]
+    pub(super) fn character(&self, char: char) -> u32 {
+        chars::get(self.tables.blocks, self.tables.pages, char)
+    }
+
+    /// The part of a byte of a character that is spelled out.
+    pub(super) fn spelled(&self, byte: u8) -> u32 {
+        self.tables.spelled[usize::from(byte)]
     }
 
     /// The length of the longest token.
@@ -208,7 +264,8 @@ impl<'a> VocabularyRef<'a> {
         }
     }
 
-    /// The id of these bytes as a whole.
+    /// The number of these bytes as a whole.
+    #[cfg(test)]
     pub(crate) fn get(&self, bytes: &[u8]) -> Option<TokenId> {
         self.get_hashed(bytes, hash::pretoken(bytes))
     }
@@ -232,16 +289,6 @@ impl<'a> VocabularyRef<'a> {
         }
     }
 
-    /// Prefetches the index entry for this [`hash::pretoken`].
-    #[inline(always)]
-    pub(super) fn prefetch(&self, hash: u64) {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        prefetch(
-            self.tables.index,
-            hash as usize & (self.tables.index.len() - 1),
-        );
-    }
-
     /// The pair of two adjacent ids, with the bucket to search.
     #[inline(always)]
     pub(super) fn pair(&self, left: TokenId, right: TokenId) -> Pair {
@@ -257,10 +304,11 @@ impl<'a> VocabularyRef<'a> {
         prefetch(self.tables.buckets, pair.bucket);
     }
 
-    /// The id of a single byte.
+    /// The part that merging begins with for a byte; of a vocabulary of characters, for an ASCII
+    /// character.
     #[inline(always)]
     pub(crate) fn byte_id(&self, byte: u8) -> TokenId {
-        self.byte_ids[usize::from(byte)]
+        self.tables.byte_parts[usize::from(byte)]
     }
 
     /// The id, which is also the rank, that two adjacent ids merge to, or [`NO_MERGE`].

@@ -10,6 +10,7 @@ use crate::tokenizer::added::{AddedTokens, Piece};
 use crate::tokenizer::decoded::Decoded;
 use crate::tokenizer::encoders::Encoder;
 use crate::tokenizer::info::TokenizerInfo;
+use crate::tokenizer::model::Texts;
 use crate::tokenizer::normalize::{across_cut, adds_prefix, normalize};
 use crate::tokenizer::splitter::Splitter;
 use crate::tokenizer::{Special, SpecialFound};
@@ -35,22 +36,44 @@ pub(super) struct File {
     notes: Vec<String>,
 }
 
+/// The text of an added token that is found in normalized text as it is, with spaces in place of
+/// the word marker; empty if no such text has it.
+fn as_normalized(content: &str, marker: Option<char>) -> String {
+    match marker {
+        Some(_) if content.contains(' ') => String::new(),
+        Some(marker) => content.replace(marker, " "),
+        None => content.to_owned(),
+    }
+}
+
 impl File {
-    /// `candidates` may end documents; `notes` are for people.
+    /// `texts` are those of the model's tokens, with spaces in place of `marker`. `candidates` may
+    /// end documents; `notes` are for people.
     pub(super) fn new(
         definition: &Definition,
+        marker: Option<char>,
+        texts: &Texts,
         file_hash: Hash128,
         candidates: Vec<(String, TokenId)>,
         notes: Vec<String>,
     ) -> Result<Self> {
-        let normalizers = definition.normalizers.clone();
+        let mut normalizers = definition.normalizers.clone();
+        let is_last = definition.metaspace.is_none();
+        if let Some(marker) = marker.filter(|_| is_last)
+            && let Some(last) = normalizers.last_mut()
+        {
+            *last = Normalizer::Replace {
+                from: marker.to_string(),
+                to: " ".to_owned(),
+            };
+        }
         let raw = AddedTokens::new(&definition.added, |token| !token.normalized, str::to_owned)?;
         let normalized = AddedTokens::new(
             &definition.added,
             |token| token.normalized,
             |content| {
                 if definition.added_in_normalized {
-                    content.to_owned()
+                    as_normalized(content, marker.filter(|_| is_last))
                 } else {
                     normalize(&normalizers, content, true).into_owned()
                 }
@@ -61,7 +84,7 @@ impl File {
             raw,
             normalizers,
             normalized,
-            splitter: Splitter::new(definition)?,
+            splitter: Splitter::new(definition, texts)?,
             ascii_cuts: Box::new([0; 128]),
             decoded: Decoded::of(definition),
             added: definition
@@ -129,9 +152,12 @@ impl File {
     /// Whether a text with `x` and `y` next to each other may be cut between them.
     fn is_cut(&self, x: char, y: char) -> bool {
         let has_prefix = self.splitter.has_prefix() || adds_prefix(&self.normalizers);
+        let Some((x_then, y_then)) = across_cut(&self.normalizers, x, y) else {
+            return false;
+        };
         self.raw.allows_cut(x, y, has_prefix)
-            && self.normalized.allows_cut(x, y, has_prefix)
-            && across_cut(&self.normalizers, x, y).is_some_and(|(x, y)| self.splitter.is_cut(x, y))
+            && self.normalized.allows_cut(x_then, y_then, has_prefix)
+            && self.splitter.is_cut(x_then, y_then)
     }
 
     /// The ends of the pretokens of `text` as it would be after normalization, without looking for

@@ -13,123 +13,157 @@ use std::collections::HashSet;
 
 use crate::definition::{Alphabet, Merges, Model, Use};
 
-/// Characters with a code of their own: those of ASCII, and the word marker.
-const CODES: usize = 129;
-const MARKER: usize = 128;
+/// The width of a word of bits.
+const WORD: usize = u64::BITS as usize;
 
 /// Which characters may end up in one token.
 #[derive(Clone, Debug)]
 pub(super) struct Joins {
-    marker: char,
-    /// For each code after each code: whether they may be joined.
-    coded: Box<[[bool; CODES]]>,
-    /// Characters that are followed by another in a token.
-    pairs: HashSet<(char, char)>,
-    /// The characters that are tokens.
-    known: HashSet<char>,
+    /// Bit `y` of entry `x`: whether these ASCII characters may be joined.
+    ascii: Box<[[u64; 2]; 128]>,
+    /// A bit for each hash of two characters that follow each other in a token. Others may have
+    /// the same hash, and are then not cut: that does no harm.
+    pairs: Box<[u64]>,
+    /// The characters that are tokens, if others are not spelled out in bytes that never merge:
+    /// next to others, nothing is cut.
+    known: Option<HashSet<char>>,
     /// Whether a text that is a token as a whole is that token, so that any two may be in one.
     is_whole: bool,
-    /// Whether other characters are spelled out in bytes that never merge.
-    spells_rest: bool,
+    /// Whether the tokenizer itself splits before spaces.
+    splits: bool,
 }
 
 impl Joins {
-    /// For a model that merges characters; `marker` is the most frequent one that is not ASCII.
-    pub(super) fn new(model: &Model, marker: char) -> Option<Self> {
+    /// For a model that merges characters. `texts` are those of its tokens; if `splits`, the
+    /// tokenizer itself splits before spaces.
+    pub(super) fn new(model: &Model, texts: &[&[u8]], splits: bool) -> Option<Self> {
         let Alphabet::Characters { fallback } = &model.alphabet else {
             return None;
         };
         let Merges::List(merges) = &model.merges else {
             return None;
         };
-        let mut pairs = HashSet::new();
-        let mut known = HashSet::new();
-        let texts = model
-            .tokens
-            .iter()
-            .filter(|&(_, _, usage)| usage == Use::Text)
-            .filter_map(|(_, bytes, _)| std::str::from_utf8(bytes).ok());
-        for text in texts {
-            let mut chars = text.chars();
-            let Some(mut last) = chars.next() else {
-                continue;
-            };
-            if text.len() == last.len_utf8() {
-                known.insert(last);
-            }
-            for char in chars {
-                pairs.insert((last, char));
-                last = char;
-            }
-        }
         let is_byte = |id| model.tokens.usage(id) == Use::Byte;
         let spells_rest = fallback.is_some()
             && !merges
                 .iter()
                 .any(|merge| is_byte(merge.left) || is_byte(merge.right));
+        // Distinct pairs are about as many as tokens, or fewer.
+        let words = (texts.len() * 16).next_power_of_two().max(WORD) / WORD;
+        let mut pairs = vec![0_u64; words].into_boxed_slice();
+        let mut known = HashSet::new();
+        for text in texts
+            .iter()
+            .filter_map(|text| std::str::from_utf8(text).ok())
+        {
+            let mut chars = text.chars();
+            let Some(mut last) = chars.next() else {
+                continue;
+            };
+            if text.len() == last.len_utf8() && !spells_rest {
+                known.insert(last);
+            }
+            for char in chars {
+                let at = place(last, char, words);
+                pairs[at / WORD] |= 1 << (at % WORD);
+                last = char;
+            }
+        }
         let mut joins = Self {
-            marker,
-            is_whole: model.whole_tokens,
-            coded: vec![[false; CODES]; CODES].into(),
+            ascii: Box::new([[0; 2]; 128]),
             pairs,
-            known,
-            spells_rest,
+            known: (!spells_rest).then_some(known),
+            is_whole: model.whole_tokens,
+            splits,
         };
-        let char = |code: usize| match u8::try_from(code) {
-            Ok(byte) if code < MARKER => char::from(byte),
-            _ => marker,
-        };
-        for x in 0..CODES {
-            for y in 0..CODES {
-                joins.coded[x][y] = joins.may_join_any(char(x), char(y));
+        for x in 0..128_u8 {
+            for y in 0..128_u8 {
+                let is_joined = joins.may_join_any(char::from(x), char::from(y));
+                let is_split = splits && y == b' ';
+                let word = &mut joins.ascii[usize::from(x)][usize::from(y) / WORD];
+                *word |= u64::from(is_joined && !is_split) << (usize::from(y) % WORD);
             }
         }
         Some(joins)
     }
 
-    fn code(&self, char: char) -> usize {
-        if char.is_ascii() {
-            char as usize
-        } else if char == self.marker {
-            MARKER
-        } else {
-            CODES
-        }
+    fn may_join_any(&self, x: char, y: char) -> bool {
+        let is_exact = |char| {
+            self.known
+                .as_ref()
+                .is_none_or(|known| known.contains(&char))
+        };
+        let at = place(x, y, self.pairs.len());
+        let may_merge = self.pairs[at / WORD] >> (at % WORD) & 1 != 0;
+        self.is_whole || may_merge || !is_exact(x) || !is_exact(y)
     }
 
-    fn may_join_any(&self, x: char, y: char) -> bool {
-        if self.is_whole {
-            return true;
-        }
-        let is_exact = |char| self.spells_rest || self.known.contains(&char);
-        !(is_exact(x) && is_exact(y)) || self.pairs.contains(&(x, y))
+    #[inline(always)]
+    fn may_join_ascii(&self, x: u8, y: u8) -> bool {
+        let row = self.ascii[usize::from(x) % 128];
+        row[usize::from(y) / WORD % 2] >> (usize::from(y) % WORD) & 1 != 0
     }
 
     /// Whether `x` and `y` may end up in one token, or depend on each other otherwise.
-    #[inline(always)]
     pub(super) fn may_join(&self, x: char, y: char) -> bool {
-        let (left, right) = (self.code(x), self.code(y));
-        match self.coded.get(left).and_then(|row| row.get(right)) {
-            Some(&joined) => joined,
-            None => self.may_join_any(x, y),
+        match (u8::try_from(x), u8::try_from(y)) {
+            (Ok(x), Ok(y)) if x.is_ascii() && y.is_ascii() => self.may_join_ascii(x, y),
+            (_, Ok(b' ')) if self.splits => false,
+            _ => self.may_join_any(x, y),
         }
     }
 
-    /// Appends the end of each piece of `text`, which the tokenizer itself splits before each
-    /// `split`.
-    pub(super) fn ends(&self, text: &str, split: Option<char>, ends: &mut Vec<usize>) {
-        let mut chars = text.char_indices();
-        let Some((_, mut last)) = chars.next() else {
+    /// Appends the end of each piece of `text`.
+    pub(super) fn ends(&self, text: &str, ends: &mut Vec<usize>) {
+        let bytes = text.as_bytes();
+        let Some(mut last) = text.chars().next() else {
             return;
         };
-        for (at, char) in chars {
-            if !self.may_join(last, char) || Some(char) == split {
-                ends.push(at);
+        let mut at = last.len_utf8();
+        while let Some(&byte) = bytes.get(at) {
+            if !(bytes[at - 1].is_ascii() && byte.is_ascii()) {
+                let Some(char) = text[at..].chars().next() else {
+                    break;
+                };
+                if !self.may_join(last, char) {
+                    ends.push(at);
+                }
+                at += char.len_utf8();
+                last = char;
+                continue;
             }
-            last = char;
+            // Up to a word of borders between ASCII characters.
+            let mut cuts = 0_u64;
+            let mut count = 0;
+            for pair in bytes[at - 1..].windows(2).take(WORD) {
+                if !(pair[0] | pair[1]).is_ascii() {
+                    break;
+                }
+                cuts |= u64::from(!self.may_join_ascii(pair[0], pair[1])) << count;
+                count += 1;
+            }
+            while cuts != 0 {
+                ends.push(at + cuts.trailing_zeros() as usize);
+                cuts &= cuts - 1;
+            }
+            at += count;
+            last = char::from(bytes[at - 1]);
         }
         ends.push(text.len());
     }
+}
+
+/// The bit of two characters in a number of words of bits, which is a power of two.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "as many bits as there are places"
+)]
+fn place(x: char, y: char, words: usize) -> usize {
+    let pair = u64::from(u32::from(x)) << 32 | u64::from(u32::from(y));
+    let hash = pair.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // The upper bits, which all others reach.
+    (hash >> (u64::BITS - (words * WORD).trailing_zeros())) as usize
 }
 
 #[cfg(test)]
@@ -138,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::definition::{Definition, Source, parse};
-    use crate::tokenizer::model;
+    use crate::tokenizer::model::{self, Texts};
 
     /// A model of words with markers, without `c` and with a fallback for it.
     fn definition(whole: bool) -> Definition {
@@ -169,8 +203,16 @@ mod tests {
         .unwrap()
     }
 
+    fn joins(definition: &Definition) -> Joins {
+        let texts = Texts::of(&definition.model, Some('▁'));
+        Joins::new(&definition.model, &texts.all(), false).unwrap()
+    }
+
     fn ids(definition: &Definition, text: &str, ends: &[usize]) -> Vec<u32> {
-        let vocabulary = std::sync::Arc::new(model::vocabulary(&definition.model).unwrap());
+        let texts = Texts::of(&definition.model, Some('▁'));
+        let (image, list) = model::vocabulary(&definition.model, &texts).unwrap();
+        let vocabulary = crate::bpe::Vocabulary::of_image(&image.to_bytes(), list).unwrap();
+        let vocabulary = std::sync::Arc::new(vocabulary);
         let memory = std::sync::Arc::new(crate::bpe::Memory::new().unwrap());
         let mut ids = Vec::new();
         crate::bpe::Encoder::new(&vocabulary, &memory).encode_split(text, ends, &mut ids);
@@ -181,11 +223,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(500))]
 
         #[test]
-        fn pieces_have_the_ids_of_the_whole(text in "[▁abcdéx]{1,40}", whole in any::<bool>()) {
+        fn pieces_have_the_ids_of_the_whole(text in "[ abcdéx]{1,40}", whole in any::<bool>()) {
             let definition = definition(whole);
-            let joins = Joins::new(&definition.model, '▁').unwrap();
             let mut ends = Vec::new();
-            joins.ends(&text, None, &mut ends);
+            joins(&definition).ends(&text, &mut ends);
             let expected = ids(&definition, &text, &[text.len()]);
             prop_assert_eq!(ids(&definition, &text, &ends), expected);
         }
@@ -193,9 +234,8 @@ mod tests {
 
     #[test]
     fn texts_are_cut_where_no_token_joins_them() {
-        let joins = Joins::new(&definition(false).model, '▁').unwrap();
         let mut ends = Vec::new();
-        joins.ends("abdd▁ab", None, &mut ends);
-        assert_eq!(ends, [2, 4, 9]);
+        joins(&definition(false)).ends("abdd ab", &mut ends);
+        assert_eq!(ends, [2, 4, 7]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::bpe::{self, CharIds, Image, Pairs, Ranked, Vocabulary};
+use crate::bpe::{self, CharIds, Image, Ranked};
 use crate::definition::{Alphabet, Merges, Model, NO_BYTE, Use};
 use crate::error::Result;
 use crate::token::TokenId;
@@ -11,57 +11,65 @@ use crate::tokenizer::refusal::unsupported;
 /// The longest token, in bytes, of a vocabulary whose merges have to be found in its tokens.
 const LONGEST_SPLIT: usize = 1024;
 
-/// A vocabulary with the ids of `model`.
-pub(super) fn vocabulary(model: &Model) -> Result<Vocabulary> {
-    let tokens: Vec<&[u8]> = (0..model.tokens.limit())
-        .map(|id| model.tokens.bytes(id))
-        .collect();
-    let is_text = |id| model.tokens.usage(id) == Use::Text;
-    if is_in_order_of_ids(model) {
-        let list: Vec<_> = match &model.merges {
-            Merges::List(list) => list.iter().map(|m| (m.left, m.right, m.merged)).collect(),
-            Merges::Ranks => Vec::new(),
+/// The texts that become ids, as an encoder sees them.
+#[derive(Debug)]
+pub(super) struct Texts {
+    bytes: Vec<u8>,
+    /// By id.
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// With a `marker`, spaces take its place in the text, so that none is left with another
+    /// meaning: a token with a space of its own is in no text.
+    pub(super) fn of(model: &Model, marker: Option<char>) -> Self {
+        let tokens = &model.tokens;
+        let mut texts = Self {
+            bytes: Vec::new(),
+            ends: Vec::with_capacity(tokens.limit() as usize),
         };
-        let pairs = match model.merges {
-            Merges::List(_) => Pairs::Listed(&list),
-            Merges::Ranks => Pairs::All,
-        };
-        if let Some(image) = bpe::build(&tokens, is_text, &pairs, model.whole_tokens) {
-            return Ok(Vocabulary::of_ranks(image));
+        for id in 0..tokens.limit() {
+            let bytes = tokens.bytes(id);
+            let is_text = tokens.usage(id) == Use::Text;
+            match marker.zip(std::str::from_utf8(bytes).ok()) {
+                _ if !is_text => {}
+                Some((marker, text)) if !text.contains(' ') => {
+                    for (i, part) in text.split(marker).enumerate() {
+                        texts.bytes.extend((i > 0).then_some(b' '));
+                        texts.bytes.extend_from_slice(part.as_bytes());
+                    }
+                }
+                Some(_) => {}
+                None => texts.bytes.extend_from_slice(bytes),
+            }
+            texts.ends.push(texts.bytes.len());
         }
+        texts
     }
-    let image = Image::of_tokens(&tokens, |id| model.whole_tokens && is_text(id));
-    Ok(Vocabulary::of_list(image, ranked(model)?))
+
+    /// By id; empty for what no text becomes.
+    pub(super) fn all(&self) -> Vec<&[u8]> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let spans = starts.zip(&self.ends);
+        spans
+            .map(|(&start, &end)| &self.bytes[start..end])
+            .collect()
+    }
 }
 
-/// Whether the ids of `model` rise with the ranks of their merges, as [`bpe::build`] needs it. Most
-/// tokenizers are like this, and merge fastest.
-fn is_in_order_of_ids(model: &Model) -> bool {
+/// The tables of `model`, whose texts are `texts`; and a list of its merges, if the tables cannot
+/// express them.
+pub(super) fn vocabulary(model: &Model, texts: &Texts) -> Result<(Image, Option<Ranked>)> {
+    let texts = texts.all();
     let has_all_bytes = matches!(model.alphabet, Alphabet::Bytes)
-        && byte_ids(model).iter().all(|&id| id != bpe::NONE);
-    if !has_all_bytes {
-        return false;
+        && byte_ids(&texts).iter().all(|&id| id != bpe::NONE);
+    let is_ranks = matches!(model.merges, Merges::Ranks);
+    if is_ranks && has_all_bytes && model.whole_tokens {
+        let image = Image::of_ranks(&texts, |_| true);
+        return Ok((image, None));
     }
-    let Merges::List(list) = &model.merges else {
-        return true;
-    };
-    let is_text = |id| model.tokens.usage(id) == Use::Text;
-    list.is_sorted_by_key(|merge| merge.merged)
-        && list
-            .windows(2)
-            .all(|merges| merges[0].rank < merges[1].rank)
-        && list.iter().all(|merge| {
-            merge.merged > merge.left.max(merge.right)
-                && [merge.left, merge.right, merge.merged]
-                    .into_iter()
-                    .all(is_text)
-        })
-}
-
-/// The merges of `model`, one by one.
-fn ranked(model: &Model) -> Result<Ranked> {
     let all;
-    let list = match &model.merges {
+    let merges = match &model.merges {
         Merges::List(list) => list,
         Merges::Ranks => {
             all = all_pairs(model)?;
@@ -69,17 +77,43 @@ fn ranked(model: &Model) -> Result<Ranked> {
         }
     };
     let alphabet = match &model.alphabet {
-        Alphabet::Bytes => bpe::Alphabet::Bytes(Box::new(byte_ids(model))),
+        Alphabet::Bytes => bpe::Alphabet::Bytes(Box::new(byte_ids(&texts))),
         Alphabet::Characters { fallback } => bpe::Alphabet::Characters {
-            ids: char_ids(model),
+            ids: char_ids(&texts),
             bytes: fallback.clone().unwrap_or_else(|| Box::new([NO_BYTE; 256])),
         },
     };
+    let mut sorted;
+    let by_rank = if merges.is_sorted_by_key(|merge| merge.rank) {
+        merges
+    } else {
+        sorted = merges.clone();
+        sorted.sort_by_key(|merge| merge.rank);
+        &sorted
+    };
+    // What spells characters out, or is only decoded, takes no part in merges.
+    let is_plain = |merge: &bpe::Merge| {
+        let mut ids = [merge.left, merge.right, merge.merged].into_iter();
+        ids.all(|id| model.tokens.usage(id) == Use::Text)
+    };
+    if by_rank.iter().all(is_plain) {
+        let list = bpe::List {
+            texts: &texts,
+            merges: by_rank,
+            alphabet: &alphabet,
+            whole_tokens: model.whole_tokens,
+        };
+        if let Some(image) = Image::of_list(&list) {
+            return Ok((image, None));
+        }
+    }
     let unknown = model.unknown.map(|unknown| bpe::Unknown {
         id: unknown.id,
         is_fused: unknown.fuse,
     });
-    Ok(Ranked::new(list.iter().copied(), alphabet, unknown))
+    let image = Image::of_tokens(&texts, |_| model.whole_tokens);
+    let ranked = Ranked::new(merges.iter().copied(), alphabet, unknown);
+    Ok((image, Some(ranked)))
 }
 
 /// Every two tokens whose bytes together are a token, with its id as their rank.
@@ -110,23 +144,19 @@ fn all_pairs(model: &Model) -> Result<Vec<bpe::Merge>> {
 }
 
 /// The id of each byte that is a token.
-fn byte_ids(model: &Model) -> [TokenId; 256] {
+fn byte_ids(texts: &[&[u8]]) -> [TokenId; 256] {
     let mut ids = [bpe::NONE; 256];
-    for (id, bytes, usage) in model.tokens.iter() {
-        if let (&[byte], Use::Text) = (bytes, usage) {
+    for (id, text) in (0..).zip(texts) {
+        if let [byte] = **text {
             ids[usize::from(byte)] = id;
         }
     }
     ids
 }
 
-fn char_ids(model: &Model) -> CharIds {
-    let text = model
-        .tokens
-        .iter()
-        .filter(|&(_, _, usage)| usage == Use::Text);
-    let single = text.filter_map(|(id, bytes, _)| {
-        let mut chars = std::str::from_utf8(bytes).ok()?.chars();
+fn char_ids(texts: &[&[u8]]) -> CharIds {
+    let single = (0..).zip(texts).filter_map(|(id, text)| {
+        let mut chars = std::str::from_utf8(text).ok()?.chars();
         let char = chars.next()?;
         chars.next().is_none().then_some((char, id))
     });

@@ -11,7 +11,8 @@ use crate::hash::Hasher128;
 use crate::pretoken::Syntax;
 use crate::token::TokenId;
 use crate::tokenizer::file::File;
-use crate::tokenizer::model;
+use crate::tokenizer::model::{self, Texts};
+use crate::tokenizer::splitter::word_marker;
 
 /// What a tokenizer's file does not say itself.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +68,14 @@ pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
         [(_, id)] => Some(*id),
         _ => None,
     };
-    let made = File::new(&definition, hasher.finish(), candidates, notes)
-        .and_then(|file| Ok((file, model::vocabulary(&definition.model)?)));
+    let marker = word_marker(&definition);
+    let texts = Texts::of(&definition.model, marker);
+    let file_hash = hasher.finish();
+    let made =
+        File::new(&definition, marker, &texts, file_hash, candidates, notes).and_then(|file| {
+            let (image, list) = model::vocabulary(&definition.model, &texts)?;
+            Ok((file, Vocabulary::of_image(&image.to_bytes(), list)?))
+        });
     let (file, vocabulary) = made.map_err(|error| match error {
         Error::Tokenizer { what, hint, .. } => Error::Tokenizer {
             path: path.clone(),

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use crate::definition::{Definition, Metaspace, Normalizer, PrefixScheme};
+use crate::definition::{Alphabet, Definition, Metaspace, Normalizer, PrefixScheme};
 use crate::error::Result;
 use crate::pretoken::{Chain, Family, Scratch, Stage, ends, recognize, with_scheme};
 use crate::simd::Level;
 use crate::token::TokenId;
 use crate::tokenizer::encoders::Encoder;
 use crate::tokenizer::joins::Joins;
+use crate::tokenizer::model::Texts;
 use crate::tokenizer::normalize::{replace, single};
 use crate::tokenizer::refusal::unsupported;
 
@@ -19,7 +20,7 @@ pub(super) enum Splitter {
     Family(Family, Chain),
     /// By automata.
     Chain(Chain),
-    /// Not at all but where no merge can cross, after spaces became word markers.
+    /// Not at all but where no merge can cross. Spaces take the place of word markers.
     Words {
         metaspace: Option<Metaspace>,
         joins: Joins,
@@ -27,35 +28,35 @@ pub(super) enum Splitter {
 }
 
 impl Splitter {
-    pub(super) fn new(definition: &Definition) -> Result<Self> {
+    /// `texts` are those of the model's tokens.
+    pub(super) fn new(definition: &Definition, texts: &Texts) -> Result<Self> {
         let metaspace = definition.metaspace;
         let stages = stages(definition);
-        let chain = Chain::new(&stages).map_err(|error| unsupported(error.to_string()))?;
-        if let Some(family) = recognize(&stages)
-            && metaspace.is_none()
-        {
-            return Ok(Self::Family(family, chain));
-        }
-        if !stages.is_empty() {
-            if metaspace.is_some() {
-                return Err(unsupported(
-                    "pre_tokenizer: Metaspace after another one is not supported",
-                ));
+        if stages.is_empty() {
+            let splits = metaspace.is_some_and(|metaspace| metaspace.split);
+            match Joins::new(&definition.model, &texts.all(), splits) {
+                Some(_) if first_may_move(definition) => {
+                    return Err(unsupported(
+                        "pre_tokenizer.prepend_scheme \"first\" after a normalizer that removes or \
+                         joins characters is not supported",
+                    ));
+                }
+                Some(joins) => return Ok(Self::Words { metaspace, joins }),
+                None => {}
             }
-            return Ok(Self::Chain(chain));
         }
-        let marker = metaspace.map_or('▁', |metaspace| metaspace.replacement);
-        match Joins::new(&definition.model, marker) {
-            Some(_) if first_may_move(definition) => Err(unsupported(
-                "pre_tokenizer.prepend_scheme \"first\" after a normalizer that removes or joins \
-                 characters is not supported",
-            )),
-            Some(joins) => Ok(Self::Words { metaspace, joins }),
-            None if metaspace.is_none() => Ok(Self::Chain(chain)),
-            None => Err(unsupported(
-                "pre_tokenizer: Metaspace with a byte-level model is not supported",
-            )),
+        if metaspace.is_some() {
+            return Err(unsupported(if stages.is_empty() {
+                "pre_tokenizer: Metaspace with a byte-level model is not supported"
+            } else {
+                "pre_tokenizer: Metaspace after another one is not supported"
+            }));
         }
+        let chain = Chain::new(&stages).map_err(|error| unsupported(error.to_string()))?;
+        Ok(match recognize(&stages) {
+            Some(family) => Self::Family(family, chain),
+            None => Self::Chain(chain),
+        })
     }
 
     /// What splits text.
@@ -84,11 +85,11 @@ impl Splitter {
         match self {
             Self::Family(_, chain) | Self::Chain(chain) => chain.is_cut(x, y),
             Self::Words { metaspace, joins } => {
-                let marked = |char| match metaspace {
-                    Some(metaspace) if char == ' ' => metaspace.replacement,
+                let spaced = |char| match metaspace {
+                    Some(metaspace) if char == metaspace.replacement => ' ',
                     _ => char,
                 };
-                !joins.may_join(marked(x), marked(y))
+                !joins.may_join(spaced(x), spaced(y))
             }
         }
     }
@@ -100,7 +101,7 @@ impl Splitter {
             Self::Chain(chain) => chain.split(text, &mut Scratch::default()).ends.to_vec(),
             Self::Words { joins, .. } => {
                 let mut ends = Vec::new();
-                joins.ends(text, None, &mut ends);
+                joins.ends(text, &mut ends);
                 ends
             }
         }
@@ -126,18 +127,28 @@ impl Splitter {
             }
             Self::Words { metaspace, joins } => {
                 let text = metaspace.map_or(Cow::Borrowed(text), |metaspace| {
-                    mark_words(metaspace, text, begins_gap, begins_document)
+                    space_words(metaspace, text, begins_gap, begins_document)
                 });
-                let split = metaspace.filter(|metaspace| metaspace.split);
                 encoder.ends.clear();
-                joins.ends(
-                    &text,
-                    split.map(|split| split.replacement),
-                    &mut encoder.ends,
-                );
+                joins.ends(&text, &mut encoder.ends);
                 encoder.bpe.encode_split(&text, &encoder.ends, ids);
             }
         }
+    }
+}
+
+/// The word marker of a tokenizer that does not split text by patterns, if spaces can take its
+/// place: the last step before merging replaces all of them by it.
+pub(super) fn word_marker(definition: &Definition) -> Option<char> {
+    let is_words = stages(definition).is_empty()
+        && matches!(definition.model.alphabet, Alphabet::Characters { .. });
+    if !is_words {
+        return None;
+    }
+    match (definition.metaspace, definition.normalizers.last()) {
+        (Some(metaspace), _) => Some(metaspace.replacement),
+        (None, Some(Normalizer::Replace { from, to })) if from == " " => single(to),
+        _ => None,
     }
 }
 
@@ -174,8 +185,8 @@ fn first_may_move(definition: &Definition) -> bool {
     is_first && definition.normalizers.iter().any(moves)
 }
 
-/// `text` with each space a word marker, and one before it if the scheme says so.
-fn mark_words(
+/// `text` with each word marker a space, and one before it if the scheme says so.
+fn space_words(
     metaspace: Metaspace,
     text: &str,
     begins_gap: bool,
@@ -189,13 +200,13 @@ fn mark_words(
     };
     let has_prefix = is_first && !text.starts_with([' ', marker]);
     let mut utf8 = [0; 4];
-    let marked = replace(text, " ", marker.encode_utf8(&mut utf8));
-    match (marked, has_prefix) {
-        (marked, true) => {
-            let rest = marked.as_deref().unwrap_or(text);
-            Cow::Owned(format!("{marker}{rest}"))
+    let spaced = replace(text, marker.encode_utf8(&mut utf8), " ");
+    match (spaced, has_prefix) {
+        (spaced, true) => {
+            let rest = spaced.as_deref().unwrap_or(text);
+            Cow::Owned(format!(" {rest}"))
         }
-        (Some(marked), false) => Cow::Owned(marked),
+        (Some(spaced), false) => Cow::Owned(spaced),
         (None, false) => Cow::Borrowed(text),
     }
 }
