@@ -41,8 +41,29 @@ fn main() {
                 let tokens: Vec<&[u8]> =
                     files.iter().flat_map(|file| ranks::tokens(file)).collect();
                 let image = image::Image::of_ranks(&tokens, |_| true);
-                std::fs::write(path, image.to_bytes()).expect("OUT_DIR can be written");
+                std::fs::write(path, to_bytes(&image)).expect("OUT_DIR can be written");
             });
         }
     });
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the two halves")]
+fn to_bytes(image: &image::Image) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut put = |words: &[u32]| bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    put(&image.lengths());
+    for &word in image
+        .pairs
+        .buckets
+        .as_flattened()
+        .iter()
+        .chain(&image.crossed)
+    {
+        put(&[word as u32, (word >> 32) as u32]);
+    }
+    for table in image.words() {
+        put(table);
+    }
+    bytes.extend(&image.bytes);
+    bytes
 }

@@ -74,6 +74,13 @@ impl Span {
     };
 }
 
+/// The part of a text from a byte on.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    text: &'a [u8],
+    base: usize,
+}
+
 /// The ids found since none were missing.
 #[derive(Debug)]
 struct Found {
@@ -113,25 +120,67 @@ impl Encoder {
 
     /// Appends the ids of `text`.
     pub(crate) fn encode<P: Masked>(&mut self, text: &str, ids: &mut Vec<TokenId>) {
-        let text = text.as_bytes();
-        let mut scanner = Scanner::<P>::new();
-        let mut ends = std::mem::replace(&mut self.ends, Ends::empty());
-        let mut start = 0;
-        while scanner.next(self.level, text, &mut ends) {
-            for ends in ends.get().chunks(BATCH) {
-                start = self.batch(text, start, ends, ids);
-            }
-        }
-        self.ends = ends;
-        self.fill_in(text, ids);
+        self.add::<P>(text, 0..text.len(), ids);
+        self.finish(text, ids);
     }
 
     /// Appends the ids of the pieces of `text` that end at `ends`, which increase up to its end.
     pub(crate) fn encode_split(&mut self, text: &str, ends: &[usize], ids: &mut Vec<TokenId>) {
+        self.add_split(text, 0, ends, ids);
+        self.finish(text, ids);
+    }
+
+    /// Adds the ids of a part of `text`, as if it were a text of its own. They are all in `ids` only
+    /// after [`Self::finish`]; up to then, every part is of the same text.
+    pub(crate) fn add<P: Masked>(
+        &mut self,
+        text: &str,
+        part: Range<usize>,
+        ids: &mut Vec<TokenId>,
+    ) {
+        let mut scanner = Scanner::<P>::new();
+        let mut ends = std::mem::replace(&mut self.ends, Ends::empty());
+        let from = Part {
+            text: text.as_bytes(),
+            base: part.start,
+        };
+        let bytes = &text.as_bytes()[part];
+        let mut start = 0;
+        while scanner.next(self.level, bytes, &mut ends) {
+            for ends in ends.get().chunks(BATCH) {
+                start = self.batch(from, start, ends, ids);
+            }
+        }
+        self.ends = ends;
+    }
+
+    /// Adds the ids of the pieces of `text` from byte `base` on that end at `ends`, which count from
+    /// there; as [`Self::add`] does.
+    pub(crate) fn add_split(
+        &mut self,
+        text: &str,
+        base: usize,
+        ends: &[usize],
+        ids: &mut Vec<TokenId>,
+    ) {
+        let from = Part {
+            text: text.as_bytes(),
+            base,
+        };
         let mut start = 0;
         for ends in ends.chunks(BATCH) {
-            start = self.batch(text.as_bytes(), start, ends, ids);
+            start = self.batch(from, start, ends, ids);
         }
+    }
+
+    /// Adds an id between parts of `text`.
+    pub(crate) fn add_id(&mut self, text: &str, id: TokenId, ids: &mut Vec<TokenId>) {
+        self.make_room(text.as_bytes(), 1, ids);
+        self.found.push(&[id]);
+    }
+
+    /// Appends the ids of all parts of `text` that were added.
+    pub(crate) fn finish(&mut self, text: &str, ids: &mut Vec<TokenId>) {
         self.fill_in(text.as_bytes(), ids);
     }
 
@@ -139,12 +188,13 @@ impl Encoder {
     /// returns the end of the last one.
     fn batch(
         &mut self,
-        text: &[u8],
+        part: Part<'_>,
         start: usize,
         ends: &[usize],
         ids: &mut Vec<TokenId>,
     ) -> usize {
-        self.make_room(text, ends.len() * KEY_BYTES, ids);
+        let text = &part.text[part.base..];
+        self.make_room(part.text, ends.len() * KEY_BYTES, ids);
         let (found, long_count) = self.level.dispatch(Find {
             text,
             start,
@@ -170,9 +220,9 @@ impl Encoder {
         }
         let mut done = self.look_up(0, ends.len());
         while done < ends.len() {
-            self.uncommon(self.spans[done], text, range(done), ids);
+            self.uncommon(self.spans[done], part, range(done), ids);
             // Needed before each look-up, for every pretoken that is left.
-            self.make_room(text, (ends.len() - done - 1) * KEY_BYTES, ids);
+            self.make_room(part.text, (ends.len() - done - 1) * KEY_BYTES, ids);
             done = self.look_up(done + 1, ends.len());
         }
         ends.last().copied().unwrap_or(start)
@@ -191,8 +241,16 @@ impl Encoder {
 
     /// Handles a pretoken that is long or not cached.
     #[cold]
-    fn uncommon(&mut self, span: Span, text: &[u8], range: Range<usize>, ids: &mut Vec<TokenId>) {
+    fn uncommon(
+        &mut self,
+        span: Span,
+        part: Part<'_>,
+        range: Range<usize>,
+        ids: &mut Vec<TokenId>,
+    ) {
         let Span { key, hash } = span;
+        let Part { text, base } = part;
+        let range = base + range.start..base + range.end;
         let bytes = &text[range.clone()];
         if key == Key::NONE && bytes.len() <= MAX_CACHED_BYTES {
             self.long_ids.clear();

@@ -49,7 +49,7 @@ const SHORT_BYTES: usize = 64;
 /// The tables of a vocabulary.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Image {
-    pub(crate) buckets: Vec<[u64; 4]>,
+    pub(crate) pairs: Pairs,
     pub(crate) crossed: Vec<u64>,
     pub(crate) byte_pairs: Vec<u32>,
     pub(crate) byte_parts: Vec<u32>,
@@ -60,11 +60,16 @@ pub(crate) struct Image {
     pub(crate) pages: Vec<u32>,
     pub(crate) spelled: Vec<u32>,
     pub(crate) bytes: Vec<u8>,
-    /// How many pairs are in the buckets.
-    pairs: usize,
 }
 
-/// How many lengths an image begins with, as `u32`.
+/// Which pairs merge, and to what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pairs {
+    pub(crate) buckets: Vec<[u64; 4]>,
+    count: usize,
+}
+
+/// How many lengths an image begins with, as `u32`; then come the tables in their order.
 pub(crate) const LENGTHS: usize = 16;
 
 impl Image {
@@ -89,7 +94,10 @@ impl Image {
             parts.extend(token.iter().map(|&b| image.byte_parts[usize::from(b)]));
             image.merge(token, &mut parts);
             if let [left, right] = parts[..] {
-                image.add_pair(left, right, id);
+                image.pairs.add(left, right, id);
+                if let [left, right] = *token {
+                    image.byte_pairs[usize::from(u16::from_be_bytes([left, right]))] = id;
+                }
             } else {
                 image.add_all_pairs(token, id);
             }
@@ -119,7 +127,7 @@ impl Image {
             Some(*end)
         });
         Self {
-            buckets: vec![[u64::MAX; 4]; (tokens.len() / 2).next_power_of_two()],
+            pairs: Pairs::for_tokens(tokens.len()),
             crossed: vec![0; 1 << 10],
             byte_pairs: vec![NONE; 1 << 16],
             byte_parts: vec![NONE; 256],
@@ -130,11 +138,11 @@ impl Image {
         }
     }
 
-    /// The image as a file has it: [`LENGTHS`] lengths, then the tables in their order.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    /// The length of each table, in the order of an image.
+    pub(crate) fn lengths(&self) -> [u32; LENGTHS] {
         let mut lengths = [0; LENGTHS];
         let all = [
-            self.buckets.len(),
+            self.pairs.buckets.len(),
             self.crossed.len(),
             self.byte_pairs.len(),
             self.byte_parts.len(),
@@ -149,14 +157,12 @@ impl Image {
         for (length, len) in lengths.iter_mut().zip(all) {
             *length = len as u32;
         }
-        let mut bytes = Vec::new();
-        let mut put =
-            |words: &[u32]| bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        put(&lengths);
-        for &word in self.buckets.as_flattened().iter().chain(&self.crossed) {
-            put(&[word as u32, (word >> 32) as u32]);
-        }
-        for table in [
+        lengths
+    }
+
+    /// The tables of `u32`, in the order of an image: those between `crossed` and `bytes`.
+    pub(crate) fn words(&self) -> [&[u32]; 8] {
+        [
             &self.byte_pairs,
             &self.byte_parts,
             &self.starts,
@@ -165,11 +171,7 @@ impl Image {
             &self.blocks,
             &self.pages,
             &self.spelled,
-        ] {
-            put(table);
-        }
-        bytes.extend(&self.bytes);
-        bytes
+        ]
     }
 
     /// The bytes of a number.
@@ -184,7 +186,7 @@ impl Image {
         for at in 1..token.len() {
             let (left, right) = token.split_at(at);
             if let (Some(left), Some(right)) = (self.find(left), self.find(right)) {
-                self.add_pair(left, right, id);
+                self.pairs.add(left, right, id);
             }
         }
         self.mark_borders(token);
@@ -215,10 +217,10 @@ impl Image {
             parts.remove(at + 1);
             merged.copy_within(at + 1..count, at);
             if at > 0 {
-                merged[at - 1] = self.merged(parts[at - 1], best);
+                merged[at - 1] = self.pairs.get(parts[at - 1], best);
             }
             if at + 1 < parts.len() {
-                merged[at] = self.merged(best, parts[at + 1]);
+                merged[at] = self.pairs.get(best, parts[at + 1]);
             }
         }
     }
@@ -229,13 +231,13 @@ impl Image {
         let mut before: Vec<usize> = (0..end).map(|i| i.wrapping_sub(1)).collect();
         let mut after: Vec<usize> = (1..=end).collect();
         let mut heap: BinaryHeap<_> = (1..end)
-            .map(|i| Reverse((self.merged(parts[i - 1], parts[i]), i - 1)))
+            .map(|i| Reverse((self.pairs.get(parts[i - 1], parts[i]), i - 1)))
             .filter(|&Reverse((merged, _))| merged != NONE)
             .collect();
         while let Some(Reverse((merged, at))) = heap.pop() {
             let next = after[at];
             let is_current =
-                parts[at] != NONE && next < end && self.merged(parts[at], parts[next]) == merged;
+                parts[at] != NONE && next < end && self.pairs.get(parts[at], parts[next]) == merged;
             if !is_current {
                 continue;
             }
@@ -245,7 +247,7 @@ impl Image {
             let neighbors = [(before[at], at), (at, after[at])];
             for (left, right) in neighbors.into_iter().filter(|&(l, r)| l < end && r < end) {
                 before[right] = left;
-                let merged = self.merged(parts[left], parts[right]);
+                let merged = self.pairs.get(parts[left], parts[right]);
                 if merged != NONE {
                     heap.push(Reverse((merged, left)));
                 }
@@ -254,54 +256,15 @@ impl Image {
         parts.retain(|&part| part != NONE);
     }
 
-    /// What two numbers merge to; all ones if nothing.
-    pub(super) fn merged(&self, left: u32, right: u32) -> u32 {
-        let key = hash::pair_key(left, right);
-        let mask = self.buckets.len() - 1;
-        let mut at = hash::pair(key) as usize & mask;
-        loop {
-            let bucket = &self.buckets[at];
-            if let Some(entry) = bucket.iter().find(|&&entry| entry >> 24 == key) {
-                return *entry as u32 & 0xff_ffff;
+    /// Fills the table of what two bytes merge to.
+    pub(super) fn fill_byte_pairs(&mut self) {
+        for (pair, merged) in (0..=u16::MAX).zip(&mut self.byte_pairs) {
+            let [left, right] = pair
+                .to_be_bytes()
+                .map(|byte| self.byte_parts[usize::from(byte)]);
+            if left != NONE && right != NONE {
+                *merged = self.pairs.get(left, right);
             }
-            if bucket[3] == u64::MAX {
-                return NONE;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    pub(super) fn add_pair(&mut self, left: u32, right: u32, merged: u32) {
-        // Fewer than half of all entries are ever used.
-        if (self.pairs + 1) * 2 > self.buckets.len() * 4 {
-            let larger = vec![[u64::MAX; 4]; self.buckets.len() * 2];
-            let entries = std::mem::replace(&mut self.buckets, larger);
-            for entry in entries.into_flattened() {
-                if entry != u64::MAX {
-                    self.add_entry(entry);
-                }
-            }
-        }
-        self.pairs += 1;
-        let key = hash::pair_key(left, right);
-        self.add_entry(key << 24 | u64::from(merged));
-        let byte = |part: u32| match self.token(part) {
-            &[byte] if self.byte_parts[usize::from(byte)] == part => Some(byte),
-            _ => None,
-        };
-        if let (Some(left), Some(right)) = (byte(left), byte(right)) {
-            self.byte_pairs[usize::from(u16::from_be_bytes([left, right]))] = merged;
-        }
-    }
-
-    fn add_entry(&mut self, entry: u64) {
-        let mask = self.buckets.len() - 1;
-        let mut at = hash::pair(entry >> 24) as usize & mask;
-        while self.buckets[at][3] != u64::MAX {
-            at = (at + 1) & mask;
-        }
-        if let Some(free) = self.buckets[at].iter_mut().find(|free| **free == u64::MAX) {
-            *free = entry;
         }
     }
 
@@ -361,6 +324,59 @@ impl Image {
                 self.crossed[at / 64] |= 1 << (at % 64);
             }
             rest = &rest[len..];
+        }
+    }
+}
+
+impl Pairs {
+    /// Room for the pairs of this many tokens; it grows if there are more.
+    pub(super) fn for_tokens(tokens: usize) -> Self {
+        Self {
+            buckets: vec![[u64::MAX; 4]; (tokens / 2).next_power_of_two()],
+            count: 0,
+        }
+    }
+
+    /// What two numbers merge to; all ones if nothing.
+    pub(super) fn get(&self, left: u32, right: u32) -> u32 {
+        let key = hash::pair_key(left, right);
+        let mask = self.buckets.len() - 1;
+        let mut at = hash::pair(key) as usize & mask;
+        loop {
+            let bucket = &self.buckets[at];
+            if let Some(entry) = bucket.iter().find(|&&entry| entry >> 24 == key) {
+                return *entry as u32 & 0xff_ffff;
+            }
+            if bucket[3] == u64::MAX {
+                return NONE;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    pub(super) fn add(&mut self, left: u32, right: u32, merged: u32) {
+        // Fewer than half of all entries are ever used.
+        if (self.count + 1) * 2 > self.buckets.len() * 4 {
+            let larger = vec![[u64::MAX; 4]; self.buckets.len() * 2];
+            let entries = std::mem::replace(&mut self.buckets, larger);
+            for entry in entries.into_flattened() {
+                if entry != u64::MAX {
+                    self.put(entry);
+                }
+            }
+        }
+        self.count += 1;
+        self.put(hash::pair_key(left, right) << 24 | u64::from(merged));
+    }
+
+    fn put(&mut self, entry: u64) {
+        let mask = self.buckets.len() - 1;
+        let mut at = hash::pair(entry >> 24) as usize & mask;
+        while self.buckets[at][3] != u64::MAX {
+            at = (at + 1) & mask;
+        }
+        if let Some(free) = self.buckets[at].iter_mut().find(|free| **free == u64::MAX) {
+            *free = entry;
         }
     }
 }

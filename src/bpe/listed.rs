@@ -1,6 +1,8 @@
 //! The tables of a vocabulary that has a list of merges. [`Image`] describes them.
 
-use crate::bpe::image::Image;
+use std::collections::HashMap;
+
+use crate::bpe::image::{Image, Pairs};
 use crate::bpe::ranked::{Alphabet, Merge, NONE};
 use crate::token::TokenId;
 
@@ -18,135 +20,233 @@ pub(crate) struct List<'a> {
 impl Image {
     /// The tables of a vocabulary that has a list of merges. `None` if they cannot express it: if
     ///
-    /// - the merges that make one token are not next to each other, or two tokens have one rank;
-    /// - a merge does not make a longer text of its parts' texts;
+    /// - merges of two tokens have one rank, or an odd token's merges are apart in the list;
+    /// - a merge does not make the text of its parts' texts;
     /// - a text has no parts that merging can begin with.
     pub(crate) fn of_list(list: &List<'_>) -> Option<Self> {
+        let is_symbol = symbols(list)?;
         let merges = usable(list)?;
-        let numbers = Numbers::of(list.texts.len(), &merges)?;
-        let texts: Vec<&[u8]> = numbers
-            .ids
-            .iter()
-            .map(|&id| list.texts[id as usize])
-            .collect();
+        let Numbered {
+            numbers,
+            ids,
+            is_proven,
+            pairs,
+            odd,
+            ..
+        } = Numbered::of(&merges, is_symbol)?;
+        let texts: Vec<&[u8]> = ids.iter().map(|&id| list.texts[id as usize]).collect();
         let mut image = Self::new(&texts);
-        let is_symbol = image.add_alphabet(list.alphabet, &numbers)?;
-        let proven = image.add_merges(&merges, &numbers, &is_symbol)?;
-        for number in (0..texts.len()).filter(|&number| !texts[number].is_empty()) {
-            if list.whole_tokens || proven[number] {
-                image.add_to_index(to_u32(number));
+        image.pairs = pairs;
+        for (number, text) in (0..).zip(&texts).filter(|(_, text)| !text.is_empty()) {
+            if list.whole_tokens || is_proven[number as usize] {
+                image.add_to_index(number);
             }
-            image.mark_crossed(texts[number]);
+            image.mark_crossed(text);
         }
-        let is_same = (0..).zip(&numbers.ids).all(|(number, &id)| number == id);
-        if !is_same {
-            image.ids = numbers.ids;
+        for id in odd {
+            image.mark_borders(list.texts[id as usize]);
+        }
+        let number = |id: TokenId| numbers.get(id as usize).copied().unwrap_or(NONE);
+        image.byte_parts = parts_of_bytes(list.alphabet).map(number).to_vec();
+        if let Alphabet::Characters { ids, bytes } = list.alphabet {
+            image.blocks.clone_from(&ids.blocks);
+            image.pages = ids.pages.iter().map(|&id| number(id)).collect();
+            image.spelled = bytes.iter().map(|&id| number(id)).collect();
+        }
+        image.fill_byte_pairs();
+        if (0..).zip(&ids).any(|(number, &id)| number != id) {
+            image.ids = ids;
         }
         Some(image)
     }
+}
 
-    /// Adds what merging begins with; returns which numbers are that.
-    fn add_alphabet(&mut self, alphabet: &Alphabet, numbers: &Numbers) -> Option<Vec<bool>> {
-        let number = |id: TokenId| numbers.of_id(id);
-        let mut is_symbol = vec![false; numbers.ids.len()];
-        let mut add = |part: u32| {
-            if part != NONE {
-                is_symbol[part as usize] = true;
+/// The id that merging begins with for each byte; of characters, for those of ASCII.
+fn parts_of_bytes(alphabet: &Alphabet) -> [TokenId; 256] {
+    match alphabet {
+        Alphabet::Bytes(ids) => **ids,
+        Alphabet::Characters { ids, bytes } => std::array::from_fn(|at| match u8::try_from(at) {
+            Ok(byte) if byte.is_ascii() => {
+                let id = ids.get(char::from(byte));
+                if id == NONE { bytes[at] } else { id }
             }
+            _ => NONE,
+        }),
+    }
+}
+
+/// By id: whether merging can begin with it. The bytes that spell characters out are left out: they
+/// never merge. `None` if a text has no such parts.
+fn symbols(list: &List<'_>) -> Option<Vec<bool>> {
+    let mut is_symbol = vec![false; list.texts.len()];
+    let mut add = |&id: &TokenId| {
+        if id != NONE {
+            is_symbol[id as usize] = true;
+        }
+    };
+    // Bytes that UTF-8 does not have are in no text.
+    let mut needed = (0..0xc0).chain(0xc2..0xf5);
+    let is_complete = match list.alphabet {
+        Alphabet::Bytes(ids) => {
+            ids.iter().for_each(add);
+            needed.all(|byte: usize| ids[byte] != NONE)
+        }
+        Alphabet::Characters { ids, bytes } => {
+            ids.pages.iter().for_each(&mut add);
+            needed.all(|byte| match u8::try_from(byte) {
+                Ok(ascii) if ascii.is_ascii() && ids.get(char::from(ascii)) != NONE => true,
+                _ => bytes[byte] != NONE,
+            })
+        }
+    };
+    is_complete.then_some(is_symbol)
+}
+
+/// The merges that can occur in texts. `None` if one does not make the text of its parts, or if
+/// merges of two tokens have one rank.
+fn usable(list: &List<'_>) -> Option<Vec<Merge>> {
+    let text = |id: TokenId| list.texts[id as usize];
+    let mut merges: Vec<Merge> = Vec::with_capacity(list.merges.len());
+    for &merge in list.merges {
+        let (left, right, merged) = (text(merge.left), text(merge.right), text(merge.merged));
+        if left.is_empty() || right.is_empty() {
+            continue;
+        }
+        let is_tie = |last: &Merge| last.rank == merge.rank && last.merged != merge.merged;
+        if merged.strip_prefix(left) != Some(right) || merges.last().is_some_and(is_tie) {
+            return None;
+        }
+        merges.push(merge);
+    }
+    Some(merges)
+}
+
+/// Tokens in the order of their ranks, after those that no merge makes.
+struct Numbered {
+    /// By id; [`NONE`] up to the token's turn.
+    numbers: Vec<u32>,
+    /// By number.
+    ids: Vec<TokenId>,
+    /// By number: the pair that merges to it; [`NONE`] if it is a symbol, or odd.
+    splits: Vec<(u32, u32)>,
+    /// By number: whether text is proven to lead to it.
+    is_proven: Vec<bool>,
+    pairs: Pairs,
+    /// The ids of odd tokens.
+    odd: Vec<TokenId>,
+    /// Merges to odd tokens, by a part that has no number yet.
+    waiting: HashMap<TokenId, Vec<Merge>>,
+}
+
+impl Numbered {
+    /// `None` if it is not certain in which order tokens are merged.
+    fn of(merges: &[Merge], is_symbol: Vec<bool>) -> Option<Self> {
+        let groups = || merges.chunk_by(|a, b| a.merged == b.merged);
+        // How often a token comes in the list, with other tokens between.
+        let mut times = vec![0_u32; is_symbol.len()];
+        for group in groups() {
+            times[group[0].merged as usize] += 1;
+        }
+        let mut all = Self {
+            numbers: vec![NONE; is_symbol.len()],
+            ids: Vec::with_capacity(is_symbol.len()),
+            splits: Vec::with_capacity(is_symbol.len()),
+            is_proven: Vec::with_capacity(is_symbol.len()),
+            pairs: Pairs::for_tokens(is_symbol.len()),
+            odd: Vec::new(),
+            waiting: HashMap::new(),
         };
-        match alphabet {
-            Alphabet::Bytes(ids) => {
-                for (part, &id) in self.byte_parts.iter_mut().zip(&**ids) {
-                    *part = number(id);
-                    add(*part);
-                }
-            }
-            Alphabet::Characters { ids, bytes } => {
-                self.blocks.clone_from(&ids.blocks);
-                self.pages = ids.pages.iter().map(|&id| number(id)).collect();
-                self.spelled = bytes.iter().map(|&id| number(id)).collect();
-                self.pages.iter().copied().for_each(&mut add);
-                for byte in 0..128_u8 {
-                    let at = usize::from(byte);
-                    let id = ids.get(char::from(byte));
-                    let part = if id == NONE { bytes[at] } else { id };
-                    self.byte_parts[at] = number(part);
-                }
-                // Not among the symbols: bytes never merge.
-                if (0xc2..=0xf4).chain(0x80..=0xbf).any(|at| bytes[at] == NONE) {
-                    return None;
-                }
+        for (id, (&times, &is_symbol)) in (0..).zip(times.iter().zip(&is_symbol)) {
+            if times == 0 {
+                all.number(id, (NONE, NONE), is_symbol)?;
             }
         }
-        let is_needed = |byte: usize| match alphabet {
-            // Bytes that UTF-8 does not have are in no text.
-            Alphabet::Bytes(_) => !matches!(byte, 0xc0 | 0xc1 | 0xf5..),
-            Alphabet::Characters { .. } => byte < 128,
-        };
-        let is_complete = (0..256).all(|byte| self.byte_parts[byte] != NONE || !is_needed(byte));
-        is_complete.then_some(is_symbol)
-    }
-
-    /// Adds the pair of each merged token, in order; returns which tokens merges are proven to lead
-    /// to.
-    fn add_merges(
-        &mut self,
-        merges: &[Merge],
-        numbers: &Numbers,
-        is_symbol: &[bool],
-    ) -> Option<Vec<bool>> {
-        let mut splits = vec![(NONE, NONE); is_symbol.len()];
-        let mut is_proven = is_symbol.to_vec();
         // What is no symbol, and no merge makes, is in no text.
-        let is_merged = |number: u32| number >= numbers.first_merged;
-        for group in merges.chunk_by(|a, b| a.merged == b.merged) {
-            let merged = numbers.of_id(group[0].merged);
-            let pairs = || {
-                let pairs = group
-                    .iter()
-                    .map(|m| (numbers.of_id(m.left), numbers.of_id(m.right)));
-                pairs.filter(|&(left, right)| {
-                    [left, right]
-                        .into_iter()
-                        .all(|part| is_merged(part) || is_symbol[part as usize])
-                })
-            };
-            let own = pairs().find(|&(left, right)| {
-                is_proven[left as usize]
-                    && is_proven[right as usize]
-                    && self.stays_apart(&splits, (left, right), merged)
-            });
-            if let Some((left, right)) = own {
-                self.add_pair(left, right, merged);
-                splits[merged as usize] = (left, right);
-                is_proven[merged as usize] = true;
+        let is_part = |id: TokenId| is_symbol[id as usize] || times[id as usize] > 0;
+        let can_occur = |merge: &&Merge| is_part(merge.left) && is_part(merge.right);
+        for group in groups() {
+            let merged = group[0].merged;
+            if all.numbers[merged as usize] != NONE {
                 continue;
             }
-            for (left, right) in pairs() {
-                if self.merged(left, right) != NONE {
-                    return None;
+            if let Some(pair) = group.iter().find_map(|merge| all.proven_pair(merge)) {
+                all.pairs
+                    .add(pair.0, pair.1, u32::try_from(all.ids.len()).ok()?);
+                all.number(merged, pair, true)?;
+            } else if times[merged as usize] == 1 {
+                all.odd.push(merged);
+                all.number(merged, (NONE, NONE), false)?;
+                for merge in group.iter().filter(can_occur) {
+                    all.add(*merge)?;
                 }
-                self.add_pair(left, right, merged);
+            } else if group.iter().any(|merge| can_occur(&merge)) {
+                // Its pair may come later, or be one of those here once its parts are there.
+                all.waiting.entry(merged).or_default();
             }
-            let text = self.token(merged).to_vec();
-            self.mark_borders(&text);
         }
-        Some(is_proven)
+        // One without a number by now has no pair that is certain.
+        let is_certain = all
+            .waiting
+            .keys()
+            .all(|&id| all.numbers[id as usize] != NONE);
+        for id in 0..u32::try_from(is_symbol.len()).ok()? {
+            if all.numbers[id as usize] == NONE {
+                all.number(id, (NONE, NONE), false)?;
+            }
+        }
+        is_certain.then_some(all)
     }
 
-    /// Whether no merge of a lower rank than `merged` crosses the border between two tokens while
-    /// they come to be. `splits` has the pair of each that is merged itself.
+    /// Gives a token the next number.
+    fn number(&mut self, id: TokenId, split: (u32, u32), is_proven: bool) -> Option<()> {
+        self.numbers[id as usize] = u32::try_from(self.ids.len()).ok()?;
+        self.ids.push(id);
+        self.splits.push(split);
+        self.is_proven.push(is_proven);
+        for merge in self.waiting.remove(&id).unwrap_or_default() {
+            self.add(merge)?;
+        }
+        Some(())
+    }
+
+    /// Adds the pair of a merge to an odd token, now or when both parts have numbers.
+    fn add(&mut self, merge: Merge) -> Option<()> {
+        let [left, right, merged] =
+            [merge.left, merge.right, merge.merged].map(|id| self.numbers[id as usize]);
+        for (part, number) in [(merge.left, left), (merge.right, right)] {
+            if number == NONE {
+                self.waiting.entry(part).or_default().push(merge);
+                return Some(());
+            }
+        }
+        if self.pairs.get(left, right) != NONE {
+            return None;
+        }
+        self.pairs.add(left, right, merged);
+        Some(())
+    }
+
+    /// The numbers of the parts, if merging what they and the merged token stand for ends in these
+    /// two before it makes the token.
+    fn proven_pair(&self, merge: &Merge) -> Option<(u32, u32)> {
+        let [left, right] = [merge.left, merge.right].map(|id| self.numbers[id as usize]);
+        let is_proven = |part: u32| part != NONE && self.is_proven[part as usize];
+        let is_it = is_proven(left) && is_proven(right) && self.stays_apart(left, right);
+        is_it.then_some((left, right))
+    }
+
+    /// Whether none of the merges so far crosses the border between two tokens while they come to
+    /// be.
     ///
     /// The later of the two parts at the border is undone, until both are symbols. Source: the
     /// `bpe` crate's `is_valid_token_pair`.
-    fn stays_apart(&self, splits: &[(u32, u32)], pair: (u32, u32), merged: u32) -> bool {
-        let (mut left, mut right) = pair;
-        let mut limit = merged;
+    fn stays_apart(&self, mut left: u32, mut right: u32) -> bool {
+        let mut limit = NONE;
         loop {
-            if self.merged(left, right) < limit {
+            if self.pairs.get(left, right) < limit {
                 return false;
             }
-            let (of_left, of_right) = (splits[left as usize], splits[right as usize]);
+            let (of_left, of_right) = (self.splits[left as usize], self.splits[right as usize]);
             if of_left.0 == NONE && of_right.0 == NONE {
                 return true;
             }
@@ -160,82 +260,6 @@ impl Image {
             }
         }
     }
-}
-
-/// The merges of texts that can occur. `None` if one does not make the text of its parts.
-fn usable(list: &List<'_>) -> Option<Vec<Merge>> {
-    let text = |id: TokenId| list.texts[id as usize];
-    let mut merges = Vec::with_capacity(list.merges.len());
-    for &merge in list.merges {
-        let (left, right, merged) = (text(merge.left), text(merge.right), text(merge.merged));
-        if left.is_empty() || right.is_empty() {
-            continue;
-        }
-        if merged.strip_prefix(left) != Some(right) {
-            return None;
-        }
-        merges.push(merge);
-    }
-    Some(merges)
-}
-
-/// The numbers of tokens: in the order of their ranks, after those that no merge makes.
-struct Numbers {
-    /// By number.
-    ids: Vec<TokenId>,
-    /// By id.
-    numbers: Vec<u32>,
-    first_merged: u32,
-}
-
-impl Numbers {
-    fn of(n: usize, merges: &[Merge]) -> Option<Self> {
-        let mut is_merged = vec![false; n];
-        let mut merged = Vec::new();
-        let mut last: Option<Merge> = None;
-        for merge in merges {
-            if let Some(last) = last
-                && last.merged != merge.merged
-                && last.rank == merge.rank
-            {
-                return None;
-            }
-            if last.is_none_or(|last| last.merged != merge.merged) {
-                if std::mem::replace(&mut is_merged[merge.merged as usize], true) {
-                    return None;
-                }
-                merged.push(merge.merged);
-            }
-            last = Some(*merge);
-        }
-        let mut ids: Vec<TokenId> = (0..to_u32(n))
-            .filter(|&id| !is_merged[id as usize])
-            .collect();
-        let first_merged = to_u32(ids.len());
-        ids.extend(merged);
-        let mut numbers = vec![NONE; n];
-        for (number, &id) in (0..).zip(&ids) {
-            numbers[id as usize] = number;
-        }
-        Some(Self {
-            ids,
-            numbers,
-            first_merged,
-        })
-    }
-
-    /// [`NONE`] for [`NONE`].
-    fn of_id(&self, id: TokenId) -> u32 {
-        self.numbers.get(id as usize).copied().unwrap_or(NONE)
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a vocabulary has fewer than 2^19 tokens"
-)]
-fn to_u32(n: usize) -> u32 {
-    n as u32
 }
 
 #[cfg(test)]
@@ -303,6 +327,20 @@ mod tests {
                         rank: merges.len() as u32,
                     });
                 }
+            }
+            // Merges of a token may be apart.
+            for _ in 0..if all { swaps / 3 } else { 0 } {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let count = merges.len().max(2) - 1;
+                let at = (state >> 33) as usize % count;
+                if merges.len() > 1 {
+                    merges.swap(at, at + 1);
+                }
+            }
+            for (rank, merge) in (0..).zip(&mut merges) {
+                merge.rank = rank;
             }
             (texts, merges)
         })
@@ -400,9 +438,11 @@ mod tests {
             let merges = if has_characters { merges } else { with_bytes(merges, &tokens, &all, at) };
             let all: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
             let list = List { texts: &all, merges: &merges, alphabet: &alphabet, whole_tokens: false };
-            let image = Image::of_list(&list).expect("merges of a token are together");
+            let Some(image) = Image::of_list(&list) else {
+                return Err(TestCaseError::reject("not certain"));
+            };
             let ranked = Ranked::new(merges.iter().copied(), alphabet.clone(), None);
-            let vocabulary = Arc::new(Vocabulary::of_image(&image.to_bytes(), None).unwrap());
+            let vocabulary = Arc::new(Vocabulary::of_tables(&image, None).unwrap());
             let view = vocabulary.view();
             let mut merger = Merger::new(Level::detect());
             let mut encoder = Encoder::new(&vocabulary, &Arc::new(Memory::new().unwrap()));
@@ -428,7 +468,6 @@ mod tests {
         }
     }
 
-    /// `éa` is merged from a byte and a rest, though `é` is a token.
     #[test]
     fn lists_that_tables_cannot_express_are_none() {
         let merge = |left, right, merged, rank| Merge {
@@ -437,7 +476,7 @@ mod tests {
             merged,
             rank,
         };
-        let tokens = ["a", "b", "ab", "ba", "aba"].map(str::to_owned);
+        let tokens = ["a", "b", "ab", "ba", "aba", "bb"].map(str::to_owned);
         let (all, alphabet) = alphabet(&tokens, true);
         let all: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
         let of = |merges: &[Merge]| {
@@ -449,16 +488,18 @@ mod tests {
             };
             Image::of_list(&list).is_some()
         };
-        let (ab, ba) = (merge(0, 1, 2, 0), merge(1, 0, 3, 1));
-        assert!(of(&[ab, ba, merge(2, 0, 4, 2), merge(0, 3, 4, 3)]));
-        // Not together, of one rank, and not the text of its parts.
+        let (ab, ba) = (merge(0, 1, 2, 3), merge(1, 0, 3, 4));
+        let (left, right, bb) = (merge(2, 0, 4, 5), merge(0, 3, 4, 7), merge(1, 1, 5, 6));
+        assert!(of(&[ab, ba, left, bb, right]));
+        // Apart, and before their parts; of one rank; not the text of its parts.
         assert!(!of(&[
+            merge(2, 0, 4, 0),
+            merge(1, 1, 5, 1),
+            merge(0, 3, 4, 2),
             ab,
-            merge(2, 0, 4, 1),
-            merge(1, 0, 3, 2),
-            merge(0, 3, 4, 3)
+            ba
         ]));
-        assert!(!of(&[ab, merge(1, 0, 3, 0)]));
-        assert!(!of(&[ab, merge(0, 0, 3, 1)]));
+        assert!(!of(&[ab, merge(1, 0, 3, 3)]));
+        assert!(!of(&[ab, merge(0, 0, 3, 4)]));
     }
 }

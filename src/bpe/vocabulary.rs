@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use crate::bpe::cache::MAX_CACHED_BYTES;
 use crate::bpe::chars;
 use crate::bpe::hash;
-use crate::bpe::image::LENGTHS;
+use crate::bpe::image::{Image, LENGTHS};
 use crate::bpe::ranked::Ranked;
 use crate::error::Result;
 use crate::map::Slab;
@@ -104,24 +104,29 @@ vocabulary!(O200K, "o200k.vocab");
 impl Vocabulary {
     /// Reads an image that the build script wrote.
     fn of_static(image: &'static [u8]) -> Self {
-        let tables = TablesRef::of(image, &places(image));
+        let lengths = bytemuck::cast_slice(&image[..LENGTHS * 4]);
+        let tables = TablesRef::of(image, &places(lengths));
         Self::new(Tables::Static { image, tables }, None)
     }
 
-    /// The vocabulary of an image, as [`Image::to_bytes`] returns it; with a list of pairs, no pair
-    /// of the image is used.
+    /// The vocabulary of `tables`; with a list of pairs, none of theirs is used.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) if memory runs out.
-    pub(crate) fn of_image(image: &[u8], list: Option<Ranked>) -> Result<Self> {
-        let mut copy = Slab::zeroed(image.len().div_ceil(size_of::<u64>()))?;
-        bytemuck::cast_slice_mut(&mut copy)[..image.len()].copy_from_slice(image);
-        let places = places(image);
-        let tables = Tables::Owned {
-            image: copy,
-            places,
-        };
-        Ok(Self::new(tables, list))
+    pub(crate) fn of_tables(tables: &Image, list: Option<Ranked>) -> Result<Self> {
+        let lengths = tables.lengths();
+        let places = places(&lengths);
+        let mut image = Slab::zeroed(places[TABLES - 1].end.div_ceil(size_of::<u64>()))?;
+        let copy = bytemuck::cast_slice_mut(&mut image);
+        copy[..LENGTHS * 4].copy_from_slice(bytemuck::cast_slice(&lengths));
+        let wide = [tables.pairs.buckets.as_flattened(), &tables.crossed];
+        let wide = wide.map(|table| bytemuck::cast_slice(table));
+        let words = tables.words().map(|table| bytemuck::cast_slice(table));
+        let all = wide.into_iter().chain(words).chain([&tables.bytes[..]]);
+        for (place, table) in places.iter().zip(all) {
+            copy[place.clone()].copy_from_slice(table);
+        }
+        Ok(Self::new(Tables::Owned { image, places }, list))
     }
 
     fn new(tables: Tables, ranked: Option<Ranked>) -> Self {
@@ -189,10 +194,8 @@ impl Tables {
     }
 }
 
-/// Where the tables of an image are.
-fn places(image: &[u8]) -> [Range<usize>; TABLES] {
-    let (lengths, _) = image.split_at(LENGTHS * 4);
-    let lengths: &[u32] = bytemuck::cast_slice(lengths);
+/// Where the tables of an image are, by their lengths.
+fn places(lengths: &[u32]) -> [Range<usize>; TABLES] {
     let widths = [32, 8, 4, 4, 4, 4, 4, 4, 4, 4, 1];
     let mut end = LENGTHS * 4;
     std::array::from_fn(|i| {

@@ -1,5 +1,8 @@
 //! Tokenizers from files: what happens to a text before it is merged.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use crate::definition::{Definition, Normalizer};
 use crate::error::Result;
 use crate::hash::Hash128;
@@ -175,31 +178,70 @@ impl File {
         begins: bool,
         ids: &mut Vec<TokenId>,
     ) -> std::result::Result<(), SpecialFound> {
-        self.raw.split(text, special, |piece| {
+        let found = self.raw.split(text, special, |piece| {
             let (gap, at) = match piece {
                 Piece::Token(id) => {
-                    ids.push(id);
+                    encoder.bpe.add_id(text, id, ids);
                     return Ok(());
                 }
                 Piece::Text(gap, at) => (gap, at),
             };
-            let gap_begins = begins || at > 0;
-            let gap = normalize(&self.normalizers, gap, gap_begins);
-            let found = self.normalized.split(&gap, special, |piece| {
-                match piece {
-                    Piece::Token(id) => ids.push(id),
-                    Piece::Text(text, within) => {
-                        let begins_document = begins && at == 0 && within == 0;
-                        let begins_gap = gap_begins || within > 0;
-                        (self.splitter).encode(encoder, text, begins_gap, begins_document, ids);
-                    }
+            let begins = Begins {
+                gap: begins || at > 0,
+                document: begins && at == 0,
+            };
+            let found = match normalize(&self.normalizers, gap, begins.gap) {
+                Cow::Borrowed(_) => {
+                    let part = at..at + gap.len();
+                    self.add_gap(encoder, text, part, special, begins, ids)
                 }
-                Ok(())
-            });
+                Cow::Owned(changed) => {
+                    encoder.bpe.finish(text, ids);
+                    let all = 0..changed.len();
+                    let found = self.add_gap(encoder, &changed, all, special, begins, ids);
+                    encoder.bpe.finish(&changed, ids);
+                    found
+                }
+            };
             found.map_err(|found| SpecialFound {
                 offset: at,
                 ..found
             })
+        });
+        encoder.bpe.finish(text, ids);
+        found
+    }
+
+    /// Adds the ids of a normalized part of a text between added tokens that are not normalized.
+    fn add_gap(
+        &self,
+        encoder: &mut Encoder,
+        text: &str,
+        part: Range<usize>,
+        special: Special,
+        begins: Begins,
+        ids: &mut Vec<TokenId>,
+    ) -> std::result::Result<(), SpecialFound> {
+        let base = part.start;
+        self.normalized.split(&text[part], special, |piece| {
+            match piece {
+                Piece::Token(id) => encoder.bpe.add_id(text, id, ids),
+                Piece::Text(piece, within) => {
+                    let part = base + within..base + within + piece.len();
+                    let begins_gap = begins.gap || within > 0;
+                    let begins_document = begins.document && within == 0;
+                    (self.splitter).add(encoder, text, part, begins_gap, begins_document, ids);
+                }
+            }
+            Ok(())
         })
     }
+}
+
+/// What a text between added tokens begins.
+#[derive(Clone, Copy)]
+struct Begins {
+    /// Whether the document begins with it, or an added token is before it.
+    gap: bool,
+    document: bool,
 }

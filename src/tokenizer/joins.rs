@@ -211,7 +211,7 @@ mod tests {
     fn ids(definition: &Definition, text: &str, ends: &[usize]) -> Vec<u32> {
         let texts = Texts::of(&definition.model, Some('▁'));
         let (image, list) = model::vocabulary(&definition.model, &texts).unwrap();
-        let vocabulary = crate::bpe::Vocabulary::of_image(&image.to_bytes(), list).unwrap();
+        let vocabulary = crate::bpe::Vocabulary::of_tables(&image, list).unwrap();
         let vocabulary = std::sync::Arc::new(vocabulary);
         let memory = std::sync::Arc::new(crate::bpe::Memory::new().unwrap());
         let mut ids = Vec::new();

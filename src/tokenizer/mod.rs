@@ -303,7 +303,8 @@ impl Tokenizer {
 
     /// The end of each pretoken of `text`, in bytes. Pretokens are the pieces that the split
     /// pattern cuts a text into before any bytes are merged. Every [`Level`] returns the same ends.
-    /// For a tokenizer's file, `text` is taken as normalized, and added tokens are not looked for.
+    /// For a tokenizer's file, `text` is taken as normalized, with spaces for word markers, and added
+    /// tokens are not looked for.
     ///
     /// ```
     /// use shardmill::{Tokenizer, Level};

@@ -13,6 +13,9 @@ const BLOCK_BYTES: usize = 4 << 10;
 /// No character below this composes with the one before it, or is changed by NFC.
 const FIRST_COMBINING: char = '\u{300}';
 
+/// The first byte of that one. Lower ones begin lower characters.
+const FIRST_COMBINING_BYTE: u8 = 0xcc;
+
 /// `text`, which has no added token in it, after all of `normalizers`. `begins` says whether it
 /// begins where the document begins or an added token ends.
 pub(super) fn normalize<'t>(
@@ -70,7 +73,7 @@ fn nfc(text: &str) -> Option<String> {
     while done < text.len() {
         let end = block_end(text, done);
         let block = &text[done..end];
-        let is_normal = block.chars().all(|char| char < FIRST_COMBINING)
+        let is_normal = block.bytes().all(|byte| byte < FIRST_COMBINING_BYTE)
             || is_nfc_quick(block.chars()) == IsNormalized::Yes;
         if let Some(changed) = &mut changed
             && is_normal

@@ -74,7 +74,7 @@ pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
     let made =
         File::new(&definition, marker, &texts, file_hash, candidates, notes).and_then(|file| {
             let (image, list) = model::vocabulary(&definition.model, &texts)?;
-            Ok((file, Vocabulary::of_image(&image.to_bytes(), list)?))
+            Ok((file, Vocabulary::of_tables(&image, list)?))
         });
     let (file, vocabulary) = made.map_err(|error| match error {
         Error::Tokenizer { what, hint, .. } => Error::Tokenizer {

@@ -1,6 +1,7 @@
 //! How the text of a tokenizer's file is split into pretokens.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::definition::{Alphabet, Definition, Metaspace, Normalizer, PrefixScheme};
 use crate::error::Result;
@@ -107,31 +108,43 @@ impl Splitter {
         }
     }
 
-    /// Appends the ids of a text without added tokens. `begins_gap` says whether it begins the
-    /// document or follows an added token, `begins_document` whether it begins the document.
-    pub(super) fn encode(
+    /// Adds the ids of a part of a text that has no added tokens. `begins_gap` says whether it
+    /// begins the document or follows an added token, `begins_document` whether it begins the
+    /// document.
+    pub(super) fn add(
         &self,
         encoder: &mut Encoder,
         text: &str,
+        part: Range<usize>,
         begins_gap: bool,
         begins_document: bool,
         ids: &mut Vec<TokenId>,
     ) {
+        let Encoder { bpe, pieces, ends } = encoder;
+        let base = part.start;
         match self {
             Self::Family(family, _) => {
-                with_scheme!(*family, P => encoder.bpe.encode::<P>(text, ids));
+                with_scheme!(*family, P => bpe.add::<P>(text, part, ids));
             }
             Self::Chain(chain) => {
-                let pieces = chain.split(text, &mut encoder.pieces);
-                encoder.bpe.encode_split(pieces.text, pieces.ends, ids);
+                let pieces = chain.split(&text[part], pieces);
+                // Steps may have changed the text.
+                bpe.finish(text, ids);
+                bpe.encode_split(pieces.text, pieces.ends, ids);
             }
             Self::Words { metaspace, joins } => {
-                let text = metaspace.map_or(Cow::Borrowed(text), |metaspace| {
-                    space_words(metaspace, text, begins_gap, begins_document)
+                ends.clear();
+                let words = metaspace.map_or(Cow::Borrowed(&text[part.clone()]), |metaspace| {
+                    space_words(metaspace, &text[part], begins_gap, begins_document)
                 });
-                encoder.ends.clear();
-                joins.ends(&text, &mut encoder.ends);
-                encoder.bpe.encode_split(&text, &encoder.ends, ids);
+                joins.ends(&words, ends);
+                match words {
+                    Cow::Borrowed(_) => bpe.add_split(text, base, ends, ids),
+                    Cow::Owned(words) => {
+                        bpe.finish(text, ids);
+                        bpe.encode_split(&words, ends, ids);
+                    }
+                }
             }
         }
     }
