@@ -87,7 +87,7 @@ impl File {
             raw,
             normalizers,
             normalized,
-            splitter: Splitter::new(definition, texts)?,
+            splitter: Splitter::new(definition, marker, texts)?,
             ascii_cuts: Box::new([0; 128]),
             decoded: Decoded::of(definition),
             added: definition

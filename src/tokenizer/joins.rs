@@ -29,14 +29,14 @@ pub(super) struct Joins {
     known: Option<HashSet<char>>,
     /// Whether a text that is a token as a whole is that token, so that any two may be in one.
     is_whole: bool,
-    /// Whether the tokenizer itself splits before spaces.
-    splits: bool,
+    /// The tokenizer itself splits before each of these.
+    split: Option<char>,
 }
 
 impl Joins {
-    /// For a model that merges characters. `texts` are those of its tokens; if `splits`, the
-    /// tokenizer itself splits before spaces.
-    pub(super) fn new(model: &Model, texts: &[&[u8]], splits: bool) -> Option<Self> {
+    /// For a model that merges characters. `texts` are those of its tokens; the tokenizer itself
+    /// splits before each `split`.
+    pub(super) fn new(model: &Model, texts: &[&[u8]], split: Option<char>) -> Option<Self> {
         let Alphabet::Characters { fallback } = &model.alphabet else {
             return None;
         };
@@ -74,12 +74,12 @@ impl Joins {
             pairs,
             known: (!spells_rest).then_some(known),
             is_whole: model.whole_tokens,
-            splits,
+            split,
         };
         for x in 0..128_u8 {
             for y in 0..128_u8 {
                 let is_joined = joins.may_join_any(char::from(x), char::from(y));
-                let is_split = splits && y == b' ';
+                let is_split = split == Some(char::from(y));
                 let word = &mut joins.ascii[usize::from(x)][usize::from(y) / WORD];
                 *word |= u64::from(is_joined && !is_split) << (usize::from(y) % WORD);
             }
@@ -108,7 +108,7 @@ impl Joins {
     pub(super) fn may_join(&self, x: char, y: char) -> bool {
         match (u8::try_from(x), u8::try_from(y)) {
             (Ok(x), Ok(y)) if x.is_ascii() && y.is_ascii() => self.may_join_ascii(x, y),
-            (_, Ok(b' ')) if self.splits => false,
+            _ if self.split == Some(y) => false,
             _ => self.may_join_any(x, y),
         }
     }
@@ -205,7 +205,7 @@ mod tests {
 
     fn joins(definition: &Definition) -> Joins {
         let texts = Texts::of(&definition.model, Some('▁'));
-        Joins::new(&definition.model, &texts.all(), false).unwrap()
+        Joins::new(&definition.model, &texts.all(), None).unwrap()
     }
 
     fn ids(definition: &Definition, text: &str, ends: &[usize]) -> Vec<u32> {

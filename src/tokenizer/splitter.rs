@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::definition::{Alphabet, Definition, Metaspace, Normalizer, PrefixScheme};
+use crate::definition::{
+    AddedToken, Alphabet, Definition, Metaspace, Normalizer, PrefixScheme, Use,
+};
 use crate::error::Result;
 use crate::pretoken::{Chain, Family, Scratch, Stage, ends, recognize, with_scheme};
 use crate::simd::Level;
@@ -21,28 +23,57 @@ pub(super) enum Splitter {
     Family(Family, Chain),
     /// By automata.
     Chain(Chain),
-    /// Not at all but where no merge can cross. Spaces take the place of word markers.
+    /// Not at all but where no merge can cross.
     Words {
-        metaspace: Option<Metaspace>,
+        marking: Option<Marking>,
         joins: Joins,
     },
 }
 
+/// Spaces and word markers become one of both before text is merged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marking {
+    metaspace: Metaspace,
+    from: char,
+    to: char,
+}
+
+impl Marking {
+    /// Spaces take the place of markers if they can.
+    fn of(metaspace: Metaspace, marker: Option<char>) -> Self {
+        let (from, to) = match marker {
+            Some(marker) => (marker, ' '),
+            None => (' ', metaspace.replacement),
+        };
+        Self {
+            metaspace,
+            from,
+            to,
+        }
+    }
+}
+
 impl Splitter {
-    /// `texts` are those of the model's tokens.
-    pub(super) fn new(definition: &Definition, texts: &Texts) -> Result<Self> {
+    /// `texts` are those of the model's tokens, with spaces in place of `marker`.
+    pub(super) fn new(
+        definition: &Definition,
+        marker: Option<char>,
+        texts: &Texts,
+    ) -> Result<Self> {
         let metaspace = definition.metaspace;
+        let marking = metaspace.map(|metaspace| Marking::of(metaspace, marker));
         let stages = stages(definition);
         if stages.is_empty() {
-            let splits = metaspace.is_some_and(|metaspace| metaspace.split);
-            match Joins::new(&definition.model, &texts.all(), splits) {
+            let split = marking.filter(|marking| marking.metaspace.split);
+            let split = split.map(|marking| marking.to);
+            match Joins::new(&definition.model, &texts.all(), split) {
                 Some(_) if first_may_move(definition) => {
                     return Err(unsupported(
                         "pre_tokenizer.prepend_scheme \"first\" after a normalizer that removes or \
                          joins characters is not supported",
                     ));
                 }
-                Some(joins) => return Ok(Self::Words { metaspace, joins }),
+                Some(joins) => return Ok(Self::Words { marking, joins }),
                 None => {}
             }
         }
@@ -75,8 +106,8 @@ impl Splitter {
             Self::Family(..) => false,
             // One of its steps may be a prefix.
             Self::Chain(_) => true,
-            Self::Words { metaspace, .. } => {
-                metaspace.is_some_and(|metaspace| metaspace.prepend == PrefixScheme::Always)
+            Self::Words { marking, .. } => {
+                marking.is_some_and(|marking| marking.metaspace.prepend == PrefixScheme::Always)
             }
         }
     }
@@ -85,12 +116,12 @@ impl Splitter {
     pub(super) fn is_cut(&self, x: char, y: char) -> bool {
         match self {
             Self::Family(_, chain) | Self::Chain(chain) => chain.is_cut(x, y),
-            Self::Words { metaspace, joins } => {
-                let spaced = |char| match metaspace {
-                    Some(metaspace) if char == metaspace.replacement => ' ',
+            Self::Words { marking, joins } => {
+                let marked = |char| match marking {
+                    Some(marking) if char == marking.from => marking.to,
                     _ => char,
                 };
-                !joins.may_join(spaced(x), spaced(y))
+                !joins.may_join(marked(x), marked(y))
             }
         }
     }
@@ -132,10 +163,10 @@ impl Splitter {
                 bpe.finish(text, ids);
                 bpe.encode_split(pieces.text, pieces.ends, ids);
             }
-            Self::Words { metaspace, joins } => {
+            Self::Words { marking, joins } => {
                 ends.clear();
-                let words = metaspace.map_or(Cow::Borrowed(&text[part.clone()]), |metaspace| {
-                    space_words(metaspace, &text[part], begins_gap, begins_document)
+                let words = marking.map_or(Cow::Borrowed(&text[part.clone()]), |marking| {
+                    mark_words(marking, &text[part], begins_gap, begins_document)
                 });
                 joins.ends(&words, ends);
                 match words {
@@ -153,16 +184,27 @@ impl Splitter {
 /// The word marker of a tokenizer that does not split text by patterns, if spaces can take its
 /// place: the last step before merging replaces all of them by it.
 pub(super) fn word_marker(definition: &Definition) -> Option<char> {
-    let is_words = stages(definition).is_empty()
-        && matches!(definition.model.alphabet, Alphabet::Characters { .. });
-    if !is_words {
+    let model = &definition.model;
+    if !stages(definition).is_empty() || !matches!(model.alphabet, Alphabet::Characters { .. }) {
         return None;
     }
-    match (definition.metaspace, definition.normalizers.last()) {
-        (Some(metaspace), _) => Some(metaspace.replacement),
-        (None, Some(Normalizer::Replace { from, to })) if from == " " => single(to),
-        _ => None,
-    }
+    // A marker is no white space.
+    let strips = |token: &AddedToken| token.normalized && (token.lstrip || token.rstrip);
+    let marker = match (definition.metaspace, definition.normalizers.last()) {
+        (Some(metaspace), _) => metaspace.replacement,
+        (None, Some(Normalizer::Replace { from, to }))
+            if from == " " && !definition.added.iter().any(strips) =>
+        {
+            single(to)?
+        }
+        _ => return None,
+    };
+    // One that is no token is spelled out, unlike a space.
+    let mut utf8 = [0; 4];
+    let bytes = marker.encode_utf8(&mut utf8).as_bytes();
+    let mut tokens = model.tokens.iter();
+    let is_token = tokens.any(|(_, token, usage)| usage == Use::Text && token == bytes);
+    is_token.then_some(marker)
 }
 
 /// The steps that can have an effect: a text that normalization replaces everywhere is never found
@@ -198,28 +240,36 @@ fn first_may_move(definition: &Definition) -> bool {
     is_first && definition.normalizers.iter().any(moves)
 }
 
-/// `text` with each word marker a space, and one before it if the scheme says so.
-fn space_words(
-    metaspace: Metaspace,
+/// `text` with all spaces and word markers alike, and one before it if the scheme says so.
+fn mark_words(
+    marking: Marking,
     text: &str,
     begins_gap: bool,
     begins_document: bool,
 ) -> Cow<'_, str> {
-    let marker = metaspace.replacement;
+    let Marking {
+        metaspace,
+        from,
+        to,
+    } = marking;
     let is_first = match metaspace.prepend {
         PrefixScheme::Always => begins_gap,
         PrefixScheme::First => begins_document,
         PrefixScheme::Never => false,
     };
-    let has_prefix = is_first && !text.starts_with([' ', marker]);
-    let mut utf8 = [0; 4];
-    let spaced = replace(text, marker.encode_utf8(&mut utf8), " ");
-    match (spaced, has_prefix) {
-        (spaced, true) => {
-            let rest = spaced.as_deref().unwrap_or(text);
-            Cow::Owned(format!(" {rest}"))
+    let has_prefix = is_first && !text.starts_with([from, to]);
+    let (mut from_utf8, mut to_utf8) = ([0; 4], [0; 4]);
+    let marked = replace(
+        text,
+        from.encode_utf8(&mut from_utf8),
+        to.encode_utf8(&mut to_utf8),
+    );
+    match (marked, has_prefix) {
+        (marked, true) => {
+            let rest = marked.as_deref().unwrap_or(text);
+            Cow::Owned(format!("{to}{rest}"))
         }
-        (Some(spaced), false) => Cow::Owned(spaced),
+        (Some(marked), false) => Cow::Owned(marked),
         (None, false) => Cow::Borrowed(text),
     }
 }
