@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::MAX_THREADS;
 use crate::progress::Stats;
 use crate::simd::Level;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{FileOptions, Tokenizer};
 
 pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;
@@ -122,7 +122,7 @@ impl BenchConfig {
         if !(MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&self.size_bytes) {
             return refuse("size_bytes", "must be from 1MiB to 1TiB".to_owned());
         }
-        Tokenizer::find(&self.encoding).map(drop)
+        Tokenizer::find(&self.encoding, &FileOptions::default()).map(drop)
     }
 
     /// The number of f32 elements in `size_bytes`.
@@ -181,7 +181,7 @@ impl BenchReport {
 /// ```
 pub fn measure(config: &BenchConfig, stats: &Stats) -> Result<BenchReport> {
     config.validate()?;
-    let encoding = Tokenizer::find(&config.encoding)?;
+    let encoding = Tokenizer::find(&config.encoding, &FileOptions::default())?;
     let input = config.input.as_deref().map(text::read).transpose()?;
     let thread_counts = config.thread_counts();
     let samples = ceiling::count(&thread_counts)

@@ -13,7 +13,7 @@ use crate::pipeline::{TokenizeConfig, tokenize};
 use crate::progress::Stats;
 use crate::publish::durability::Durability;
 use crate::times::Part;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{FileOptions, Tokenizer};
 
 /// The numbers of threads for which limits are computed.
 const THREADS: [u32; 3] = [16, 64, 192];
@@ -143,7 +143,7 @@ struct Run {
 
 fn once(config: &SerialConfig) -> Result<Run> {
     let out = Removed(scratch(&config.dir));
-    let encoding = Tokenizer::find(&config.encoding)?;
+    let encoding = Tokenizer::find(&config.encoding, &FileOptions::default())?;
     let settings = TokenizeConfig {
         threads: 1,
         durability: Durability::None,

@@ -1,7 +1,9 @@
 //! Ids by character.
 
-use crate::bpe::ranked::NONE;
 use crate::token::TokenId;
+
+/// In place of an id or a rank: there is none.
+pub(crate) const NONE: u32 = u32::MAX;
 
 const PAGE: usize = 256;
 

@@ -44,9 +44,9 @@ mod tournament;
 mod vocabulary;
 
 pub(crate) use cache::Memory;
-pub(crate) use chars::CharIds;
+pub(crate) use chars::{CharIds, NONE};
 pub(crate) use encoder::Encoder;
 pub(crate) use image::Image;
 pub(crate) use listed::List;
-pub(crate) use ranked::{Alphabet, Merge, NONE, Ranked, Unknown};
+pub(crate) use ranked::{Alphabet, Merge, Ranked, Unknown};
 pub(crate) use vocabulary::{CL100K, O200K, P50K, R50K, Vocabulary, VocabularyRef};

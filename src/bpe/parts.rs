@@ -29,7 +29,7 @@
 //! When P has no merge left, all of S is finished, both have the same parts, and Q has no merge
 //! left.
 
-use crate::bpe::ranked::NONE;
+use crate::bpe::chars::NONE;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{VocabularyRef, character};
 use crate::token::TokenId;

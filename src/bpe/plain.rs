@@ -23,11 +23,15 @@ pub(super) fn merge(vocabulary: &VocabularyRef, bytes: &[u8], ids: &mut Vec<Toke
     };
     if vocabulary.has_characters() {
         load(vocabulary, bytes, |more| {
-            more.iter().for_each(|&part| add(part));
+            for &part in more {
+                add(part);
+            }
             Some(())
         });
     } else {
-        bytes.iter().for_each(|&byte| add(vocabulary.byte_id(byte)));
+        for &byte in bytes {
+            add(vocabulary.byte_id(byte));
+        }
     }
     let end = parts.len();
     let mut heap: BinaryHeap<Reverse<(u32, usize)>> = (1..end)

@@ -4,12 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::bpe::chars::CharIds;
+use crate::bpe::chars::{CharIds, NONE};
 use crate::bpe::hash;
 use crate::token::TokenId;
-
-/// In place of an id or a rank: there is none.
-pub(crate) const NONE: u32 = u32::MAX;
 
 /// Ranks are below this.
 pub(crate) const MAX_RANKS: u32 = 1 << RANK_BITS;

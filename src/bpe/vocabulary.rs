@@ -38,7 +38,9 @@ enum Tables {
         tables: TablesRef<'static>,
     },
     Owned {
-        image: Slab<u64>,
+        memory: Slab<u64>,
+        /// In bytes of the memory.
+        image: Range<usize>,
         places: [Range<usize>; TABLES],
     },
 }
@@ -105,7 +107,7 @@ impl Vocabulary {
     /// Reads an image that the build script wrote.
     fn of_static(image: &'static [u8]) -> Self {
         let lengths = bytemuck::cast_slice(&image[..LENGTHS * 4]);
-        let tables = TablesRef::of(image, &places(lengths));
+        let tables = TablesRef::of(image, &places(lengths, 0));
         Self::new(Tables::Static { image, tables }, None)
     }
 
@@ -115,18 +117,51 @@ impl Vocabulary {
     /// [`Error::Memory`](crate::Error::Memory) if memory runs out.
     pub(crate) fn of_tables(tables: &Image, list: Option<Ranked>) -> Result<Self> {
         let lengths = tables.lengths();
-        let places = places(&lengths);
-        let mut image = Slab::zeroed(places[TABLES - 1].end.div_ceil(size_of::<u64>()))?;
-        let copy = bytemuck::cast_slice_mut(&mut image);
+        let places = places(&lengths, 0);
+        let image = 0..places[TABLES - 1].end;
+        let mut memory = Slab::zeroed(image.end.div_ceil(size_of::<u64>()))?;
+        let copy = bytemuck::cast_slice_mut(&mut memory);
         copy[..LENGTHS * 4].copy_from_slice(bytemuck::cast_slice(&lengths));
         let wide = [tables.pairs.buckets.as_flattened(), &tables.crossed];
-        let wide = wide.map(|table| bytemuck::cast_slice(table));
-        let words = tables.words().map(|table| bytemuck::cast_slice(table));
+        let wide = wide.map(bytemuck::cast_slice);
+        let words = tables.words().map(bytemuck::cast_slice);
         let all = wide.into_iter().chain(words).chain([&tables.bytes[..]]);
         for (place, table) in places.iter().zip(all) {
             copy[place.clone()].copy_from_slice(table);
         }
-        Ok(Self::new(Tables::Owned { image, places }, list))
+        let tables = Tables::Owned {
+            memory,
+            image,
+            places,
+        };
+        Ok(Self::new(tables, list))
+    }
+
+    /// The vocabulary of an image as [`Self::image`] returns it, which is at `image` in `memory`.
+    /// `None` if its lengths are not its own.
+    pub(crate) fn of_image(memory: Slab<u64>, image: Range<usize>) -> Option<Self> {
+        let bytes: &[u8] = bytemuck::cast_slice(&memory);
+        let lengths = bytes.get(image.clone())?.get(..LENGTHS * 4)?;
+        let places = places(bytemuck::try_cast_slice(lengths).ok()?, image.start);
+        let is_whole = places[TABLES - 1].end == image.end;
+        is_whole.then(|| {
+            let tables = Tables::Owned {
+                memory,
+                image,
+                places,
+            };
+            Self::new(tables, None)
+        })
+    }
+
+    /// The tables as bytes; `None` with a list of pairs, or if they are the program's own.
+    pub(crate) fn image(&self) -> Option<&[u8]> {
+        match &self.tables {
+            Tables::Owned { memory, image, .. } if self.ranked.is_none() => {
+                Some(&bytemuck::cast_slice(memory)[image.clone()])
+            }
+            _ => None,
+        }
     }
 
     fn new(tables: Tables, ranked: Option<Ranked>) -> Self {
@@ -165,9 +200,9 @@ impl Vocabulary {
     pub(super) fn prefetch(&self, hash: u64) {
         let index = match &self.tables {
             Tables::Static { tables, .. } => tables.index,
-            Tables::Owned { image, places } => {
-                let image: &[u8] = bytemuck::cast_slice(image);
-                bytemuck::cast_slice(&image[places[5].clone()])
+            Tables::Owned { memory, places, .. } => {
+                let memory: &[u8] = bytemuck::cast_slice(memory);
+                bytemuck::cast_slice(&memory[places[5].clone()])
             }
         };
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
@@ -189,15 +224,17 @@ impl Tables {
     fn get(&self) -> TablesRef<'_> {
         match self {
             Self::Static { tables, .. } => *tables,
-            Self::Owned { image, places } => TablesRef::of(bytemuck::cast_slice(image), places),
+            Self::Owned { memory, places, .. } => {
+                TablesRef::of(bytemuck::cast_slice(memory), places)
+            }
         }
     }
 }
 
-/// Where the tables of an image are, by their lengths.
-fn places(lengths: &[u32]) -> [Range<usize>; TABLES] {
+/// Where the tables of an image that begins at `start` are, by their lengths.
+fn places(lengths: &[u32], start: usize) -> [Range<usize>; TABLES] {
     let widths = [32, 8, 4, 4, 4, 4, 4, 4, 4, 4, 1];
-    let mut end = LENGTHS * 4;
+    let mut end = start + LENGTHS * 4;
     std::array::from_fn(|i| {
         let start = end;
         end += lengths[i] as usize * widths[i];
@@ -242,7 +279,7 @@ impl<'a> VocabularyRef<'a> {
         !self.tables.blocks.is_empty()
     }
 
-    /// The part of a character; [`NONE`](ranked::NONE) if it is spelled out.
+    /// The part of a character; [`NONE`](crate::bpe::NONE) if it is spelled out.
     #[inline(always)]
     pub(super) fn character(&self, char: char) -> u32 {
         chars::get(self.tables.blocks, self.tables.pages, char)

@@ -1,6 +1,7 @@
 //! Options that several commands share, each written once. Knows no command.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -104,15 +105,25 @@ impl TokenizerFileArgs {
     /// Opens the tokenizer `name`.
     pub(crate) fn open(&self, name: &str) -> Result<Tokenizer, Failure> {
         let mut options = FileOptions::default();
+        options.cache = cache_directory();
         options.pattern.clone_from(&self.pattern);
         if let Some(path) = &self.special_tokens {
             options.special_tokens = special_tokens(path)?;
         }
         if options.pattern.is_none() && options.special_tokens.is_empty() {
-            return Ok(Tokenizer::find(name)?);
+            return Ok(Tokenizer::find(name, &options)?);
         }
         Ok(Tokenizer::open(name, &options)?)
     }
+}
+
+/// Where compiled tokenizers are kept, by the XDG Base Directory Specification.
+pub(crate) fn cache_directory() -> Option<PathBuf> {
+    let path = |key| env::var_os(key).map(PathBuf::from);
+    let home = || Some(path("HOME")?.join(".cache"));
+    let base = path("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let base = base.or_else(home).filter(|path| path.is_absolute())?;
+    Some(base.join("shardmill"))
 }
 
 /// The special tokens in a JSON file.

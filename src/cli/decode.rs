@@ -77,13 +77,16 @@ fn tokenizer(args: &DecodeArgs, store: &TokenStore) -> Result<Tokenizer> {
         (Some(name), _) => args.file.open(name)?,
         (None, None) => Tokenizer::by_name(&made_with.name)?,
         // A Hub id is found in the local cache.
-        (None, Some(_)) => Tokenizer::find(&made_with.name).map_err(|_| Failure::Usage {
-            option: "--tokenizer",
-            what: format!(
-                "is needed: the dataset was made with {}, which is not built in",
-                made_with.name
-            ),
-        })?,
+        (None, Some(_)) => args
+            .file
+            .open(&made_with.name)
+            .map_err(|_| Failure::Usage {
+                option: "--tokenizer",
+                what: format!(
+                    "is needed: the dataset was made with {}, which is not built in",
+                    made_with.name
+                ),
+            })?,
     };
     if tokenizer.vocabulary_hash() == made_with.vocabulary_hash {
         return Ok(tokenizer);

@@ -48,6 +48,8 @@ pub(crate) use patterns::pattern;
 pub(crate) use refusal::{Cause, Place, Refusal};
 pub(crate) use tokens::{Merges, Tokens, Use};
 
+use serde::{Deserialize, Serialize};
+
 use crate::pretoken::{Stage, Syntax};
 use crate::token::TokenId;
 
@@ -92,7 +94,7 @@ pub(crate) enum Kind {
 }
 
 /// One step of normalization.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Normalizer {
     /// NFC of HF tokenizers 0.23, which is that of Unicode 9.0.
     Nfc,
@@ -105,7 +107,7 @@ pub(crate) enum Normalizer {
 }
 
 /// Spaces become a word marker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metaspace {
     pub(crate) replacement: char,
     pub(crate) prepend: PrefixScheme,
@@ -114,7 +116,7 @@ pub(crate) struct Metaspace {
 }
 
 /// Before which pieces a word marker is put, unless they begin with one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PrefixScheme {
     /// The one at the beginning of the whole text.
     First,
@@ -160,7 +162,7 @@ pub(crate) const NO_BYTE: TokenId = TokenId::MAX;
 
 /// A token that is found in a text before anything is split.
 #[expect(clippy::struct_excessive_bools, reason = "the flags of the files")]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AddedToken {
     /// Never empty.
     pub(crate) content: String,

@@ -1,9 +1,11 @@
 //! The steps that split a text into pretokens.
 
+use serde::{Deserialize, Serialize};
+
 /// One step of splitting a text into pretokens. The first sees the text between two added tokens,
 /// after normalization. Each later one sees each piece of the step before it as if it were the
 /// whole text: `(?!\S)` and `$` see the end of the piece.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// What a regular expression matches, and what is between its matches.
     Regex {
@@ -30,7 +32,7 @@ pub(crate) enum Stage {
 }
 
 /// Which engine defines what a pattern means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Syntax {
     /// Oniguruma with its Ruby syntax, as HF tokenizers 0.23 uses it.
     Onig,
@@ -39,7 +41,7 @@ pub(crate) enum Syntax {
 }
 
 /// What becomes of matches: `SplitDelimiterBehavior` of HF tokenizers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Behavior {
     Isolated,
     Removed,

@@ -9,7 +9,7 @@ use crate::token::TokenId;
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     bytes: Vec<u8>,
-    ends: Vec<usize>,
+    ends: Vec<u32>,
 }
 
 impl Decoded {
@@ -44,7 +44,7 @@ impl Decoded {
             } else {
                 decoded.bytes.extend_from_slice(bytes);
             }
-            decoded.ends.push(decoded.bytes.len());
+            decoded.ends.push(to_u32(decoded.bytes.len()));
         }
         decoded
     }
@@ -55,6 +55,26 @@ impl Decoded {
             return &[];
         };
         let start = id.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..end]
+        &self.bytes[start as usize..end as usize]
     }
+
+    /// The ends of all tokens in the bytes, and these; as [`Self::of_parts`] takes them.
+    pub(super) fn parts(&self) -> (&[u32], &[u8]) {
+        (&self.ends, &self.bytes)
+    }
+
+    /// `None` if an end is not one.
+    pub(super) fn of_parts(ends: &[u32], bytes: &[u8]) -> Option<Self> {
+        let is_whole = ends.last().is_none_or(|&last| last as usize == bytes.len());
+        (is_whole && ends.is_sorted()).then(|| Self {
+            bytes: bytes.to_vec(),
+            ends: ends.to_vec(),
+        })
+    }
+}
+
+/// Files of more bytes are refused.
+#[expect(clippy::cast_possible_truncation, reason = "files are smaller")]
+fn to_u32(len: usize) -> u32 {
+    len as u32
 }

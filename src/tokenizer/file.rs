@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::definition::{Definition, Normalizer};
+use crate::definition::Normalizer;
 use crate::error::Result;
-use crate::hash::Hash128;
 use crate::pretoken::{scalar_at, scalar_before};
 use crate::simd::Level;
 use crate::token::TokenId;
 use crate::tokenizer::added::{AddedTokens, Piece};
+use crate::tokenizer::compiled::Head;
 use crate::tokenizer::decoded::Decoded;
 use crate::tokenizer::encoders::Encoder;
 use crate::tokenizer::info::TokenizerInfo;
-use crate::tokenizer::model::Texts;
+use crate::tokenizer::joins::Joins;
 use crate::tokenizer::normalize::{across_cut, adds_prefix, normalize};
 use crate::tokenizer::splitter::Splitter;
 use crate::tokenizer::{Special, SpecialFound};
@@ -50,52 +50,49 @@ fn as_normalized(content: &str, marker: Option<char>) -> String {
 }
 
 impl File {
-    /// `texts` are those of the model's tokens, with spaces in place of `marker`. `candidates` may
-    /// end documents; `notes` are for people.
+    /// `notes` are for people.
     pub(super) fn new(
-        definition: &Definition,
-        marker: Option<char>,
-        texts: &Texts,
-        file_hash: Hash128,
-        candidates: Vec<(String, TokenId)>,
+        head: Head,
+        decoded: Decoded,
+        joins: Option<Joins>,
         notes: Vec<String>,
     ) -> Result<Self> {
-        let mut normalizers = definition.normalizers.clone();
-        let is_last = definition.metaspace.is_none();
-        if let Some(marker) = marker.filter(|_| is_last)
-            && let Some(last) = normalizers.last_mut()
-        {
+        let splitter = Splitter::new(&head, joins)?;
+        let mut normalizers = head.normalizers;
+        // Without a metaspace, the last step makes the markers.
+        let marker = head.marker.filter(|_| head.metaspace.is_none());
+        if let (Some(marker), Some(last)) = (marker, normalizers.last_mut()) {
             *last = Normalizer::Replace {
                 from: marker.to_string(),
                 to: " ".to_owned(),
             };
         }
-        let raw = AddedTokens::new(&definition.added, |token| !token.normalized, str::to_owned)?;
+        let raw = AddedTokens::new(&head.added, |token| !token.normalized, str::to_owned)?;
         let normalized = AddedTokens::new(
-            &definition.added,
+            &head.added,
             |token| token.normalized,
             |content| {
-                if definition.added_in_normalized {
-                    as_normalized(content, marker.filter(|_| is_last))
+                if head.added_in_normalized {
+                    as_normalized(content, marker)
                 } else {
                     normalize(&normalizers, content, true).into_owned()
                 }
             },
         )?;
+        let added = head
+            .added
+            .into_iter()
+            .map(|token| (token.content, token.id));
         let mut file = Self {
-            info: TokenizerInfo::of(definition, file_hash),
+            info: head.info,
             raw,
             normalizers,
             normalized,
-            splitter: Splitter::new(definition, marker, texts)?,
+            splitter,
             ascii_cuts: Box::new([0; 128]),
-            decoded: Decoded::of(definition),
-            added: definition
-                .added
-                .iter()
-                .map(|token| (token.content.clone(), token.id))
-                .collect(),
-            candidates,
+            decoded,
+            added: added.collect(),
+            candidates: head.candidates,
             notes,
         };
         for x in 0..128_u8 {

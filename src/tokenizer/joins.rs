@@ -87,6 +87,27 @@ impl Joins {
         Some(joins)
     }
 
+    /// The tables, as [`Self::of_words`] takes them; `None` if there are others.
+    pub(super) fn words(&self) -> Option<(Vec<u64>, bool, Option<char>)> {
+        let words = self.ascii.as_flattened().iter().chain(&self.pairs).copied();
+        let is_all = self.known.is_none();
+        is_all.then(|| (words.collect(), self.is_whole, self.split))
+    }
+
+    /// `None` if there are not enough words.
+    pub(super) fn of_words(words: &[u64], is_whole: bool, split: Option<char>) -> Option<Self> {
+        let (ascii, pairs) = words.split_first_chunk::<256>()?;
+        let mut joins = Self {
+            ascii: Box::new([[0; 2]; 128]),
+            pairs: pairs.into(),
+            known: None,
+            is_whole,
+            split,
+        };
+        joins.ascii.as_flattened_mut().copy_from_slice(ascii);
+        pairs.len().is_power_of_two().then_some(joins)
+    }
+
     fn may_join_any(&self, x: char, y: char) -> bool {
         let is_exact = |char| {
             self.known

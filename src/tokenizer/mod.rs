@@ -8,6 +8,8 @@
 //! builtin    the names, vocabularies, split patterns and special tokens of built-in tokenizers
 //! special    where special tokens are in a text, and what their text means
 //! open       opens the tokenizer of a file
+//! compiled   a file, compiled
+//! stored     compiled files in a directory
 //! info       what a file is and says
 //! file       what happens to a text by the rules of a file
 //! splitter   how it is split
@@ -22,6 +24,7 @@
 
 mod added;
 mod builtin;
+mod compiled;
 mod decoded;
 mod encoders;
 mod file;
@@ -33,6 +36,7 @@ mod open;
 mod refusal;
 mod special;
 mod splitter;
+mod stored;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -132,12 +136,12 @@ impl Tokenizer {
         })
     }
 
-    /// The built-in tokenizer `name`, else that of a file; see [`Self::open`].
+    /// The built-in tokenizer `name`, else that of a file; see [`Self::open`] for `options`.
     ///
     /// # Errors
     /// Those of [`Self::open`]; [`Error::UnknownTokenizer`] if `name` is neither.
-    pub fn find(name: &str) -> Result<Self> {
-        Self::by_name(name).or_else(|unknown| match Self::open(name, &FileOptions::default()) {
+    pub fn find(name: &str, options: &FileOptions) -> Result<Self> {
+        Self::by_name(name).or_else(|unknown| match Self::open(name, options) {
             // A word that is no path is more likely a misspelled name.
             Err(Error::Tokenizer { .. })
                 if !name.contains(['/', '.']) && !Path::new(name).exists() =>

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::bpe::Vocabulary;
-use crate::definition::{self, Definition, Refusal, Source};
+use crate::definition::{self, Refusal, Source};
 use crate::error::{Error, Result};
 use crate::hash::Hasher128;
 use crate::pretoken::Syntax;
 use crate::token::TokenId;
+use crate::tokenizer::compiled::{Compiled, Head};
 use crate::tokenizer::file::File;
-use crate::tokenizer::model::{self, Texts};
-use crate::tokenizer::splitter::word_marker;
+use crate::tokenizer::stored;
 
 /// What a tokenizer's file does not say itself.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,10 @@ pub struct FileOptions {
     pub pattern: Option<String>,
     /// For rank files: special tokens and their ids.
     pub special_tokens: Vec<(String, TokenId)>,
+    /// A directory for compiled tokenizers, which open several times faster. It is created if
+    /// needed, and never needed for the same ids: what is in it is used if it was compiled from the
+    /// same bytes with the same options by this version of shardmill, and is not damaged.
+    pub cache: Option<PathBuf>,
 }
 
 /// A tokenizer that was read.
@@ -44,62 +48,72 @@ pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
     let located = definition::locate(name).map_err(|refusal| refuse(name.as_ref(), refusal))?;
     let path = &located.path;
     let read = |path: &Path| fs::read(path).map_err(Error::io(path, "cannot read"));
-    let bytes = read(path)?;
-    let merges = located.merges.as_deref().map(read).transpose()?;
-    let named = options.pattern.as_deref().map(|pattern| {
-        definition::pattern(pattern).map_or((pattern, Syntax::Fancy), |named| {
-            (named.pattern, named.syntax)
+    let special = &options.special_tokens;
+    let key = |file_hash| stored::key(file_hash, options.pattern.as_deref(), special);
+    let load = |dir: &PathBuf| {
+        let paths = std::iter::once(path).chain(&located.merges);
+        let file_hash = stored::hash_of_files(paths.map(PathBuf::as_path)).ok()?;
+        stored::load(dir, key(file_hash))
+    };
+    let compile = || {
+        let bytes = &*read(path)?;
+        let merges = located.merges.as_deref().map(read).transpose()?;
+        let mut hasher = Hasher128::new();
+        hasher.update(bytes);
+        hasher.update(merges.as_deref().unwrap_or_default());
+        let file_hash = hasher.finish();
+        let named = options.pattern.as_deref().map(|pattern| {
+            definition::pattern(pattern).map_or((pattern, Syntax::Fancy), |named| {
+                (named.pattern, named.syntax)
+            })
+        });
+        let source = Source {
+            bytes,
+            merges: merges.as_deref(),
+            pattern: named,
+            special: &options.special_tokens,
+        };
+        let definition = definition::parse(&source).map_err(|refusal| refuse(path, refusal))?;
+        let compiled = Compiled::of(&definition, file_hash)?;
+        if let Some(dir) = &options.cache {
+            stored::store(dir, key(file_hash), &compiled);
+        }
+        Ok(compiled)
+    };
+    let compiled = (options.cache.as_ref().and_then(load)).map_or_else(compile, Ok);
+    let made = compiled.and_then(|compiled| {
+        let Compiled {
+            head,
+            decoded,
+            joins,
+            vocabulary,
+        } = compiled;
+        let mut notes = head.notes.clone();
+        notes.extend(notes_beside(&head, &located.names));
+        let end_of_text = match &head.candidates[..] {
+            [(_, id)] => Some(*id),
+            _ => None,
+        };
+        Ok(Opened {
+            name: display_name(name, path),
+            n_vocab: head.n_vocab,
+            end_of_text,
+            vocabulary,
+            file: File::new(head, decoded, joins, notes)?,
         })
     });
-    let source = Source {
-        bytes: &bytes,
-        merges: merges.as_deref(),
-        pattern: named,
-        special: &options.special_tokens,
-    };
-    let definition = definition::parse(&source).map_err(|refusal| refuse(path, refusal))?;
-    let mut hasher = Hasher128::new();
-    hasher.update(&bytes);
-    hasher.update(merges.as_deref().unwrap_or_default());
-    let mut notes = definition.notes.clone();
-    notes.extend(notes_beside(&definition, &located.names));
-    let candidates = definition::end_of_text_candidates(&definition);
-    let end_of_text = match &candidates[..] {
-        [(_, id)] => Some(*id),
-        _ => None,
-    };
-    let marker = word_marker(&definition);
-    let texts = Texts::of(&definition.model, marker);
-    let file_hash = hasher.finish();
-    let made =
-        File::new(&definition, marker, &texts, file_hash, candidates, notes).and_then(|file| {
-            let (image, list) = model::vocabulary(&definition.model, &texts)?;
-            Ok((file, Vocabulary::of_tables(&image, list)?))
-        });
-    let (file, vocabulary) = made.map_err(|error| match error {
+    made.map_err(|error| match error {
         Error::Tokenizer { what, hint, .. } => Error::Tokenizer {
             path: path.clone(),
             what,
             hint,
         },
         error => error,
-    })?;
-    let added = definition.added.iter().map(|token| token.id + 1);
-    Ok(Opened {
-        name: display_name(name, path),
-        n_vocab: definition
-            .model
-            .tokens
-            .limit()
-            .max(added.max().unwrap_or(0)),
-        end_of_text,
-        vocabulary,
-        file,
     })
 }
 
 /// What the file, and those beside it, would add to texts or call their end.
-fn notes_beside(definition: &Definition, beside: &[PathBuf]) -> Vec<String> {
+fn notes_beside(head: &Head, beside: &[PathBuf]) -> Vec<String> {
     let contents: Vec<_> = beside
         .iter()
         .filter_map(|path| fs::read(path).ok())
@@ -107,7 +121,7 @@ fn notes_beside(definition: &Definition, beside: &[PathBuf]) -> Vec<String> {
     let contents: Vec<_> = contents.iter().map(Vec::as_slice).collect();
     let named = definition::names(&contents);
     let mut notes = Vec::new();
-    for (what, ids) in [("before", &definition.bos), ("after", &definition.eos)] {
+    for (what, ids) in [("before", &head.bos), ("after", &head.eos)] {
         if !ids.is_empty() {
             notes.push(format!(
                 "its post-processor adds ids {ids:?} {what} a text; they are left out"

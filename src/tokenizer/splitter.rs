@@ -3,17 +3,15 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::definition::{
-    AddedToken, Alphabet, Definition, Metaspace, Normalizer, PrefixScheme, Use,
-};
+use crate::definition::{Metaspace, PrefixScheme};
 use crate::error::Result;
-use crate::pretoken::{Chain, Family, Scratch, Stage, ends, recognize, with_scheme};
+use crate::pretoken::{Chain, Family, Scratch, ends, recognize, with_scheme};
 use crate::simd::Level;
 use crate::token::TokenId;
+use crate::tokenizer::compiled::Head;
 use crate::tokenizer::encoders::Encoder;
 use crate::tokenizer::joins::Joins;
-use crate::tokenizer::model::Texts;
-use crate::tokenizer::normalize::{replace, single};
+use crate::tokenizer::normalize::replace;
 use crate::tokenizer::refusal::unsupported;
 
 /// How text is split.
@@ -54,38 +52,23 @@ impl Marking {
 }
 
 impl Splitter {
-    /// `texts` are those of the model's tokens, with spaces in place of `marker`.
-    pub(super) fn new(
-        definition: &Definition,
-        marker: Option<char>,
-        texts: &Texts,
-    ) -> Result<Self> {
-        let metaspace = definition.metaspace;
-        let marking = metaspace.map(|metaspace| Marking::of(metaspace, marker));
-        let stages = stages(definition);
-        if stages.is_empty() {
-            let split = marking.filter(|marking| marking.metaspace.split);
-            let split = split.map(|marking| marking.to);
-            match Joins::new(&definition.model, &texts.all(), split) {
-                Some(_) if first_may_move(definition) => {
-                    return Err(unsupported(
-                        "pre_tokenizer.prepend_scheme \"first\" after a normalizer that removes or \
-                         joins characters is not supported",
-                    ));
-                }
-                Some(joins) => return Ok(Self::Words { marking, joins }),
-                None => {}
-            }
+    /// `joins` says where text is cut that no pattern splits.
+    pub(super) fn new(head: &Head, joins: Option<Joins>) -> Result<Self> {
+        let marking = head
+            .metaspace
+            .map(|metaspace| Marking::of(metaspace, head.marker));
+        if let Some(joins) = joins {
+            return Ok(Self::Words { marking, joins });
         }
-        if metaspace.is_some() {
-            return Err(unsupported(if stages.is_empty() {
+        if marking.is_some() {
+            return Err(unsupported(if head.stages.is_empty() {
                 "pre_tokenizer: Metaspace with a byte-level model is not supported"
             } else {
                 "pre_tokenizer: Metaspace after another one is not supported"
             }));
         }
-        let chain = Chain::new(&stages).map_err(|error| unsupported(error.to_string()))?;
-        Ok(match recognize(&stages) {
+        let chain = Chain::new(&head.stages).map_err(|error| unsupported(error.to_string()))?;
+        Ok(match recognize(&head.stages) {
             Some(family) => Self::Family(family, chain),
             None => Self::Chain(chain),
         })
@@ -179,65 +162,6 @@ impl Splitter {
             }
         }
     }
-}
-
-/// The word marker of a tokenizer that does not split text by patterns, if spaces can take its
-/// place: the last step before merging replaces all of them by it.
-pub(super) fn word_marker(definition: &Definition) -> Option<char> {
-    let model = &definition.model;
-    if !stages(definition).is_empty() || !matches!(model.alphabet, Alphabet::Characters { .. }) {
-        return None;
-    }
-    // A marker is no white space.
-    let strips = |token: &AddedToken| token.normalized && (token.lstrip || token.rstrip);
-    let marker = match (definition.metaspace, definition.normalizers.last()) {
-        (Some(metaspace), _) => metaspace.replacement,
-        (None, Some(Normalizer::Replace { from, to }))
-            if from == " " && !definition.added.iter().any(strips) =>
-        {
-            single(to)?
-        }
-        _ => return None,
-    };
-    // One that is no token is spelled out, unlike a space.
-    let mut utf8 = [0; 4];
-    let bytes = marker.encode_utf8(&mut utf8).as_bytes();
-    let mut tokens = model.tokens.iter();
-    let is_token = tokens.any(|(_, token, usage)| usage == Use::Text && token == bytes);
-    is_token.then_some(marker)
-}
-
-/// The steps that can have an effect: a text that normalization replaces everywhere is never found
-/// after it. Gemma's files have such a step.
-fn stages(definition: &Definition) -> Vec<Stage> {
-    let is_gone = |found: &str| match definition.normalizers.last() {
-        Some(Normalizer::Replace { from, to }) => from == found && !to.contains(found),
-        _ => false,
-    };
-    let has_effect = |stage: &&Stage| match stage {
-        Stage::Literal { text, invert, .. } => *invert || single(text).is_none() || !is_gone(text),
-        _ => true,
-    };
-    definition
-        .stages
-        .iter()
-        .filter(has_effect)
-        .cloned()
-        .collect()
-}
-
-/// Whether a word marker belongs before the first piece only if normalization left its place in the
-/// text alone, and it may not: HF tokenizers look at the place before normalization.
-fn first_may_move(definition: &Definition) -> bool {
-    let is_first = definition
-        .metaspace
-        .is_some_and(|metaspace| metaspace.prepend == PrefixScheme::First);
-    let moves = |step: &Normalizer| match step {
-        Normalizer::Nfc | Normalizer::Prepend(_) => false,
-        Normalizer::Strip { .. } => true,
-        Normalizer::Replace { from, to } => from.len() != 1 || single(to).is_none(),
-    };
-    is_first && definition.normalizers.iter().any(moves)
 }
 
 /// `text` with all spaces and word markers alike, and one before it if the scheme says so.

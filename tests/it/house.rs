@@ -31,6 +31,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
             "definition",
             "error",
             "hash",
+            "map",
             "pretoken",
             "simd",
             "token",

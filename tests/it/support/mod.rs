@@ -76,6 +76,7 @@ impl Place {
             .current_dir(self.dir.path())
             .env_remove("COLUMNS")
             .env_remove("RUST_BACKTRACE")
+            .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
             .stdin(Stdio::null());
         command
     }

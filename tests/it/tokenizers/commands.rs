@@ -1,6 +1,7 @@
 //! `shardmill tokenizer`, and the program with a tokenizer's file.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use shardmill::TokenStore;
@@ -11,6 +12,7 @@ use super::unpack;
 
 fn shardmill(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shardmill"));
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.args(args).output().unwrap()
 }
 
@@ -231,4 +233,52 @@ fn a_tokenizer_without_a_known_end_needs_one_or_none() {
         message.contains("--tail: pad needs an end-of-text token"),
         "{message}"
     );
+}
+
+/// The ids and the datasets are the same without a compiled tokenizer, with one, and with a
+/// damaged one.
+#[test]
+fn compiled_tokenizers_change_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = unpack("mistral_7b_v03.json", dir.path());
+    let cache = dir.path().join("cache");
+    let run = |cache: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shardmill"));
+        command.env("XDG_CACHE_HOME", cache);
+        let out = dir.path().join("out");
+        let done = command
+            .args(["tokenize", "--tokenizer"])
+            .arg(&path)
+            .arg(fixture("text/the-verdict.txt"))
+            .args(["--overwrite", "--out"])
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+        let manifest = fs::read_to_string(out.join("manifest.json")).unwrap();
+        (fs::read(out.join("shard-00000.u32")).unwrap(), manifest)
+    };
+    // A file in the place of the directory.
+    let expected = run(&path);
+    let kept = cache.join("shardmill");
+    assert!(!kept.exists());
+    assert!(run(&cache) == expected);
+    let files = || -> Vec<_> {
+        let entries = fs::read_dir(&kept).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let [file] = &files()[..] else {
+        panic!("{:?}", files());
+    };
+    let whole = fs::read(file).unwrap();
+    assert!(run(&cache) == expected);
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    for content in [&damaged[..], &whole[..whole.len() / 2], b""] {
+        fs::write(file, content).unwrap();
+        assert!(run(&cache) == expected);
+        // It is replaced.
+        assert!(fs::read(file).unwrap() == whole);
+    }
+    assert_eq!(files().len(), 1);
 }

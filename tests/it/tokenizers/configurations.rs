@@ -1,6 +1,7 @@
 //! Configurations of `tokenizer.json`, every field alone and many at random, beside the ids that HF
 //! tokenizers returned. `tests/oracle/configurations.py` makes them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -147,5 +148,27 @@ fn what_random_configurations_found_stays_right() {
             .encode("    a", Special::Encode)
             .unwrap(),
         [1, 0]
+    );
+    // A word marker is no white space that a token could strip.
+    let marker = r#"{"version":"1.0",
+        "normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"},
+        "added_tokens":[{"id":2,"content":"b","single_word":false,"lstrip":true,"rstrip":true,
+            "normalized":true,"special":false}],
+        "model":{"type":"BPE","vocab":{"a":0,"▁":1},"merges":[]}}"#;
+    fs::write(&path, marker).unwrap();
+    assert_eq!(
+        open(&path).unwrap().encode_ordinary("a b a"),
+        [0, 1, 2, 1, 0]
+    );
+    // One that is no token is spelled out as itself.
+    let bytes = (0..=u8::MAX).map(|byte| (format!("<0x{byte:02X}>"), u32::from(byte)));
+    let vocab: BTreeMap<_, _> = bytes.chain([("a".to_owned(), 256)]).collect();
+    let spelled = serde_json::json!({"version": "1.0",
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "model": {"type": "BPE", "byte_fallback": true, "vocab": vocab, "merges": []}});
+    fs::write(&path, spelled.to_string()).unwrap();
+    assert_eq!(
+        open(&path).unwrap().encode_ordinary("a a"),
+        [256, 226, 150, 129, 256]
     );
 }
