@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use checks::{records, tables, units};
+use checks::{records, tables, tokenizers, units};
 
 /// Counts the allocated bytes and their maximum.
 struct Counting;
@@ -194,6 +194,14 @@ proptest! {
     }
 
     #[test]
+    fn changed_tokenizer_files_are_refused_or_encode(
+        which in any::<u8>(),
+        edits in prop::collection::vec(any::<[u8; 6]>(), 0..4),
+    ) {
+        bounded(tokenizers::check, &[&[which], &edits.concat()[..]].concat());
+    }
+
+    #[test]
     fn any_cuts_give_the_documents_of_a_plain_reader(input in source()) {
         bounded(units::check, &input);
     }
@@ -214,5 +222,13 @@ const RECORDS: [&[u8]; 5] = [
 fn what_was_found_once_stays_mended() {
     for input in RECORDS {
         bounded(records::check, input);
+    }
+}
+
+/// As they are, so that changes begin with what works.
+#[test]
+fn unchanged_tokenizer_files_open() {
+    for which in 0..6 {
+        tokenizers::open_unchanged(which).unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::bpe::chars::NONE;
 use crate::bpe::image::{Image, Pairs};
-use crate::bpe::ranked::{Alphabet, Merge};
+use crate::bpe::ranked::{Alphabet, Merge, Ranked};
 use crate::token::TokenId;
 
 /// A vocabulary with a list of merges.
@@ -21,12 +21,16 @@ pub(crate) struct List<'a> {
 impl Image {
     /// The tables of a vocabulary that has a list of merges. `None` if they cannot express it: if
     ///
-    /// - merges of two tokens have one rank, or an odd token's merges are apart in the list;
+    /// - merges of two tokens have one rank;
     /// - a merge does not make the text of its parts' texts;
     /// - a text has no parts that merging can begin with.
     pub(crate) fn of_list(list: &List<'_>) -> Option<Self> {
         let is_symbol = symbols(list)?;
-        let merges = usable(list)?;
+        let mut merges = usable(list)?;
+        let numbered = match Numbered::of(&merges, &is_symbol)? {
+            Order::Certain(numbered) => numbered,
+            Order::Uncertain(_) => by_trial(list, &mut merges, &is_symbol)?,
+        };
         let Numbered {
             numbers,
             ids,
@@ -34,7 +38,7 @@ impl Image {
             pairs,
             odd,
             ..
-        } = Numbered::of(&merges, &is_symbol)?;
+        } = *numbered;
         let texts: Vec<&[u8]> = ids.iter().map(|&id| list.texts[id as usize]).collect();
         let mut image = Self::new(&texts);
         image.pairs = pairs;
@@ -122,6 +126,39 @@ fn usable(list: &List<'_>) -> Option<Vec<Merge>> {
     Some(merges)
 }
 
+/// The order of tokens if some have to be tried: those whose merges are apart in the list, and
+/// are not proven. Each keeps only the merge that its text alone ends with.
+fn by_trial(list: &List<'_>, merges: &mut Vec<Merge>, is_symbol: &[bool]) -> Option<Box<Numbered>> {
+    let ranked = Ranked::new(list.merges.iter().copied(), list.alphabet.clone(), None);
+    for _ in 0..MOST_TRIALS {
+        let tried: HashMap<TokenId, _> = match Numbered::of(merges, is_symbol)? {
+            Order::Certain(numbered) => return Some(numbered),
+            Order::Uncertain(ids) => {
+                let tried = ids.iter().map(|&id| {
+                    let pair = ranked.last_pair(list.texts[id as usize]);
+                    Some((id, pair.ok()?))
+                });
+                tried.collect::<Option<_>>()?
+            }
+        };
+        merges.retain(|merge| {
+            let pair = tried.get(&merge.merged);
+            pair.is_none_or(|&pair| pair == Some((merge.left, merge.right)))
+        });
+    }
+    None
+}
+
+/// With fewer merges, others may become uncertain, but not often.
+const MOST_TRIALS: usize = 4;
+
+/// Whether the order of tokens is certain.
+enum Order {
+    Certain(Box<Numbered>),
+    /// It is not because of these.
+    Uncertain(Vec<TokenId>),
+}
+
 /// Tokens in the order of their ranks, after those that no merge makes.
 struct Numbered {
     /// By id; [`NONE`] up to the token's turn.
@@ -140,8 +177,8 @@ struct Numbered {
 }
 
 impl Numbered {
-    /// `None` if it is not certain in which order tokens are merged.
-    fn of(merges: &[Merge], is_symbol: &[bool]) -> Option<Self> {
+    /// `None` if two merges have the same parts.
+    fn of(merges: &[Merge], is_symbol: &[bool]) -> Option<Order> {
         let groups = || merges.chunk_by(|a, b| a.merged == b.merged);
         // How often a token comes in the list, with other tokens between.
         let mut times = vec![0_u32; is_symbol.len()];
@@ -186,16 +223,15 @@ impl Numbered {
             }
         }
         // One without a number by now has no pair that is certain.
-        let is_certain = all
-            .waiting
-            .keys()
-            .all(|&id| all.numbers[id as usize] != NONE);
+        if !all.waiting.is_empty() {
+            return Some(Order::Uncertain(all.waiting.into_keys().collect()));
+        }
         for id in 0..u32::try_from(is_symbol.len()).ok()? {
             if all.numbers[id as usize] == NONE {
                 all.number(id, (NONE, NONE), false)?;
             }
         }
-        is_certain.then_some(all)
+        Some(Order::Certain(Box::new(all)))
     }
 
     /// Gives a token the next number.

@@ -157,6 +157,34 @@ impl Ranked {
         }
     }
 
+    /// The last two parts of a text that becomes one token; `Ok(None)` if it does not.
+    ///
+    /// # Errors
+    /// If the text has too many parts to try.
+    pub(super) fn last_pair(&self, text: &[u8]) -> Result<Option<(TokenId, TokenId)>, TooLong> {
+        let mut parts = Vec::new();
+        self.load(text, &mut parts);
+        if parts.len() > SHORT_PARTS {
+            return Err(TooLong);
+        }
+        while parts.len() > 2 {
+            let merges = parts.windows(2).enumerate();
+            let merges = merges.map(|(at, pair)| (self.merge_of(pair[0], pair[1]), at));
+            // The lowest rank, leftmost among equals.
+            match merges.min_by_key(|&((rank, _), at)| (rank, at)) {
+                Some(((rank, merged), at)) if rank != NONE => {
+                    parts[at] = merged;
+                    parts.remove(at + 1);
+                }
+                _ => return Ok(None),
+            }
+        }
+        match parts[..] {
+            [left, right] if self.merge_of(left, right).0 != NONE => Ok(Some((left, right))),
+            _ => Ok(None),
+        }
+    }
+
     fn merge_short(&self, scratch: &mut Scratch) {
         let Scratch { parts, merges } = scratch;
         merges.clear();
@@ -227,6 +255,10 @@ impl Ranked {
         ids.extend(parts.iter().map(|part| part.id).filter(|&id| id != NONE));
     }
 }
+
+/// A text has more than [`SHORT_PARTS`] parts.
+#[derive(Debug)]
+pub(super) struct TooLong;
 
 /// A part and its neighbors, by the positions where they begin.
 struct Part {

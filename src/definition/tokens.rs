@@ -181,7 +181,7 @@ pub(super) struct MergeList {
 }
 
 /// More merges than this are refused: what the largest vocabulary could use, several times over.
-const MOST_MERGES: usize = 1 << 24;
+const MOST_MERGES: usize = 1 << 21;
 
 impl MergeList {
     /// Adds the merge that is next in rank.
@@ -189,7 +189,7 @@ impl MergeList {
         if self.list.len() == MOST_MERGES {
             return Err(Refusal::unsupported(
                 "model.merges",
-                "has more than 16,777,216 entries",
+                "has more than 2,097,152 entries",
             ));
         }
         let merged = merge.merged as usize;

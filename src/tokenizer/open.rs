@@ -2,16 +2,20 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::bpe::Vocabulary;
 use crate::definition::{self, Refusal, Source};
 use crate::error::{Error, Result};
-use crate::hash::Hasher128;
+use crate::hash::{Hash128, Hasher128};
 use crate::pretoken::Syntax;
 use crate::token::TokenId;
 use crate::tokenizer::compiled::{Compiled, Head};
 use crate::tokenizer::file::File;
+use crate::tokenizer::refusal::unsupported;
 use crate::tokenizer::stored;
 
 /// What a tokenizer's file does not say itself.
@@ -47,12 +51,11 @@ pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
     };
     let located = definition::locate(name).map_err(|refusal| refuse(name.as_ref(), refusal))?;
     let path = &located.path;
-    let read = |path: &Path| fs::read(path).map_err(Error::io(path, "cannot read"));
     let special = &options.special_tokens;
     let key = |file_hash| stored::key(file_hash, options.pattern.as_deref(), special);
     let load = |dir: &PathBuf| {
         let paths = std::iter::once(path).chain(&located.merges);
-        let file_hash = stored::hash_of_files(paths.map(PathBuf::as_path)).ok()?;
+        let file_hash = hash_of_files(paths.map(PathBuf::as_path)).ok()?;
         stored::load(dir, key(file_hash))
     };
     let compile = || {
@@ -112,12 +115,58 @@ pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
     })
 }
 
+/// A longer file is no tokenizer.
+const MOST_BYTES: u64 = 1 << 28;
+
+/// Opens a regular file for reading.
+fn open_file(path: &Path) -> Result<fs::File> {
+    // A FIFO must not block the program.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = openat(CWD, path, flags, Mode::empty())
+        .map_err(|errno| Error::io(path, "cannot read")(errno.into()))?;
+    let file = fs::File::from(file);
+    let metadata = (file.metadata()).map_err(Error::io(path, "cannot read its size"))?;
+    if !metadata.is_file() {
+        return Err(unsupported("is not a regular file"));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(unsupported(
+            "is more than 256 MiB, too large for a tokenizer",
+        ));
+    }
+    Ok(file)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let file = open_file(path)?;
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    // Two more, so that the end is found without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 2);
+    let done = file.take(MOST_BYTES).read_to_end(&mut bytes);
+    done.map_err(Error::io(path, "cannot read"))?;
+    Ok(bytes)
+}
+
+/// The hash of files, one after the other, without holding them in memory.
+fn hash_of_files<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<Hash128> {
+    let mut hasher = Hasher128::new();
+    let mut buffer = vec![0; 1 << 20];
+    for path in paths {
+        let mut file = open_file(path)?;
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => hasher.update(&buffer[..n]),
+                Err(error) => return Err(Error::io(path, "cannot read")(error)),
+            }
+        }
+    }
+    Ok(hasher.finish())
+}
+
 /// What the file, and those beside it, would add to texts or call their end.
 fn notes_beside(head: &Head, beside: &[PathBuf]) -> Vec<String> {
-    let contents: Vec<_> = beside
-        .iter()
-        .filter_map(|path| fs::read(path).ok())
-        .collect();
+    let contents: Vec<_> = beside.iter().filter_map(|path| read(path).ok()).collect();
     let contents: Vec<_> = contents.iter().map(Vec::as_slice).collect();
     let named = definition::names(&contents);
     let mut notes = Vec::new();

@@ -21,7 +21,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::bpe::Vocabulary;
-use crate::hash::{Hash128, Hasher128};
+use crate::hash::Hash128;
 use crate::map::Slab;
 use crate::token::TokenId;
 use crate::tokenizer::compiled::{Compiled, Head};
@@ -203,22 +203,6 @@ fn remove_oldest(dir: &Path) -> io::Result<()> {
     files[..excess]
         .iter()
         .try_for_each(|(_, path)| fs::remove_file(path))
-}
-
-/// The hash of files, one after the other, without holding them in memory.
-pub(super) fn hash_of_files<'p>(paths: impl Iterator<Item = &'p Path>) -> io::Result<Hash128> {
-    let mut hasher = Hasher128::new();
-    let mut buffer = vec![0; 1 << 20];
-    for path in paths {
-        let mut file = File::open(path)?;
-        loop {
-            match file.read(&mut buffer)? {
-                0 => break,
-                n => hasher.update(&buffer[..n]),
-            }
-        }
-    }
-    Ok(hasher.finish())
 }
 
 #[cfg(test)]

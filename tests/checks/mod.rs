@@ -14,6 +14,7 @@ pub mod readers;
 pub mod records;
 pub mod sign;
 pub mod tables;
+pub mod tokenizers;
 pub mod units;
 
 use std::path::Path;
