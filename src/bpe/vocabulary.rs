@@ -310,7 +310,7 @@ impl<'a> VocabularyRef<'a> {
         self.get_hashed(bytes, hash::pretoken(bytes))
     }
 
-    /// [`Self::get`], if [`hash::pretoken`] is already known.
+    /// The number of these bytes as a whole, whose [`hash::pretoken`] is `hash`.
     pub(super) fn get_hashed(&self, bytes: &[u8], hash: u64) -> Option<TokenId> {
         let mask = self.tables.index.len() - 1;
         let tag = hash::tag(hash);
