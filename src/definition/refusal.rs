@@ -106,10 +106,20 @@ pub(super) fn quoted(text: &str) -> String {
     one_line(&format!("{shown:?}"))
 }
 
-/// Escapes control characters, and what could look like an option in a message.
+/// Escapes control characters, and what could look like an option in a message. A long text loses
+/// its middle: a name from a file may have any length.
 fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
+    const BEGINNING: usize = 200;
+    const END: usize = 100;
+    let count = text.chars().count();
+    let mut line = String::new();
+    for (i, c) in text.chars().enumerate() {
+        if count > BEGINNING + END && (BEGINNING..count - END).contains(&i) {
+            if i == BEGINNING {
+                line.push('…');
+            }
+            continue;
+        }
         if c.is_control() {
             line.extend(c.escape_default());
         } else if c == '-' && line.ends_with('-') {
@@ -135,5 +145,8 @@ mod tests {
         assert_eq!(Refusal::line(3, "is empty").to_string(), "line 3: is empty");
         assert_eq!(quoted("a\n--1"), "\"a\\n-\\u{2d}1\"");
         assert!(quoted(&"x".repeat(1000)).len() < 80);
+        let long = one_line(&format!("unknown field {} at line 3", "\n".repeat(1000)));
+        assert!(long.starts_with("unknown field \\n") && long.ends_with(" at line 3"));
+        assert!(long.len() < 700, "{}", long.len());
     }
 }

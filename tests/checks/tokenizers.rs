@@ -176,8 +176,8 @@ fn tekken() -> Vec<u8> {
     });
     let vocab = vocab.collect::<Vec<_>>().join(",");
     format!(
-        r#"{{"config":{{"pattern":"[^\\s]+|\\s+","num_vocab_tokens":259,"default_vocab_size":262,
-        "default_num_special_tokens":3,"version":"v3"}},"vocab":[{vocab}]}}"#
+        r#"{{"config":{{"pattern":"[^\\s]+|\\s+","num_vocab_tokens":259,"default_vocab_size":279,
+        "default_num_special_tokens":20,"version":"v3"}},"vocab":[{vocab}]}}"#
     )
     .into_bytes()
 }
@@ -211,5 +211,9 @@ fn model() -> Vec<u8> {
     }
     // model_type: BPE; byte_fallback.
     bytes.extend([0x12, 5, 0x18, 2, 0x98, 0x02, 1]);
+    // Normalization: the identity, with a space before each text and none removed.
+    bytes.extend([0x1a, 14, 0x0a, 8]);
+    bytes.extend(b"identity");
+    bytes.extend([0x18, 1, 0x20, 0]);
     bytes
 }
