@@ -76,7 +76,7 @@ class Row:
         return not self.wrong and self.ratios()[0] < GOALS.get(self.threads, 0)
 
     def cells(self) -> list[str]:
-        head = [self.encoding, self.corpus, str(self.threads)]
+        head = [Path(self.encoding).stem, self.corpus, str(self.threads)]
         if self.wrong:
             return [*head, self.wrong, "", "", ""]
         best, median = self.ratios()
@@ -111,11 +111,14 @@ class Bench:
         """Wall seconds of one run, and the dataset it made."""
         out = parent / "shardmill-out"
         shutil.rmtree(out, ignore_errors=True)
-        command = [self.args.binary, "tokenize", file, "--out", out, "--encoding", encoding]
+        command = [self.args.binary, "tokenize", file, "--out", out, "--tokenizer", encoding]
         command += ["--input-format", "text", "--eot", "none", "--threads", str(threads)]
+        # gigatoken encodes the special tokens of a tokenizer.json.
+        command += ["--special", "encode" if peer.is_file(encoding) else "text"]
+        env = os.environ | {"XDG_CACHE_HOME": str(self.scratch)}
         with pinned(threads):
             start = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
             seconds = time.perf_counter() - start
         if done.returncode:
             fail(f"{shlex.join(map(str, command))}: {done.stderr.strip()}")
@@ -176,6 +179,7 @@ def against_gigatoken(bench: Bench, encoding: str, corpus: str, threads: int) ->
     warm = Row("further", encoding, corpus, threads, Samples(n_bytes), Samples(n_bytes))
     passes = 4 if args.long > 1 else 1
     once, often = [], []
+    bench.shardmill(file, encoding, threads, bench.scratch)  # compiles a tokenizer's file
     for repetition in range(args.repetitions):
         theirs = bench.peer("gigatoken", file, encoding, threads, passes)
         seconds, out = bench.shardmill(file, encoding, threads, bench.scratch)
@@ -306,7 +310,7 @@ def report(rows: list[Row], starts: dict[str, list[float]], args: argparse.Names
     if starts:
         print("\n### Start-up: a whole run over 20 KB\n")
         cells = [
-            [name, f"{statistics.median(all_) * 1000:.1f}", f"{min(all_) * 1000:.1f}"]
+            [Path(name).stem, f"{statistics.median(all_) * 1000:.1f}", f"{min(all_) * 1000:.1f}"]
             for name, all_ in starts.items()
         ]
         table(["encoding", "median ms", "best ms"], cells)
@@ -319,7 +323,10 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time `shardmill tokenize` beside other tokenizers.")
     parser.add_argument("corpora", type=Path, help="directory that corpora.py filled")
     parser.add_argument("--binary", type=Path, default=ROOT / "target/dist/shardmill", metavar="FILE")
-    parser.add_argument("--encodings", nargs="+", choices=peer.VOCABULARIES, default=list(peer.VOCABULARIES))
+    parser.add_argument("--encodings", nargs="*", choices=peer.VOCABULARIES, default=list(peer.VOCABULARIES))
+    parser.add_argument(
+        "--tokenizers", nargs="+", type=Path, default=[], metavar="FILE", help="tokenizer.json files"
+    )
     parser.add_argument("--texts", nargs="+", choices=corpora.CORPORA, default=list(corpora.CORPORA))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N")
     parser.add_argument("--peers", nargs="+", choices=peer.PEERS, default=list(peer.PEERS))
@@ -336,6 +343,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
     args = parser.parse_args()
     check(args, parser.error)
+    args.encodings = [*args.encodings, *(str(path.resolve()) for path in args.tokenizers)]
     args.binary = args.binary.resolve()
     return args
 
@@ -348,6 +356,9 @@ def check(args: argparse.Namespace, error: Callable[[str], None]) -> None:
         error("--repetitions and --long must be at least 1")
     if not os.access(args.binary, os.X_OK):
         error(f"no program {args.binary}: run `cargo build --profile dist` first")
+    for path in args.tokenizers:
+        if not (path.suffix == ".json" and path.is_file()):
+            error(f"no tokenizer.json {path}")
     for name in args.texts:
         if not (args.corpora / f"{name}.txt").is_file():
             error(f"no {name}.txt in {args.corpora}: run corpora.py first")
@@ -368,7 +379,7 @@ def measure(bench: Bench) -> tuple[list[Row], dict[str, list[float]]]:
             if "gigatoken" in args.peers:
                 for threads in args.threads:
                     made += against_gigatoken(bench, encoding, corpus, threads)
-            if "tiktoken" in args.peers:
+            if "tiktoken" in args.peers and not peer.is_file(encoding):
                 made += against_tiktoken(bench, encoding, corpus)
             for row in made:
                 print(row.part, *row.cells(), sep="  ", file=sys.stderr, flush=True)

@@ -43,6 +43,11 @@ VOCABULARIES = {
 }
 
 
+def is_file(encoding: str) -> bool:
+    """Whether an encoding is that of a tokenizer.json, and not one of `VOCABULARIES`."""
+    return encoding.endswith(".json")
+
+
 class Call(NamedTuple):
     """What is timed, and how its result becomes bytes of little-endian u32 ids."""
 
@@ -55,9 +60,12 @@ def gigatoken(encoding: str, assets: Path, file: Path, threads: int) -> Call:
     import numpy
     from gigatoken import TextFileSource, Tokenizer
 
-    vocabulary = VOCABULARIES[encoding]
-    # Without special tokens their text is text, as with shardmill's default.
-    tokenizer = Tokenizer.from_tiktoken(assets / vocabulary.file, vocabulary.scheme, {})
+    if is_file(encoding):
+        tokenizer = Tokenizer(encoding)
+    else:
+        vocabulary = VOCABULARIES[encoding]
+        # Without special tokens their text is text, as with shardmill's default.
+        tokenizer = Tokenizer.from_tiktoken(assets / vocabulary.file, vocabulary.scheme, {})
     source = TextFileSource([file])
     return Call(
         lambda: tokenizer.encode_files(source, parallel=threads > 1),

@@ -38,13 +38,15 @@ impl CharIds {
     /// [`NONE`] if no token is this character.
     #[inline(always)]
     pub(crate) fn get(&self, char: char) -> TokenId {
-        get(&self.blocks, &self.pages, char)
+        get(&self.blocks, &self.pages, u32::from(char))
     }
 }
 
-/// [`CharIds::get`]
+/// [`CharIds::get`], of a character's number.
 #[inline(always)]
-pub(super) fn get(blocks: &[u32], pages: &[TokenId], char: char) -> TokenId {
-    let page = blocks[char as usize / PAGE] as usize;
-    pages[page * PAGE + char as usize % PAGE]
+pub(super) fn get(blocks: &[u32], pages: &[TokenId], char: u32) -> TokenId {
+    let char = char as usize;
+    let page = blocks.get(char / PAGE).map_or(0, |&page| page as usize);
+    let id = pages.get(page * PAGE + char % PAGE);
+    id.copied().unwrap_or(NONE)
 }

@@ -51,12 +51,13 @@ pub(super) fn load(
         }
         return Some(());
     }
-    // A pretoken is a piece of a text between two characters.
-    for char in std::str::from_utf8(text).unwrap_or_default().chars() {
-        let part = vocabulary.character(char);
+    let mut rest = text;
+    while let Some((code, len)) = first_character(rest) {
+        let (character, behind) = rest.split_at(len);
+        rest = behind;
+        let part = vocabulary.character(code);
         if part == NONE {
-            let mut utf8 = [0; 4];
-            for &byte in char.encode_utf8(&mut utf8).as_bytes() {
+            for &byte in character {
                 add(&[vocabulary.spelled(byte)])?;
             }
         } else {
@@ -64,6 +65,23 @@ pub(super) fn load(
         }
     }
     Some(())
+}
+
+/// The character that `text` begins with, which is UTF-8, and its length. No function is called, so
+/// that kernels can use it.
+#[inline(always)]
+fn first_character(text: &[u8]) -> Option<(u32, usize)> {
+    let low = |byte: u8| u32::from(byte & 0x3f);
+    Some(match *text {
+        [] => return None,
+        [a @ 0xc0..0xe0, b, ..] => (u32::from(a & 0x1f) << 6 | low(b), 2),
+        [a @ 0xe0..0xf0, b, c, ..] => (u32::from(a & 0x0f) << 12 | low(b) << 6 | low(c), 3),
+        [a @ 0xf0..=0xff, b, c, d, ..] => {
+            let upper = u32::from(a & 0x07) << 18 | low(b) << 12;
+            (upper | low(c) << 6 | low(d), 4)
+        }
+        [a, ..] => (u32::from(a), 1),
+    })
 }
 
 /// Iterates over the parts of a text, one character at a time.

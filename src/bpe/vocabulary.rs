@@ -281,11 +281,12 @@ impl<'a> VocabularyRef<'a> {
 
     /// The part of a character; [`NONE`](crate::bpe::NONE) if it is spelled out.
     #[inline(always)]
-    pub(super) fn character(&self, char: char) -> u32 {
+    pub(super) fn character(&self, char: u32) -> u32 {
         chars::get(self.tables.blocks, self.tables.pages, char)
     }
 
     /// The part of a byte of a character that is spelled out.
+    #[inline(always)]
     pub(super) fn spelled(&self, byte: u8) -> u32 {
         self.tables.spelled[usize::from(byte)]
     }

@@ -126,12 +126,20 @@ pub(crate) fn cache_directory() -> Option<PathBuf> {
     Some(base.join("shardmill"))
 }
 
+/// A list of special tokens is not longer.
+const MOST_SPECIAL_BYTES: u64 = 16 << 20;
+
 /// The special tokens in a JSON file.
 fn special_tokens(path: &Path) -> Result<Vec<(String, TokenId)>, Failure> {
     let refuse = |what: String| Failure::Usage {
         option: "--special-tokens",
         what: format!("{}: {what}", show::name(path)),
     };
+    let metadata = std::fs::metadata(path);
+    let metadata = metadata.map_err(|error| refuse(format!("cannot read: {error}")))?;
+    if !metadata.is_file() || metadata.len() > MOST_SPECIAL_BYTES {
+        return Err(refuse("is no regular file of up to 16 MiB".to_owned()));
+    }
     let bytes = std::fs::read(path).map_err(|error| refuse(format!("cannot read: {error}")))?;
     let found: BTreeMap<String, TokenId> = serde_json::from_slice(&bytes)
         .map_err(|error| refuse(format!("is not a JSON object of texts and ids: {error}")))?;

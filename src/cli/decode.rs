@@ -159,8 +159,9 @@ fn decode(
 ) -> Result<()> {
     let settings = &store.manifest().settings;
     let (eot, bos) = (settings.eot, settings.bos);
-    if keep_special || eot == Eot::None && bos.is_none() {
-        return decode_all(store, tokenizer, tokens, out);
+    let leading = tokenizer.leading_spaces();
+    if keep_special || eot == Eot::None && bos.is_none() && leading == 0 {
+        return decode_all(store, tokenizer, tokens, 0, out);
     }
     let before = u64::from(eot == Eot::Before) + u64::from(bos.is_some());
     let after = u64::from(eot == Eot::After);
@@ -177,17 +178,24 @@ fn decode(
     for document in documents {
         let document = document?;
         let text = document.tokens.start + before..document.tokens.end.saturating_sub(after);
+        // What the tokenizer put before the text was not in it.
+        let leading = if tokens.start <= text.start {
+            leading
+        } else {
+            0
+        };
         let text = text.start.max(tokens.start)..text.end.min(tokens.end);
-        decode_all(store, tokenizer, text, out)?;
+        decode_all(store, tokenizer, text, leading, out)?;
     }
     Ok(())
 }
 
-/// Writes the bytes of every token.
+/// Writes the bytes of every token, without up to `leading` spaces at the beginning.
 fn decode_all(
     store: &TokenStore,
     tokenizer: &Tokenizer,
     tokens: Range<u64>,
+    leading: u32,
     out: &mut impl Write,
 ) -> Result<()> {
     let mut ids = Vec::new();
@@ -199,7 +207,10 @@ fn decode_all(
         let text = tokenizer
             .decode_bytes(&ids)
             .map_err(|_| damaged(store, tokenizer, start, &ids))?;
-        out.write_all(&text).map_err(Failure::Stdout)?;
+        let is_first = start == tokens.start;
+        let spaces = text.iter().take_while(|&&byte| byte == b' ' && is_first);
+        let spaces = spaces.take(leading as usize).count();
+        out.write_all(&text[spaces..]).map_err(Failure::Stdout)?;
         start += take;
     }
     Ok(())

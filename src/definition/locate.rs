@@ -159,7 +159,10 @@ impl<'a> HubId<'a> {
     /// The directory of the revision.
     fn snapshot(&self, folder: &Path) -> Option<PathBuf> {
         let snapshots = folder.join("snapshots");
-        if let Ok(commit) = fs::read_to_string(folder.join("refs").join(self.revision)) {
+        let note = folder.join("refs").join(self.revision);
+        if note.is_file()
+            && let Ok(commit) = fs::read_to_string(note)
+        {
             let snapshot = snapshots.join(commit.trim());
             return snapshot.is_dir().then_some(snapshot);
         }

@@ -44,7 +44,7 @@ mod vocab_merges;
 pub(crate) use end_of_text::end_of_text_candidates;
 pub(crate) use locate::locate;
 pub(crate) use names::names;
-pub(crate) use patterns::pattern;
+pub(crate) use patterns::{check_pattern, pattern};
 pub(crate) use refusal::{Cause, Place, Refusal};
 pub(crate) use tokens::{Merges, Tokens, Use};
 

@@ -1,5 +1,6 @@
 //! Split patterns by name, as their libraries spell them.
 
+use crate::definition::refusal::{Refusal, quoted};
 use crate::pretoken::Syntax;
 
 /// What GPT-2 splits by, and the `ByteLevel` pre-tokenizer of HF tokenizers.
@@ -64,6 +65,21 @@ pub(crate) fn pattern(name: &str) -> Option<&'static NamedPattern> {
     PATTERNS.iter().find(|row| row.name == name)
 }
 
+/// Refuses what looks like a name and is none: as a regular expression it would match only itself,
+/// and tiktoken drops all other text.
+pub(crate) fn check_pattern(given: &str) -> Result<(), Refusal> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if pattern(given).is_some() || !given.chars().all(is_word) {
+        return Ok(());
+    }
+    let names: Vec<_> = PATTERNS.iter().map(|row| row.name).collect();
+    let what = format!(
+        "needs a split pattern, and {} is the name of none",
+        quoted(given)
+    );
+    Err(Refusal::damaged(what).hint(format!("known patterns: {}", names.join(", "))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +90,12 @@ mod tests {
             assert!(std::ptr::eq(pattern(row.name).unwrap(), row));
         }
         assert!(pattern("nothing").is_none());
+        for given in ["cl100k_base", "gpt-4", "Qwen2", "", "x.y"] {
+            let refused = check_pattern(given).unwrap_err();
+            assert!(refused.hint.unwrap().contains("cl100k, o200k"), "{given}");
+        }
+        for given in ["cl100k", "a|b", r"\S+"] {
+            check_pattern(given).unwrap();
+        }
     }
 }

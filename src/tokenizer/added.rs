@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Anchored, Input, Match, MatchKind, StartKind};
+use memchr::memmem;
 
 use crate::definition::AddedToken;
 use crate::error::Result;
@@ -18,6 +19,8 @@ pub(super) struct AddedTokens {
     /// Finds the texts of all tokens: leftmost, then longest, without overlap. `None` if there are
     /// none.
     automaton: Option<AhoCorasick>,
+    /// What all texts begin with: the automaton starts only there. `None` if it searches itself.
+    prefix: Option<memmem::Finder<'static>>,
     /// In the order of the automaton's patterns.
     tokens: Vec<AddedToken>,
     /// The texts of special tokens. A token that is not special is treated as one if it has such a
@@ -29,6 +32,9 @@ pub(super) struct AddedTokens {
     last: HashSet<char>,
     /// Whether what is beside a token matters.
     looks_around: bool,
+    /// Whether a token takes the white space before or after it.
+    lstrip: bool,
+    rstrip: bool,
 }
 
 /// A piece of a text.
@@ -69,8 +75,13 @@ impl AddedTokens {
             let what = "added_tokens: two that normalization makes equal are not supported";
             return Err(unsupported(what));
         }
+        let prefix = common_prefix(&patterns);
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
+            .start_kind(match prefix {
+                Some(_) => StartKind::Anchored,
+                None => StartKind::Unanchored,
+            })
             .build(&patterns)
             .map_err(|error| unsupported(format!("added_tokens: {error}")))?;
         let texts = || patterns.iter().map(String::as_str);
@@ -84,10 +95,30 @@ impl AddedTokens {
             looks_around: found
                 .iter()
                 .any(|token| token.single_word || token.lstrip || token.rstrip),
+            prefix: prefix.map(|prefix| memmem::Finder::new(prefix).into_owned()),
+            lstrip: found.iter().any(|token| token.lstrip),
+            rstrip: found.iter().any(|token| token.rstrip),
             automaton: (!found.is_empty()).then_some(automaton),
             tokens: found,
             special,
         })
+    }
+
+    /// The first token at or after byte `from`, the longest if several begin there.
+    fn find(&self, text: &str, from: usize) -> Option<Match> {
+        let automaton = self.automaton.as_ref()?;
+        let Some(prefix) = &self.prefix else {
+            return automaton.find(Input::new(text).range(from..));
+        };
+        let mut at = from;
+        loop {
+            at += prefix.find(&text.as_bytes()[at..])?;
+            let here = Input::new(text).range(at..).anchored(Anchored::Yes);
+            if let Some(found) = automaton.find(here) {
+                return Some(found);
+            }
+            at += 1;
+        }
     }
 
     /// Calls `piece` for the pieces of `text`, in order. Special tokens are left as text if
@@ -99,8 +130,9 @@ impl AddedTokens {
         mut piece: impl FnMut(Piece<'t>) -> std::result::Result<(), SpecialFound>,
     ) -> std::result::Result<(), SpecialFound> {
         let mut done = 0;
-        let matches = self.automaton.iter().flat_map(|all| all.find_iter(text));
-        for found in matches {
+        let mut from = 0;
+        while let Some(found) = self.find(text, from) {
+            from = found.end();
             let token = &self.tokens[found.pattern().as_usize()];
             let (mut start, mut end) = (found.start(), found.end());
             if self.special.contains(&token.content) {
@@ -148,10 +180,27 @@ impl AddedTokens {
     /// Whether no token can lie across a cut between `x` and `y`, nor see beyond it. `is_seen`
     /// says whether text after a token is handled differently from other text.
     pub(super) fn allows_cut(&self, x: char, y: char, is_seen: bool) -> bool {
-        !self.pairs.contains(&(x, y))
+        // What a token takes may reach up to `x`, and what follows it begins anew at `y`.
+        let is_taken = x.is_whitespace() && (self.rstrip || self.lstrip && y.is_whitespace());
+        !is_taken
+            && !self.pairs.contains(&(x, y))
             && !((is_seen || self.looks_around)
                 && (self.last.contains(&x) || self.first.contains(&y)))
     }
+}
+
+/// Longer texts could make the automaton read much of a text again and again.
+const LONGEST_ANCHORED: usize = 256;
+
+/// What all of `texts` begin with, if that is something, and none is long.
+fn common_prefix(texts: &[String]) -> Option<&[u8]> {
+    let (first, rest) = texts.split_first()?;
+    let is_short = texts.iter().all(|text| text.len() <= LONGEST_ANCHORED);
+    let common = rest.iter().fold(first.len(), |common, text| {
+        let pairs = first.bytes().zip(text.bytes()).take(common);
+        pairs.take_while(|(x, y)| x == y).count()
+    });
+    (common > 0 && is_short).then(|| &first.as_bytes()[..common])
 }
 
 #[cfg(test)]
@@ -188,6 +237,21 @@ mod tests {
     fn the_longest_of_the_leftmost_is_found() {
         let tokens = [token("ab", 1), token("abc", 2), token("bcd", 3)];
         assert_eq!(split(&tokens, "xabcd", Special::Encode), ["x", "#2", "d"]);
+    }
+
+    #[test]
+    fn texts_with_a_common_beginning_are_found_where_others_would_be() {
+        let tokens = [token("  ", 1), token("    ", 2), token("  x", 3)];
+        assert_eq!(
+            split(&tokens, "a b   x     c  ", Special::Encode),
+            ["a b", "#1", " x", "#2", " c", "#1"]
+        );
+        // The beginning alone is none of them.
+        let tokens = [token("<|a|>", 1), token("<|ab|>", 2)];
+        assert_eq!(
+            split(&tokens, "<|<|<|a|><|ab|<|ab|>", Special::Encode),
+            ["<|<|", "#1", "<|ab|", "#2"]
+        );
     }
 
     #[test]

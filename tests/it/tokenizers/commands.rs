@@ -67,6 +67,48 @@ fn a_dataset_made_with_a_file_is_decoded_with_it() {
     assert!(message.contains("--tokenizer: is needed"), "{message}");
 }
 
+/// The space that the tokenizer puts before each text is not in it.
+#[test]
+fn decoded_documents_begin_as_their_texts_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokenizer = unpack("mistral_7b_v03.json", dir.path());
+    let tokenizer = tokenizer.to_str().unwrap();
+    let texts = dir.path().join("texts.jsonl");
+    fs::write(
+        &texts,
+        "{\"text\":\"one word\"}\n{\"text\":\"\\u4e2d two\"}\n",
+    )
+    .unwrap();
+    let out = dir.path().join("out");
+    for eot in ["after", "none"] {
+        let made = shardmill(&[
+            "tokenize",
+            texts.to_str().unwrap(),
+            "--tokenizer",
+            tokenizer,
+            "--eot",
+            eot,
+            "--overwrite",
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert!(made.status.success(), "{made:?}");
+        for (options, expected) in [
+            (&["--document", "1"][..], "\u{4e2d} two"),
+            (&[], "one word\u{4e2d} two"),
+            (&["--tokens", "1..3"], " word"),
+        ] {
+            let args = ["decode", out.to_str().unwrap(), "--tokenizer", tokenizer];
+            let decoded = shardmill(&[&args, options].concat());
+            assert_eq!(
+                String::from_utf8(decoded.stdout).unwrap(),
+                expected,
+                "{options:?}"
+            );
+        }
+    }
+}
+
 /// Tokens that begin and end documents are left out by `decode`, wherever they stand.
 #[test]
 fn documents_may_begin_with_a_token() {
@@ -100,7 +142,7 @@ fn documents_may_begin_with_a_token() {
         store.read(0, &mut found).unwrap();
         assert_eq!(found, ids, "{eot}");
         let decoded = shardmill(&["decode", out.to_str().unwrap(), "--tokenizer", tokenizer]);
-        assert_eq!(decoded.stdout, b" word", "{eot}");
+        assert_eq!(decoded.stdout, b"word", "{eot}");
     }
 }
 

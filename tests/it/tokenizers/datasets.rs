@@ -64,6 +64,32 @@ fn units_of_any_size_have_the_ids_of_the_whole_text() {
     }
 }
 
+/// An added token that takes white space is not parted from it by a cut, nor from what follows.
+#[test]
+fn units_are_not_cut_in_white_space_that_tokens_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = fs::read(unpack("mistral_7b_v03.json", dir.path())).unwrap();
+    let mut file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    let path = dir.path().join("changed.json");
+    let text = "two words<|end|>\n\n \n\n\t\u{a0}\nand  some  more\n\n\n <|end|>words ".repeat(4);
+    for (lstrip, rstrip) in [(false, true), (true, false), (true, true)] {
+        let added = file["added_tokens"].as_array_mut().unwrap();
+        added.retain(|token| token["content"] != "<|end|>");
+        added.push(
+            serde_json::json!({"id": 32_768, "content": "<|end|>", "single_word": false,
+            "lstrip": lstrip, "rstrip": rstrip, "normalized": false, "special": false}),
+        );
+        fs::write(&path, file.to_string()).unwrap();
+        let tokenizer = open(&path).unwrap();
+        let tokenizer = tokenizer.with_end_of_text(Some(2));
+        let expected = tokenizer.encode(&text, Special::Encode).unwrap();
+        for unit in [1, 2, 3, 5, 7, 11, 13, 37] {
+            let found = through_pipeline(&tokenizer, &text, unit, 1, dir.path());
+            assert_eq!(found, expected, "{lstrip} {rstrip}, units of {unit}");
+        }
+    }
+}
+
 #[test]
 fn a_large_text_is_cut_into_chunks_with_the_same_ids() {
     let dir = tempfile::tempdir().unwrap();
