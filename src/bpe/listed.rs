@@ -1,5 +1,6 @@
 //! The tables of a vocabulary that has a list of merges. [`Image`] describes them.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use crate::bpe::chars::NONE;
@@ -27,10 +28,6 @@ impl Image {
     pub(crate) fn of_list(list: &List<'_>) -> Option<Self> {
         let is_symbol = symbols(list)?;
         let mut merges = usable(list)?;
-        let numbered = match Numbered::of(&merges, &is_symbol)? {
-            Order::Certain(numbered) => numbered,
-            Order::Uncertain(_) => by_trial(list, &mut merges, &is_symbol)?,
-        };
         let Numbered {
             numbers,
             ids,
@@ -38,7 +35,7 @@ impl Image {
             pairs,
             odd,
             ..
-        } = *numbered;
+        } = *numbered(list, &mut merges, &is_symbol)?;
         let texts: Vec<&[u8]> = ids.iter().map(|&id| list.texts[id as usize]).collect();
         let mut image = Self::new(&texts);
         image.pairs = pairs;
@@ -126,10 +123,11 @@ fn usable(list: &List<'_>) -> Option<Vec<Merge>> {
     Some(merges)
 }
 
-/// The order of tokens if some have to be tried: those whose merges are apart in the list, and
-/// are not proven. Each keeps only the merge that its text alone ends with.
-fn by_trial(list: &List<'_>, merges: &mut Vec<Merge>, is_symbol: &[bool]) -> Option<Box<Numbered>> {
-    let ranked = Ranked::new(list.merges.iter().copied(), list.alphabet.clone(), None);
+/// The order of tokens. Those whose merges are apart in the list, and are not proven, are tried: each
+/// keeps only the merge that its text alone ends with.
+fn numbered(list: &List<'_>, merges: &mut Vec<Merge>, is_symbol: &[bool]) -> Option<Box<Numbered>> {
+    let ranked =
+        LazyCell::new(|| Ranked::new(list.merges.iter().copied(), list.alphabet.clone(), None));
     for _ in 0..MOST_TRIALS {
         let tried: HashMap<TokenId, _> = match Numbered::of(merges, is_symbol)? {
             Order::Certain(numbered) => return Some(numbered),

@@ -138,7 +138,7 @@ fn special_tokens(path: &Path) -> Result<Vec<(String, TokenId)>, Failure> {
     let metadata = std::fs::metadata(path);
     let metadata = metadata.map_err(|error| refuse(format!("cannot read: {error}")))?;
     if !metadata.is_file() || metadata.len() > MOST_SPECIAL_BYTES {
-        return Err(refuse("is no regular file of up to 16 MiB".to_owned()));
+        return Err(refuse("is not a regular file of at most 16 MiB".to_owned()));
     }
     let bytes = std::fs::read(path).map_err(|error| refuse(format!("cannot read: {error}")))?;
     let found: BTreeMap<String, TokenId> = serde_json::from_slice(&bytes)

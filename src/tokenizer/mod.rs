@@ -352,6 +352,8 @@ impl Tokenizer {
     /// [`Self::encode_ordinary`]; with another split, those of the same vocabulary under another
     /// pattern.
     ///
+    /// For a tokenizer's file, `text` is taken as [`Self::pretoken_ends`] takes it.
+    ///
     /// `ends` holds the end of each piece, in bytes: strictly increasing, the last at the end of
     /// `text`.
     ///

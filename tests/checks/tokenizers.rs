@@ -37,8 +37,7 @@ pub fn check(input: &[u8]) {
     write(&files, place.path());
     let mut options = FileOptions::default();
     options.pattern = pattern.map(str::to_owned);
-    let cache = place.path().join("cache");
-    options.cache = Some(cache.clone());
+    options.cache = Some(place.path().join("cache"));
     let path = place.path().join(name);
     let open = || Tokenizer::open(path.to_str().unwrap(), &options);
     let tokenizer = match open() {

@@ -73,3 +73,30 @@ proptest! {
         prop_assert_eq!(ours, tiktoken);
     }
 }
+
+/// tiktoken drops text that its pattern does not match; a typed pattern that does so is refused.
+#[test]
+fn a_pattern_that_loses_text_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bytes.tiktoken");
+    let lines = (0..=u8::MAX).map(|byte| format!("{} {byte}\n", base64(&[byte])));
+    fs::write(&path, lines.collect::<String>()).unwrap();
+    let open = |pattern: &str| {
+        let mut options = FileOptions::default();
+        options.pattern = Some(pattern.to_owned());
+        Tokenizer::open(path.to_str().unwrap(), &options).map_err(|error| error.to_string())
+    };
+    for pattern in ["[a-z]+", r"\S+", r"\p{L}+|\s+"] {
+        let refused = open(pattern).unwrap_err();
+        assert!(refused.contains("would be lost"), "{pattern}: {refused}");
+    }
+    assert!(
+        open("cl100k_base")
+            .unwrap_err()
+            .contains("is the name of none")
+    );
+    assert_eq!(
+        open(r"\S+|\s+").unwrap().encode_ordinary("a b"),
+        [97, 32, 98]
+    );
+}
