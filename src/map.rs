@@ -11,6 +11,7 @@
 use std::alloc::Layout;
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut, Range};
@@ -20,6 +21,12 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::dtype::Element;
 use crate::error::{Error, Result};
+
+/// Opens a file for reading. A FIFO with this name does not block the program.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(openat(CWD, path, flags, Mode::empty())?.into())
+}
 
 /// A whole file, mapped read-only.
 #[derive(Debug)]
@@ -32,11 +39,8 @@ pub(crate) struct Map {
 impl Map {
     /// Maps the file at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        // A FIFO with this name must not block the program.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = openat(CWD, path, flags, Mode::empty())
-            .map_err(|errno| Error::io(path, "cannot open")(errno.into()))?;
-        Self::from_file(&File::from(file), path)
+        let file = open_file(path).map_err(Error::io(path, "cannot open"))?;
+        Self::from_file(&file, path)
     }
 
     /// Maps an open file; `path` is for messages.

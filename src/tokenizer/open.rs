@@ -5,12 +5,11 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
-
 use crate::bpe::Vocabulary;
 use crate::definition::{self, Refusal, Source};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, Hasher128};
+use crate::map;
 use crate::pretoken::Syntax;
 use crate::token::TokenId;
 use crate::tokenizer::compiled::{Compiled, Head};
@@ -131,11 +130,7 @@ const MOST_BYTES: u64 = 1 << 28;
 
 /// Opens a regular file for reading.
 fn open_file(path: &Path) -> Result<fs::File> {
-    // A FIFO must not block the program.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = openat(CWD, path, flags, Mode::empty())
-        .map_err(|errno| Error::io(path, "cannot read")(errno.into()))?;
-    let file = fs::File::from(file);
+    let file = map::open_file(path).map_err(Error::io(path, "cannot read"))?;
     let metadata = (file.metadata()).map_err(Error::io(path, "cannot read its size"))?;
     if !metadata.is_file() {
         return Err(unsupported("is not a regular file"));

@@ -18,12 +18,11 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
 use crate::bpe::Vocabulary;
 use crate::hash::Hash128;
-use crate::map::Slab;
+use crate::map::{self, Slab};
 use crate::token::TokenId;
 use crate::tokenizer::compiled::{Compiled, Head};
 use crate::tokenizer::decoded::Decoded;
@@ -66,10 +65,7 @@ pub(super) fn key(
 
 /// The compiled tokenizer of this key, if the directory has it.
 pub(super) fn load(dir: &Path, key: Hash128) -> Option<Compiled> {
-    // A FIFO must not block the program.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = openat(CWD, dir.join(name(key)), flags, Mode::empty()).ok()?;
-    let mut file = File::from(file);
+    let mut file = map::open_file(&dir.join(name(key))).ok()?;
     let metadata = file.metadata().ok()?;
     let len = Some(metadata.len()).filter(|&len| metadata.is_file() && len <= MOST_BYTES)?;
     let len = usize::try_from(len).ok().filter(|len| len % 8 == 0)?;
