@@ -15,10 +15,10 @@ macro_rules! choice {
 
         impl $choice {
             /// Every choice, in the order in which help and messages list them.
-            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+            $visibility const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
 
             /// The choice's name on the command line and in files.
-            pub const fn name(self) -> &'static str {
+            $visibility const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
                 }

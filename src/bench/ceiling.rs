@@ -7,7 +7,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::{BenchConfig, Sample, sample::shares, scratch, spawn};
+use super::{BenchConfig, Sample, elements, sample::shares, scratch, spawn};
 use crate::error::{Error, Result};
 use crate::gather::Stores;
 use crate::map::Buffer;
@@ -82,7 +82,7 @@ pub(super) fn measure(
     thread_counts: &[usize],
     stats: &Stats,
 ) -> Result<Vec<Sample<Ceiling>>> {
-    let elements = config.elements()?;
+    let elements = elements(config.size_bytes)?;
     let mut from = Buffer::zeroed(elements)?;
     let mut to = Buffer::zeroed(elements)?;
     store_all(config.level, Stores::Regular, 1, &mut from)?;

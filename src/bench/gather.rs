@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::{BenchConfig, Sample};
+use super::{BenchConfig, Sample, elements};
 use crate::dtype::{Dtype, Element, with_element};
 use crate::error::Result;
 use crate::gather::Gatherer;
@@ -19,7 +19,7 @@ use crate::progress::Stats;
 use crate::simd::scalar;
 use crate::table::Table;
 
-const SEQ_LEN: usize = 1024;
+pub(super) const SEQ_LEN: usize = 1024;
 const MAX_ROWS: usize = 50_257;
 
 /// What was gathered.
@@ -49,7 +49,7 @@ pub(super) fn measure(
     stats: &Stats,
 ) -> Result<Vec<Sample<GatherSpeed>>> {
     let mut samples = Vec::new();
-    let elements = config.elements()?;
+    let elements = elements(config.size_bytes)?;
     let mut out = Buffer::<f32>::zeroed(elements)?;
     let positions = table::<f32>(elements, |value| value)?;
     for table_dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
@@ -59,13 +59,7 @@ pub(super) fn measure(
             Dtype::BF16 => table(elements, scalar::round_bf16)?,
         };
         for &dim in &config.dims {
-            let rows = MAX_ROWS.min(elements / dim);
-            let ids = match text_ids {
-                Some(text) => folded(text, elements / dim, rows),
-                None => drawn(elements / dim, rows),
-            };
-            let seq_len = SEQ_LEN.min(ids.len());
-            let ids = &ids[..ids.len() / seq_len * seq_len];
+            let (rows, seq_len, ids) = batch(text_ids, elements, dim);
             let distinct_rows = ids.iter().collect::<HashSet<_>>().len();
             let position = positions.view(seq_len, dim)?;
             let gatherer = Gatherer::new(table.view(rows, dim)?, Some(position))?;
@@ -79,7 +73,7 @@ pub(super) fn measure(
                 };
                 for &threads in thread_counts {
                     let gatherer = gatherer.clone().with_threads(threads);
-                    let job = (&gatherer, ids, seq_len);
+                    let job = (&gatherer, &ids[..], seq_len);
                     let what = what.clone();
                     samples.push(with_element!(dtype, E => {
                         sample::<E>(what, threads, job, &mut out)?
@@ -105,8 +99,25 @@ fn sample<E: Element>(
     })
 }
 
+/// How many rows a table has, how long sequences are, and their ids, if `elements` are gathered as
+/// rows of `dim`.
+pub(super) fn batch(
+    text_ids: Option<&[u32]>,
+    elements: usize,
+    dim: usize,
+) -> (usize, usize, Vec<u32>) {
+    let rows = MAX_ROWS.min(elements / dim);
+    let mut ids = match text_ids {
+        Some(text) => folded(text, elements / dim, rows),
+        None => drawn(elements / dim, rows),
+    };
+    let seq_len = SEQ_LEN.min(ids.len());
+    ids.truncate(ids.len() / seq_len * seq_len);
+    (rows, seq_len, ids)
+}
+
 /// Elements in [-2, 2), as one row.
-fn table<E: Element>(elements: usize, round: fn(f32) -> E) -> Result<Table> {
+pub(super) fn table<E: Element>(elements: usize, round: fn(f32) -> E) -> Result<Table> {
     let mut values = Buffer::zeroed(elements)?;
     for (index, value) in values.iter_mut().enumerate() {
         let upper = u16::try_from(bits(index) >> 48).unwrap_or(0);

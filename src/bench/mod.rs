@@ -12,6 +12,7 @@
 //! tokenize   bytes of text a second, on a first pass
 //! gather     bytes of output a second, by types and dim
 //! serial     what limits the number of threads that are of use
+//! tuning     the settings of the gather that depend on the processor
 //! ```
 //!
 //! Buffers are larger than the caches, touched before the clock starts, and on huge pages. Work
@@ -24,6 +25,7 @@ mod sample;
 mod serial;
 mod text;
 mod tokenize;
+mod tuning;
 
 use std::path::{Path, PathBuf};
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -41,6 +43,7 @@ pub use gather::GatherSpeed;
 pub use sample::Sample;
 pub use serial::{SerialConfig, SerialReport, ThreadLimit, measure_serial};
 pub use tokenize::TokenizeSpeed;
+pub use tuning::{GatherSetting, TunedShape, TuningConfig, TuningReport, measure_tuning};
 
 /// What is written in `dir` while something is measured, by this process.
 fn scratch(dir: &Path) -> PathBuf {
@@ -109,35 +112,41 @@ impl BenchConfig {
     /// # Errors
     /// [`Error::Config`] names the setting, [`Error::UnknownTokenizer`] lists the encodings.
     pub fn validate(&self) -> Result<()> {
-        const MAX_DIM: usize = 1 << 16;
-        const MIN_SIZE_BYTES: u64 = 1 << 20;
-        const MAX_SIZE_BYTES: u64 = 1 << 40;
-        let refuse = |field, what: String| Err(Error::config(field, what));
-        if !(1..=MAX_THREADS).contains(&self.threads) {
-            return refuse("threads", format!("must be from 1 to {MAX_THREADS}"));
-        }
-        if self.dims.is_empty() || !self.dims.iter().all(|dim| (1..=MAX_DIM).contains(dim)) {
-            return refuse("dims", format!("must be from 1 to {MAX_DIM} each"));
-        }
-        if !(MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&self.size_bytes) {
-            return refuse("size_bytes", "must be from 1MiB to 1TiB".to_owned());
-        }
+        check_sizes(self.threads, &self.dims, self.size_bytes)?;
         Tokenizer::find(&self.encoding, &FileOptions::default()).map(drop)
     }
+}
 
-    /// The number of f32 elements in `size_bytes`.
-    fn elements(&self) -> Result<usize> {
-        usize::try_from(self.size_bytes / 4).map_err(|_| Error::Memory {
-            needed_bytes: self.size_bytes,
-        })
+/// Checks that the settings of that name are in range.
+fn check_sizes(threads: usize, dims: &[usize], size_bytes: u64) -> Result<()> {
+    const MAX_DIM: usize = 1 << 16;
+    const MIN_SIZE_BYTES: u64 = 1 << 20;
+    const MAX_SIZE_BYTES: u64 = 1 << 40;
+    let refuse = |field, what: String| Err(Error::config(field, what));
+    if !(1..=MAX_THREADS).contains(&threads) {
+        return refuse("threads", format!("must be from 1 to {MAX_THREADS}"));
     }
+    if dims.is_empty() || !dims.iter().all(|dim| (1..=MAX_DIM).contains(dim)) {
+        return refuse("dims", format!("must be from 1 to {MAX_DIM} each"));
+    }
+    if !(MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&size_bytes) {
+        return refuse("size_bytes", "must be from 1MiB to 1TiB".to_owned());
+    }
+    Ok(())
+}
 
-    /// One thread, and `threads`, if that is more.
-    fn thread_counts(&self) -> Vec<usize> {
-        let mut counts = vec![1, self.threads];
-        counts.dedup();
-        counts
-    }
+/// The number of f32 elements in `size_bytes`.
+fn elements(size_bytes: u64) -> Result<usize> {
+    usize::try_from(size_bytes / 4).map_err(|_| Error::Memory {
+        needed_bytes: size_bytes,
+    })
+}
+
+/// One thread, and `threads`, if that is more.
+fn thread_counts(threads: usize) -> Vec<usize> {
+    let mut counts = vec![1, threads];
+    counts.dedup();
+    counts
 }
 
 /// What [`measure`] measured.
@@ -183,7 +192,7 @@ pub fn measure(config: &BenchConfig, stats: &Stats) -> Result<BenchReport> {
     config.validate()?;
     let encoding = Tokenizer::find(&config.encoding, &FileOptions::default())?;
     let input = config.input.as_deref().map(text::read).transpose()?;
-    let thread_counts = config.thread_counts();
+    let thread_counts = thread_counts(config.threads);
     let samples = ceiling::count(&thread_counts)
         + thread_counts.len()
         + gather::count(&config.dims, &thread_counts);

@@ -52,9 +52,14 @@ impl<T> Sample<T> {
             once()?;
             times.push(started.elapsed());
         }
+        Ok(Self::of(what, threads, bytes, times))
+    }
+
+    /// The sample of what moved `bytes` in each of `times`, of which there is at least one.
+    pub(super) fn of(what: T, threads: usize, bytes: u64, mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         let seconds = |index: usize| times[index].as_secs_f64().max(1e-9);
-        Ok(Self {
+        Self {
             what,
             threads,
             bytes,
@@ -62,7 +67,7 @@ impl<T> Sample<T> {
             median_seconds: seconds(times.len() / 2),
             min_seconds: seconds(0),
             max_seconds: seconds(times.len() - 1),
-        })
+        }
     }
 
     /// Bytes per second, by the median time.

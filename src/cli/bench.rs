@@ -10,11 +10,11 @@ use shardmill::bench::{BenchConfig, BenchReport, Ceiling, Sample, measure};
 use shardmill::{Level, Stats};
 
 use crate::cli::args::{StdoutArgs, TokenizerArgs, level};
-use crate::cli::bench_serial;
 use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines, summary};
 use crate::cli::progress::Progress;
+use crate::cli::{bench_serial, bench_tuning};
 
 pub(crate) const HELP: &str = "\
 Each rate is the median of 5 or more repetitions after a warm-up, followed by the slowest and the \
@@ -24,7 +24,8 @@ machine.
 Examples:
   shardmill bench
   shardmill bench corpus.txt --tokenizer o200k_base --dir /data --json
-  shardmill bench serial corpus.txt";
+  shardmill bench serial corpus.txt
+  shardmill bench gather-tuning";
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -61,18 +62,27 @@ enum What {
     /// Measure what limits the number of threads that are of use
     #[command(after_help = bench_serial::HELP)]
     Serial(bench_serial::SerialArgs),
+    /// Measure the settings of gathering that depend on the processor
+    #[command(after_help = bench_tuning::HELP)]
+    GatherTuning(bench_tuning::TuningArgs),
 }
 
 impl BenchArgs {
-    /// Whether `bench serial` was given `--json`.
-    pub(crate) fn serial_has_json(&self) -> bool {
-        matches!(&self.what, Some(What::Serial(args)) if args.stdout.json)
+    /// Whether a command in this one was given `--json`.
+    pub(crate) fn inner_has_json(&self) -> bool {
+        match &self.what {
+            None => false,
+            Some(What::Serial(args)) => args.stdout.json,
+            Some(What::GatherTuning(args)) => args.stdout.json,
+        }
     }
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
-    if let Some(What::Serial(args)) = &args.what {
-        return bench_serial::run(args);
+    match &args.what {
+        None => {}
+        Some(What::Serial(args)) => return bench_serial::run(args),
+        Some(What::GatherTuning(args)) => return bench_tuning::run(args),
     }
     let mut config = BenchConfig::default();
     config.input.clone_from(&args.input);

@@ -26,6 +26,7 @@ mod args;
 mod bad;
 mod bench;
 mod bench_serial;
+mod bench_tuning;
 mod coverage;
 mod decode;
 mod embed;
@@ -145,8 +146,8 @@ impl Command {
     fn prints_json(&self) -> bool {
         // Both on standard output is refused, and the reader there expects embeddings.
         let is_taken = matches!(self, Self::Embed(args) if args.is_to_stdout());
-        let is_serial = matches!(self, Self::Bench(args) if args.serial_has_json());
-        (self.has_json() || is_serial) && !is_taken
+        let is_inner = matches!(self, Self::Bench(args) if args.inner_has_json());
+        (self.has_json() || is_inner) && !is_taken
     }
 }
 

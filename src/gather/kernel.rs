@@ -10,7 +10,8 @@
 use super::change::PerPosition;
 use super::lane::Lane;
 use super::row::Span;
-use super::tile::{Tile, TileOrder, TileSpot, prefetch_pieces};
+use super::tile::{Tile, TileSpot};
+use super::tuning::Tuning;
 use crate::simd::{Kernel, Simd};
 
 /// Fills one tile.
@@ -24,10 +25,8 @@ pub(super) struct Gather<'a, 't, T, P, E> {
     pub(super) dim: usize,
     /// Whether to write past the caches.
     pub(super) stream: bool,
-    /// The order in which to traverse the tile.
-    pub(super) order: TileOrder,
-    /// The number of elements of a row to fill at once.
-    pub(super) piece_elements: usize,
+    /// In which order to traverse the tile, and what to prefetch.
+    pub(super) tuning: Tuning,
     /// The output and its ids.
     pub(super) tile: &'a mut Tile<'t, E>,
 }
@@ -42,15 +41,14 @@ impl<T: Lane, P: PerPosition, E: Lane> Kernel for Gather<'_, '_, T, P, E> {
             positions,
             dim,
             stream,
-            order,
-            piece_elements,
+            tuning,
             tile,
         } = self;
         // The index in `token` of a spot's first element.
         let start = |tile: &Tile<E>, spot: TileSpot| tile.id(spot) as usize * dim + spot.column;
-        let visits = tile.visits(order, dim, piece_elements);
+        let visits = tile.visits(tuning.order, dim, tuning.piece_elements);
         let mut ahead = visits.clone();
-        for _ in 0..prefetch_pieces(piece_elements * size_of::<T>()) {
+        for _ in 0..tuning.pieces_ahead {
             ahead.next();
         }
         for spot in visits {

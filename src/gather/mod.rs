@@ -10,7 +10,8 @@
 //!
 //! ```text
 //! mod     checks, the kind of stores, and which kernel the types need
-//! tile    the parts of an output that threads fill, and the order inside one
+//! tile    the parts of an output that threads fill
+//! tuning  the order inside a tile, and what is prefetched: what depends on the processor
 //! kernel  the loop over a tile: visits its rows
 //! change  what a position does to a row
 //! row     the loops over a row: its steps, vectors and elements
@@ -24,6 +25,7 @@ mod row;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod tuning;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -32,10 +34,12 @@ use crate::dtype::{Element, Elements, with_element};
 use crate::error::{Error, Result};
 use crate::simd::{Level, scalar};
 use crate::table::{Rope, RopeStyle, Table};
-use change::{AddedRows, HalfAngles, NoRows, PairAngles, PerPosition, PositionRows};
+use change::{AddedRows, Ahead, HalfAngles, NoHint, NoRows, PairAngles, PerPosition, PositionRows};
 use kernel::Gather;
 use lane::Lane;
-use tile::{Tile, TileOrder};
+use tile::Tile;
+
+pub(crate) use tuning::{PositionHint, Shape, Tuning};
 
 /// Outputs larger than this do not stay in the cache, so streaming stores keep them out of it.
 const STREAM_OVER_BYTES: usize = 8 << 20;
@@ -83,6 +87,8 @@ pub struct Gatherer {
     level: Level,
     threads: usize,
     stores: Stores,
+    /// The default of each shape if `None`.
+    tuning: Option<Tuning>,
 }
 
 /// What positions do to token rows.
@@ -167,6 +173,7 @@ impl Gatherer {
             level: Level::detect(),
             threads: thread::available_parallelism().map_or(1, usize::from),
             stores: Stores::Auto,
+            tuning: None,
         })
     }
 
@@ -212,6 +219,13 @@ impl Gatherer {
     #[must_use]
     pub fn with_stores(mut self, stores: Stores) -> Self {
         self.stores = stores;
+        self
+    }
+
+    /// Gathers by `tuning`, to measure it; `None` is the default of each shape.
+    #[must_use]
+    pub(crate) fn with_tuning(mut self, tuning: Option<Tuning>) -> Self {
+        self.tuning = tuning;
         self
     }
 
@@ -310,7 +324,15 @@ impl Gatherer {
         let dim = job.dim;
         let rows = |elements| PositionRows { elements, dim };
         match &self.positions {
-            Positions::Added(added) => self.run(token, AddedRows(rows(added.elements())), job),
+            Positions::Added(added) => {
+                let rows = rows(added.elements());
+                let tuning = self.tuning::<T, AddedRows<NoHint>, E>(dim, job.out);
+                match tuning.position_hint {
+                    PositionHint::None => self.run(token, AddedRows(rows, NoHint), job),
+                    PositionHint::Nta => self.run(token, AddedRows(rows, Ahead::<true>), job),
+                    PositionHint::T0 => self.run(token, AddedRows(rows, Ahead::<false>), job),
+                }
+            }
             Positions::Turned(rope) => {
                 let rows = rows(rope.angles());
                 match rope.style() {
@@ -349,6 +371,21 @@ impl Gatherer {
         }
     }
 
+    /// How to gather rows of `dim` elements into `out`.
+    fn tuning<T, P: PerPosition, E>(&self, dim: usize, out: &[E]) -> Tuning {
+        let shape = Shape {
+            dim,
+            element_bytes: size_of::<T>(),
+            has_positions: P::HAS_ROWS,
+            has_pieces: P::PARTS == 1 && has_whole_lines(out, dim),
+        };
+        match self.tuning {
+            Some(tuning) if !shape.has_pieces => tuning.in_whole_rows(dim),
+            Some(tuning) => tuning,
+            None => Tuning::for_shape(shape),
+        }
+    }
+
     /// Runs the job's tiles, each on its own thread.
     fn run<T: Lane, P: PerPosition, E: Lane>(&self, token: &[T], positions: P, job: Job<E>) {
         let Job {
@@ -367,11 +404,7 @@ impl Gatherer {
             Stores::Regular => false,
             Stores::Streaming => true,
         };
-        let order = TileOrder::for_dim(dim, P::HAS_ROWS);
-        let piece_elements = match P::PARTS {
-            1 if has_whole_lines => order.piece_elements(dim),
-            _ => dim,
-        };
+        let tuning = self.tuning::<T, P, E>(dim, out);
         let parts = self.threads.min(out_bytes / THREAD_BYTES).max(1);
         let fill = |mut tile: Tile<E>| {
             self.level.dispatch(Gather {
@@ -379,8 +412,7 @@ impl Gatherer {
                 positions,
                 dim,
                 stream,
-                order,
-                piece_elements,
+                tuning,
                 tile: &mut tile,
             });
         };
@@ -388,7 +420,7 @@ impl Gatherer {
         if parts == 1 {
             return fill(whole);
         }
-        let tiles = Mutex::new(whole.split(parts, order));
+        let tiles = Mutex::new(whole.split(parts, tuning.order));
         let next = || tiles.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let work = || {
             while let Some(tile) = next() {
@@ -409,7 +441,7 @@ impl Gatherer {
 
 /// Whether `out` begins with a cache line, and each part of a row, of `elements` elements, ends
 /// with one.
-fn has_whole_lines<E>(out: &[E], elements: usize) -> bool {
+pub(crate) fn has_whole_lines<E>(out: &[E], elements: usize) -> bool {
     const LINE_BYTES: usize = 64;
     out.as_ptr().addr().is_multiple_of(LINE_BYTES)
         && (elements * size_of::<E>()).is_multiple_of(LINE_BYTES)

@@ -3,57 +3,17 @@
 //! A tile is a range of sequences by a range of positions. It owns its piece of each sequence's
 //! output, so tiles are disjoint by construction.
 
-/// A position row of at least this many elements is worth keeping in the L1 cache across all
-/// sequences. Below that, the whole position table fits in the L2 cache, and traversing the output
-/// in order is faster (measured at 256 and 768).
-const POSITION_MAJOR_DIM: usize = 512;
+use crate::choice::choice;
 
-/// In position-major order, longer rows are filled in pieces of this many elements: 4 KiB of a
-/// position row stay in the L1 cache along with the token rows that are being fetched; 16 KiB do
-/// not. On Zen 3, rows of 4096 are 1.17 times as fast from f32 to f16, 1.03 times from 16 bits to
-/// f32, and the same from f32 to f32. If pieces are not whole cache lines, their edges cost more
-/// than that: 0.65 to 0.9 times as fast.
-pub(super) const PIECE_ELEMENTS: usize = 1024;
-
-/// The order in which the rows of a tile are filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TileOrder {
-    /// Sequence by sequence.
-    TokenMajor,
-    /// Position by position; for each position, piece by piece of the row, through all sequences.
-    PositionMajor,
-}
-
-impl TileOrder {
-    /// The faster order for rows of `dim` elements.
-    pub(super) const fn for_dim(dim: usize, has_positions: bool) -> Self {
-        if has_positions && dim >= POSITION_MAJOR_DIM {
-            Self::PositionMajor
-        } else {
-            Self::TokenMajor
-        }
-    }
-
-    /// How many elements of a row of `dim` are filled at once, if a row can be filled in pieces.
-    pub(super) const fn piece_elements(self, dim: usize) -> usize {
-        match self {
-            Self::PositionMajor if dim > PIECE_ELEMENTS => PIECE_ELEMENTS,
-            _ => dim,
-        }
-    }
-}
-
-/// How many pieces ahead of the current one to prefetch, for pieces of `piece_bytes` in the table:
-/// about as much memory as can be in flight at once and stays in L1 until it is used. Compared with
-/// any distance of 1 to 24 rows, this rule is within 5 % of the best at 128 to 12288 elements
-/// (measured on Zen: with 4 rows instead of 8, f32 rows of 256 take 14 % longer).
-pub(super) const fn prefetch_pieces(piece_bytes: usize) -> usize {
-    const BYTES: usize = 12 << 10;
-    const MAX_PIECES: usize = 8;
-    match BYTES / piece_bytes {
-        0 => 1,
-        pieces if pieces > MAX_PIECES => MAX_PIECES,
-        pieces => pieces,
+choice! {
+    /// The order in which the rows of a tile are filled.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum TileOrder {
+        /// Sequence by sequence.
+        TokenMajor = "token_major",
+        /// Position by position; for each position, piece by piece of the row, through all
+        /// sequences.
+        PositionMajor = "position_major",
     }
 }
 

@@ -415,8 +415,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch_after<T, const N: usize>(self, from: &[T; N], elements: usize) {
-        prefetch::<_MM_HINT_NTA, [T; N]>(from.as_ptr().wrapping_add(elements).cast());
+    fn prefetch_after<const ONCE: bool, T, const N: usize>(self, from: &[T; N], elements: usize) {
+        let from = from.as_ptr().wrapping_add(elements).cast();
+        if ONCE {
+            prefetch::<_MM_HINT_NTA, [T; N]>(from);
+        } else {
+            prefetch::<_MM_HINT_T0, [T; N]>(from);
+        }
     }
 }
 

@@ -234,7 +234,7 @@ pub(crate) trait Simd: Copy {
 
     /// Prefetches the cache lines of `from`. Only a hint.
     fn prefetch<T, const N: usize>(self, from: &[T; N]);
-    /// Prefetches the cache lines at `elements` after `from`, whether they exist or not. They are
-    /// used soon and then never again, so they should not evict others. Only a hint.
-    fn prefetch_after<T, const N: usize>(self, from: &[T; N], elements: usize);
+    /// Prefetches the cache lines at `elements` after `from`, whether they exist or not. If `ONCE`,
+    /// they are used soon and then never again, so they should not evict others. Only a hint.
+    fn prefetch_after<const ONCE: bool, T, const N: usize>(self, from: &[T; N], elements: usize);
 }

@@ -237,5 +237,6 @@ impl Simd for Scalar {
     fn prefetch<T, const N: usize>(self, _from: &[T; N]) {}
 
     #[inline(always)]
-    fn prefetch_after<T, const N: usize>(self, _from: &[T; N], _elements: usize) {}
+    fn prefetch_after<const ONCE: bool, T, const N: usize>(self, _from: &[T; N], _elements: usize) {
+    }
 }

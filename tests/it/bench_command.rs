@@ -181,3 +181,76 @@ fn what_has_no_serial_parts_is_refused() {
     // The options of `bench` are not those of `bench serial`.
     assert_eq!(run("empty.txt --dims 64").code, Some(2));
 }
+
+#[test]
+fn settings_of_the_gather_are_in_the_table_and_in_the_json() {
+    let place = Place::new();
+    let args = ["bench", "gather-tuning", "--size", "1MiB"];
+    let done = place.run([&args[..], &["--dims", "96,300", "--threads", "1"]].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let lines: Vec<_> = done.text().lines().collect();
+    assert!(lines[0].ends_with(" instructions; GB/s of output, median"));
+    for (line, label) in lines[3..7].iter().zip([
+        "   96  f32         1  ",
+        "   96  f16         1  ",
+        "  300  f32         1  ",
+        "  300  f16         1  ",
+    ]) {
+        assert!(line.starts_with(label), "{lines:#?}");
+        let default = if label.contains("96") {
+            "token 96 x 8 nta"
+        } else {
+            "token 300 x 8 nta"
+        };
+        assert!(line.contains(default), "{lines:#?}");
+    }
+    assert!(lines[8].starts_with("smallest share: "), "{lines:#?}");
+    assert_eq!(lines.len(), 9);
+
+    let more = ["--dims", "1024", "--threads", "2", "--json"];
+    let done = place.run([&args[..], &more].concat());
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let shapes = report["shapes"].as_array().unwrap();
+    let keys = shapes.iter().map(|shape| {
+        let best = &shape["best"];
+        let share = shape["share"].as_f64().unwrap();
+        assert!(share > 0.0 && share <= 1.0, "{share}");
+        assert_eq!(shape["default"]["is_default"], true);
+        assert_eq!(shape["default"]["repetitions"], 9);
+        let samples = shape["samples"].as_array().unwrap();
+        assert_eq!(samples[0]["is_default"], true);
+        let default = [&samples[0]["order"], &samples[0]["position_hint"]];
+        assert_eq!(default, ["position_major", "nta"]);
+        for key in ["order", "piece_elements", "pieces_ahead", "position_hint"] {
+            let values: HashSet<_> = samples.iter().map(|sample| &sample[key]).collect();
+            assert!(values.len() > 1, "{key}: {values:?}");
+        }
+        assert!(samples.iter().all(|sample| sample["repetitions"] == 3));
+        (
+            best["dtype"].as_str().unwrap(),
+            best["threads"].as_u64().unwrap(),
+        )
+    });
+    let expected = [("f32", 1), ("f32", 2), ("f16", 1), ("f16", 2)];
+    assert!(keys.eq(expected), "{report}");
+    assert!(place.tree().is_empty());
+}
+
+#[test]
+fn settings_of_the_gather_that_cannot_be_measured_are_refused() {
+    let place = Place::new();
+    let run = |args: &str| {
+        let args = ["bench", "gather-tuning"]
+            .into_iter()
+            .chain(args.split(' '));
+        place.run(args)
+    };
+    run("--dims 0").failed(2, "--dims: must be from 1 to 65536 each");
+    run("--threads 0").failed(2, "--threads: must be from 1 to 1024");
+    run("--size 1000").failed(2, "--size: must be from 1MiB to 1TiB");
+    // It reads no text.
+    assert_eq!(run("a.txt").code, Some(2));
+    let done = run("--dims 0 --json");
+    let error: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(error["code"], 2);
+}

@@ -63,7 +63,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
             "choice", "dataset", "error", "show", "table", "threads", "token",
         ],
     ),
-    ("gather", &["dtype", "error", "simd", "table"]),
+    ("gather", &["choice", "dtype", "error", "simd", "table"]),
     (
         "sink",
         &[

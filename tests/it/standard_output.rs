@@ -36,6 +36,8 @@ fn lines() -> Vec<(String, Option<&'static str>)> {
         "tokenizer gpt2 --json",
         "status u --json",
         "bench a.txt --size 1MiB --dims 8 --json",
+        "bench serial a.txt --repetitions 1 --json",
+        "bench gather-tuning --size 1MiB --dims 8 --json",
         "--help",
         "--version",
     ]

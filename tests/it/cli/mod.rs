@@ -71,7 +71,9 @@ fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn help_is_as_it_was() {
     let place = Place::new();
-    let commands = COMMANDS.into_iter().chain(["", "bench serial"]);
+    let commands = COMMANDS
+        .into_iter()
+        .chain(["", "bench serial", "bench gather-tuning"]);
     for command in commands {
         let args = command.split_whitespace().chain(["--help"]);
         let done = place.run(args.clone()).said(&[]);
