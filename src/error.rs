@@ -89,6 +89,17 @@ pub enum Error {
         /// What to do, if that is known.
         hint: Option<String>,
     },
+    /// A row of an input with columns is not acceptable.
+    Row {
+        /// The input.
+        path: PathBuf,
+        /// The row of the file, counted from 0.
+        row: u64,
+        /// What is wrong with the row.
+        what: String,
+        /// What to do, if that is known.
+        hint: Option<String>,
+    },
     /// A dataset is damaged or is not one.
     Shard {
         /// The file or directory.
@@ -202,6 +213,7 @@ impl Error {
             | Self::Utf8 { .. }
             | Self::Byte { .. }
             | Self::Json { .. }
+            | Self::Row { .. }
             | Self::Shard { .. }
             | Self::Table { .. }
             | Self::Shape { .. }
@@ -289,6 +301,7 @@ impl Error {
             | Self::Utf8 { path, .. }
             | Self::Byte { path, .. }
             | Self::Json { path, .. }
+            | Self::Row { path, .. }
             | Self::Shard { path, .. }
             | Self::Table { path, .. }
             | Self::Tokenizer { path, .. }
@@ -318,6 +331,14 @@ impl Error {
     pub fn line(&self) -> Option<u64> {
         match self {
             Self::Json { line, .. } => Some(*line),
+            _ => None,
+        }
+    }
+
+    /// The row of the input, counted from 0, if known.
+    pub fn row(&self) -> Option<u64> {
+        match self {
+            Self::Row { row, .. } => Some(*row),
             _ => None,
         }
     }

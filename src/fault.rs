@@ -28,12 +28,17 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use shardmill::guard::is_guarded;
 use shardmill::show;
 
 /// Installs the handlers of this room.
 pub(crate) fn watch() -> io::Result<()> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // It becomes an error.
+        if is_guarded() {
+            return;
+        }
         // The standard library panics, and so aborts, if a starting thread finds no memory for the
         // alternate stack on which it would report its own stack overflow.
         if panic

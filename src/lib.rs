@@ -54,6 +54,7 @@
 pub mod bench;
 mod bpe;
 mod choice;
+mod columnar;
 pub mod compression;
 pub mod corpus;
 pub mod dataset;
@@ -63,6 +64,7 @@ mod dtype;
 pub mod embed;
 mod error;
 pub mod gather;
+pub mod guard;
 mod hash;
 pub mod loader;
 mod map;

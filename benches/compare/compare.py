@@ -102,10 +102,12 @@ class Bench:
     def __init__(self, args: argparse.Namespace, scratch: Path) -> None:
         self.args = args
         self.scratch = scratch
-        self.assets = corpora.cargo_sources().glob("tiktoken-rs-0.12*/assets")
-        self.assets = next(iter(sorted(self.assets)), None)
+        self.assets = args.assets
         if self.assets is None:
-            fail("no sources of tiktoken-rs: run `cargo fetch` first")
+            found = sorted(corpora.cargo_sources().glob("tiktoken-rs-0.12*/assets"))
+            if not found:
+                fail("no sources of tiktoken-rs: run `cargo fetch` first, or name `--assets`")
+            self.assets = found[0]
 
     def shardmill(self, file: Path, encoding: str, threads: int, parent: Path) -> tuple[float, Path]:
         """Wall seconds of one run, and the dataset it made."""
@@ -338,6 +340,10 @@ def options() -> argparse.Namespace:
         metavar="K",
         help="times the corpus stands in shardmill's long input; 1 leaves further passes out [default: 4]",
     )
+    parser.add_argument(
+        "--assets", type=Path, metavar="DIR",
+        help="with the vocabularies, *.tiktoken [default: in the sources of the crate tiktoken-rs]",
+    )  # fmt: skip
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"), metavar="DIR", help="on tmpfs")
     parser.add_argument("--disk", type=Path, metavar="DIR", help="time output to this directory too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")

@@ -60,9 +60,10 @@ pub(crate) fn name(records: &[BadRecord], corpus: Option<&Corpus>) {
     for record in records.iter().take(NAMED) {
         let path = corpus.map(|corpus| corpus.path_of(record.source as usize));
         let path = path.map_or_else(|| record.name.clone(), |path| path.display().to_string());
-        let place = match record.line {
-            Some(line) => format!("line {line}"),
-            None => format!("byte {}", record.byte_start),
+        let place = match (record.line, record.row) {
+            (Some(line), _) => format!("line {line}"),
+            (None, Some(row)) => format!("row {row}"),
+            (None, None) => format!("byte {}", record.byte_start),
         };
         summary(&format!("left out: {path}: {place}: {}", record.message));
     }

@@ -43,6 +43,7 @@ impl Report {
             ("path", path),
             ("byte", error.byte().map(Value::from)),
             ("line", error.line().map(Value::from)),
+            ("row", error.row().map(Value::from)),
             (
                 "hint",
                 error.hint().map(options::translate).map(Value::from),

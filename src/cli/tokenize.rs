@@ -19,9 +19,9 @@ use crate::cli::{bad, human, interrupt};
 
 pub(crate) const HELP: &str = "\
 INPUT is a file, a directory (with all files in it, at any depth), a quoted glob, a FIFO, or - \
-for standard input. Gzip (.gz) and zstd (.zst) are read as they are. Links are followed; hidden \
-files are left out. Token ids are exactly those of the tokenizer's own library. DIR appears only \
-when it is complete.
+for standard input. Text, JSON Lines (.jsonl) and Parquet (.parquet) are read, the first two also \
+in gzip (.gz) and zstd (.zst). Links are followed; hidden files are left out. Token ids are \
+exactly those of the tokenizer's own library. DIR appears only when it is complete.
 
 Examples:
   shardmill tokenize books/ web.jsonl --out out

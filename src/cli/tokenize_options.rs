@@ -22,7 +22,7 @@ pub(crate) struct TokenizeOptions {
     pub(crate) tokenizer: TokenizerArgs,
     #[command(flatten)]
     pub(crate) file: TokenizerFileArgs,
-    /// Field that holds the document in each JSON Lines record
+    /// Field of each JSON Lines record, or column of a Parquet file, that holds the document
     #[arg(long, value_name = "FIELD", default_value = "text")]
     pub(crate) text_field: String,
     /// Where to put each document's end-of-text token
@@ -40,7 +40,7 @@ pub(crate) struct TokenizeOptions {
     /// How to handle invalid UTF-8, as in Python's bytes.decode, and lone surrogates in JSON
     #[arg(long, value_name = "HOW", default_value = "strict", value_parser = choice(InvalidUtf8::ALL, InvalidUtf8::name))]
     pub(crate) invalid_utf8: InvalidUtf8,
-    /// How to handle a JSON Lines record without a document: stop with an error, or skip the
+    /// How to handle a JSON Lines record or Parquet row without a document: stop with an error, or skip the
     /// record, count it and list it in DIR/shard-*.bad.jsonl
     #[arg(long, value_name = "HOW", default_value = "error", value_parser = choice(BadRecords::ALL, BadRecords::name))]
     pub(crate) bad_records: BadRecords,

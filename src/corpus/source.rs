@@ -53,6 +53,12 @@ pub(crate) enum Opened {
     Read(Arc<Vec<u8>>),
 }
 
+impl AsRef<[u8]> for Opened {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl std::ops::Deref for Opened {
     type Target = [u8];
 
@@ -198,6 +204,10 @@ impl Source {
     /// Refuses content that contradicts the source's format. `bytes` are its first bytes or, if
     /// `is_whole`, all of it; decoded, if it is compressed.
     pub(crate) fn check_content(&self, path: &Path, bytes: &[u8], is_whole: bool) -> Result<()> {
+        if self.format.row().has_rows {
+            // Whether the content is such a file, is seen when its metadata is read.
+            return self.check_is_file(path);
+        }
         // If the user says that a source is text, it may contain anything. JSON Lines are never
         // gzip data.
         if self.is_believed && self.format == Format::Text {
@@ -206,6 +216,17 @@ impl Source {
         let refuse = |what: &str, hint: &str| Err(Error::input(path, (what, hint)));
         if let Some(again) = Compression::of_content(bytes) {
             return Err(Error::input(path, again.twice()));
+        }
+        if document::is_parquet(bytes) {
+            let hint = "write it to a file whose name ends in .parquet";
+            return match (self.bytes(), self.compression) {
+                (Some(_), None) => refuse(
+                    "is parquet data, and its name does not say so",
+                    "let its name end in .parquet",
+                ),
+                (Some(_), Some(_)) => refuse("has parquet data in it", hint),
+                (None, _) => refuse("is parquet data, which cannot be read from a stream", hint),
+            };
         }
         if let Some((format, hint)) = document::foreign_format(bytes) {
             return refuse(&format!("is {format} data, which is not supported"), hint);
@@ -222,6 +243,25 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a source with columns that is not a plain file: its metadata is at its end.
+    fn check_is_file(&self, path: &Path) -> Result<()> {
+        let name = self.format.row().name;
+        let problem = if self.bytes().is_none() {
+            (
+                format!("{name} data cannot be read from a stream"),
+                "write it to a file",
+            )
+        } else if self.compression.is_some() {
+            (
+                format!("a {name} file that is compressed as a whole cannot be read"),
+                "decode it; its columns have a compression of their own",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::input(path, problem))
     }
 
     /// Checks that the file still has the size and modification time with which it was listed.

@@ -92,13 +92,16 @@ pub struct BadRecord {
     pub source: u32,
     /// The source's name there.
     pub name: String,
-    /// Where the line begins in the source, in bytes.
+    /// Where the line begins in the source, in bytes; if the source has columns, the row.
     pub byte_start: u64,
-    /// The length of the line in bytes, without its line end.
+    /// The length of the line in bytes, without its line end, or of the row's text.
     pub byte_len: u64,
     /// The line number in the source, counted from 1; `None` if the unit begins more than 4 GiB
     /// into the source.
     pub line: Option<u64>,
+    /// The row of the source, counted from 0; only if it has columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
     /// What is wrong, for programs.
     pub kind: BadKind,
     /// What is wrong, for people.

@@ -110,9 +110,13 @@ fn end_of(
     let (Some(source), Some(byte)) = (source, ends) else {
         return Err("lies in no source");
     };
-    let is_inside = position(record.byte_start) >= at
-        && byte <= source.bytes
-        && (record.source < end.source || byte <= end.byte);
+    let is_before_end = |byte| record.source < end.source || byte <= end.byte;
+    let is_inside = if source.format.row().has_rows {
+        // The unit begins and ends at bytes, and the record is a row of its source.
+        record.source >= at.source && is_before_end(1)
+    } else {
+        position(record.byte_start) >= at && byte <= source.bytes && is_before_end(byte)
+    };
     if record.name != source.name {
         Err("calls its source by another name")
     } else if !is_inside {

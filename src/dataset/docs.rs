@@ -17,9 +17,11 @@ pub struct DocRecord {
     /// The end of the document (exclusive), as an offset in the shard, in tokens. The document
     /// includes its end-of-text token, as its last or first token.
     pub end_tokens: u64,
-    /// Where this piece begins in the source, in bytes: the text itself, or the JSON line.
+    /// Where this piece begins in the source, in bytes: the text itself, or the JSON line. In a
+    /// source with columns it is the row instead, counted from 0.
     pub byte_start: u64,
-    /// The length of this piece in the source, in bytes; for a JSON line, without its line end.
+    /// The length of this piece in the source, in bytes; for a JSON line, without its line end; for a
+    /// row, the length of its text.
     pub byte_len: u64,
     /// Index of the source in the manifest.
     pub source: u32,

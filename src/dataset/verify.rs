@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::dataset::bad_list::{check_bad_records, check_length};
 use crate::dataset::directory::{map_in, read_directory};
-use crate::dataset::{DocRecord, MANIFEST, Manifest, Shard, ShardInfo, TokenStore, Tokens, Totals};
+use crate::dataset::{
+    DocRecord, MANIFEST, Manifest, Position, Shard, ShardInfo, TokenStore, Tokens, Totals,
+};
 use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
 use crate::map::Map;
@@ -58,6 +60,7 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
     let mut documents = Documents {
         manifest,
         open: None,
+        last_row: None,
         counted: Totals::default(),
     };
     let mut bytes = 0;
@@ -167,6 +170,8 @@ struct Documents<'a> {
     manifest: &'a Manifest,
     /// The source and byte where the next shard's first piece must continue.
     open: Option<(u32, u64)>,
+    /// The source and row of the record before, if that source has columns.
+    last_row: Option<(u32, u64)>,
     counted: Totals,
 }
 
@@ -208,15 +213,19 @@ impl Documents<'_> {
         if record.end_tokens < before {
             return Err("ends before the one before it".to_owned());
         }
-        let position = crate::dataset::Position {
-            source: record.source,
-            byte: record.byte_start,
-        };
         let source = self
             .manifest
             .sources
             .get(record.source as usize)
             .ok_or_else(|| format!("there is no source {}", record.source))?;
+        if source.format.row().has_rows {
+            return self.check_row(info, record);
+        }
+        self.last_row = None;
+        let position = Position {
+            source: record.source,
+            byte: record.byte_start,
+        };
         let end_byte = record.byte_start.checked_add(record.byte_len);
         // How long the text of a compressed source is, only its data says.
         let is_inside =
@@ -236,6 +245,29 @@ impl Documents<'_> {
         if record.goes_on() {
             self.open = end_byte.map(|end| (record.source, end));
         }
+        Ok(())
+    }
+
+    /// Checks the record of a row: all of it is in this shard, and rows come in order.
+    fn check_row(
+        &mut self,
+        info: &ShardInfo,
+        record: &DocRecord,
+    ) -> std::result::Result<(), String> {
+        let (start, end) = (info.start, info.end);
+        let is_before_end =
+            record.source < end.source || (record.source == end.source && end.byte > 0);
+        if record.source < start.source || !is_before_end {
+            return Err("lies outside of the shard's unit".to_owned());
+        }
+        if self.open.is_some() || record.began_earlier() || record.goes_on() {
+            return Err("is a piece of a document, where a document is a row".to_owned());
+        }
+        let row = (record.source, record.byte_start);
+        if self.last_row.is_some_and(|last| row <= last) {
+            return Err("is a row before the one before it".to_owned());
+        }
+        self.last_row = Some(row);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     name: "jsonl",
     extensions: &["jsonl", "ndjson"],
     is_one_document: false,
+    has_rows: false,
     next_cut,
     documents: |span, reading| {
         Box::new(Records {

@@ -7,6 +7,7 @@
 //! mod      the table of formats, and which one a file's extension names
 //! text     plain text, and where it may be cut
 //! jsonl    lines and their records, and where they may be cut
+//! rows     rows of a column, taken out of a file that has columns
 //! strict   the text of a record: the fast path
 //! lenient  the text of the other records, and what is wrong with a broken one
 //! record   the kinds of bad records, what to do with them, and their messages
@@ -19,6 +20,7 @@ mod jsonl;
 mod lenient;
 mod reading;
 mod record;
+mod rows;
 mod sniff;
 mod strict;
 mod text;
@@ -30,7 +32,9 @@ use std::path::Path;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
-pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines};
+#[cfg(feature = "parquet")]
+pub(crate) use rows::push_row;
+pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines, is_parquet};
 pub use utf8::InvalidUtf8;
 pub(crate) use utf8::decode;
 
@@ -42,6 +46,8 @@ pub enum Format {
     Text,
     /// Each line that is not blank is a JSON object with the document in one of its fields.
     Jsonl,
+    /// Each row is a document, in one of the columns.
+    Parquet,
 }
 
 /// The properties of a format: a row of [`FORMATS`].
@@ -56,6 +62,9 @@ pub struct DocumentFormat {
     pub extensions: &'static [&'static str],
     /// Whether a source is always one document.
     pub(crate) is_one_document: bool,
+    /// Whether a file has columns, and its documents are rows of one of them: they are not ranges of
+    /// its bytes, and are counted instead.
+    pub(crate) has_rows: bool,
     /// Where a unit may end: the first allowed cut at or after a byte; `None` if these bytes have
     /// none.
     next_cut: fn(&[u8], usize) -> Option<usize>,
@@ -64,7 +73,7 @@ pub struct DocumentFormat {
 }
 
 /// One row for each format.
-pub static FORMATS: [DocumentFormat; 2] = [text::FORMAT, jsonl::FORMAT];
+pub static FORMATS: [DocumentFormat; 3] = [text::FORMAT, jsonl::FORMAT, rows::FORMAT];
 
 impl Format {
     /// The format's row in [`FORMATS`].

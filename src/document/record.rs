@@ -5,7 +5,7 @@ use crate::document::lenient::{Syntax, Type, shown};
 use crate::error::Problem;
 
 choice! {
-    /// What to do with a JSON Lines record that holds no document.
+    /// What to do with a JSON Lines record, or a row, that holds no document.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum BadRecords {
@@ -24,7 +24,7 @@ impl BadRecords {
     }
 }
 
-/// Why a JSON Lines record holds no document.
+/// Why a JSON Lines record, or a row, holds no document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -89,6 +89,8 @@ enum Why {
     Missing(Box<str>),
     NotString(Type),
     Utf8,
+    /// In the text of a row.
+    TextUtf8,
     Surrogate,
 }
 
@@ -125,6 +127,13 @@ impl Bad {
         Self { at, why: Why::Utf8 }
     }
 
+    pub(super) fn text_utf8(at: usize) -> Self {
+        Self {
+            at,
+            why: Why::TextUtf8,
+        }
+    }
+
     pub(super) fn surrogate(at: usize) -> Self {
         Self {
             at,
@@ -144,7 +153,7 @@ impl Bad {
             Why::Missing(_) => BadKind::MissingField,
             Why::NotString(Type::Null) => BadKind::NullField,
             Why::NotString(_) => BadKind::NotAString,
-            Why::Utf8 => BadKind::InvalidUtf8,
+            Why::Utf8 | Why::TextUtf8 => BadKind::InvalidUtf8,
             Why::Surrogate => BadKind::LoneSurrogate,
         }
     }
@@ -169,7 +178,9 @@ impl Bad {
     fn hint(&self) -> Option<&'static str> {
         match &self.why {
             Why::Missing(fields) if !fields.is_empty() => Some("choose one with `text_field`"),
-            Why::Surrogate => Some("use `invalid_utf8` replace or ignore to accept it"),
+            Why::Surrogate | Why::TextUtf8 => {
+                Some("use `invalid_utf8` replace or ignore to accept it")
+            }
             _ => None,
         }
     }
@@ -179,7 +190,9 @@ impl Bad {
     fn listed_hint(&self) -> Option<&'static str> {
         match &self.why {
             Why::Missing(fields) if !fields.is_empty() => Some("choose one with --text-field"),
-            Why::Surrogate => Some("use --invalid-utf8 replace or ignore to accept it"),
+            Why::Surrogate | Why::TextUtf8 => {
+                Some("use --invalid-utf8 replace or ignore to accept it")
+            }
             _ => None,
         }
     }
@@ -198,6 +211,7 @@ impl Bad {
             }
             Why::NotString(found) => format!("field {field} is {}, not a string", found.name()),
             Why::Utf8 => format!("column {column}: invalid UTF-8"),
+            Why::TextUtf8 => format!("byte {} of the text: invalid UTF-8", self.at),
             Why::Surrogate => {
                 format!("column {column}: an escape \\u is half of a surrogate pair")
             }

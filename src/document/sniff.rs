@@ -119,8 +119,6 @@ pub(crate) fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)
     if is_bzip2(head) {
         let hint = "decode it in a pipe: bzip2 -dc FILE | shardmill tokenize -";
         Some(("bzip2", hint))
-    } else if is_parquet(head) {
-        Some(("parquet", AS_TEXT))
     } else if is_tar(head) {
         Some(("tar", AS_TEXT))
     } else {
@@ -160,8 +158,8 @@ fn is_bzip2(head: &[u8]) -> bool {
     )
 }
 
-/// `PAR1`, and then a byte that no text has.
-fn is_parquet(head: &[u8]) -> bool {
+/// Whether `head` begins a Parquet file: `PAR1`, and then a byte that no text has.
+pub(crate) fn is_parquet(head: &[u8]) -> bool {
     head.strip_prefix(b"PAR1")
         .and_then(<[u8]>::first)
         .is_some_and(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
@@ -231,8 +229,7 @@ mod tests {
         tar[148..156].copy_from_slice(b"0012345\0");
         tar[257..263].copy_from_slice(b"ustar\0");
         for (head, name) in [
-            (&b"PAR1\x15\x04"[..], "parquet"),
-            (b"BZh91AY&SY", "bzip2"),
+            (&b"BZh91AY&SY"[..], "bzip2"),
             (b"BZh9\x17\x72\x45\x38\x50\x90", "bzip2"),
             (b"ARROW1\0\0", "arrow"),
             (b"\xff\xfea\0", "UTF-16"),
@@ -240,6 +237,8 @@ mod tests {
         ] {
             assert_eq!(foreign_format(head).map(|(name, _)| name), Some(name));
         }
+        assert!(is_parquet(b"PAR1\x15\x04"));
+        assert!(!is_parquet(b"PAR1") && !is_parquet(b"PAR1\nis a golf hole"));
         let prose = format!("{}ustar formats", "a ".repeat(150));
         for head in [
             &b""[..],
@@ -247,8 +246,6 @@ mod tests {
             b"BZh",
             b"BZhang wrote this",
             b"BZh9 is a chess opening",
-            b"PAR1",
-            b"PAR1\nis a golf hole",
             b"ARROW1 points left",
             &prose.as_bytes()[300 - 257..],
         ] {

@@ -25,6 +25,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     name: "text",
     extensions: &["txt"],
     is_one_document: true,
+    has_rows: false,
     next_cut,
     documents: |span, reading| {
         Box::new(Whole {

@@ -54,6 +54,7 @@ impl Error {
             Self::Input { hint, .. }
             | Self::Byte { hint, .. }
             | Self::Json { hint, .. }
+            | Self::Row { hint, .. }
             | Self::Shard { hint, .. }
             | Self::Table { hint, .. }
             | Self::Shape { hint, .. }
@@ -81,6 +82,9 @@ impl Error {
         if let Some(line) = self.line() {
             write!(f, "line {line}: ")?;
         }
+        if let Some(row) = self.row() {
+            write!(f, "row {row}: ")?;
+        }
         match self {
             Self::Io { what, source, .. } => write!(f, "{what}: {source}"),
             Self::Read { source, .. } => write!(f, "cannot read: {source}"),
@@ -88,6 +92,7 @@ impl Error {
             Self::Input { what, .. }
             | Self::Byte { what, .. }
             | Self::Json { what, .. }
+            | Self::Row { what, .. }
             | Self::Shard { what, .. }
             | Self::Table { what, .. }
             | Self::Shape { what, .. }

@@ -90,6 +90,16 @@ impl Error {
         }
     }
 
+    pub(crate) fn at_row(path: impl Into<PathBuf>, row: u64, problem: impl Into<Problem>) -> Self {
+        let Problem { what, hint } = problem.into();
+        Self::Row {
+            path: path.into(),
+            row,
+            what,
+            hint,
+        }
+    }
+
     pub(crate) fn shard(path: impl Into<PathBuf>, problem: impl Into<Problem>) -> Self {
         let Problem { what, hint } = problem.into();
         let path = path.into();

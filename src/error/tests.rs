@@ -26,6 +26,7 @@ fn all() -> Vec<Error> {
         },
         Error::at_byte("a", 7, ("is wrong", "do that")),
         Error::at_line("a", 7, "is\nwrong"),
+        Error::at_row("a", 7, ("is wrong", "do that")),
         Error::shard("a", "is wrong"),
         Error::table("a", "is wrong"),
         Error::shape(("is wrong", "do\nthat")),

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::piece::{Contents, Piece, Stored, next_cut};
 use crate::pipeline::reader::SourceReader;
+use crate::pipeline::rows::SourceRows;
 use crate::tokenizer::Tokenizer;
 
 /// A chunk has at most this many pieces, so that a chunk of tiny files stays small.
@@ -26,6 +27,8 @@ pub(crate) struct UnitCursor {
     open: Option<Open>,
     /// What decides where a text may be cut.
     tokenizer: Option<Tokenizer>,
+    /// The field or column that holds the documents.
+    text_field: String,
     /// What is wrong after the chunk that was returned last.
     failed: Option<Error>,
 }
@@ -37,16 +40,19 @@ enum Open {
     Whole(u32, Opened),
     /// A compressed file.
     Read(SourceReader),
+    /// A file with columns.
+    Rows(SourceRows),
 }
 
 impl UnitCursor {
-    /// Without a tokenizer, the chunks can only be hashed, not encoded.
-    pub(crate) fn new(unit: Unit, tokenizer: Option<Tokenizer>) -> Self {
+    /// Without a tokenizer, the chunks can only be read, not encoded.
+    pub(crate) fn new(unit: Unit, tokenizer: Option<Tokenizer>, text_field: &str) -> Self {
         Self {
             at: unit.start,
             end: unit.end,
             open: None,
             tokenizer,
+            text_field: text_field.to_owned(),
             failed: None,
         }
     }
@@ -78,8 +84,8 @@ impl UnitCursor {
                     source: self.at.source + 1,
                     byte: 0,
                 };
-            } else if matches!(piece.stored, Stored::AsIs) {
-                self.at.byte = piece.byte + piece.len_bytes();
+            } else if !matches!(piece.stored, Stored::Compressed { .. }) {
+                self.at.byte = piece.byte + piece.stored_bytes();
             }
             chunk.pieces.push(piece);
         }
@@ -102,6 +108,9 @@ impl UnitCursor {
         let source = &corpus.sources()[self.at.source as usize];
         if source.compression().is_some() {
             return self.decoded_piece(corpus);
+        }
+        if source.format().row().has_rows {
+            return self.rows_piece(corpus);
         }
         let bytes = source.bytes().unwrap_or(0);
         let limit = self.limit(corpus);
@@ -136,6 +145,21 @@ impl UnitCursor {
         let (piece, _) = reader.next(None)?;
         if !piece.ends_source {
             self.open = Some(Open::Read(reader));
+        }
+        Ok(piece)
+    }
+
+    /// The next piece of a file with columns.
+    fn rows_piece(&mut self, corpus: &Corpus) -> Result<Piece> {
+        let mut rows = if let Some(Open::Rows(rows)) = self.open.take() {
+            rows
+        } else {
+            let range = (self.at.byte, self.limit(corpus));
+            SourceRows::open(corpus, self.at.source, &self.text_field, range)?
+        };
+        let (piece, _) = rows.next(None)?;
+        if rows.byte() < self.limit(corpus) {
+            self.open = Some(Open::Rows(rows));
         }
         Ok(piece)
     }

@@ -299,7 +299,8 @@ mod tests {
 
     impl Input {
         fn chunks(&self) -> Vec<(u64, Chunk)> {
-            let mut cursor = UnitCursor::new(self.unit, Some(Tokenizer::by_name("gpt2").unwrap()));
+            let mut cursor =
+                UnitCursor::new(self.unit, Some(Tokenizer::by_name("gpt2").unwrap()), "text");
             let next = || cursor.next(&self.corpus).unwrap();
             (0..).zip(std::iter::from_fn(next)).collect()
         }

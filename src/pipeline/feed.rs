@@ -28,6 +28,9 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
+/// What decides where a text may be cut, and the field that holds the documents.
+type Reading<'a> = (&'a Tokenizer, &'a str);
+
 /// The units to be made, with their indices.
 pub(crate) type Todo = Vec<(usize, Unit)>;
 
@@ -95,7 +98,7 @@ impl<'a> Feed<'a> {
                 cursor: Arc::new(Mutex::new(StreamCursor::new(
                     corpus,
                     tokenizer,
-                    config.settings.unit_size_bytes,
+                    &config.settings,
                     site.directory,
                     site.stats.stop_flag(),
                 ))),
@@ -121,6 +124,10 @@ impl<'a> Feed<'a> {
         }
     }
 
+    fn reading(&self) -> Reading<'_> {
+        (self.tokenizer, &self.site.config.settings.text_field)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // If a thread panicked, the run ends when the pool returns.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -134,7 +141,7 @@ impl<'a> Feed<'a> {
             let step = self
                 .site
                 .stats
-                .time(Part::Feed, || state.step(self.window, self.tokenizer, mine));
+                .time(Part::Feed, || state.step(self.window, self.reading(), mine));
             match step {
                 Step::Cut(unit) => {
                     drop(state);
@@ -304,7 +311,7 @@ impl State {
     }
 
     /// What a thread that last worked on unit `mine` does next.
-    fn step(&mut self, window: u64, tokenizer: &Tokenizer, mine: Option<usize>) -> Step {
+    fn step(&mut self, window: u64, reading: Reading, mine: Option<usize>) -> Step {
         if self.is_aborted || self.is_stopped {
             return Step::Over;
         }
@@ -313,7 +320,7 @@ impl State {
         let is_mine = |open: &OpenUnit| Some(open.commit.index) == mine;
         let own = self.open.iter().position(is_mine);
         if own.is_none()
-            && let Some((index, cursor)) = self.next_unit(tokenizer)
+            && let Some((index, cursor)) = self.next_unit(reading)
         {
             self.opening += 1;
             return Step::Open(index, cursor);
@@ -334,15 +341,16 @@ impl State {
     }
 
     /// The unit to be opened next, if one may be.
-    fn next_unit(&mut self, tokenizer: &Tokenizer) -> Option<(usize, Cursor)> {
+    fn next_unit(&mut self, reading: Reading) -> Option<(usize, Cursor)> {
         if self.failed.is_some() {
             return None;
         }
         match &mut self.walk {
             Walk::Planned(todo) => {
                 let (index, unit) = todo.next()?;
-                let cursor = Box::new(UnitCursor::new(unit, Some(tokenizer.clone())));
-                Some((index, Cursor::Planned(cursor, unit)))
+                let (tokenizer, text_field) = reading;
+                let cursor = UnitCursor::new(unit, Some(tokenizer.clone()), text_field);
+                Some((index, Cursor::Planned(Box::new(cursor), unit)))
             }
             Walk::Stream { cursor, units } => {
                 // No thread reads it while no unit is open.

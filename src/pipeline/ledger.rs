@@ -6,9 +6,10 @@ use crate::compression::Compression;
 use crate::corpus::Corpus;
 use crate::dataset::{BadRecord, DocRecord, RangeInfo, RecordWriter, Totals};
 use crate::error::Result;
-use crate::hash::{BLOCK_BYTES, BlockHasher, Hash128};
+use crate::hash::{BLOCK_BYTES, Hash128};
 use crate::pipeline::line_marks::COUNTED_BYTES;
 use crate::pipeline::piece::{Piece, Stored};
+use crate::pipeline::range_hash::RangeHasher;
 use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
 
@@ -47,7 +48,7 @@ enum RangeHash {
     /// It was computed where the source was read.
     Known(Hash128),
     Open {
-        hasher: Box<BlockHasher>,
+        hasher: Box<RangeHasher>,
         /// The number of bytes of the range whose memory has been released.
         released: u64,
     },
@@ -58,22 +59,29 @@ enum RangeHash {
     },
 }
 
+impl RangeHash {
+    fn open(hasher: RangeHasher) -> Self {
+        Self::Open {
+            hasher: Box::new(hasher),
+            released: 0,
+        }
+    }
+}
+
 impl OpenRange {
     fn new(piece: &Piece) -> Self {
         Self {
             source: piece.source,
             start: piece.byte,
             bytes: 0,
-            hash: match (piece.stored, piece.whole) {
+            hash: match (&piece.stored, piece.whole) {
                 (Stored::Compressed { compression, .. }, _) => RangeHash::Compressed {
-                    compression,
+                    compression: *compression,
                     hash: None,
                 },
                 (Stored::AsIs, Some(hash)) => RangeHash::Known(hash),
-                (Stored::AsIs, None) => RangeHash::Open {
-                    hasher: Box::new(BlockHasher::new()),
-                    released: 0,
-                },
+                (Stored::AsIs, None) => RangeHash::open(RangeHasher::new()),
+                (Stored::Rows { file, .. }, _) => RangeHash::open(RangeHasher::of_rows(file)),
             },
             lines: 0,
             lines_before: None,
@@ -86,7 +94,7 @@ impl OpenRange {
         match &mut self.hash {
             RangeHash::Known(_) => {}
             RangeHash::Open { hasher, released } => {
-                hasher.update(piece.bytes());
+                hasher.update(piece.source_bytes());
                 let behind = self.bytes - *released;
                 if behind >= BLOCK_BYTES as u64 {
                     piece.release(behind);
@@ -105,7 +113,7 @@ impl OpenRange {
     fn finish(self) -> (Option<Compression>, Hash128) {
         match self.hash {
             RangeHash::Known(hash) => (None, hash),
-            RangeHash::Open { hasher, .. } => (None, Hash128::of_hashes(&hasher.finish())),
+            RangeHash::Open { hasher, .. } => (None, hasher.finish()),
             RangeHash::Compressed { compression, hash } => {
                 // A unit ends only where a compressed source does.
                 debug_assert!(hash.is_some(), "the last piece has not come");
@@ -191,13 +199,18 @@ impl Ledger {
                 byte_start: 0,
                 byte_len: 0,
                 line: None,
+                row: None,
                 kind: lines[0].bad.kind(),
                 message: String::new(),
             };
             for line in lines {
-                record.byte_start = line.byte_start;
+                record.byte_start = line.place;
                 record.byte_len = line.byte_len;
-                record.line = before.map(|before| before + u64::from(line.index) + 1);
+                if piece.has_rows() {
+                    record.row = Some(line.place);
+                } else {
+                    record.line = before.map(|before| before + u64::from(line.index) + 1);
+                }
                 record.kind = line.bad.kind();
                 record.message = line.bad.listed(&site.config.settings.text_field);
                 self.records.push_bad(&record)?;
@@ -220,7 +233,7 @@ impl Ledger {
             None => OpenDocument {
                 record: DocRecord {
                     end_tokens: before + piece.end_tokens,
-                    byte_start: piece.byte_start,
+                    byte_start: piece.place,
                     byte_len: piece.byte_len,
                     source: piece.source,
                     flags: if piece.begins {

@@ -7,12 +7,14 @@
 //! chunk       unit -> chunks of about 1 MiB: whole documents, or a piece of one
 //! stream      cuts a corpus that has a stream, as it is read; `patient` waits for data
 //! reader      reads a source from its start, a piece at a time
+//! rows        reads a file with columns, a piece at a time
 //! piece       a range of a source, with its bytes
 //! worker      chunk -> documents -> ids, on every thread
 //! commit      puts a unit's chunks in order, writes and hashes their ids, and writes its receipt
 //! site        what all units of a run have in common
 //! lanes       whose turn it is on which chunk
 //! ledger      the records of a unit, and the hashes of its input
+//! range_hash  the hash of a source's range
 //! line_marks  the line number of a left-out record
 //! join        finished units -> the manifest
 //!
@@ -46,9 +48,11 @@ mod outcome;
 mod patient;
 mod piece;
 mod plan;
+mod range_hash;
 mod reader;
 mod repair;
 mod resume;
+mod rows;
 mod site;
 mod status;
 mod stream;

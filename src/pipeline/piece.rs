@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
@@ -16,7 +17,8 @@ use crate::tokenizer::Tokenizer;
 pub(crate) struct Piece {
     pub(crate) source: u32,
     pub(crate) format: Format,
-    /// Where the piece begins in the source; in the decoded bytes, if it is compressed.
+    /// Where the piece begins in the source; in the decoded bytes, if it is compressed. Rows begin
+    /// at their nominal place.
     pub(crate) byte: u64,
     pub(crate) contents: Contents,
     pub(crate) stored: Stored,
@@ -24,7 +26,7 @@ pub(crate) struct Piece {
     pub(crate) ends_source: bool,
     /// The number of lines of the source before the piece, if the source cannot be read again.
     pub(crate) lines_before: Option<u64>,
-    /// The number of lines in the piece, once its records have been read.
+    /// The number of lines or rows in the piece, once its records have been read.
     pub(crate) lines: u32,
     /// The hash of the source, if the piece is a whole small file and has been read.
     pub(crate) whole: Option<Hash128>,
@@ -35,12 +37,14 @@ pub(crate) struct Piece {
 pub(crate) enum Contents {
     /// A range of a small file that the worker reads.
     Unread { bytes: u64 },
+    /// Rows that the worker decodes.
+    Encoded(Slice),
     /// A range of bytes that are already open.
     Opened(Opened, Range<usize>),
 }
 
 /// What a piece is on the disk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Stored {
     /// The piece itself.
     AsIs,
@@ -52,28 +56,66 @@ pub(crate) enum Stored {
         /// The hash of all stored bytes of the source, if the piece is its last.
         hash: Option<Hash128>,
     },
+    /// Rows that were decoded from a file with columns.
+    Rows {
+        /// The number of rows of the source before the piece.
+        first_row: u64,
+        /// The file, and the range of its bytes that stands for the rows.
+        file: Opened,
+        range: (u64, u64),
+    },
 }
 
 impl Piece {
+    /// The length of its bytes; of rows, only about that until they are read.
     pub(crate) fn len_bytes(&self) -> u64 {
         match &self.contents {
             Contents::Unread { bytes } => *bytes,
+            Contents::Encoded(slice) => slice.text_bytes,
             Contents::Opened(_, range) => range.len() as u64,
         }
     }
 
     /// How many stored bytes it was made from.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        match self.stored {
+        match &self.stored {
             Stored::AsIs => self.len_bytes(),
-            Stored::Compressed { bytes, .. } => bytes,
+            Stored::Compressed { bytes, .. } => *bytes,
+            Stored::Rows { range, .. } => range.1 - range.0,
+        }
+    }
+
+    /// Whether it is made of rows of a file with columns.
+    pub(crate) fn has_rows(&self) -> bool {
+        matches!(self.stored, Stored::Rows { .. })
+    }
+
+    /// Where something begins in the source that begins at `start` in the piece: its byte, or, in a
+    /// file with columns, its row.
+    pub(crate) fn place(&self, start: usize) -> u64 {
+        let before = match self.stored {
+            Stored::AsIs | Stored::Compressed { .. } => self.byte,
+            Stored::Rows { first_row, .. } => first_row,
+        };
+        before + start as u64
+    }
+
+    /// The bytes of the source that the piece stands for, unless the source is compressed.
+    pub(crate) fn source_bytes(&self) -> &[u8] {
+        match &self.stored {
+            Stored::Rows { file, range, .. } => {
+                // In range: the offsets lie in the file.
+                let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+                &file[at(range.0)..at(range.1)]
+            }
+            Stored::AsIs | Stored::Compressed { .. } => self.bytes(),
         }
     }
 
     /// The bytes; empty while unread.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.contents {
-            Contents::Unread { .. } => &[],
+            Contents::Unread { .. } | Contents::Encoded(_) => &[],
             Contents::Opened(opened, range) => &opened[range.clone()],
         }
     }
@@ -105,6 +147,8 @@ impl Piece {
             let start = usize::try_from(self.byte).unwrap_or(usize::MAX);
             let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
             self.contents = Contents::Opened(opened, start..end);
+        } else if let Contents::Encoded(slice) = &self.contents {
+            self.contents = read_bytes(slice.read()?);
         }
         Ok(())
     }
@@ -127,9 +171,16 @@ impl Piece {
     /// Releases the memory of the last `behind` bytes of a mapped file up to the end of the piece.
     /// Nothing reads them again.
     pub(crate) fn release(&self, behind: u64) {
-        if let Contents::Opened(Opened::Mapped(map), range) = &self.contents {
-            let behind = usize::try_from(behind).unwrap_or(range.end);
-            map.release(range.end.saturating_sub(behind)..range.end);
+        let (opened, end) = match (&self.stored, &self.contents) {
+            (Stored::Rows { file, range, .. }, _) => {
+                (file, usize::try_from(range.1).unwrap_or(usize::MAX))
+            }
+            (_, Contents::Opened(opened, range)) => (opened, range.end),
+            (_, Contents::Unread { .. } | Contents::Encoded(_)) => return,
+        };
+        if let Opened::Mapped(map) = opened {
+            let behind = usize::try_from(behind).unwrap_or(end);
+            map.release(end.saturating_sub(behind)..end);
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Lay the sources end to end. Boundary `k` is the first allowed cut at or after `k` times the unit
 //! size; equal boundaries merge. Cuts are allowed at the start of a source, at the start of a JSON
-//! Lines record and, only inside a text document larger than the unit size, by rule A (`document/text.rs`). A compressed
-//! source counts with the bytes that are stored, and is never cut inside. The rule looks at nothing
-//! after a boundary, so a stream is cut like a file.
+//! Lines record, between the row groups of a file with columns and, only inside a text document
+//! larger than the unit size, by rule A (`document/text.rs`). A compressed source counts with the
+//! bytes that are stored, and is never cut inside. The rule looks at nothing after a boundary, so a
+//! stream is cut like a file.
 
+use crate::columnar::Columnar;
 use crate::compression::Compression;
 use crate::corpus::{CHANGED, Corpus};
 use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
@@ -131,12 +133,22 @@ pub(crate) fn units(corpus: &Corpus, tokenizer: &Tokenizer, unit_bytes: u64) -> 
         }
         let (compression, format) = (source.compression(), source.format());
         if cutter.target() < bytes && cutter.cuts_inside(compression, format, Some(bytes)) {
-            let opened = source.open(&corpus.path(source))?;
-            // In range: the target is below the size of mapped bytes.
-            while let Ok(target) = usize::try_from(cutter.target())
-                && let Some(byte) = next_unit_cut(format, tokenizer, &opened, target)
-            {
-                let byte = byte as u64;
+            let path = corpus.path(source);
+            let opened = source.open(&path)?;
+            let columnar = if format.row().has_rows {
+                Some(Columnar::open(&path, opened.clone())?)
+            } else {
+                None
+            };
+            let next_cut = |target: u64| {
+                if let Some(columnar) = &columnar {
+                    return columnar.layout().next_cut(target);
+                }
+                // In range: the target is below the size of mapped bytes.
+                let target = usize::try_from(target).ok()?;
+                next_unit_cut(format, tokenizer, &opened, target).map(|byte| byte as u64)
+            };
+            while let Some(byte) = next_cut(cutter.target()) {
                 cutter.cut(byte);
                 cuts.push(Position {
                     source: index,

@@ -154,7 +154,7 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     if found.totals.invalid_sequences == 0 || policy == InvalidUtf8::Strict {
         return Ok(0);
     }
-    let mut cursor = UnitCursor::new(unit, None);
+    let mut cursor = UnitCursor::new(unit, None, &found.settings.text_field);
     let mut count = 0;
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {

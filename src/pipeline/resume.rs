@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Plan, RangeInfo, Receipt, SeenSource, Unit};
 use crate::error::{Error, Result};
-use crate::hash::{Hash128, block_hashes};
+use crate::hash::Hash128;
+use crate::pipeline::range_hash::range_hash;
 use crate::progress::Stats;
 use crate::publish::staging::Staging;
 
@@ -123,8 +124,7 @@ pub(crate) fn range_hashes(
         // In range: the plan belongs to the corpus, and the size was checked when the file was
         // opened.
         let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-        let bytes = &opened[at(start)..at(end)];
-        let hash = Hash128::of_hashes(&block_hashes(bytes, stats));
+        let hash = range_hash(source.format(), &opened, at(start)..at(end), stats);
         source.check_unchanged(&path)?;
         ranges.push(RangeInfo {
             source: index,

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::corpus::{Corpus, Kind, Source};
-use crate::dataset::{Position, Unit};
+use crate::dataset::{Position, Settings, Unit};
 use crate::error::{Error, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::patient::{PatientReader, is_of_stop};
 use crate::pipeline::plan::{UnitCutter, end_of};
 use crate::pipeline::reader::{Begun, SourceReader};
+use crate::pipeline::rows::SourceRows;
 use crate::publish::temp_file::temporary_name;
 use crate::tokenizer::Tokenizer;
 
@@ -23,7 +24,9 @@ pub(crate) struct StreamCursor {
     /// What decides where a text may be cut.
     tokenizer: Tokenizer,
     source: u32,
-    open: Option<SourceReader>,
+    open: Option<Open>,
+    /// The field or column that holds the documents.
+    text_field: String,
     /// Whether a unit begins with the next chunk.
     starts_unit: bool,
     /// The chunk that begins the next unit, once the walk has reached it.
@@ -35,6 +38,14 @@ pub(crate) struct StreamCursor {
     spool_directory: PathBuf,
     /// Whether the run was stopped.
     is_stopped: Arc<AtomicBool>,
+}
+
+/// The source that a cursor is in.
+#[derive(Debug)]
+enum Open {
+    Read(SourceReader),
+    /// A file with columns.
+    Rows(SourceRows),
 }
 
 /// A step of the walk.
@@ -50,15 +61,16 @@ impl StreamCursor {
     pub(crate) fn new(
         corpus: &Corpus,
         tokenizer: &Tokenizer,
-        unit_bytes: u64,
+        settings: &Settings,
         spool_directory: &Path,
         is_stopped: Arc<AtomicBool>,
     ) -> Self {
         Self {
-            cutter: UnitCutter::new(unit_bytes),
+            cutter: UnitCutter::new(settings.unit_size_bytes),
             tokenizer: tokenizer.clone(),
             source: 0,
             open: None,
+            text_field: settings.text_field.clone(),
             starts_unit: false,
             pending: None,
             unit: Unit {
@@ -119,20 +131,30 @@ impl StreamCursor {
             Some(open) => open,
             None => self.open_source(corpus, source)?,
         };
-        let may_cut =
-            self.cutter
-                .cuts_inside(open.compression(), source.format(), open.expected_bytes());
-        let (piece, ends_unit) = open.next(may_cut.then(|| self.cutter.target()))?;
+        let (compression, bytes) = match &open {
+            Open::Read(reader) => (reader.compression(), reader.expected_bytes()),
+            Open::Rows(_) => (None, source.bytes()),
+        };
+        let may_cut = self.cutter.cuts_inside(compression, source.format(), bytes);
+        let target = may_cut.then(|| self.cutter.target());
+        let (piece, ends_unit) = match &mut open {
+            Open::Read(reader) => reader.next(target)?,
+            Open::Rows(rows) => rows.next(target)?,
+        };
         let start = Position {
             source: self.source,
             byte: piece.byte,
         };
         let starts_unit = std::mem::replace(&mut self.starts_unit, ends_unit);
+        let (byte, stored_bytes) = match &open {
+            Open::Read(reader) => (reader.byte(), reader.stored_bytes()),
+            Open::Rows(rows) => (rows.byte(), rows.byte()),
+        };
         if ends_unit {
-            self.cutter.cut(open.byte());
+            self.cutter.cut(byte);
         }
         if piece.ends_source {
-            self.cutter.next_source(open.stored_bytes());
+            self.cutter.next_source(stored_bytes);
             self.source += 1;
         } else {
             self.open = Some(open);
@@ -147,7 +169,16 @@ impl StreamCursor {
         }))
     }
 
-    fn open_source(&mut self, corpus: &Corpus, source: &Source) -> Result<SourceReader> {
+    fn open_source(&mut self, corpus: &Corpus, source: &Source) -> Result<Open> {
+        if let (true, None, Some(bytes)) = (
+            source.format().row().has_rows,
+            source.compression(),
+            source.bytes(),
+        ) {
+            let rows = SourceRows::open(corpus, self.source, &self.text_field, (0, bytes))?;
+            self.starts_unit = self.cutter.ends_at_source_start();
+            return Ok(Open::Rows(rows));
+        }
         let path = corpus.path(source);
         let mut expected_bytes = source.bytes();
         let mut begun = Begun::new(source, path.clone(), self.open_bytes(source, &path)?)?;
@@ -161,7 +192,7 @@ impl StreamCursor {
         }
         self.starts_unit = self.cutter.ends_at_source_start();
         let tokenizer = Some(self.tokenizer.clone());
-        SourceReader::new(self.source, source, begun, expected_bytes, tokenizer)
+        SourceReader::new(self.source, source, begun, expected_bytes, tokenizer).map(Open::Read)
     }
 
     fn open_bytes(&self, source: &Source, path: &Path) -> Result<Box<dyn Read + Send>> {

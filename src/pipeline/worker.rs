@@ -54,8 +54,8 @@ pub(crate) struct BadLine {
     pub(crate) piece: u32,
     /// The number of lines of the piece before it.
     pub(crate) index: u32,
-    /// Where it lies in the source.
-    pub(crate) byte_start: u64,
+    /// Where it lies in the source: its first byte, or its row.
+    pub(crate) place: u64,
     pub(crate) byte_len: u64,
     pub(crate) bad: Bad,
 }
@@ -66,7 +66,8 @@ pub(crate) struct DocumentPiece {
     /// End in the chunk's ids (exclusive).
     pub(crate) end_tokens: u64,
     pub(crate) source: u32,
-    pub(crate) byte_start: u64,
+    /// Where it lies in the source: its first byte, or its row.
+    pub(crate) place: u64,
     pub(crate) byte_len: u64,
     pub(crate) text_bytes: u64,
     pub(crate) begins: bool,
@@ -156,7 +157,7 @@ impl<'a> Worker<'a> {
                     .err()
                     .unwrap_or(error)
             }
-            Stored::Compressed { .. } | Stored::AsIs => error,
+            Stored::Compressed { .. } | Stored::AsIs | Stored::Rows { .. } => error,
         }
     }
 
@@ -195,24 +196,24 @@ impl<'a> Worker<'a> {
         extent: Extent,
         encoded: &mut Encoded,
     ) -> Result<()> {
-        let byte_start = piece.byte + extent.start as u64;
+        let place = piece.place(extent.start);
         match extent.line {
             Some(line) if self.config.settings.bad_records == BadRecords::Skip => {
                 encoded.bad_lines.push(BadLine {
                     piece: index,
                     index: line,
-                    byte_start,
+                    place,
                     byte_len: extent.len as u64,
                     bad,
                 });
                 Ok(())
             }
-            Some(line) if bad.kind() != BadKind::InvalidUtf8 => {
+            Some(line) if bad.kind() != BadKind::InvalidUtf8 || piece.has_rows() => {
                 Err(self.line_error(piece, line, bad.problem(&self.config.settings.text_field)))
             }
             _ => Err(Error::Utf8 {
                 path: self.corpus.path_of(piece.source as usize),
-                offset: byte_start + bad.at() as u64,
+                offset: place + bad.at() as u64,
             }),
         }
     }
@@ -250,7 +251,7 @@ impl<'a> Worker<'a> {
         encoded.documents.push(DocumentPiece {
             end_tokens: encoded.ids.len() as u64,
             source: piece.source,
-            byte_start: piece.byte + extent.start as u64,
+            place: piece.place(extent.start),
             byte_len: extent.len as u64,
             text_bytes: text.len() as u64,
             begins: extent.begins,
@@ -270,9 +271,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// An error on line `index` of `piece`, counted in the whole source.
+    /// An error on line or row `index` of `piece`, counted in the whole source.
     fn line_error(&self, piece: &Piece, index: u32, problem: Problem) -> Error {
         let path = self.corpus.path_of(piece.source as usize);
+        if piece.has_rows() {
+            return Error::at_row(path, piece.place(index as usize), problem);
+        }
         let before = piece.lines_before.or_else(|| {
             let source = &self.corpus.sources()[piece.source as usize];
             let start = usize::try_from(piece.byte).ok()?;

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use, all of which are above it in this table.
-const ROOMS: [(&str, &[&str]); 30] = [
+const ROOMS: [(&str, &[&str]); 32] = [
     ("choice", &[]),
+    ("guard", &[]),
     ("fault", &[]),
     ("show", &[]),
     ("token", &[]),
@@ -15,6 +16,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
     ("dtype", &["choice"]),
     ("error", &["show"]),
     ("document", &["choice", "error"]),
+    ("columnar", &["document", "error", "guard"]),
     ("threads", &["error"]),
     ("hash", &["progress"]),
     ("compression", &["choice", "error", "hash"]),
@@ -78,6 +80,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
     (
         "pipeline",
         &[
+            "columnar",
             "compression",
             "corpus",
             "dataset",

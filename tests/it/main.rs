@@ -34,6 +34,7 @@ mod notebook;
 mod numpy;
 mod oracle;
 mod order;
+mod parquet;
 mod positions;
 mod publish;
 mod resume;

@@ -1,0 +1,60 @@
+//! What a program without the feature `parquet` says instead.
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Columnar {}
+
+#[derive(Debug)]
+pub(crate) enum Layout {}
+
+#[derive(Debug)]
+pub(crate) enum Slices {}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    pub(crate) first_row: u64,
+    pub(crate) text_bytes: u64,
+    pub(crate) place: (u64, u64),
+    never: Columnar,
+}
+
+impl Columnar {
+    pub(crate) fn open(path: &Path, _: impl AsRef<[u8]> + Send + 'static) -> Result<Self> {
+        let what = "is Parquet data, and this program was built without the feature 'parquet'";
+        Err(Error::input(path, what))
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        match *self {}
+    }
+
+    pub(crate) fn slices(self, _: &str, _: Range<u64>) -> Result<Slices> {
+        match self {}
+    }
+}
+
+impl Slices {
+    pub(crate) fn layout(&self) -> &Layout {
+        match *self {}
+    }
+
+    pub(crate) fn next(&mut self, _: u64, _: u64) -> Result<Slice> {
+        match *self {}
+    }
+}
+
+impl Slice {
+    pub(crate) fn read(&self) -> Result<Vec<u8>> {
+        match self.never {}
+    }
+}
+
+impl Layout {
+    pub(crate) fn next_cut(&self, _: u64) -> Option<u64> {
+        match *self {}
+    }
+}

@@ -1,0 +1,58 @@
+//! The hash of the range of a source that lies in a unit.
+//!
+//! It is that of the hashes of the range's blocks of 16 MiB. What the bytes of a file with columns
+//! mean, its metadata says, so there the hash of the metadata comes first.
+
+use crate::columnar::footer;
+use crate::document::Format;
+use crate::hash::{BlockHasher, Hash128, block_hashes};
+use crate::progress::Stats;
+
+/// Hashes a range as its bytes come.
+#[derive(Debug)]
+pub(super) struct RangeHasher {
+    metadata: Option<Hash128>,
+    blocks: BlockHasher,
+}
+
+impl RangeHasher {
+    pub(super) fn new() -> Self {
+        Self {
+            metadata: None,
+            blocks: BlockHasher::new(),
+        }
+    }
+
+    /// For a range of `file`, which has columns.
+    pub(super) fn of_rows(file: &[u8]) -> Self {
+        Self {
+            metadata: footer(file).map(Hash128::of),
+            blocks: BlockHasher::new(),
+        }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.blocks.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> Hash128 {
+        combine(self.metadata, self.blocks.finish())
+    }
+}
+
+/// The hash of `range` of `file`, all at once; `stats` counts its bytes.
+pub(super) fn range_hash(
+    format: Format,
+    file: &[u8],
+    range: std::ops::Range<usize>,
+    stats: &Stats,
+) -> Hash128 {
+    let metadata = format.row().has_rows.then(|| footer(file)).flatten();
+    combine(metadata.map(Hash128::of), block_hashes(&file[range], stats))
+}
+
+fn combine(metadata: Option<Hash128>, blocks: Vec<Hash128>) -> Hash128 {
+    let mut hashes: Vec<_> = metadata.into_iter().collect();
+    hashes.extend(blocks);
+    Hash128::of_hashes(&hashes)
+}

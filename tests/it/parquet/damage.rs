@@ -1,0 +1,148 @@
+//! Files that are cut short, changed, or lie.
+
+use std::fs;
+use std::panic;
+use std::path::Path;
+
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
+use shardmill::Error;
+use shardmill::document::InvalidUtf8;
+use tempfile::TempDir;
+
+use super::{Layout, parquet, texts};
+use crate::common_dataset::{config, encoding, try_tokenize};
+use crate::support::Place;
+
+/// Tokenizes `path` into `out`; removes what a failed run left.
+fn run(path: &Path, out: &Path) -> Result<Vec<u8>, Error> {
+    let mut config = config(1 << 30);
+    config.settings.invalid_utf8 = InvalidUtf8::Replace;
+    let made = try_tokenize(&[path], encoding("gpt2"), &config, out);
+    let partial = out.with_extension("partial");
+    if partial.exists() {
+        fs::remove_dir_all(partial).unwrap();
+    }
+    made?;
+    let ids = fs::read(out.join("shard-00000.u32")).unwrap();
+    fs::remove_dir_all(out).unwrap();
+    Ok(ids)
+}
+
+/// Small files that are laid out in different ways.
+fn files() -> Vec<Vec<u8>> {
+    let rows: Vec<_> = texts(40)
+        .into_iter()
+        .flatten()
+        .map(|text| Some(text.chars().take(60).collect::<String>()))
+        .collect();
+    let layout = |compression, encoding| Layout {
+        compression,
+        encoding,
+        group_rows: 15,
+        page_bytes: 300,
+        ..Layout::PLAIN
+    };
+    [
+        layout(Compression::UNCOMPRESSED, Some(Encoding::PLAIN)),
+        layout(Compression::SNAPPY, None),
+        layout(
+            Compression::ZSTD(ZstdLevel::default()),
+            Some(Encoding::DELTA_BYTE_ARRAY),
+        ),
+        layout(
+            Compression::GZIP(GzipLevel::default()),
+            Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        ),
+    ]
+    .map(|layout| parquet(&rows, layout))
+    .into()
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.parquet");
+    for file in files() {
+        for end in (0..file.len()).step_by(7) {
+            fs::write(&path, &file[..end]).unwrap();
+            let error = run(&path, &out).unwrap_err();
+            assert!(error.is_data(), "{end}: {error}");
+            let expected = if end < 4 {
+                "is not Parquet data"
+            } else {
+                "is Parquet data without its end, where its metadata is"
+            };
+            let problem = format!("{}: {expected}", path.display());
+            assert_eq!(error.problem(), problem, "{end}");
+        }
+    }
+}
+
+#[test]
+fn no_flipped_byte_is_a_panic() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.parquet");
+    // Panics of the library that reads the format become errors; as in the program, nothing is
+    // printed of them.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !shardmill::guard::is_guarded() {
+            hook(panic);
+        }
+    }));
+    let mut refused = 0;
+    let mut count = 0;
+    for file in files() {
+        for at in (0..file.len()).step_by(5) {
+            let mut file = file.clone();
+            file[at] = match at % 3 {
+                0 => file[at] ^ 0x80,
+                1 => 0xff,
+                _ => file[at].wrapping_add(1),
+            };
+            fs::write(&path, file).unwrap();
+            count += 1;
+            if let Err(error) = run(&path, &out) {
+                refused += 1;
+                assert!(error.is_data(), "{at}: {error}");
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+    assert!(refused > count / 4, "{refused} of {count}");
+}
+
+#[test]
+fn metadata_that_lies_about_rows_is_noticed() {
+    let place = Place::new();
+    let file = parquet(&texts(40), Layout::PLAIN);
+    // The number of rows of a group, 40, is a zigzag varint of one byte: 80.
+    let footer = file.len()
+        - 8
+        - usize::from(file[file.len() - 8])
+        - 256 * usize::from(file[file.len() - 7]);
+    let places = (footer..file.len() - 8).filter(|&at| file[at] == 80);
+    let mut messages = Vec::new();
+    for at in places {
+        for rows in [39_u8, 41] {
+            let mut lie = file.clone();
+            lie[at] = 2 * rows;
+            place.write("a.parquet", &lie);
+            let done = place.run(["tokenize", "a.parquet", "--out", "d", "--overwrite"]);
+            assert!(matches!(done.code, Some(0 | 1)), "{done:?}");
+            assert!(!done.stderr.contains("panicked"), "{done:?}");
+            messages.push(done.stderr);
+        }
+    }
+    let has = |what: &str| messages.iter().any(|message| message.contains(what));
+    assert!(
+        has("has more than the 39 rows of its group"),
+        "{messages:?}"
+    );
+    assert!(
+        has("has 1 rows less than the metadata says"),
+        "{messages:?}"
+    );
+}

@@ -1,0 +1,177 @@
+//! The same ids and documents as from JSON Lines.
+
+use std::fs;
+use std::path::Path;
+use std::slice::from_ref;
+
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
+use parquet::file::properties::WriterVersion;
+use shardmill::document::Format;
+use shardmill::{Corpus, CorpusOptions, Stats};
+use shardmill::{TokenizeConfig, verify_inputs};
+use tempfile::TempDir;
+
+use super::{Layout, lines, parquet, texts};
+use crate::common_dataset::{Dataset, assert_same_files, config, encoding, fifo, write};
+
+/// The lengths of the documents in tokens.
+fn lengths(dataset: &Dataset) -> Vec<u64> {
+    let documents = dataset.store.documents();
+    let lengths = documents.map(|document| {
+        let tokens = document.unwrap().tokens;
+        tokens.end - tokens.start
+    });
+    lengths.collect()
+}
+
+/// Makes a dataset of `path`, and checks it against one of the JSON Lines `expected`.
+#[track_caller]
+fn check(path: &Path, expected: &Dataset, config: &TokenizeConfig, what: &str) -> Dataset {
+    let made = Dataset::make(&[path], encoding("gpt2"), config);
+    assert!(made.ids() == expected.ids(), "{what}");
+    assert_eq!(lengths(&made), lengths(expected), "{what}");
+    let (totals, others) = (
+        made.store.manifest().totals,
+        expected.store.manifest().totals,
+    );
+    assert_eq!(totals.documents, others.documents, "{what}");
+    assert_eq!(totals.text_bytes, others.text_bytes, "{what}");
+    assert_eq!(totals.empty_documents, others.empty_documents, "{what}");
+    let source = &made.store.manifest().sources[0];
+    assert_eq!(source.format, Format::Parquet);
+    assert_eq!(source.bytes, fs::metadata(path).unwrap().len());
+    // Each document is a row.
+    let rows = made.store.documents().map(|document| document.unwrap());
+    for (row, document) in (0_u64..).zip(rows) {
+        assert_eq!(document.bytes.start, row, "{what}");
+    }
+    let corpus = Corpus::open(&[path.into()], &CorpusOptions::default()).unwrap();
+    verify_inputs(&made.out(), &corpus, &Stats::default()).unwrap();
+    made
+}
+
+#[test]
+fn files_of_every_writer_hold_the_same_documents() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/parquet");
+    let records = fixtures.join("documents.jsonl");
+    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
+    let mut names: Vec<_> = fs::read_dir(&fixtures)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".parquet"))
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 7, "{names:?}");
+    for name in names {
+        let mut config = config(1 << 30);
+        if name.contains("nested") {
+            "document.text".clone_into(&mut config.settings.text_field);
+        }
+        check(&fixtures.join(&name), &expected, &config, &name);
+    }
+}
+
+fn layouts() -> Vec<Layout> {
+    let compressions = [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ];
+    let encodings = [
+        None,
+        Some(Encoding::PLAIN),
+        Some(Encoding::DELTA_BYTE_ARRAY),
+        Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+    ];
+    let mut layouts = Vec::new();
+    for (index, compression) in compressions.into_iter().enumerate() {
+        for (other, encoding) in encodings.into_iter().enumerate() {
+            layouts.push(Layout {
+                compression,
+                encoding,
+                version: [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0][index % 2],
+                group_rows: [1, 7, 100, 1000][(index + other) % 4],
+                page_bytes: [1, 5000, 1 << 20][(index + 2 * other) % 3],
+                is_optional: (index / 2 + other) % 2 == 0,
+            });
+        }
+    }
+    layouts
+}
+
+#[test]
+fn every_layout_of_the_rows_gives_the_same_documents() {
+    let directory = TempDir::new().unwrap();
+    let rows = texts(400);
+    let records = write(directory.path(), "a.jsonl", lines(&rows));
+    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
+    for layout in layouts() {
+        let what = format!("{layout:?}");
+        let path = write(directory.path(), "a.parquet", parquet(&rows, layout));
+        let mut first: Option<Dataset> = None;
+        for threads in [1, 2, 7] {
+            let mut config = config(40_000);
+            config.threads = threads;
+            let made = check(&path, &expected, &config, &what);
+            match &first {
+                Some(first) => assert_same_files(&made.files(), &first.files(), &what),
+                None => first = Some(made),
+            }
+        }
+        let units = first.unwrap().store.manifest().shards.len();
+        assert_eq!(units > 1, layout.group_rows < 400, "{what}");
+    }
+}
+
+#[test]
+fn units_end_between_row_groups() {
+    let directory = TempDir::new().unwrap();
+    let rows = texts(300);
+    let path = write(directory.path(), "a.parquet", parquet(&rows, Layout::PLAIN));
+    let made = Dataset::make(&[path], encoding("gpt2"), &config(1));
+    let shards = &made.store.manifest().shards;
+    let documents: Vec<_> = shards.iter().map(|shard| shard.documents).collect();
+    assert_eq!(documents, [50; 6]);
+    let first_rows: Vec<_> = (made.store.shards())
+        .map(|shard| shard.unwrap().documents()[0].byte_start)
+        .collect();
+    assert_eq!(first_rows, [0, 50, 100, 150, 200, 250]);
+}
+
+#[test]
+fn a_file_without_rows_has_no_documents() {
+    let directory = TempDir::new().unwrap();
+    let bytes = parquet::<&str>(&[], Layout::PLAIN);
+    let path = write(directory.path(), "a.parquet", &bytes);
+    let made = Dataset::make(&[&path], encoding("gpt2"), &config(1));
+    assert_eq!(made.store.manifest().totals.documents, 0);
+    assert_eq!(made.store.manifest().sources[0].bytes, bytes.len() as u64);
+}
+
+#[test]
+fn parquet_files_lie_among_others_and_next_to_streams() {
+    let directory = TempDir::new().unwrap();
+    let rows = texts(200);
+    let parts = [&rows[..70], &rows[70..90], &rows[90..]];
+    let corpus = directory.path().join("corpus");
+    write(&corpus, "0.jsonl", lines(parts[0]));
+    write(&corpus, "1.parquet", parquet(parts[1], Layout::PLAIN));
+    write(&corpus, "2.parquet", parquet(parts[2], Layout::PLAIN));
+    let records = write(directory.path(), "all.jsonl", lines(&rows));
+    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
+    let mixed = Dataset::make(from_ref(&corpus), encoding("gpt2"), &config(20_000));
+    assert!(mixed.ids() == expected.ids());
+    // The same names, so that all of the manifest is the same.
+    let streams = directory.path().join("streams");
+    fs::create_dir(&streams).unwrap();
+    fs::copy(corpus.join("1.parquet"), streams.join("1.parquet")).unwrap();
+    fs::copy(corpus.join("2.parquet"), streams.join("2.parquet")).unwrap();
+    let feeder = fifo(&streams.join("0.jsonl"), lines(parts[0]));
+    let files = ["0.jsonl", "1.parquet", "2.parquet"].map(|name| streams.join(name));
+    let streamed = Dataset::make(&files, encoding("gpt2"), &config(20_000));
+    feeder.join().unwrap();
+    assert_same_files(&streamed.files(), &mixed.files(), "next to a stream");
+}
