@@ -1,22 +1,29 @@
 //! What of the gather depends on the processor: in which order rows are filled and what is
 //! prefetched meanwhile. No choice changes the output.
 //!
-//! The defaults were measured on Zen alone. `bench gather-tuning` measures them against
-//! [`Tuning::candidates`].
+//! The defaults were measured on two processors: Zen, with 1 MiB of L2, and a Xeon with 2 MiB of L2
+//! and a large and slow L3. `bench gather-tuning` measures them against [`Tuning::candidates`].
 
 use super::tile::TileOrder;
 use crate::choice::choice;
 
-/// A position row of at least this many elements is worth keeping in the L1 cache across all
-/// sequences. Below that, the whole position table fits in the L2 cache, and traversing the output
-/// in order is faster (measured at 256 and 768).
-const POSITION_MAJOR_DIM: usize = 512;
+/// A position row of at least this many elements stays in the L1 cache across all sequences. In
+/// order of the output, the whole position table has to come from the L2 cache, once for each
+/// sequence. On the Xeon that takes two to three times as long on one thread; on Zen, rows of 256
+/// take the same time to 16 % longer. Shorter rows change too often for that.
+const POSITION_MAJOR_DIM: usize = 256;
+
+/// Position rows of at least this many elements are prefetched as what is used once. Shorter ones,
+/// in either order, are used again soon: the Xeon then drops them from its caches, and rows of 128
+/// take twice as long.
+const ONCE_DIM: usize = 512;
 
 /// In position-major order, longer rows are filled in pieces of this many elements: 4 KiB of a
 /// position row stay in the L1 cache along with the token rows that are being fetched; 16 KiB do
 /// not. On Zen 3, rows of 4096 are 1.17 times as fast from f32 to f16, 1.03 times from 16 bits to
 /// f32, and the same from f32 to f32. If pieces are not whole cache lines, their edges cost more
-/// than that: 0.65 to 0.9 times as fast.
+/// than that: 0.65 to 0.9 times as fast. With pieces of 256, the Xeon is up to 25 % faster at 4096,
+/// and Zen takes up to 35 % longer from 16 bits to 16 bits.
 const PIECE_ELEMENTS: usize = 1024;
 
 /// How many elements ahead position rows are prefetched, for pieces of any length: one piece, by
@@ -89,7 +96,11 @@ impl Tuning {
             // outer caches with the row, where token rows are of more use. Without this prefetch,
             // rows of 12288 take 6 to 19 % longer on Zen 4, rows of 4096 to f16 up to 12 % longer,
             // and others the same.
-            position_hint: PositionHint::Nta,
+            position_hint: if dim < ONCE_DIM {
+                PositionHint::T0
+            } else {
+                PositionHint::Nta
+            },
         }
     }
 
@@ -137,11 +148,10 @@ impl Tuning {
 
 /// How many pieces ahead of the current one to prefetch, for pieces of `piece_bytes` in the table:
 /// about as much memory as can be in flight at once and stays in L1 until it is used. Compared with
-/// any distance of 1 to 24 rows, this rule is within 5 % of the best at 128 to 12288 elements
-/// (measured on Zen: with 4 rows instead of 8, f32 rows of 256 take 14 % longer).
+/// any distance of 1 to 24 rows on Zen, 12 KiB are within 5 % of the best at 128 to 12288 elements.
 const fn prefetch_pieces(piece_bytes: usize) -> usize {
     const BYTES: usize = 12 << 10;
-    const MAX_PIECES: usize = 8;
+    const MAX_PIECES: usize = 16;
     match BYTES / piece_bytes {
         0 => 1,
         pieces if pieces > MAX_PIECES => MAX_PIECES,

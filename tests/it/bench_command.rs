@@ -198,9 +198,9 @@ fn settings_of_the_gather_are_in_the_table_and_in_the_json() {
     ]) {
         assert!(line.starts_with(label), "{lines:#?}");
         let default = if label.contains("96") {
-            "token 96 x 8 nta"
+            "token 96 x 16 t0"
         } else {
-            "token 300 x 8 nta"
+            "position 300 x 10 t0"
         };
         assert!(line.contains(default), "{lines:#?}");
     }
