@@ -11,7 +11,7 @@ use crate::cli::failure::Result;
 use crate::cli::human;
 use crate::cli::inputs::{CorpusArgs, open_corpus, say_of_corpus};
 use crate::cli::output::{print_json, print_lines};
-use crate::cli::tokenize_options::{TokenizeOptions, open_tokenizer};
+use crate::cli::tokenize_options::{TokenizeOptions, choose_text_field, open_tokenizer};
 
 pub(crate) const HELP: &str = "\
 Example:
@@ -28,8 +28,9 @@ pub(crate) struct PlanArgs {
 }
 
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
-    let (tokenizer, config) = open_tokenizer(&args.tokenize)?;
+    let (tokenizer, mut config) = open_tokenizer(&args.tokenize)?;
     let corpus = open_corpus(&args.corpus, config.threads)?;
+    choose_text_field(&mut config, &args.tokenize, &corpus);
     let plan = plan(&corpus, &tokenizer, &config)?;
     if args.stdout.json {
         let units = plan.units.iter().map(

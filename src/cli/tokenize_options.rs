@@ -14,6 +14,10 @@ use crate::cli::human::parse_size;
 use crate::cli::inputs::{CorpusArgs, open_corpus};
 use crate::cli::output::summary;
 
+const TEXT_FIELD_HELP: &str = "\
+Field of each JSON Lines record, or column of a Parquet file, that holds the document [default: \
+the first of text, content and raw_content that the first record has]";
+
 /// How a corpus becomes tokens.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tokens")]
@@ -22,9 +26,8 @@ pub(crate) struct TokenizeOptions {
     pub(crate) tokenizer: TokenizerArgs,
     #[command(flatten)]
     pub(crate) file: TokenizerFileArgs,
-    /// Field of each JSON Lines record, or column of a Parquet file, that holds the document
-    #[arg(long, value_name = "FIELD", default_value = "text")]
-    pub(crate) text_field: String,
+    #[arg(long, value_name = "FIELD", help = TEXT_FIELD_HELP)]
+    pub(crate) text_field: Option<String>,
     /// Where to put each document's end-of-text token
     #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]
     pub(crate) eot: Eot,
@@ -55,7 +58,9 @@ pub(crate) struct TokenizeOptions {
 /// The settings that shape the bytes of the tokens.
 pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
     let mut config = TokenizeConfig::default();
-    config.settings.text_field.clone_from(&options.text_field);
+    if let Some(field) = &options.text_field {
+        config.settings.text_field.clone_from(field);
+    }
     config.settings.eot = options.eot;
     config.settings.special = options.special;
     config.settings.invalid_utf8 = options.invalid_utf8;
@@ -94,6 +99,25 @@ pub(crate) fn open_tokenizer(options: &TokenizeOptions) -> Result<(Tokenizer, To
     Ok((tokenizer, config))
 }
 
+/// If the user names no field that holds the documents, takes the one that the corpus seems to have,
+/// and says so unless it is the usual one.
+pub(crate) fn choose_text_field(
+    config: &mut TokenizeConfig,
+    options: &TokenizeOptions,
+    corpus: &Corpus,
+) {
+    let field = &mut config.settings.text_field;
+    if options.text_field.is_none()
+        && let Some(found) = corpus.text_field()
+        && found != field
+    {
+        summary(&format!(
+            "documents are in the field '{found}'; there is no '{field}'"
+        ));
+        found.clone_into(field);
+    }
+}
+
 /// A corpus, and how it becomes tokens.
 #[derive(Debug)]
 pub(crate) struct Tokenization {
@@ -123,6 +147,7 @@ impl Tokenization {
             });
         }
         let corpus = open_corpus(corpus, config.threads)?;
+        choose_text_field(&mut config, options, &corpus);
         if corpus.has_stdin() && io::stdin().is_terminal() {
             summary("reads text from the terminal until Ctrl-D at the start of a line");
         }

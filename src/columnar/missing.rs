@@ -32,6 +32,10 @@ impl Columnar {
         match *self {}
     }
 
+    pub(crate) fn has_column(&self, _: &str) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn slices(self, _: &str, _: Range<u64>) -> Result<Slices> {
         match self {}
     }

@@ -85,6 +85,13 @@ impl Columnar {
         &self.layout
     }
 
+    /// Whether there is a column of that name.
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        let schema = self.metadata.file_metadata().schema_descr();
+        let mut columns = schema.columns().iter();
+        columns.any(|column| column.path().string() == name)
+    }
+
     /// Cuts column `field` of the rows in the bytes `range`, which begins at an allowed cut or at
     /// 0, and ends at one or with the file. The parts of the name of a nested column are separated
     /// by dots.

@@ -12,12 +12,14 @@
 //! select   which entries of a directory match, and whether hidden ones do
 //! pattern  how one path pattern is read, and which names match it
 //! json     whether a `.json` file holds JSON Lines
+//! field    which field or column holds the documents
 //! source   how a source is read, and whether it changed or contradicts its format
 //! report   what was left out, repeated or read as text
 //! output   where an output must not be
 //! ```
 
 mod crew;
+mod field;
 mod json;
 mod list;
 mod output;
@@ -107,8 +109,9 @@ impl Corpus {
     ///
     /// Arguments keep their order; within an argument, sources are ordered by the bytes of their
     /// names. `.jsonl` and `.ndjson` are JSON Lines, and so is `.json` if its first lines are
-    /// objects. Everything else is text, which is refused if it looks like JSON Lines when it is
-    /// read. `.gz` and `.zst` after these, as in `a.jsonl.gz`, say that a file is compressed.
+    /// objects; `.parquet` is Parquet. Everything else is text, which is refused if it looks like
+    /// one of these when it is read. `.gz` and `.zst` after all but the last, as in `a.jsonl.gz`,
+    /// say that a file is compressed.
     ///
     /// # Errors
     /// Fails if an argument names nothing, or something that cannot be read.

@@ -80,7 +80,7 @@ impl EncodingInfo {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The field of a JSON Lines record that holds the document.
+    /// The field of a JSON Lines record, or the column of a Parquet file, that holds the document.
     pub text_field: String,
     /// Where end-of-text tokens go.
     pub eot: Eot,

@@ -151,6 +151,16 @@ fn read<'a>(
     })
 }
 
+/// Whether the first record of a source has `field`, whatever its value; `start` are the first bytes
+/// of that source.
+pub(crate) fn has_field(start: &[u8], field: &str) -> bool {
+    let first = lines(start, true).next();
+    let first = first.and_then(|line| decode(line.bytes, InvalidUtf8::Replace).ok());
+    first.is_some_and(|(line, _)| {
+        lenient::read(&line, field).is_ok_and(|object| object.value.is_some())
+    })
+}
+
 /// The string in `field`, if it has no escapes; otherwise it is appended to `buffer`. Also returns
 /// how many halves of surrogate pairs in it were replaced or left out.
 fn text_of<'a>(

@@ -29,6 +29,7 @@ mod utf8;
 use std::ffi::OsStr;
 use std::path::Path;
 
+pub(crate) use jsonl::has_field;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};

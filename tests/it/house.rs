@@ -75,7 +75,15 @@ const ROOMS: [(&str, &[&str]); 32] = [
     ("outputs", &["dataset", "publish", "sink"]),
     (
         "corpus",
-        &["compression", "document", "error", "map", "show", "threads"],
+        &[
+            "columnar",
+            "compression",
+            "document",
+            "error",
+            "map",
+            "show",
+            "threads",
+        ],
     ),
     (
         "pipeline",

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::{Layout, lines, parquet, texts};
 use crate::common_dataset::{Dataset, assert_same_files, config, encoding, fifo, write};
+use crate::support::Place;
 
 /// The lengths of the documents in tokens.
 fn lengths(dataset: &Dataset) -> Vec<u64> {
@@ -139,6 +140,40 @@ fn units_end_between_row_groups() {
         .map(|shard| shard.unwrap().documents()[0].byte_start)
         .collect();
     assert_eq!(first_rows, [0, 50, 100, 150, 200, 250]);
+}
+
+#[test]
+fn the_schema_says_which_column_holds_the_documents() {
+    let place = Place::new();
+    let rows = texts(20);
+    let mut bytes = parquet(&rows, Layout::PLAIN);
+    place.write("text.parquet", &bytes);
+    // The name is in the schema, and as the path of each column.
+    for at in 0..bytes.len() - 6 {
+        if bytes[at..].starts_with(b"\x04text") {
+            bytes[at + 1..at + 5].copy_from_slice(b"body");
+        }
+    }
+    place.write("body.parquet", &bytes);
+    let done = place.run(["tokenize", "text.parquet", "--out", "text"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let done = place.run(["tokenize", "body.parquet", "--out", "body"]);
+    let line = "body.parquet: has no column 'text'; there are 'id', 'body', 'more.body', \
+                'more.list'; choose one with --text-field";
+    done.failed(1, line);
+    let done = place.run([
+        "tokenize",
+        "body.parquet",
+        "--out",
+        "body",
+        "--text-field",
+        "body",
+    ]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(
+        place.read("text/shard-00000.u32"),
+        place.read("body/shard-00000.u32")
+    );
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! Which field holds the documents, if the user does not say.
+
+use std::path::Path;
+
+use crate::compressed::gzip;
+use crate::support::Place;
+
+#[track_caller]
+fn check(place: &Place, inputs: &[&str], field: &str, said: bool) {
+    let out = format!("{}.out", inputs.concat());
+    let done = place.run([&["tokenize"], inputs, &["--out", &out]].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let manifest = place.read(Path::new(&out).join("manifest.json"));
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["settings"]["text_field"], field);
+    let line = format!("documents are in the field '{field}'; there is no 'text'");
+    assert_eq!(done.stderr.contains(&line), said, "{done:?}");
+    let plan = place.run([&["plan"], inputs].concat());
+    assert_eq!(plan.stderr.contains(&line), said, "{plan:?}");
+}
+
+#[test]
+fn the_first_record_says_which_field_holds_the_documents() {
+    let place = Place::new();
+    let content = "\n{\"id\":1,\"raw_content\":\"raw\",\"content\":\"a\"}\n{\"content\":\"b\"}\n";
+    place.write("content.jsonl", content);
+    place.write("raw.jsonl", "{\"raw_content\":\"a\"}\n");
+    place.write("text.jsonl", "{\"content\":\"no\",\"text\":\"a\"}\n");
+    place.write("packed.jsonl.gz", gzip(&[content.as_bytes()]));
+    place.write("a.txt", "Text has no fields.");
+    check(&place, &["content.jsonl"], "content", true);
+    check(&place, &["a.txt", "packed.jsonl.gz"], "content", true);
+    check(&place, &["raw.jsonl"], "raw_content", true);
+    check(&place, &["text.jsonl"], "text", false);
+    check(&place, &["a.txt"], "text", false);
+    // What the user says counts.
+    let done = place.run([
+        "tokenize",
+        "content.jsonl",
+        "--out",
+        "d",
+        "--text-field",
+        "text",
+    ]);
+    let line = "content.jsonl: line 2: no field \"text\"; there are \"id\", \"raw_content\", \"content\"; \
+                choose one with --text-field";
+    done.failed(1, line);
+    // A text that is null is there.
+    place.write("null.jsonl", "{\"text\":null,\"content\":\"a\"}\n");
+    let done = place.run(["tokenize", "null.jsonl", "--out", "d"]);
+    done.failed(
+        1,
+        "null.jsonl: line 1: field \"text\" is null, not a string",
+    );
+}
