@@ -23,6 +23,7 @@ from pathlib import Path
 MB = 1_000_000
 ROOT = Path(__file__).resolve().parents[2]
 RECORD_CHARACTERS = 2000
+GROUP_ROWS = 1000
 N_FILES = 20_000
 
 
@@ -111,6 +112,29 @@ def json_lines(text: Path, work: Path) -> Input:
         for at in range(0, len(body), RECORD_CHARACTERS):
             file.write(json.dumps({"text": body[at : at + RECORD_CHARACTERS]}) + "\n")
     return Input("JSON Lines", path, path.stat().st_size, line_parts(path))
+
+
+def parquet(text: Path, work: Path) -> Input:
+    """The records of `json_lines` as rows; rates are of their text."""
+    import pyarrow
+    import pyarrow.parquet
+
+    def write(path: Path, rows: list[str]) -> None:
+        pyarrow.parquet.write_table(pyarrow.table({"text": rows}), path, row_group_size=GROUP_ROWS)
+
+    body = text.read_text(encoding="utf-8")
+    rows = [body[at : at + RECORD_CHARACTERS] for at in range(0, len(body), RECORD_CHARACTERS)]
+    path = work / "rows.parquet"
+    write(path, rows)
+
+    def parts(n: int) -> list[Path]:
+        made = []
+        for i in range(n):
+            made.append(path.with_name(f"{path.stem}.{i}-{n}{path.suffix}"))
+            write(made[-1], rows[len(rows) * i // n : len(rows) * (i + 1) // n])
+        return made
+
+    return Input("Parquet", path, text.stat().st_size, parts)
 
 
 def small_files(text: Path, work: Path) -> Input:
@@ -207,7 +231,8 @@ def inputs(args: argparse.Namespace, work: Path) -> list[Input]:
         path.write_bytes(source.read_bytes() * args.repeat)
         made.append(Input(name, path, path.stat().st_size, line_parts(path)))
     text = made[0].whole
-    return [*made, json_lines(text, work), small_files(text, work)]
+    made += [json_lines(text, work), small_files(text, work)]
+    return [*made, parquet(text, work)] if args.parquet else made
 
 
 def main() -> None:
@@ -221,6 +246,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--threads", nargs="+", type=int, default=[2], metavar="N")
     parser.add_argument("--encoding", default="gpt2")
+    parser.add_argument("--parquet", action="store_true", help="measure Parquet, too; needs pyarrow")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--work", type=Path, default=Path("/dev/shm"), help="a file system in memory")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
