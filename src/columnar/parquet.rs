@@ -371,14 +371,13 @@ impl Slices {
 }
 
 impl Slice {
-    /// Decodes the rows, as `document/rows.rs` says.
+    /// Appends the decoded rows to `texts`, as `document/rows.rs` says.
     ///
     /// # Errors
     /// [`Error::Input`] if they are damaged.
-    pub(crate) fn read(&self) -> Result<Vec<u8>> {
-        let mut texts = Vec::new();
+    pub(crate) fn read(&self, texts: &mut Vec<u8>) -> Result<()> {
         if self.rows == 0 {
-            return Ok(texts);
+            return Ok(());
         }
         let column = &*self.column;
         let refuse = |error: ParquetError| column.damaged(self.group, &error);
@@ -415,13 +414,13 @@ impl Slice {
                 // A column without nulls has no levels.
                 let is_there = levels.get(row).is_none_or(|found| *found == level);
                 let text = if is_there { found.next() } else { None };
-                if !push_row(&mut texts, text) {
+                if !push_row(texts, text) {
                     return Err(column.problem(self.group, "has a text of 4 GiB or more"));
                 }
             }
             left -= read as u64;
         }
-        Ok(texts)
+        Ok(())
     }
 }
 

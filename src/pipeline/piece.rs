@@ -39,6 +39,8 @@ pub(crate) enum Contents {
     Unread { bytes: u64 },
     /// Rows that the worker decodes.
     Encoded(Slice),
+    /// Rows that have been encoded. Nothing reads them again.
+    Released,
     /// A range of bytes that are already open.
     Opened(Opened, Range<usize>),
 }
@@ -72,6 +74,7 @@ impl Piece {
         match &self.contents {
             Contents::Unread { bytes } => *bytes,
             Contents::Encoded(slice) => slice.text_bytes,
+            Contents::Released => 0,
             Contents::Opened(_, range) => range.len() as u64,
         }
     }
@@ -115,7 +118,7 @@ impl Piece {
     /// The bytes; empty while unread.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.contents {
-            Contents::Unread { .. } | Contents::Encoded(_) => &[],
+            Contents::Unread { .. } | Contents::Encoded(_) | Contents::Released => &[],
             Contents::Opened(opened, range) => &opened[range.clone()],
         }
     }
@@ -138,8 +141,8 @@ impl Piece {
         self.format.documents(span, reading)
     }
 
-    /// Reads the bytes unless that has been done.
-    pub(crate) fn read(&mut self, corpus: &Corpus) -> Result<()> {
+    /// Reads the bytes unless that has been done; rows into memory that `buffer` returns.
+    pub(crate) fn read(&mut self, corpus: &Corpus, buffer: impl FnOnce() -> Vec<u8>) -> Result<()> {
         if let Contents::Unread { bytes } = self.contents {
             let source = &corpus.sources()[self.source as usize];
             let opened = source.open(&corpus.path(source))?;
@@ -148,9 +151,22 @@ impl Piece {
             let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
             self.contents = Contents::Opened(opened, start..end);
         } else if let Contents::Encoded(slice) = &self.contents {
-            self.contents = read_bytes(slice.read()?);
+            let mut rows = buffer();
+            slice.read(&mut rows)?;
+            self.contents = read_bytes(rows);
         }
         Ok(())
+    }
+
+    /// Gives back the memory of rows, which are not read again.
+    pub(crate) fn take_rows(&mut self) -> Option<Vec<u8>> {
+        if !self.has_rows() {
+            return None;
+        }
+        match std::mem::replace(&mut self.contents, Contents::Released) {
+            Contents::Opened(Opened::Read(rows), _) => Arc::into_inner(rows),
+            _ => None,
+        }
     }
 
     /// Hashes the source if it is a small file that the piece holds all of, after checking that
@@ -176,7 +192,7 @@ impl Piece {
                 (file, usize::try_from(range.1).unwrap_or(usize::MAX))
             }
             (_, Contents::Opened(opened, range)) => (opened, range.end),
-            (_, Contents::Unread { .. } | Contents::Encoded(_)) => return,
+            (_, Contents::Unread { .. } | Contents::Encoded(_) | Contents::Released) => return,
         };
         if let Opened::Mapped(map) = opened {
             let behind = usize::try_from(behind).unwrap_or(end);

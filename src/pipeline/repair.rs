@@ -158,7 +158,7 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     let mut count = 0;
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
-            piece.read(corpus)?;
+            piece.read(corpus, Vec::new)?;
             let mut documents = piece.documents(&found.settings.text_field, policy);
             while let Some(document) = documents.next_document() {
                 count += document.text.map_or(0, |text| text.invalid);

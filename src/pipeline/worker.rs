@@ -77,7 +77,11 @@ pub(crate) struct DocumentPiece {
 /// Encoded chunks that have been written. Later ones reuse their memory: fresh memory costs
 /// page faults, and small pieces of it that another thread frees cost locks of the allocator.
 #[derive(Debug, Default)]
-pub(crate) struct Spare(Mutex<Vec<Encoded>>);
+pub(crate) struct Spare {
+    encoded: Mutex<Vec<Encoded>>,
+    /// Memory for the rows of a chunk.
+    rows: Mutex<Vec<Vec<u8>>>,
+}
 
 impl Spare {
     fn take(&self) -> Encoded {
@@ -99,7 +103,20 @@ impl Spare {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Encoded>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.encoded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_rows(&self) -> Vec<u8> {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.pop().unwrap_or_default()
+    }
+
+    fn put_rows(&self, mut memory: Vec<u8>) {
+        if memory.capacity() <= 4 * CHUNK_BYTES {
+            memory.clear();
+            let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.push(memory);
+        }
     }
 }
 
@@ -134,10 +151,13 @@ impl<'a> Worker<'a> {
         let mut encoded = self.spare.take();
         encoded.ids.reserve(room);
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
-            piece.read(self.corpus)?;
+            piece.read(self.corpus, || self.spare.take_rows())?;
             let lines = self.piece(encoder, piece, index, &mut encoded);
             piece.lines = lines.map_err(|error| self.damage_or(error, piece))?;
             piece.hash_whole(self.corpus)?;
+            if let Some(rows) = piece.take_rows() {
+                self.spare.put_rows(rows);
+            }
         }
         encoded.pieces = chunk.pieces;
         if self.config.settings.token_dtype == TokenDtype::U16 {
