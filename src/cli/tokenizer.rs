@@ -4,12 +4,12 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use shardmill::{Special, TokenId, Tokenizer};
+use shardmill::{Error, Special, TokenId, Tokenizer};
 
 use crate::cli::args::{StdoutArgs, TokenizerFileArgs, choice};
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::Result;
 use crate::cli::human;
-use crate::cli::output::{print_json, print_lines};
+use crate::cli::output::{print_json, print_lines, summary};
 
 /// At most this many added tokens are listed for people.
 const SHOWN: usize = 8;
@@ -133,14 +133,29 @@ fn padded(n_vocab: u32) -> u32 {
     n_vocab.next_multiple_of(64)
 }
 
+/// Whether a text could also be meant as the name of a file.
+fn looks_like_path(text: &str) -> bool {
+    let has_extension = Path::new(text)
+        .extension()
+        .is_some_and(|extension| !extension.is_empty());
+    !text.contains(char::is_whitespace) && (has_extension || text.contains('/'))
+}
+
 fn print_ids(args: &TokenizerCommandArgs, tokenizer: &Tokenizer, check: &str) -> Result<()> {
     let path = Path::new(check);
     let text = if path.is_file() {
-        std::fs::read_to_string(path).map_err(|error| Failure::Usage {
-            option: "--check",
-            what: format!("{}: {error}", shardmill::show::name(path)),
+        std::fs::read_to_string(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            what: "cannot read",
+            source,
         })?
     } else {
+        if looks_like_path(check) {
+            let name = shardmill::show::name(path);
+            summary(&format!(
+                "there is no file {name}, so these are the ids of that text"
+            ));
+        }
         check.to_owned()
     };
     let ids = tokenizer.encode(&text, args.special)?;

@@ -40,6 +40,23 @@ fn a_tokenizer_is_described_and_its_ids_checked() {
 }
 
 #[test]
+fn a_text_that_may_be_meant_as_a_file_is_said_to_be_none() {
+    for (text, said) in [
+        ("no/such/file", true),
+        ("file.txt", true),
+        ("Mr. Smith", false),
+        ("one", false),
+    ] {
+        let done = shardmill(&["tokenizer", "gpt2", "--check", text]);
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        let line =
+            format!("shardmill: there is no file {text}, so these are the ids of that text\n");
+        assert_eq!(stderr, if said { line } else { String::new() });
+        assert!(done.status.success() && !done.stdout.is_empty());
+    }
+}
+
+#[test]
 fn a_dataset_made_with_a_file_is_decoded_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let tokenizer = unpack("gpt_neox_20b.json", dir.path());
