@@ -1,12 +1,18 @@
 //! The arguments that name the corpus, and how they are read.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use shardmill::document::{FORMATS, Format};
-use shardmill::{Corpus, CorpusOptions};
+use shardmill::document::{FORMATS, Format, TextDocuments};
+use shardmill::{Corpus, CorpusOptions, Error};
 
+use crate::cli::args::choice;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::human;
 use crate::cli::output::summary;
 
@@ -14,7 +20,7 @@ use crate::cli::output::summary;
 #[derive(Debug, Args)]
 pub(crate) struct CorpusArgs {
     /// Files, directories, globs or FIFOs to read, or - for standard input
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "files_from", value_name = "INPUT")]
     pub(crate) inputs: Vec<OsString>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
@@ -23,9 +29,16 @@ pub(crate) struct CorpusArgs {
 /// Which files the inputs name, and how they are read.
 #[derive(Debug, Args)]
 pub(crate) struct SelectionArgs {
+    /// Read more inputs from the file LIST, one on each line, or - for standard input
+    #[arg(long, value_name = "LIST")]
+    pub(crate) files_from: Option<PathBuf>,
     /// Input format; auto goes by the name and content of each input
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format_choice())]
     pub(crate) input_format: InputFormat,
+    /// What is a document in a text: the whole file, each line, or each paragraph; blank lines are
+    /// never one
+    #[arg(long, value_name = "WHAT", default_value = "file", value_parser = choice(TextDocuments::ALL, TextDocuments::name))]
+    pub(crate) documents: TextDocuments,
     /// From directories and globs, read only files that match; may be repeated. A pattern without
     /// a slash matches names at any depth, one with a slash matches paths relative to INPUT
     #[arg(long, value_name = "PATTERN")]
@@ -40,7 +53,9 @@ pub(crate) struct SelectionArgs {
 pub(crate) struct InputFormat(pub(crate) Option<Format>);
 
 fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
-    let names = std::iter::once("auto").chain(FORMATS.iter().map(|row| row.name));
+    // The others are kinds of text.
+    let files = FORMATS.iter().filter(|row| !row.extensions.is_empty());
+    let names = std::iter::once("auto").chain(files.map(|row| row.name));
     PossibleValuesParser::new(names.collect::<Vec<_>>()).map(|typed| {
         let found = FORMATS.iter().find(|row| row.name == typed);
         InputFormat(found.map(|row| row.format))
@@ -48,7 +63,7 @@ fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
 }
 
 /// The corpus that the arguments name, listed by at most `threads` threads.
-pub(crate) fn open_corpus(args: &CorpusArgs, threads: usize) -> shardmill::Result<Corpus> {
+pub(crate) fn open_corpus(args: &CorpusArgs, threads: usize) -> Result<Corpus> {
     open_inputs(&args.inputs, &args.selection, threads)
 }
 
@@ -57,13 +72,52 @@ pub(crate) fn open_inputs(
     inputs: &[OsString],
     selection: &SelectionArgs,
     threads: usize,
-) -> shardmill::Result<Corpus> {
+) -> Result<Corpus> {
+    let mut inputs = inputs.to_vec();
+    if let Some(list) = &selection.files_from {
+        inputs.extend(listed(list)?);
+    }
     let mut options = CorpusOptions::default();
     options.format = selection.input_format.0;
+    options.documents = selection.documents;
     options.include.clone_from(&selection.include);
     options.exclude.clone_from(&selection.exclude);
     options.threads = threads;
-    Corpus::open(inputs, &options)
+    Ok(Corpus::open(&inputs, &options)?)
+}
+
+/// The inputs that the lines of the file `list` name.
+fn listed(list: &Path) -> Result<Vec<OsString>> {
+    let is_stdin = list == Path::new("-");
+    let mut bytes = Vec::new();
+    let read = if is_stdin {
+        io::stdin().read_to_end(&mut bytes)
+    } else {
+        File::open(list).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|source| Error::Io {
+        path: list.to_owned(),
+        what: "cannot read the list of inputs",
+        source,
+    })?;
+    let lines = bytes.split(|&byte| byte == b'\n');
+    let names = lines.filter(|line| !line.is_empty());
+    let names: Vec<_> = names
+        .map(|line| OsStr::from_bytes(line).to_owned())
+        .collect();
+    let refuse = |what: &str| Failure::Usage {
+        option: "--files-from",
+        what: what.to_owned(),
+    };
+    if names.is_empty() {
+        return Err(refuse("the list names no inputs"));
+    }
+    if is_stdin && names.iter().any(|name| name == "-") {
+        return Err(refuse(
+            "standard input is the list, and cannot be an input, too",
+        ));
+    }
+    Ok(names)
 }
 
 /// Reports what a user should know about how `corpus` was listed.

@@ -95,7 +95,7 @@ fn check_output(
 
 /// Compares the given inputs with those of the dataset.
 fn check_inputs(args: &VerifyArgs, stats: &Stats) -> Result<Option<Corpus>> {
-    if args.inputs.is_empty() {
+    if args.inputs.is_empty() && args.selection.files_from.is_none() {
         return Ok(None);
     }
     let corpus = open_inputs(&args.inputs, &args.selection, rayon::current_num_threads())?;

@@ -32,7 +32,7 @@ impl Corpus {
     /// # Ok::<(), shardmill::Error>(())
     /// ```
     pub fn text_field(&self) -> Option<&'static str> {
-        let has_records = |source: &&Source| !source.format().row().is_one_document;
+        let has_records = |source: &&Source| !source.format().is_text();
         let source = self.sources.iter().find(has_records)?;
         let path = self.path(source);
         // What cannot be read is an error when the documents are.

@@ -15,19 +15,38 @@ use crate::corpus::select::{Filter, Selection};
 use crate::corpus::visit::{FileId, Found, id_of};
 use crate::corpus::walk::walk;
 use crate::corpus::{Corpus, CorpusOptions, Kind, Source};
-use crate::document::Format;
+use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
 
 /// A corpus whose arguments are being listed.
 #[derive(Debug)]
 pub(super) struct Listing {
     corpus: Corpus,
-    format: Option<Format>,
+    formats: Formats,
     crew: Crew,
     /// The files of the sources, each with the source's index.
     files: Vec<(FileId, u32)>,
     /// Whether a file may be listed twice.
     may_repeat: bool,
+}
+
+/// Which format a source has, as far as its name and content do not say.
+#[derive(Clone, Copy, Debug)]
+struct Formats {
+    /// The format of all sources.
+    chosen: Option<Format>,
+    /// What is a document in a text.
+    documents: TextDocuments,
+}
+
+impl Formats {
+    /// The format of a source whose name or content says `format`.
+    fn named(self, format: Format) -> Format {
+        match format {
+            Format::Text => self.documents.format(),
+            other => other,
+        }
+    }
 }
 
 /// A file that becomes a source.
@@ -44,7 +63,10 @@ impl Listing {
     pub(super) fn new(options: &CorpusOptions, filter: Filter) -> Self {
         Self {
             corpus: Corpus::empty(filter),
-            format: options.format,
+            formats: Formats {
+                chosen: options.format,
+                documents: options.documents,
+            },
             crew: Crew::new(options.threads),
             files: Vec::new(),
             may_repeat: false,
@@ -88,8 +110,9 @@ impl Listing {
             "-".into(),
             Kind::Stdin,
             None,
-            self.format.unwrap_or(Format::Text),
-            self.format.is_some(),
+            self.formats
+                .named(self.formats.chosen.unwrap_or(Format::Text)),
+            self.formats.chosen.is_some(),
         );
         self.corpus.sources.push(source);
         Ok(())
@@ -105,7 +128,7 @@ impl Listing {
             metadata: metadata.clone(),
         };
         let base = self.corpus.add_base(base.to_owned());
-        let listed = source_of(self.format, base, found, &|| path.to_owned())?;
+        let listed = source_of(self.formats, base, found, &|| path.to_owned())?;
         self.push(listed)
     }
 
@@ -127,7 +150,7 @@ impl Listing {
     fn add_walk(&mut self, base: PathBuf, selection: Selection) -> Result<Option<String>> {
         let index = self.corpus.add_base(base.clone());
         let take =
-            |found: Found, path: &dyn Fn() -> PathBuf| source_of(self.format, index, found, path);
+            |found: Found, path: &dyn Fn() -> PathBuf| source_of(self.formats, index, found, path);
         let (walk, finds) = walk(base, selection, &self.corpus.filter, &self.crew, &take)?;
         self.corpus.walks.push(walk);
         let mut found = finds.files;
@@ -196,7 +219,7 @@ fn refuse(path: &Path, what: impl Into<String>) -> Error {
 
 /// The source that a file becomes; `path` returns its path.
 fn source_of(
-    format: Option<Format>,
+    formats: Formats,
     base: usize,
     found: Found,
     path: &dyn Fn() -> PathBuf,
@@ -208,6 +231,7 @@ fn source_of(
         .as_ref()
         .map_or(relative.as_ref(), |(_, inside)| inside.as_path());
     let compression = named.as_ref().map(|&(compression, _)| compression);
+    let format = formats.chosen;
     let is_open = format.is_none() && matches!(kind, Kind::File { .. }) && Format::is_open(inside);
     let is_lines = is_open && holds_json_lines(&path(), compression)?;
     let chosen = match format {
@@ -217,7 +241,14 @@ fn source_of(
     };
     let is_believed = format.is_some();
     Ok(Listed {
-        source: Source::new(base, relative, kind, compression, chosen, is_believed),
+        source: Source::new(
+            base,
+            relative,
+            kind,
+            compression,
+            formats.named(chosen),
+            is_believed,
+        ),
         id: id_of(&metadata),
         is_linked: metadata.nlink() > 1,
         is_json_as_text: is_open && !is_lines,

@@ -33,7 +33,7 @@ mod walk;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::document::Format;
+use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
 
 pub use report::{CorpusReport, Listed, Repeated, SkippedFiles};
@@ -56,6 +56,8 @@ pub struct CorpusOptions {
     /// The format of all sources, whatever they look like. If `None`, each source's name and
     /// content decide.
     pub format: Option<Format>,
+    /// What is a document in a text source.
+    pub documents: TextDocuments,
     /// From directories and globs, only files that match one of these patterns are read. A pattern
     /// without a slash matches a name at any depth, one with a slash the path relative to the
     /// argument. A pattern that matches a directory applies to everything in it.
@@ -70,6 +72,7 @@ impl Default for CorpusOptions {
     fn default() -> Self {
         Self {
             format: None,
+            documents: TextDocuments::default(),
             include: Vec::new(),
             exclude: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

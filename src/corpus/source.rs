@@ -192,7 +192,7 @@ impl Source {
         let found = Compression::check_name(path, self.compression, head)?;
         match (found, self.kind) {
             (Some(found), Kind::File { .. }) if self.compression.is_none() => {
-                if self.is_believed && self.format == Format::Text {
+                if self.is_believed && self.format.is_text() {
                     return Ok(None);
                 }
                 Err(Error::input(path, found.unnamed()))
@@ -210,7 +210,7 @@ impl Source {
         }
         // If the user says that a source is text, it may contain anything. JSON Lines are never
         // gzip data.
-        if self.is_believed && self.format == Format::Text {
+        if self.is_believed && self.format.is_text() {
             return Ok(());
         }
         let refuse = |what: &str, hint: &str| Err(Error::input(path, (what, hint)));
@@ -231,7 +231,7 @@ impl Source {
         if let Some((format, hint)) = document::foreign_format(bytes) {
             return refuse(&format!("is {format} data, which is not supported"), hint);
         }
-        if self.format == Format::Text {
+        if self.format.is_text() {
             // A single record may also be a text document, if the file's name says so; a stream has
             // no name.
             let looks_like_lines = match self.kind {

@@ -58,7 +58,7 @@ impl Documents for Records<'_> {
 }
 
 /// The first line start at or after `from`, except the start of the bytes.
-fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
+pub(super) fn next_cut(bytes: &[u8], from: usize) -> Option<usize> {
     let before = from.max(1) - 1;
     let at = before + memchr(b'\n', bytes.get(before..)?)? + 1;
     (at < bytes.len()).then_some(at)
@@ -96,6 +96,18 @@ pub(crate) fn lines(bytes: &[u8], is_start: bool) -> Lines<'_> {
     }
 }
 
+impl Lines<'_> {
+    /// The number of lines so far, including blank ones.
+    pub(super) fn read_so_far(&self) -> u32 {
+        self.index
+    }
+}
+
+/// Whether a line holds nothing but white space.
+pub(super) fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+}
+
 impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
@@ -114,7 +126,7 @@ impl<'a> Iterator for Lines<'a> {
             self.at += length + 1;
             // A chunk has at most a million lines.
             self.index = self.index.saturating_add(1);
-            if !line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+            if !is_blank(line) {
                 return Some(item);
             }
         }

@@ -7,6 +7,8 @@
 //! mod      the table of formats, and which one a file's extension names
 //! text     plain text, and where it may be cut
 //! jsonl    lines and their records, and where they may be cut
+//! lines    each line of a text is a document
+//! paragraphs  each paragraph of a text is a document
 //! rows     rows of a column, taken out of a file that has columns
 //! strict   the text of a record: the fast path
 //! lenient  the text of the other records, and what is wrong with a broken one
@@ -18,6 +20,8 @@
 
 mod jsonl;
 mod lenient;
+mod lines;
+mod paragraphs;
 mod reading;
 mod record;
 mod rows;
@@ -28,6 +32,8 @@ mod utf8;
 
 use std::ffi::OsStr;
 use std::path::Path;
+
+use crate::choice::choice;
 
 pub(crate) use jsonl::has_field;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
@@ -49,6 +55,10 @@ pub enum Format {
     Jsonl,
     /// Each row is a document, in one of the columns.
     Parquet,
+    /// Each line that is not blank is a document.
+    Lines,
+    /// Each paragraph is a document: the lines between two blank ones.
+    Paragraphs,
 }
 
 /// The properties of a format: a row of [`FORMATS`].
@@ -59,7 +69,7 @@ pub struct DocumentFormat {
     pub format: Format,
     /// Its name on the command line and in manifests.
     pub name: &'static str,
-    /// The file extensions that mean this format.
+    /// The file extensions that mean this format; none if only [`TextDocuments`] does.
     pub extensions: &'static [&'static str],
     /// Whether a source is always one document.
     pub(crate) is_one_document: bool,
@@ -74,9 +84,46 @@ pub struct DocumentFormat {
 }
 
 /// One row for each format.
-pub static FORMATS: [DocumentFormat; 3] = [text::FORMAT, jsonl::FORMAT, rows::FORMAT];
+pub static FORMATS: [DocumentFormat; 5] = [
+    text::FORMAT,
+    jsonl::FORMAT,
+    rows::FORMAT,
+    lines::FORMAT,
+    paragraphs::FORMAT,
+];
+
+choice! {
+    /// What is a document in a text source.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum TextDocuments {
+        /// The whole source.
+        #[default]
+        File = "file",
+        /// Each line that is not blank, without its line end.
+        Lines = "lines",
+        /// Each paragraph: the lines between two blank ones, without the last line end.
+        Paragraphs = "paragraphs",
+    }
+}
+
+impl TextDocuments {
+    /// The format of such sources.
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::File => Format::Text,
+            Self::Lines => Format::Lines,
+            Self::Paragraphs => Format::Paragraphs,
+        }
+    }
+}
 
 impl Format {
+    /// Whether any bytes may be in this format.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Lines | Self::Paragraphs)
+    }
+
     /// The format's row in [`FORMATS`].
     pub(crate) fn row(self) -> &'static DocumentFormat {
         // The rows are in the order of the variants; a test checks this.

@@ -82,7 +82,7 @@ pub(crate) fn cuts(sources: &[(Format, Vec<u8>)], unit: u64) -> Vec<Position> {
                 Format::Text => {
                     bytes.len() as u64 > unit && pair[1] == b' ' && (0x21..=0x7e).contains(&pair[0])
                 }
-                Format::Parquet => panic!("the model knows formats that are read as bytes"),
+                other => panic!("the model does not know {other:?}"),
             };
             if may_cut {
                 allowed.push((offset + byte, Position { source, byte }));

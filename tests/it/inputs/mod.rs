@@ -1,9 +1,11 @@
 //! Which files an argument names, which format they are read as, and what is reported about those
 //! left out.
 
+mod documents;
 mod fields;
 mod formats;
 mod links;
+mod lists;
 mod outputs;
 use crate::support;
 
