@@ -16,7 +16,7 @@ use crate::cli::output::summary;
 
 const TEXT_FIELD_HELP: &str = "\
 Field of each JSON Lines record, or column of a Parquet file, that holds the document [default: \
-the first of text, content and raw_content that the first record has]";
+the first of text, content and raw_content that there is]";
 
 /// How a corpus becomes tokens.
 #[derive(Debug, Args)]

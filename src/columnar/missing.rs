@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
@@ -10,6 +11,9 @@ pub(crate) enum Columnar {}
 
 #[derive(Debug)]
 pub(crate) enum Layout {}
+
+#[derive(Debug)]
+pub(crate) enum SliceReader {}
 
 #[derive(Debug)]
 pub(crate) enum Slices {}
@@ -35,13 +39,13 @@ impl Columnar {
     pub(crate) fn has_column(&self, _: &str) -> bool {
         match *self {}
     }
-
-    pub(crate) fn slices(self, _: &str, _: Range<u64>) -> Result<Slices> {
-        match self {}
-    }
 }
 
 impl Slices {
+    pub(crate) fn new(file: &Arc<Columnar>, _: &str, _: Range<u64>) -> Result<Self> {
+        match **file {}
+    }
+
     pub(crate) fn layout(&self) -> &Layout {
         match *self {}
     }
@@ -52,8 +56,14 @@ impl Slices {
 }
 
 impl Slice {
-    pub(crate) fn read(&self, _: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn reader(&self) -> Result<SliceReader> {
         match self.never {}
+    }
+}
+
+impl SliceReader {
+    pub(crate) fn read(&mut self, _: &mut Vec<u8>, _: usize) -> Result<u64> {
+        match *self {}
     }
 }
 

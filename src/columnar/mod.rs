@@ -5,8 +5,11 @@
 //!
 //! ```text
 //! layout   row groups, and where a file may be cut
-//! parquet  reads Parquet, by the crate parquet
-//! missing  instead of both, without the feature
+//! parquet  a file: what its metadata says, by the crate parquet
+//! column   the pages of a column
+//! slices   cuts the rows of a column into slices
+//! rows     decodes the rows of a slice
+//! missing  instead of all these, without the feature
 //! ```
 //!
 //! A row group is written and read as a whole, so a file is cut only between two of them. Each row
@@ -14,16 +17,26 @@
 //! a range of bytes, and progress and hashes count the bytes that are stored.
 
 #[cfg(feature = "parquet")]
+mod column;
+#[cfg(feature = "parquet")]
 mod layout;
 #[cfg(not(feature = "parquet"))]
 mod missing;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod rows;
+#[cfg(feature = "parquet")]
+mod slices;
 
 #[cfg(not(feature = "parquet"))]
-pub(crate) use missing::{Columnar, Slice, Slices};
+pub(crate) use missing::{Columnar, Slice, SliceReader, Slices};
 #[cfg(feature = "parquet")]
-pub(crate) use parquet::{Columnar, Slice, Slices};
+pub(crate) use parquet::Columnar;
+#[cfg(feature = "parquet")]
+pub(crate) use rows::SliceReader;
+#[cfg(feature = "parquet")]
+pub(crate) use slices::{Slice, Slices};
 
 /// Begins and ends a Parquet file.
 const MAGIC: &[u8; 4] = b"PAR1";

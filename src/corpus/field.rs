@@ -1,25 +1,25 @@
 //! Which field or column holds the documents, if the user does not say.
 
 use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 
-use crate::columnar::Columnar;
 use crate::compression::Decompressor;
 use crate::corpus::{Corpus, Source};
-use crate::document::{Format, has_field};
+use crate::document::{HEAD_BYTES, first_field};
 use crate::error::{Error, Result};
 
 /// The names that public corpora use, the usual one first.
 const NAMES: [&str; 3] = ["text", "content", "raw_content"];
 
-/// How much of a source is looked at for its first record.
-const RECORD_BYTES: usize = 1 << 20;
+/// At most this much of a source is looked at for a record that has one of them.
+const LOOKED_AT_BYTES: usize = 16 << 20;
+
+/// At most this many sources are looked at.
+const LOOKED_AT_SOURCES: usize = 100;
 
 impl Corpus {
-    /// The field or column that seems to hold the documents: the first of `text`, `content` and
-    /// `raw_content` that the first record of the first source with records has. `None` if there is
-    /// no such source, it is a stream, or it has none of them.
+    /// The field or column that seems to hold the documents. The first record that has one of
+    /// `text`, `content` and `raw_content` decides; the first of these that it has is returned.
+    /// Streams are not looked at. `None` if no record of the first sources has any.
     ///
     /// ```
     /// use shardmill::{Corpus, CorpusOptions, TokenizeConfig};
@@ -32,38 +32,41 @@ impl Corpus {
     /// # Ok::<(), shardmill::Error>(())
     /// ```
     pub fn text_field(&self) -> Option<&'static str> {
-        let has_records = |source: &&Source| !source.format().is_text();
-        let source = self.sources.iter().find(has_records)?;
-        let path = self.path(source);
+        let has_records = |(_, source): &(u32, &Source)| {
+            !source.format().is_text() && source.bytes().is_some_and(|bytes| bytes > 0)
+        };
+        let sources = (0..).zip(&self.sources).filter(has_records);
         // What cannot be read is an error when the documents are.
-        if source.format().row().has_rows {
-            let file = source.open(&path).ok()?;
-            let columnar = Columnar::open(&path, file).ok()?;
-            NAMES.into_iter().find(|name| columnar.has_column(name))
-        } else {
-            let start = start(source, &path).ok()?;
-            NAMES.into_iter().find(|name| has_field(&start, name))
-        }
+        sources
+            .take(LOOKED_AT_SOURCES)
+            .find_map(|(index, source)| self.field_of(index, source).ok()?)
     }
-}
 
-/// The first bytes of `source`, decoded if it is compressed; nothing of a stream.
-fn start(source: &Source, path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if source.bytes().is_none() || source.format() != Format::Jsonl {
-        return Ok(bytes);
-    }
-    let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
-    match source.compression() {
-        None => {
-            let mut file = file.take(RECORD_BYTES as u64);
-            file.read_to_end(&mut bytes)
-                .map_err(Error::io(path, "cannot read"))?;
+    fn field_of(&self, index: u32, source: &Source) -> Result<Option<&'static str>> {
+        let path = self.path(source);
+        match source.compression() {
+            None if source.format().row().has_rows => {
+                let columnar = self.columns(index)?.columnar;
+                Ok(NAMES.into_iter().find(|name| columnar.has_column(name)))
+            }
+            None => {
+                let bytes = source.open(&path)?;
+                let end = bytes.len().min(LOOKED_AT_BYTES);
+                Ok(first_field(&bytes[..end], &NAMES))
+            }
+            Some(compression) => {
+                let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
+                let mut data = Decompressor::new(compression, &path, Box::new(file))?;
+                let mut bytes = Vec::new();
+                loop {
+                    let wanted = (2 * bytes.len()).max(HEAD_BYTES);
+                    let is_whole = data.read(&mut bytes, wanted)?;
+                    let found = first_field(&bytes, &NAMES);
+                    if found.is_some() || is_whole || bytes.len() >= LOOKED_AT_BYTES {
+                        return Ok(found);
+                    }
+                }
+            }
         }
-        Some(compression) => {
-            let mut data = Decompressor::new(compression, path, Box::new(file))?;
-            data.read(&mut bytes, RECORD_BYTES)?;
-        }
     }
-    Ok(bytes)
 }

@@ -12,12 +12,14 @@
 //! select   which entries of a directory match, and whether hidden ones do
 //! pattern  how one path pattern is read, and which names match it
 //! json     whether a `.json` file holds JSON Lines
+//! columns  the file with columns that was opened last
 //! field    which field or column holds the documents
 //! source   how a source is read, and whether it changed or contradicts its format
 //! report   what was left out, repeated or read as text
 //! output   where an output must not be
 //! ```
 
+mod columns;
 mod crew;
 mod field;
 mod json;
@@ -39,6 +41,8 @@ use crate::error::{Error, Result};
 pub use report::{CorpusReport, Listed, Repeated, SkippedFiles};
 pub(crate) use source::{CHANGED, Kind, MAP_FROM_BYTES, Opened, Source};
 
+pub(crate) use columns::ColumnFile;
+use columns::LastColumns;
 use list::Listing;
 use select::Filter;
 use walk::Walk;
@@ -99,6 +103,7 @@ pub struct Corpus {
     walks: Vec<Walk>,
     filter: Filter,
     report: CorpusReport,
+    last_columns: LastColumns,
 }
 
 impl Corpus {
@@ -135,6 +140,7 @@ impl Corpus {
             walks: Vec::new(),
             filter,
             report: CorpusReport::default(),
+            last_columns: LastColumns::default(),
         }
     }
 

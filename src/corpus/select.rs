@@ -26,9 +26,13 @@ struct At {
     is_literal: bool,
 }
 
-/// Whether a name begins with a dot.
+/// What Spark and pyarrow write next to data, which is not data.
+const MARKERS: [&[u8]; 3] = [b"_SUCCESS", b"_metadata", b"_common_metadata"];
+
+/// Whether a name begins with a dot, or is that of a marker.
 pub(super) fn is_hidden(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b".")
+    let name = name.as_bytes();
+    name.starts_with(b".") || MARKERS.contains(&name)
 }
 
 impl Selection {

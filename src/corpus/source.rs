@@ -220,12 +220,15 @@ impl Source {
         if document::is_parquet(bytes) {
             let hint = "write it to a file whose name ends in .parquet";
             return match (self.bytes(), self.compression) {
+                (Some(_), None) if self.is_believed => {
+                    refuse("is Parquet data", "choose `format` parquet or auto")
+                }
                 (Some(_), None) => refuse(
-                    "is parquet data, and its name does not say so",
+                    "is Parquet data, and its name does not say so",
                     "let its name end in .parquet",
                 ),
-                (Some(_), Some(_)) => refuse("has parquet data in it", hint),
-                (None, _) => refuse("is parquet data, which cannot be read from a stream", hint),
+                (Some(_), Some(_)) => refuse("has Parquet data in it", hint),
+                (None, _) => refuse("is Parquet data, which cannot be read from a stream", hint),
             };
         }
         if let Some((format, hint)) = document::foreign_format(bytes) {
@@ -247,16 +250,15 @@ impl Source {
 
     /// Refuses a source with columns that is not a plain file: its metadata is at its end.
     fn check_is_file(&self, path: &Path) -> Result<()> {
-        let name = self.format.row().name;
         let problem = if self.bytes().is_none() {
             (
-                format!("{name} data cannot be read from a stream"),
+                "Parquet data cannot be read from a stream",
                 "write it to a file",
             )
         } else if self.compression.is_some() {
             (
-                format!("a {name} file that is compressed as a whole cannot be read"),
-                "decode it; its columns have a compression of their own",
+                "a Parquet file that is compressed as a whole cannot be read",
+                "decompress it first; its columns have their own compression",
             )
         } else {
             return Ok(());

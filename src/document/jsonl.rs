@@ -163,13 +163,14 @@ fn read<'a>(
     })
 }
 
-/// Whether the first record of a source has `field`, whatever its value; `start` are the first bytes
-/// of that source.
-pub(crate) fn has_field(start: &[u8], field: &str) -> bool {
-    let first = lines(start, true).next();
-    let first = first.and_then(|line| decode(line.bytes, InvalidUtf8::Replace).ok());
-    first.is_some_and(|(line, _)| {
-        lenient::read(&line, field).is_ok_and(|object| object.value.is_some())
+/// The first of `fields` that the first record with any of them has, whatever its value. `start` are
+/// the first bytes of a source, or all; a hundred records are looked at.
+pub(crate) fn first_field<'n>(start: &[u8], fields: &[&'n str]) -> Option<&'n str> {
+    lines(start, true).take(100).find_map(|line| {
+        let (line, _) = decode(line.bytes, InvalidUtf8::Replace).ok()?;
+        let has =
+            |field: &&&str| lenient::read(&line, field).is_ok_and(|object| object.value.is_some());
+        fields.iter().find(has).copied()
     })
 }
 

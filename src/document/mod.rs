@@ -35,7 +35,7 @@ use std::path::Path;
 
 use crate::choice::choice;
 
-pub(crate) use jsonl::has_field;
+pub(crate) use jsonl::first_field;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};

@@ -81,7 +81,9 @@ impl OpenRange {
                 },
                 (Stored::AsIs, Some(hash)) => RangeHash::Known(hash),
                 (Stored::AsIs, None) => RangeHash::open(RangeHasher::new()),
-                (Stored::Rows { file, .. }, _) => RangeHash::open(RangeHasher::of_rows(file)),
+                (Stored::Rows { file, .. }, _) => {
+                    RangeHash::open(RangeHasher::of_rows(file.metadata))
+                }
             },
             lines: 0,
             lines_before: None,

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::columnar::Slice;
+use crate::columnar::{Slice, SliceReader};
 use crate::compression::Compression;
-use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
+use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
 use crate::error::Result;
 use crate::hash::{Hash128, block_hashes};
+use crate::pipeline::CHUNK_BYTES;
 use crate::progress::Stats;
 use crate::tokenizer::Tokenizer;
 
@@ -39,8 +40,8 @@ pub(crate) enum Contents {
     Unread { bytes: u64 },
     /// Rows that the worker decodes.
     Encoded(Slice),
-    /// Rows that have been encoded. Nothing reads them again.
-    Released,
+    /// Some of these rows, decoded, after `before` of them.
+    Rows { texts: Vec<u8>, before: u64 },
     /// A range of bytes that are already open.
     Opened(Opened, Range<usize>),
 }
@@ -63,7 +64,7 @@ pub(crate) enum Stored {
         /// The number of rows of the source before the piece.
         first_row: u64,
         /// The file, and the range of its bytes that stands for the rows.
-        file: Opened,
+        file: ColumnFile,
         range: (u64, u64),
     },
 }
@@ -74,7 +75,7 @@ impl Piece {
         match &self.contents {
             Contents::Unread { bytes } => *bytes,
             Contents::Encoded(slice) => slice.text_bytes,
-            Contents::Released => 0,
+            Contents::Rows { texts, .. } => texts.len() as u64,
             Contents::Opened(_, range) => range.len() as u64,
         }
     }
@@ -98,7 +99,10 @@ impl Piece {
     pub(crate) fn place(&self, start: usize) -> u64 {
         let before = match self.stored {
             Stored::AsIs | Stored::Compressed { .. } => self.byte,
-            Stored::Rows { first_row, .. } => first_row,
+            Stored::Rows { first_row, .. } => match self.contents {
+                Contents::Rows { before, .. } => first_row + before,
+                _ => first_row,
+            },
         };
         before + start as u64
     }
@@ -109,7 +113,7 @@ impl Piece {
             Stored::Rows { file, range, .. } => {
                 // In range: the offsets lie in the file.
                 let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-                &file[at(range.0)..at(range.1)]
+                &file.file[at(range.0)..at(range.1)]
             }
             Stored::AsIs | Stored::Compressed { .. } => self.bytes(),
         }
@@ -118,7 +122,8 @@ impl Piece {
     /// The bytes; empty while unread.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.contents {
-            Contents::Unread { .. } | Contents::Encoded(_) | Contents::Released => &[],
+            Contents::Unread { .. } | Contents::Encoded(_) => &[],
+            Contents::Rows { texts, .. } => texts,
             Contents::Opened(opened, range) => &opened[range.clone()],
         }
     }
@@ -141,8 +146,8 @@ impl Piece {
         self.format.documents(span, reading)
     }
 
-    /// Reads the bytes unless that has been done; rows into memory that `buffer` returns.
-    pub(crate) fn read(&mut self, corpus: &Corpus, buffer: impl FnOnce() -> Vec<u8>) -> Result<()> {
+    /// Reads the bytes unless that has been done. Rows are decoded by [`RowSteps`].
+    pub(crate) fn read(&mut self, corpus: &Corpus) -> Result<()> {
         if let Contents::Unread { bytes } = self.contents {
             let source = &corpus.sources()[self.source as usize];
             let opened = source.open(&corpus.path(source))?;
@@ -150,23 +155,20 @@ impl Piece {
             let start = usize::try_from(self.byte).unwrap_or(usize::MAX);
             let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
             self.contents = Contents::Opened(opened, start..end);
-        } else if let Contents::Encoded(slice) = &self.contents {
-            let mut rows = buffer();
-            slice.read(&mut rows)?;
-            self.contents = read_bytes(rows);
         }
         Ok(())
     }
 
-    /// Gives back the memory of rows, which are not read again.
-    pub(crate) fn take_rows(&mut self) -> Option<Vec<u8>> {
-        if !self.has_rows() {
-            return None;
-        }
-        match std::mem::replace(&mut self.contents, Contents::Released) {
-            Contents::Opened(Opened::Read(rows), _) => Arc::into_inner(rows),
-            _ => None,
-        }
+    /// What decodes the piece, if it is made of rows, into memory that `texts` returns.
+    pub(crate) fn row_steps(&self, texts: impl FnOnce() -> Vec<u8>) -> Result<Option<RowSteps>> {
+        let Contents::Encoded(slice) = &self.contents else {
+            return Ok(None);
+        };
+        Ok(Some(RowSteps {
+            reader: slice.reader()?,
+            texts: texts(),
+            rows: 0,
+        }))
     }
 
     /// Hashes the source if it is a small file that the piece holds all of, after checking that
@@ -189,14 +191,49 @@ impl Piece {
     pub(crate) fn release(&self, behind: u64) {
         let (opened, end) = match (&self.stored, &self.contents) {
             (Stored::Rows { file, range, .. }, _) => {
-                (file, usize::try_from(range.1).unwrap_or(usize::MAX))
+                (&file.file, usize::try_from(range.1).unwrap_or(usize::MAX))
             }
             (_, Contents::Opened(opened, range)) => (opened, range.end),
-            (_, Contents::Unread { .. } | Contents::Encoded(_) | Contents::Released) => return,
+            (_, Contents::Unread { .. } | Contents::Encoded(_) | Contents::Rows { .. }) => return,
         };
         if let Opened::Mapped(map) = opened {
             let behind = usize::try_from(behind).unwrap_or(end);
             map.release(end.saturating_sub(behind)..end);
+        }
+    }
+}
+
+/// Decodes the rows of a piece about a chunk at a time, so that they need little memory however many
+/// they are.
+#[derive(Debug)]
+pub(crate) struct RowSteps {
+    reader: SliceReader,
+    /// Memory for the texts, while the piece does not have it.
+    texts: Vec<u8>,
+    /// The number of rows decoded so far.
+    rows: u64,
+}
+
+impl RowSteps {
+    /// Puts the next rows into `piece`, whose rows these are; returns whether there were any.
+    pub(crate) fn next(&mut self, piece: &mut Piece) -> Result<bool> {
+        let mut texts = self.take(piece);
+        texts.clear();
+        let before = self.rows;
+        self.rows += self.reader.read(&mut texts, CHUNK_BYTES)?;
+        piece.contents = Contents::Rows { texts, before };
+        Ok(self.rows > before)
+    }
+
+    /// Takes the memory from `piece`, whose rows are not needed any more.
+    pub(crate) fn finish(mut self, piece: &mut Piece) -> Vec<u8> {
+        self.take(piece)
+    }
+
+    fn take(&mut self, piece: &mut Piece) -> Vec<u8> {
+        match &mut piece.contents {
+            Contents::Rows { texts, .. } => std::mem::take(texts),
+            _ => std::mem::take(&mut self.texts),
         }
     }
 }

@@ -7,7 +7,6 @@
 //! bytes that are stored, and is never cut inside. The rule looks at nothing after a boundary, so a
 //! stream is cut like a file.
 
-use crate::columnar::Columnar;
 use crate::compression::Compression;
 use crate::corpus::{CHANGED, Corpus};
 use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
@@ -133,12 +132,11 @@ pub(crate) fn units(corpus: &Corpus, tokenizer: &Tokenizer, unit_bytes: u64) -> 
         }
         let (compression, format) = (source.compression(), source.format());
         if cutter.target() < bytes && cutter.cuts_inside(compression, format, Some(bytes)) {
-            let path = corpus.path(source);
-            let opened = source.open(&path)?;
-            let columnar = if format.row().has_rows {
-                Some(Columnar::open(&path, opened.clone())?)
+            let (opened, columnar) = if format.row().has_rows {
+                let columns = corpus.columns(index)?;
+                (columns.file, Some(columns.columnar))
             } else {
-                None
+                (source.open(&corpus.path(source))?, None)
             };
             let next_cut = |target: u64| {
                 if let Some(columnar) = &columnar {

@@ -3,8 +3,8 @@
 //! It is that of the hashes of the range's blocks of 16 MiB. What the bytes of a file with columns
 //! mean, its metadata says, so there the hash of the metadata comes first.
 
-use crate::columnar::footer;
-use crate::document::Format;
+use std::ops::Range;
+
 use crate::hash::{BlockHasher, Hash128, block_hashes};
 use crate::progress::Stats;
 
@@ -23,10 +23,10 @@ impl RangeHasher {
         }
     }
 
-    /// For a range of `file`, which has columns.
-    pub(super) fn of_rows(file: &[u8]) -> Self {
+    /// For a range of a file with columns, whose metadata has the hash `metadata`.
+    pub(super) fn of_rows(metadata: Hash128) -> Self {
         Self {
-            metadata: footer(file).map(Hash128::of),
+            metadata: Some(metadata),
             blocks: BlockHasher::new(),
         }
     }
@@ -40,15 +40,15 @@ impl RangeHasher {
     }
 }
 
-/// The hash of `range` of `file`, all at once; `stats` counts its bytes.
+/// The hash of `range` of `file`, all at once; `stats` counts its bytes. `metadata` is the hash of
+/// its metadata, if it has columns.
 pub(super) fn range_hash(
-    format: Format,
+    metadata: Option<Hash128>,
     file: &[u8],
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     stats: &Stats,
 ) -> Hash128 {
-    let metadata = format.row().has_rows.then(|| footer(file)).flatten();
-    combine(metadata.map(Hash128::of), block_hashes(&file[range], stats))
+    combine(metadata, block_hashes(&file[range], stats))
 }
 
 fn combine(metadata: Option<Hash128>, blocks: Vec<Hash128>) -> Hash128 {

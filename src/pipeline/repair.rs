@@ -158,10 +158,21 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     let mut count = 0;
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
-            piece.read(corpus, Vec::new)?;
-            let mut documents = piece.documents(&found.settings.text_field, policy);
-            while let Some(document) = documents.next_document() {
-                count += document.text.map_or(0, |text| text.invalid);
+            piece.read(corpus)?;
+            let mut steps = piece.row_steps(Vec::new)?;
+            loop {
+                if let Some(steps) = &mut steps
+                    && !steps.next(piece)?
+                {
+                    break;
+                }
+                let mut documents = piece.documents(&found.settings.text_field, policy);
+                while let Some(document) = documents.next_document() {
+                    count += document.text.map_or(0, |text| text.invalid);
+                }
+                if steps.is_none() {
+                    break;
+                }
             }
         }
     }

@@ -120,11 +120,17 @@ pub(crate) fn range_hashes(
     for (index, start, end) in plan.ranges(unit) {
         let source = &corpus.sources()[index as usize];
         let path = corpus.path(source);
-        let opened = source.open(&path)?;
+        let (opened, metadata) = if source.format().row().has_rows && source.compression().is_none()
+        {
+            let columns = corpus.columns(index)?;
+            (columns.file, Some(columns.metadata))
+        } else {
+            (source.open(&path)?, None)
+        };
         // In range: the plan belongs to the corpus, and the size was checked when the file was
         // opened.
         let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-        let hash = range_hash(source.format(), &opened, at(start)..at(end), stats);
+        let hash = range_hash(metadata, &opened, at(start)..at(end), stats);
         source.check_unchanged(&path)?;
         ranges.push(RangeInfo {
             source: index,

@@ -1,7 +1,7 @@
 //! Cuts a file with columns into pieces. Whoever encodes a piece decodes it.
 
-use crate::columnar::{Columnar, Slices};
-use crate::corpus::{Corpus, Opened};
+use crate::columnar::Slices;
+use crate::corpus::{ColumnFile, Corpus};
 use crate::document::Format;
 use crate::error::Result;
 use crate::pipeline::CHUNK_BYTES;
@@ -11,7 +11,7 @@ use crate::pipeline::piece::{Contents, Piece, Stored};
 #[derive(Debug)]
 pub(super) struct SourceRows {
     slices: Slices,
-    file: Opened,
+    file: ColumnFile,
     /// The index of the source.
     source: u32,
     format: Format,
@@ -29,10 +29,9 @@ impl SourceRows {
         (start, end): (u64, u64),
     ) -> Result<Self> {
         let source = &corpus.sources()[index as usize];
-        let path = corpus.path(source);
-        let file = source.open(&path)?;
+        let file = corpus.columns(index)?;
         Ok(Self {
-            slices: Columnar::open(&path, file.clone())?.slices(field, start..end)?,
+            slices: Slices::new(&file.columnar, field, start..end)?,
             file,
             source: index,
             format: source.format(),
@@ -66,7 +65,7 @@ impl SourceRows {
                 file: self.file.clone(),
                 range: (start, end),
             },
-            ends_source: end == self.file.len() as u64,
+            ends_source: end == self.file.file.len() as u64,
             lines_before: Some(first_row),
             lines: 0,
             whole: None,

@@ -151,13 +151,17 @@ impl<'a> Worker<'a> {
         let mut encoded = self.spare.take();
         encoded.ids.reserve(room);
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
-            piece.read(self.corpus, || self.spare.take_rows())?;
+            piece.read(self.corpus)?;
+            if let Some(mut steps) = piece.row_steps(|| self.spare.take_rows())? {
+                while steps.next(piece)? {
+                    self.piece(encoder, piece, index, &mut encoded)?;
+                }
+                self.spare.put_rows(steps.finish(piece));
+                continue;
+            }
             let lines = self.piece(encoder, piece, index, &mut encoded);
             piece.lines = lines.map_err(|error| self.damage_or(error, piece))?;
             piece.hash_whole(self.corpus)?;
-            if let Some(rows) = piece.take_rows() {
-                self.spare.put_rows(rows);
-            }
         }
         encoded.pieces = chunk.pieces;
         if self.config.settings.token_dtype == TokenDtype::U16 {

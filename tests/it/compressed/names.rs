@@ -109,7 +109,7 @@ fn what_is_no_text_is_refused_when_it_is_compressed_too() {
             ),
             (
                 b"PAR1\x15\x04",
-                "has parquet data in it; write it to a file whose name ends in .parquet",
+                "has Parquet data in it; write it to a file whose name ends in .parquet",
             ),
             (
                 b"\xfd7zXZ\0\0",

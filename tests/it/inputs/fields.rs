@@ -7,7 +7,7 @@ use crate::support::Place;
 
 #[track_caller]
 fn check(place: &Place, inputs: &[&str], field: &str, said: bool) {
-    let out = format!("{}.out", inputs.concat());
+    let out = format!("{}.out", inputs.concat().replace('-', ""));
     let done = place.run([&["tokenize"], inputs, &["--out", &out]].concat());
     assert_eq!(done.code, Some(0), "{done:?}");
     let manifest = place.read(Path::new(&out).join("manifest.json"));
@@ -33,6 +33,24 @@ fn the_first_record_says_which_field_holds_the_documents() {
     check(&place, &["raw.jsonl"], "raw_content", true);
     check(&place, &["text.jsonl"], "text", false);
     check(&place, &["a.txt"], "text", false);
+    // Empty sources, broken lines and records without any of them decide nothing.
+    let long = format!("{{\"content\":\"{}\"}}\n", "x y ".repeat(700_000));
+    place.write("long.jsonl", &long);
+    place.write("long.jsonl.gz", gzip(&[long.as_bytes()]));
+    place.write("empty.jsonl", "");
+    place.write(
+        "other.jsonl",
+        "{broken\n[]\n{\"id\":1}\n{\"content\":\"a\"}\n",
+    );
+    check(&place, &["long.jsonl"], "content", true);
+    check(&place, &["long.jsonl.gz"], "content", true);
+    check(&place, &["empty.jsonl", "content.jsonl"], "content", true);
+    check(
+        &place,
+        &["other.jsonl", "--bad-records", "skip"],
+        "content",
+        true,
+    );
     // What the user says counts.
     let done = place.run([
         "tokenize",

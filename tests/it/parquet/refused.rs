@@ -37,22 +37,22 @@ const REFUSED: [(&str, &str, &str); 11] = [
     (
         "a.txt",
         "text",
-        "is parquet data, and its name does not say so; let its name end in .parquet",
+        "is Parquet data, and its name does not say so; let its name end in .parquet",
     ),
     (
         "a.jsonl",
         "text",
-        "is parquet data, and its name does not say so; let its name end in .parquet",
+        "is Parquet data, and its name does not say so; let its name end in .parquet",
     ),
     (
         "a.parquet.gz",
         "text",
-        "a parquet file that is compressed as a whole cannot be read; decode it; its columns have a compression of their own",
+        "a Parquet file that is compressed as a whole cannot be read; decompress it first; its columns have their own compression",
     ),
     (
         "a.jsonl.gz",
         "text",
-        "has parquet data in it; write it to a file whose name ends in .parquet",
+        "has Parquet data in it; write it to a file whose name ends in .parquet",
     ),
     (
         "text.parquet",
@@ -75,11 +75,11 @@ const REFUSED: [(&str, &str, &str); 11] = [
 const REFUSED_STREAMS: [(&str, &str); 2] = [
     (
         "parquet",
-        "parquet data cannot be read from a stream; write it to a file",
+        "Parquet data cannot be read from a stream; write it to a file",
     ),
     (
         "jsonl",
-        "is parquet data, which cannot be read from a stream; write it to a file whose name ends in .parquet",
+        "is Parquet data, which cannot be read from a stream; write it to a file whose name ends in .parquet",
     ),
 ];
 
@@ -106,6 +106,16 @@ fn what_cannot_be_read_is_refused_by_name() {
             .run_with(args, &file)
             .failed(1, &format!("-: {expected}"));
     }
+    let args = [
+        "tokenize",
+        "a.parquet",
+        "--input-format",
+        "jsonl",
+        "--out",
+        "d",
+    ];
+    let line = "a.parquet: is Parquet data; choose --input-format parquet or auto";
+    place.run(args).failed(1, line);
     // Any name will do, if the user says what it is.
     let args = [
         "tokenize",

@@ -127,6 +127,29 @@ fn every_layout_of_the_rows_gives_the_same_documents() {
     }
 }
 
+/// A few texts that most rows share: a page has far more text than bytes.
+#[test]
+fn slices_end_inside_pages_with_much_text() {
+    let directory = TempDir::new().unwrap();
+    let some = texts(18);
+    let rows: Vec<_> = (0..6000).map(|row| some[row * row % 18].clone()).collect();
+    let records = write(directory.path(), "a.jsonl", lines(&rows));
+    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
+    let layout = Layout {
+        encoding: None,
+        group_rows: 6000,
+        ..Layout::PLAIN
+    };
+    let bytes = parquet(&rows, layout);
+    assert!(bytes.len() < 300_000, "{}", bytes.len());
+    let path = write(directory.path(), "a.parquet", bytes);
+    for threads in [1, 3] {
+        let mut config = config(1 << 30);
+        config.threads = threads;
+        check(&path, &expected, &config, "a dictionary");
+    }
+}
+
 #[test]
 fn units_end_between_row_groups() {
     let directory = TempDir::new().unwrap();
