@@ -180,6 +180,10 @@ impl StreamCursor {
             return Ok(Open::Rows(rows));
         }
         let path = corpus.path(source);
+        if source.format().row().has_rows {
+            // Refused before a FIFO is opened, which would wait for a writer.
+            source.check_content(&path, &[], false)?;
+        }
         let mut expected_bytes = source.bytes();
         let mut begun = Begun::new(source, path.clone(), self.open_bytes(source, &path)?)?;
         // Only for the first source does a boundary inside it mean that it is larger than the unit

@@ -116,6 +116,12 @@ fn what_cannot_be_read_is_refused_by_name() {
     ];
     let line = "a.parquet: is Parquet data; choose --input-format parquet or auto";
     place.run(args).failed(1, line);
+    // No writer is waited for.
+    place.fifo("fifo.parquet");
+    let line = "fifo.parquet: Parquet data cannot be read from a stream; write it to a file";
+    place
+        .run(["tokenize", "fifo.parquet", "--out", "d"])
+        .failed(1, line);
     // Any name will do, if the user says what it is.
     let args = [
         "tokenize",

@@ -210,6 +210,23 @@ fn a_file_without_rows_has_no_documents() {
 }
 
 #[test]
+fn markers_next_to_data_are_left_out() {
+    let place = Place::new();
+    let file = parquet(&texts(20), Layout::PLAIN);
+    place.write("in/part-0.parquet", &file);
+    place.write("in/_SUCCESS", "");
+    place.write("in/_metadata", &file);
+    place.write("in/_common_metadata", &file);
+    let done = place.run(["tokenize", "in", "--out", "d"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(
+        done.stderr.contains("left out: 3 hidden entries"),
+        "{done:?}"
+    );
+    assert!(done.stderr.contains(" 20 documents from "), "{done:?}");
+}
+
+#[test]
 fn parquet_files_lie_among_others_and_next_to_streams() {
     let directory = TempDir::new().unwrap();
     let rows = texts(200);
