@@ -30,11 +30,9 @@ mod rows;
 mod slices;
 
 #[cfg(not(feature = "parquet"))]
-pub(crate) use missing::{Columnar, Slice, SliceReader, Slices};
+pub(crate) use missing::{Columnar, Slice, Slices};
 #[cfg(feature = "parquet")]
 pub(crate) use parquet::Columnar;
-#[cfg(feature = "parquet")]
-pub(crate) use rows::SliceReader;
 #[cfg(feature = "parquet")]
 pub(crate) use slices::{Slice, Slices};
 

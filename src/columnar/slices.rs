@@ -195,9 +195,12 @@ impl Slices {
         let wanted_rows = open.slice_rows.min(open.left);
         while slice.rows < wanted_rows && slice.text_bytes < open.slice_bytes {
             if open.page_rows == 0 {
-                // Rows that are missing are noticed when the slice is read.
-                let next = self.column.next_page(&mut open.pages, self.group)?;
-                open.page_rows = next.unwrap_or(u64::MAX);
+                let Some(rows) = self.column.next_page(&mut open.pages, self.group)? else {
+                    // Rows that are missing are noticed when the slice is read.
+                    slice.rows = wanted_rows;
+                    break;
+                };
+                open.page_rows = rows;
             }
             let rows = open.page_rows.min(wanted_rows - slice.rows);
             open.page_rows -= rows;
@@ -211,15 +214,11 @@ impl Slices {
             self.open = Some(open);
             return Ok(());
         }
-        let is_over = match open.page_rows {
-            0 => self
-                .column
-                .next_page(&mut open.pages, self.group)?
-                .is_none(),
-            // After the last page, as many are assumed to be there.
-            left => left > u64::MAX / 2,
+        let has_more = |open: &mut OpenGroup| match open.page_rows {
+            0 => self.column.next_page(&mut open.pages, self.group),
+            rows => Ok(Some(rows)),
         };
-        if !is_over {
+        if has_more(&mut open)?.is_some_and(|rows| rows > 0) {
             let what = format!("has more than the {} rows of its group", open.before);
             return Err(self.column.problem(self.group, &what));
         }

@@ -4,18 +4,18 @@
 //! Does not open files and knows nothing of tokens.
 //!
 //! ```text
-//! mod      the table of formats, and which one a file's extension names
-//! text     plain text, and where it may be cut
-//! jsonl    lines and their records, and where they may be cut
-//! lines    each line of a text is a document
+//! mod         the table of formats, and which one a file's extension names
+//! text        plain text, and where it may be cut
+//! lines       each line of a text is a document
 //! paragraphs  each paragraph of a text is a document
-//! rows     rows of a column, taken out of a file that has columns
-//! strict   the text of a record: the fast path
-//! lenient  the text of the other records, and what is wrong with a broken one
-//! record   the kinds of bad records, what to do with them, and their messages
-//! utf8     what happens to bytes that are not UTF-8
-//! reading  what every format returns: documents, and where they lie
-//! sniff    what bytes look like: JSON Lines, or a format that is refused
+//! jsonl       lines and their records, and where they may be cut
+//! rows        rows of a column, taken out of a file that has columns
+//! strict      the text of a record: the fast path
+//! lenient     the text of the other records, and what is wrong with a broken one
+//! record      the kinds of bad records, what to do with them, and their messages
+//! utf8        what happens to bytes that are not UTF-8
+//! reading     what every format returns: documents, and where they lie
+//! sniff       what bytes look like: JSON Lines, or a format that is refused
 //! ```
 
 mod jsonl;

@@ -190,9 +190,7 @@ impl Bad {
     fn listed_hint(&self) -> Option<&'static str> {
         match &self.why {
             Why::Missing(fields) if !fields.is_empty() => Some("choose one with --text-field"),
-            Why::Surrogate | Why::TextUtf8 => {
-                Some("use --invalid-utf8 replace or ignore to accept it")
-            }
+            Why::Surrogate => Some("use --invalid-utf8 replace or ignore to accept it"),
             _ => None,
         }
     }

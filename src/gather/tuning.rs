@@ -9,7 +9,7 @@ use crate::choice::choice;
 
 /// A position row of at least this many elements stays in the L1 cache across all sequences. In
 /// order of the output, the whole position table has to come from the L2 cache, once for each
-/// sequence. On the Xeon that takes two to three times as long on one thread; on Zen, rows of 256
+/// sequence. On the Xeon that takes about three times as long on one thread; on Zen, rows of 256
 /// take the same time to 16 % longer. Shorter rows change too often for that.
 const POSITION_MAJOR_DIM: usize = 256;
 

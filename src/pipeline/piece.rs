@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::columnar::{Slice, SliceReader};
+use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
@@ -146,8 +146,8 @@ impl Piece {
         self.format.documents(span, reading)
     }
 
-    /// Reads the bytes unless that has been done. Rows are decoded by [`RowSteps`].
-    pub(crate) fn read(&mut self, corpus: &Corpus) -> Result<()> {
+    /// Reads the bytes unless that has been done.
+    fn read(&mut self, corpus: &Corpus) -> Result<()> {
         if let Contents::Unread { bytes } = self.contents {
             let source = &corpus.sources()[self.source as usize];
             let opened = source.open(&corpus.path(source))?;
@@ -159,16 +159,43 @@ impl Piece {
         Ok(())
     }
 
-    /// What decodes the piece, if it is made of rows, into memory that `texts` returns.
-    pub(crate) fn row_steps(&self, texts: impl FnOnce() -> Vec<u8>) -> Result<Option<RowSteps>> {
+    /// Reads the piece and calls `each` with it: once, or with about a chunk of its rows at a time, so
+    /// that they need little memory however many they are. `memory` is for the rows.
+    pub(crate) fn read_each(
+        &mut self,
+        corpus: &Corpus,
+        memory: &mut Vec<u8>,
+        mut each: impl FnMut(&Self) -> Result<()>,
+    ) -> Result<()> {
         let Contents::Encoded(slice) = &self.contents else {
-            return Ok(None);
+            self.read(corpus)?;
+            return each(self);
         };
-        Ok(Some(RowSteps {
-            reader: slice.reader()?,
-            texts: texts(),
-            rows: 0,
-        }))
+        let mut reader = slice.reader()?;
+        let mut texts = std::mem::take(memory);
+        let mut before = 0;
+        loop {
+            texts.clear();
+            let rows = reader.read(&mut texts, CHUNK_BYTES)?;
+            self.contents = Contents::Rows { texts, before };
+            if rows > 0 {
+                each(self)?;
+            }
+            texts = self.take_texts();
+            if rows == 0 {
+                *memory = texts;
+                return Ok(());
+            }
+            before += rows;
+        }
+    }
+
+    /// Takes the memory of the rows, which are not needed any more.
+    fn take_texts(&mut self) -> Vec<u8> {
+        match &mut self.contents {
+            Contents::Rows { texts, .. } => std::mem::take(texts),
+            _ => Vec::new(),
+        }
     }
 
     /// Hashes the source if it is a small file that the piece holds all of, after checking that
@@ -199,41 +226,6 @@ impl Piece {
         if let Opened::Mapped(map) = opened {
             let behind = usize::try_from(behind).unwrap_or(end);
             map.release(end.saturating_sub(behind)..end);
-        }
-    }
-}
-
-/// Decodes the rows of a piece about a chunk at a time, so that they need little memory however many
-/// they are.
-#[derive(Debug)]
-pub(crate) struct RowSteps {
-    reader: SliceReader,
-    /// Memory for the texts, while the piece does not have it.
-    texts: Vec<u8>,
-    /// The number of rows decoded so far.
-    rows: u64,
-}
-
-impl RowSteps {
-    /// Puts the next rows into `piece`, whose rows these are; returns whether there were any.
-    pub(crate) fn next(&mut self, piece: &mut Piece) -> Result<bool> {
-        let mut texts = self.take(piece);
-        texts.clear();
-        let before = self.rows;
-        self.rows += self.reader.read(&mut texts, CHUNK_BYTES)?;
-        piece.contents = Contents::Rows { texts, before };
-        Ok(self.rows > before)
-    }
-
-    /// Takes the memory from `piece`, whose rows are not needed any more.
-    pub(crate) fn finish(mut self, piece: &mut Piece) -> Vec<u8> {
-        self.take(piece)
-    }
-
-    fn take(&mut self, piece: &mut Piece) -> Vec<u8> {
-        match &mut piece.contents {
-            Contents::Rows { texts, .. } => std::mem::take(texts),
-            _ => std::mem::take(&mut self.texts),
         }
     }
 }

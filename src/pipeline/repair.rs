@@ -156,24 +156,16 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     }
     let mut cursor = UnitCursor::new(unit, None, &found.settings.text_field);
     let mut count = 0;
+    let mut memory = Vec::new();
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
-            piece.read(corpus)?;
-            let mut steps = piece.row_steps(Vec::new)?;
-            loop {
-                if let Some(steps) = &mut steps
-                    && !steps.next(piece)?
-                {
-                    break;
-                }
+            piece.read_each(corpus, &mut memory, |piece| {
                 let mut documents = piece.documents(&found.settings.text_field, policy);
                 while let Some(document) = documents.next_document() {
                     count += document.text.map_or(0, |text| text.invalid);
                 }
-                if steps.is_none() {
-                    break;
-                }
-            }
+                Ok(())
+            })?;
         }
     }
     Ok(count)

@@ -170,19 +170,14 @@ impl StreamCursor {
     }
 
     fn open_source(&mut self, corpus: &Corpus, source: &Source) -> Result<Open> {
-        if let (true, None, Some(bytes)) = (
-            source.format().row().has_rows,
-            source.compression(),
-            source.bytes(),
-        ) {
-            let rows = SourceRows::open(corpus, self.source, &self.text_field, (0, bytes))?;
-            self.starts_unit = self.cutter.ends_at_source_start();
-            return Ok(Open::Rows(rows));
-        }
         let path = corpus.path(source);
         if source.format().row().has_rows {
-            // Refused before a FIFO is opened, which would wait for a writer.
+            // Refuses a FIFO before it is opened, which would wait for a writer.
             source.check_content(&path, &[], false)?;
+            let range = (0, source.bytes().unwrap_or(0));
+            let rows = SourceRows::open(corpus, self.source, &self.text_field, range)?;
+            self.starts_unit = self.cutter.ends_at_source_start();
+            return Ok(Open::Rows(rows));
         }
         let mut expected_bytes = source.bytes();
         let mut begun = Begun::new(source, path.clone(), self.open_bytes(source, &path)?)?;

@@ -112,7 +112,7 @@ impl Spare {
     }
 
     fn put_rows(&self, mut memory: Vec<u8>) {
-        if memory.capacity() <= 4 * CHUNK_BYTES {
+        if (1..=4 * CHUNK_BYTES).contains(&memory.capacity()) {
             memory.clear();
             let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
             rows.push(memory);
@@ -150,19 +150,18 @@ impl<'a> Worker<'a> {
         let room = usize::try_from(bytes).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES));
         let mut encoded = self.spare.take();
         encoded.ids.reserve(room);
+        let mut memory = self.spare.take_rows();
         for (index, piece) in (0..).zip(&mut chunk.pieces) {
-            piece.read(self.corpus)?;
-            if let Some(mut steps) = piece.row_steps(|| self.spare.take_rows())? {
-                while steps.next(piece)? {
-                    self.piece(encoder, piece, index, &mut encoded)?;
-                }
-                self.spare.put_rows(steps.finish(piece));
-                continue;
-            }
-            let lines = self.piece(encoder, piece, index, &mut encoded);
-            piece.lines = lines.map_err(|error| self.damage_or(error, piece))?;
+            let mut lines = 0;
+            let read = piece.read_each(self.corpus, &mut memory, |piece| {
+                lines += self.piece(encoder, piece, index, &mut encoded)?;
+                Ok(())
+            });
+            read.map_err(|error| self.damage_or(error, piece))?;
+            piece.lines = lines;
             piece.hash_whole(self.corpus)?;
         }
+        self.spare.put_rows(memory);
         encoded.pieces = chunk.pieces;
         if self.config.settings.token_dtype == TokenDtype::U16 {
             narrow(&mut encoded.ids);

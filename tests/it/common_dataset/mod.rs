@@ -195,6 +195,19 @@ pub(crate) fn try_tokenize<P: AsRef<Path>>(
     tokenize(&corpus, encoding, config, out, &run, &Stats::default())
 }
 
+/// The bytes of the ids of `path`, which becomes one unit, by way of `out`. Nothing is left there.
+pub(crate) fn ids_of(path: &Path, config: &TokenizeConfig, out: &Path) -> Result<Vec<u8>, Error> {
+    let made = try_tokenize(&[path], encoding("gpt2"), config, out);
+    let partial = out.with_extension("partial");
+    if partial.exists() {
+        fs::remove_dir_all(partial).unwrap();
+    }
+    made?;
+    let ids = fs::read(out.join("shard-00000.u32")).unwrap();
+    fs::remove_dir_all(out).unwrap();
+    Ok(ids)
+}
+
 /// Asserts that two datasets have the same files; reports the first that differs, not its bytes.
 pub(crate) fn assert_same_files(
     found: &BTreeMap<String, Vec<u8>>,

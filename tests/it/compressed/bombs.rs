@@ -17,7 +17,7 @@ fn bomb(piece: &[u8], repeats: usize) -> Vec<u8> {
 }
 
 /// The most memory that the program used for `name`, in bytes.
-fn peak(place: &Place, name: &str) -> u64 {
+pub(crate) fn peak(place: &Place, name: &str) -> u64 {
     let program = place.command(["tokenize", name, "--threads", "2", "--out", "out"]);
     let script = "
 import os, resource, subprocess, sys

@@ -8,20 +8,11 @@ use shardmill::{Corpus, CorpusOptions, Error, Stats, tokenize};
 use tempfile::TempDir;
 
 use super::{all, gzip, pack, records, thirds, zstd};
-use crate::common_dataset::{config, encoding, text, try_tokenize, write};
+use crate::common_dataset::{config, encoding, ids_of, text, write};
 use crate::support::{Place, output_bytes};
 
-/// Tokenizes `path` into `out`; removes what a failed run left.
 fn run(path: &Path, out: &Path) -> Result<Vec<u8>, Error> {
-    let made = try_tokenize(&[path], encoding("gpt2"), &config(1 << 30), out);
-    let partial = out.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(partial).unwrap();
-    }
-    made?;
-    let ids = fs::read(out.join("shard-00000.u32")).unwrap();
-    fs::remove_dir_all(out).unwrap();
-    Ok(ids)
+    ids_of(path, &config(1 << 30), out)
 }
 
 #[test]

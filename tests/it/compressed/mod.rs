@@ -1,6 +1,6 @@
 //! Compressed inputs: the same documents as when they are plain, whatever the way they come in.
 
-mod bombs;
+pub(crate) mod bombs;
 mod damage;
 mod names;
 mod same;

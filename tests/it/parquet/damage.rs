@@ -10,21 +10,12 @@ use shardmill::document::InvalidUtf8;
 use tempfile::TempDir;
 
 use super::{Layout, parquet, texts};
-use crate::common_dataset::{config, encoding, try_tokenize};
+use crate::common_dataset::{config, ids_of};
 
-/// Tokenizes `path` into `out`; removes what a failed run left.
 fn run(path: &Path, out: &Path) -> Result<Vec<u8>, Error> {
     let mut config = config(1 << 30);
     config.settings.invalid_utf8 = InvalidUtf8::Replace;
-    let made = try_tokenize(&[path], encoding("gpt2"), &config, out);
-    let partial = out.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(partial).unwrap();
-    }
-    made?;
-    let ids = fs::read(out.join("shard-00000.u32")).unwrap();
-    fs::remove_dir_all(out).unwrap();
-    Ok(ids)
+    ids_of(path, &config, out)
 }
 
 /// Small files that are laid out in different ways.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::slice::from_ref;
 
 use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
@@ -13,7 +14,8 @@ use tempfile::TempDir;
 
 use super::{Layout, lines, parquet, texts};
 use crate::common_dataset::{Dataset, assert_same_files, config, encoding, fifo, write};
-use crate::support::Place;
+use crate::compressed::bombs::peak;
+use crate::support::{Place, skipped};
 
 /// The lengths of the documents in tokens.
 fn lengths(dataset: &Dataset) -> Vec<u64> {
@@ -148,6 +150,30 @@ fn slices_end_inside_pages_with_much_text() {
         config.threads = threads;
         check(&path, &expected, &config, "a dictionary");
     }
+}
+
+/// All rows are in one row group, and their indices in a few pages: more rows take no more memory.
+#[test]
+fn memory_does_not_grow_with_the_text_of_a_dictionary() {
+    if Command::new("python3").arg("-V").output().is_err() {
+        return skipped("the memory of dictionaries", "no python3");
+    }
+    let place = Place::new();
+    let some = texts(18);
+    let peaks = [5_000, 40_000].map(|count| {
+        let rows: Vec<_> = (0..count).map(|row| some[row % 18].clone()).collect();
+        let layout = Layout {
+            encoding: None,
+            group_rows: count,
+            ..Layout::PLAIN
+        };
+        let bytes = parquet(&rows, layout);
+        assert!(bytes.len() < 800_000, "{}", bytes.len());
+        place.write("a.parquet", bytes);
+        peak(&place, "a.parquet")
+    });
+    let [little, much] = peaks;
+    assert!(much < little + (48 << 20), "{little} and {much} bytes");
 }
 
 #[test]
