@@ -7,12 +7,16 @@
 //! mod           the table of compressions, and which one a name or content indicates
 //! gzip          members, one after another
 //! zstd          frames, one after another
+//! xz            streams, one after another
+//! bzip2         streams, one after another
 //! decompressor  decodes while it reads, counts and hashes what is stored, and says where it is
 //!               damaged
 //! ```
 
+mod bzip2;
 mod decompressor;
 mod gzip;
+mod xz;
 mod zstd;
 
 use std::ffi::OsStr;
@@ -34,6 +38,10 @@ choice! {
         Gzip = "gzip",
         /// Zstandard: any number of frames, one after another, some of which may be skippable.
         Zstd = "zstd",
+        /// Xz: any number of streams, one after another, and zeros after each.
+        Xz = "xz",
+        /// Bzip2: any number of streams, one after another.
+        Bzip2 = "bzip2",
     }
 }
 
@@ -54,7 +62,12 @@ pub struct CompressionFormat {
 }
 
 /// One row for each compression.
-pub static COMPRESSIONS: [CompressionFormat; 2] = [gzip::COMPRESSION, zstd::COMPRESSION];
+pub static COMPRESSIONS: [CompressionFormat; 4] = [
+    gzip::COMPRESSION,
+    zstd::COMPRESSION,
+    xz::COMPRESSION,
+    bzip2::COMPRESSION,
+];
 
 /// Makes a decoder that is at the start of some data.
 type MakeDecoder = fn() -> io::Result<Box<dyn Decode>>;

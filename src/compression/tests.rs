@@ -17,7 +17,7 @@ fn names_and_content_choose_the_compression() {
         }
     }
     assert_eq!(COMPRESSIONS.len(), Compression::ALL.len());
-    for name in ["gz", "a.gzip.txt", "a.xz", ".gz"] {
+    for name in ["gz", "a.gzip.txt", "a.7z", ".gz"] {
         assert_eq!(Compression::of_path(Path::new(name)), None, "{name}");
     }
     for (head, found) in [
@@ -26,6 +26,12 @@ fn names_and_content_choose_the_compression() {
         (b"\x5a\x2a\x4d\x18\0", Some(Compression::Zstd)),
         (b"\x28\xb5\x2f", None),
         (b"P*M", None),
+        (b"\xfd7zXZ\0", Some(Compression::Xz)),
+        (b"BZh91AY&SY", Some(Compression::Bzip2)),
+        (b"BZh9\x17\x72\x45\x38\x50\x90", Some(Compression::Bzip2)),
+        (b"BZh", None),
+        (b"BZhang wrote this", None),
+        (b"BZh9 is a chess opening", None),
         (b"", None),
     ] {
         assert_eq!(Compression::of_content(head), found, "{head:?}");
@@ -59,6 +65,17 @@ fn pack(compression: Compression, parts: &[&[u8]]) -> Vec<u8> {
                 encoder.finish().unwrap();
             }
             Compression::Zstd => data.extend(::zstd::encode_all(*part, 1).unwrap()),
+            Compression::Xz => {
+                let mut encoder = liblzma::write::XzEncoder::new(&mut data, 1);
+                encoder.write_all(part).unwrap();
+                encoder.finish().unwrap();
+            }
+            Compression::Bzip2 => {
+                let level = ::bzip2::Compression::fast();
+                let mut encoder = ::bzip2::write::BzEncoder::new(&mut data, level);
+                encoder.write_all(part).unwrap();
+                encoder.finish().unwrap();
+            }
         }
     }
     data

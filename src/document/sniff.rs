@@ -86,12 +86,7 @@ const AS_TEXT: &str = "give it as plain text or JSON Lines";
 
 /// Compressed and columnar formats, and text encodings, that would otherwise be tokenized as if
 /// they were UTF-8; and what to do with them.
-const FOREIGN_MAGIC: [(&[u8], &str, &str); 9] = [
-    (
-        b"\xfd7zXZ\0",
-        "xz",
-        "decode it in a pipe: xz -dc FILE | shardmill tokenize -",
-    ),
+const FOREIGN_MAGIC: [(&[u8], &str, &str); 8] = [
     (
         b"\x04\x22\x4d\x18",
         "lz4",
@@ -116,46 +111,7 @@ pub(crate) fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)
     if let Some(&(_, name, hint)) = found {
         return Some((name, hint));
     }
-    if is_bzip2(head) {
-        let hint = "decode it in a pipe: bzip2 -dc FILE | shardmill tokenize -";
-        Some(("bzip2", hint))
-    } else if is_tar(head) {
-        Some(("tar", AS_TEXT))
-    } else {
-        None
-    }
-}
-
-/// `BZh`, a block size, and the magic of the first block or of the stream's end.
-fn is_bzip2(head: &[u8]) -> bool {
-    matches!(
-        head,
-        [
-            b'B',
-            b'Z',
-            b'h',
-            b'1'..=b'9',
-            0x31,
-            0x41,
-            0x59,
-            0x26,
-            0x53,
-            0x59,
-            ..
-        ] | [
-            b'B',
-            b'Z',
-            b'h',
-            b'1'..=b'9',
-            0x17,
-            0x72,
-            0x45,
-            0x38,
-            0x50,
-            0x90,
-            ..
-        ]
-    )
+    is_tar(head).then_some(("tar", AS_TEXT))
 }
 
 /// Whether `head` begins a Parquet file: `PAR1`, and then a byte that no text has.
@@ -229,9 +185,7 @@ mod tests {
         tar[148..156].copy_from_slice(b"0012345\0");
         tar[257..263].copy_from_slice(b"ustar\0");
         for (head, name) in [
-            (&b"BZh91AY&SY"[..], "bzip2"),
-            (b"BZh9\x17\x72\x45\x38\x50\x90", "bzip2"),
-            (b"ARROW1\0\0", "arrow"),
+            (&b"ARROW1\0\0"[..], "arrow"),
             (b"\xff\xfea\0", "UTF-16"),
             (&tar, "tar"),
         ] {
@@ -242,10 +196,6 @@ mod tests {
         let prose = format!("{}ustar formats", "a ".repeat(150));
         for head in [
             &b""[..],
-            b"BZ",
-            b"BZh",
-            b"BZhang wrote this",
-            b"BZh9 is a chess opening",
             b"ARROW1 points left",
             &prose.as_bytes()[300 - 257..],
         ] {

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
+use shardmill::compression::Compression;
 use shardmill::{Corpus, CorpusOptions, Error, Stats, tokenize};
 use tempfile::TempDir;
 
@@ -34,7 +35,7 @@ fn data_cut_short_anywhere_is_an_error_at_its_end() {
                 "{error}"
             );
             // Before that, it does not look like anything.
-            if cut >= 4 {
+            if cut >= 10 {
                 assert_eq!(error.byte(), Some(cut as u64), "{error}");
                 assert!(error.to_string().contains("ends too early"), "{error}");
             }
@@ -122,6 +123,20 @@ fn something_else_after_the_data_is_an_error_where_it_begins() {
             zstd(&[b"one", b"two"]),
             &[0; 512],
             "something follows the zstd data that is not zstd data; get the file again, or cut it \
+             off here",
+        ),
+        (
+            "a.txt.xz",
+            pack(Compression::Xz, &[b"one", b"two"]),
+            b"garbage",
+            "something follows the xz data that is neither xz data nor padding; get the file again, \
+             or cut it off here",
+        ),
+        (
+            "a.txt.bz2",
+            pack(Compression::Bzip2, &[b"one", b"two"]),
+            b"garbage",
+            "something follows the bzip2 data that is not bzip2 data; get the file again, or cut it \
              off here",
         ),
     ] {

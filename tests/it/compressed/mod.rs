@@ -46,6 +46,25 @@ pub(super) fn pack(compression: Compression, parts: &[&[u8]]) -> Vec<u8> {
     match compression {
         Compression::Gzip => gzip(parts),
         Compression::Zstd => zstd(parts),
+        Compression::Xz => {
+            let mut data = Vec::new();
+            for part in parts {
+                let mut encoder = liblzma::write::XzEncoder::new(&mut data, 1);
+                encoder.write_all(part).unwrap();
+                encoder.finish().unwrap();
+            }
+            data
+        }
+        Compression::Bzip2 => {
+            let mut data = Vec::new();
+            for part in parts {
+                let level = bzip2::Compression::fast();
+                let mut encoder = bzip2::write::BzEncoder::new(&mut data, level);
+                encoder.write_all(part).unwrap();
+                encoder.finish().unwrap();
+            }
+            data
+        }
         other => panic!("{other:?} has no test"),
     }
 }

@@ -112,8 +112,8 @@ fn what_is_no_text_is_refused_when_it_is_compressed_too() {
                 "has Parquet data in it; write it to a file whose name ends in .parquet",
             ),
             (
-                b"\xfd7zXZ\0\0",
-                "is xz data, which is not supported; decode it in a pipe: xz -dc FILE | shardmill \
+                b"\x04\x22\x4d\x18\0",
+                "is lz4 data, which is not supported; decode it in a pipe: lz4 -dc FILE | shardmill \
                  tokenize -",
             ),
             (
