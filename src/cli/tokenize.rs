@@ -19,8 +19,8 @@ use crate::cli::{bad, human, interrupt};
 
 pub(crate) const HELP: &str = "\
 INPUT is a file, a directory (with all files in it, at any depth), a quoted glob, a FIFO, or - \
-for standard input. Text, JSON Lines (.jsonl) and Parquet (.parquet) are read, the first two also \
-in gzip (.gz) and zstd (.zst). Links are followed; hidden files are left out. Token ids are \
+for standard input. Text, JSON Lines (.jsonl), CSV (.csv, .tsv) and Parquet (.parquet) are read, \
+all but the last also in gzip (.gz), zstd (.zst), xz (.xz) and bzip2 (.bz2). Links are followed; hidden files are left out. Token ids are \
 exactly those of the tokenizer's own library. DIR appears only when it is complete.
 
 Examples:
@@ -28,7 +28,7 @@ Examples:
   shardmill tokenize 'crawl/*.jsonl.gz' --text-field body --out out \\
       --tokenizer o200k_base
   shardmill tokenize site/ --include '*.{md,txt}' --exclude drafts --out out
-  xz -dc web.jsonl.xz | shardmill tokenize - --input-format jsonl --out out
+  lz4 -dc web.jsonl.lz4 | shardmill tokenize - --input-format jsonl --out out
 
 To resume an interrupted run, run the same command again.";
 

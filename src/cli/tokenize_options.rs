@@ -15,8 +15,9 @@ use crate::cli::inputs::{CorpusArgs, open_corpus};
 use crate::cli::output::summary;
 
 const TEXT_FIELD_HELP: &str = "\
-Field of each JSON Lines record, or column of a Parquet file, that holds the document [default: \
-the first of text, content and raw_content that there is]";
+Field of each JSON Lines record, or column of a CSV or Parquet file, that holds the document; \
+meta.text is text in the object or group meta [default: the first of text, content and raw_content \
+that there is]";
 
 /// How a corpus becomes tokens.
 #[derive(Debug, Args)]
@@ -43,8 +44,8 @@ pub(crate) struct TokenizeOptions {
     /// How to handle invalid UTF-8, as in Python's bytes.decode, and lone surrogates in JSON
     #[arg(long, value_name = "HOW", default_value = "strict", value_parser = choice(InvalidUtf8::ALL, InvalidUtf8::name))]
     pub(crate) invalid_utf8: InvalidUtf8,
-    /// How to handle a JSON Lines record or Parquet row without a document: stop with an error, or skip the
-    /// record, count it and list it in DIR/shard-*.bad.jsonl
+    /// How to handle a record or row without a document: stop with an error, or skip it, count it and list
+    /// it in DIR/shard-*.bad.jsonl
     #[arg(long, value_name = "HOW", default_value = "error", value_parser = choice(BadRecords::ALL, BadRecords::name))]
     pub(crate) bad_records: BadRecords,
     /// Integer type of the token ids; u16 fits vocabularies of up to 65536 ids

@@ -14,14 +14,12 @@ use parquet::schema::types::ColumnDescriptor;
 
 use crate::columnar::layout::Layout;
 use crate::columnar::{MAGIC, footer};
+use crate::document::no_column;
 use crate::error::{Error, Problem, Result};
 use crate::guard::guarded;
 
 /// Ends a Parquet file whose metadata is encrypted, and begins it.
 const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
-
-/// How many names of columns a message lists.
-const COLUMNS_SHOWN: usize = 10;
 
 /// A Parquet file.
 pub(crate) struct Columnar {
@@ -163,26 +161,6 @@ fn range_of(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let start = u64::try_from(start).ok()?;
     let length = u64::try_from(column.compressed_size()).ok()?;
     Some(start..start.checked_add(length)?)
-}
-
-fn no_column(field: &str, names: &[String]) -> Problem {
-    let shown = names.len().min(COLUMNS_SHOWN);
-    let list: Vec<_> = names[..shown]
-        .iter()
-        .map(|name| format!("'{name}'"))
-        .collect();
-    let more = match names.len() - shown {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let what = match &list[..] {
-        [] => format!("has no column '{field}'; it has none at all"),
-        _ => format!(
-            "has no column '{field}'; there are {}{more}",
-            list.join(", ")
-        ),
-    };
-    (what, "choose one with `text_field`").into()
 }
 
 /// Checks that a column holds one text in each row.

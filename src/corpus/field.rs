@@ -4,7 +4,7 @@ use std::fs::File;
 
 use crate::compression::Decompressor;
 use crate::corpus::{Corpus, Source};
-use crate::document::{HEAD_BYTES, first_field};
+use crate::document::{Format, HEAD_BYTES, first_field};
 use crate::error::{Error, Result};
 
 /// The names that public corpora use, the usual one first.
@@ -52,7 +52,7 @@ impl Corpus {
             None => {
                 let bytes = source.open(&path)?;
                 let end = bytes.len().min(LOOKED_AT_BYTES);
-                Ok(first_field(&bytes[..end], &NAMES))
+                Ok(field_in(source.format(), &bytes[..end], true))
             }
             Some(compression) => {
                 let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
@@ -61,7 +61,7 @@ impl Corpus {
                 loop {
                     let wanted = (2 * bytes.len()).max(HEAD_BYTES);
                     let is_whole = data.read(&mut bytes, wanted)?;
-                    let found = first_field(&bytes, &NAMES);
+                    let found = field_in(source.format(), &bytes, is_whole);
                     if found.is_some() || is_whole || bytes.len() >= LOOKED_AT_BYTES {
                         return Ok(found);
                     }
@@ -69,4 +69,15 @@ impl Corpus {
             }
         }
     }
+}
+
+/// The field of a source that begins with `start` or, if `is_whole`, is that, as far as one looks.
+fn field_in(format: Format, start: &[u8], is_whole: bool) -> Option<&'static str> {
+    if format.row().header.is_none() {
+        return first_field(start, &NAMES);
+    }
+    let header = format.header(start, is_whole).ok()??;
+    NAMES
+        .into_iter()
+        .find(|name| format.has_field(header, name))
 }

@@ -23,6 +23,14 @@ pub struct BadCounts {
     pub invalid_utf8: u64,
     /// [`BadKind::LoneSurrogate`].
     pub lone_surrogate: u64,
+    /// [`BadKind::BrokenCsv`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub broken_csv: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl BadCounts {
@@ -65,6 +73,7 @@ impl BadCounts {
             BadKind::NotAString => &mut self.not_a_string,
             BadKind::InvalidUtf8 => &mut self.invalid_utf8,
             BadKind::LoneSurrogate => &mut self.lone_surrogate,
+            BadKind::BrokenCsv => &mut self.broken_csv,
         }
     }
 }

@@ -80,7 +80,8 @@ impl EncodingInfo {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The field of a JSON Lines record, or the column of a Parquet file, that holds the document.
+    /// The field of a JSON Lines record, or the column of a CSV or Parquet file, that holds the
+    /// document. What is before a dot may be the name of an object or group that it lies in.
     pub text_field: String,
     /// Where end-of-text tokens go.
     pub eot: Eot,
@@ -91,7 +92,7 @@ pub struct Settings {
     pub special: Special,
     /// How to handle bytes that are not UTF-8, and halves of surrogate pairs in JSON.
     pub invalid_utf8: InvalidUtf8,
-    /// How to handle JSON Lines records that hold no document. The manifest has it only if they
+    /// How to handle records and rows that hold no document. The manifest has it only if they
     /// are skipped.
     #[serde(default, skip_serializing_if = "BadRecords::is_error")]
     pub bad_records: BadRecords,

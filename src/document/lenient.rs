@@ -24,13 +24,15 @@ pub(super) struct Object {
     fields: Vec<Range<usize>>,
     /// The number of fields after those.
     more: u64,
+    /// The names of the objects that it lies in, each with a dot after it.
+    path: String,
 }
 
-/// The type of a value or, for a string, its range in the line.
+/// A value, as its range in the line; that of a string is without its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Text(Range<usize>),
-    Other(Type),
+    Other(Type, Range<usize>),
 }
 
 /// The types of JSON.
@@ -125,6 +127,23 @@ pub(super) fn read(line: &str, field: &str) -> Result<Object, Refused> {
     found.map_err(Refused::NotObject)
 }
 
+/// Reads the object in `line`, looking for `field` in it or, if that is a path, in an object in it;
+/// see [`strict::find`](super::strict::find). Returns the innermost object that is there.
+pub(super) fn find(line: &str, field: &str) -> Result<Object, Refused> {
+    let object = read(line, field)?;
+    if object.value.is_some() {
+        return Ok(object);
+    }
+    let Some((outer, inner)) = field.split_once('.') else {
+        return Ok(object);
+    };
+    let Some(Value::Other(Type::Object, range)) = read(line, outer)?.value else {
+        return Ok(object);
+    };
+    let nested = find(&line[range.clone()], inner)?;
+    Ok(nested.moved(range.start, outer))
+}
+
 /// Appends the string at `range` in `line`, which excludes its quotes, to `text`. Returns how many
 /// halves of surrogate pairs were replaced or left out.
 ///
@@ -193,13 +212,25 @@ fn hex(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 impl Object {
+    /// The same object as the field `outer` of another, in a line in which it begins at `start`.
+    fn moved(mut self, start: usize, outer: &str) -> Self {
+        let moved = |range: &Range<usize>| range.start + start..range.end + start;
+        self.value = self.value.map(|value| match value {
+            Value::Text(range) => Value::Text(moved(&range)),
+            Value::Other(kind, range) => Value::Other(kind, moved(&range)),
+        });
+        self.fields = self.fields.iter().map(moved).collect();
+        self.path = format!("{outer}.{}", self.path);
+        self
+    }
+
     /// The names of the fields, for messages; safe for a terminal.
     pub(super) fn fields(&self, line: &str) -> String {
         let names: Vec<_> = self
             .fields
             .iter()
             .map(|range| {
-                let mut name = String::new();
+                let mut name = self.path.clone();
                 // Replacing cannot fail.
                 let _ = push_text(line, range.clone(), InvalidUtf8::Replace, &mut name);
                 shown(&name)
@@ -259,7 +290,7 @@ impl Scan<'_> {
             if self.is_name(key.clone(), field) {
                 object.value = Some(match kind {
                     Type::String => Value::Text(start + 1..self.at - 1),
-                    other => Value::Other(other),
+                    other => Value::Other(other, start..self.at),
                 });
             } else if object.fields.len() < FIELDS_SHOWN {
                 object.fields.push(key);

@@ -10,6 +10,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &[],
     is_one_document: false,
     has_rows: false,
+    header: None,
     next_cut: jsonl::next_cut,
     documents: |span, reading| {
         Box::new(LineDocuments {

@@ -9,6 +9,8 @@
 //! lines       each line of a text is a document
 //! paragraphs  each paragraph of a text is a document
 //! jsonl       lines and their records, and where they may be cut
+//! csv         records of fields, after a header, and where they may be cut
+//! header      headers, and the columns that they name
 //! rows        rows of a column, taken out of a file that has columns
 //! strict      the text of a record: the fast path
 //! lenient     the text of the other records, and what is wrong with a broken one
@@ -18,6 +20,8 @@
 //! sniff       what bytes look like: JSON Lines, or a format that is refused
 //! ```
 
+mod csv;
+mod header;
 mod jsonl;
 mod lenient;
 mod lines;
@@ -35,6 +39,9 @@ use std::path::Path;
 
 use crate::choice::choice;
 
+pub(crate) use header::Header;
+#[cfg(feature = "parquet")]
+pub(crate) use header::no_column;
 pub(crate) use jsonl::first_field;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
@@ -59,6 +66,10 @@ pub enum Format {
     Lines,
     /// Each paragraph is a document: the lines between two blank ones.
     Paragraphs,
+    /// Each record is a document, in the column that the header names.
+    Csv,
+    /// The same, with tabs.
+    Tsv,
 }
 
 /// The properties of a format: a row of [`FORMATS`].
@@ -76,6 +87,8 @@ pub struct DocumentFormat {
     /// Whether a file has columns, and its documents are rows of one of them: they are not ranges of
     /// its bytes, and are counted instead.
     pub(crate) has_rows: bool,
+    /// The header at the start of a source, which every piece of it needs to be read.
+    pub(crate) header: Option<Header>,
     /// Where a unit may end: the first allowed cut at or after a byte; `None` if these bytes have
     /// none.
     next_cut: fn(&[u8], usize) -> Option<usize>,
@@ -84,12 +97,14 @@ pub struct DocumentFormat {
 }
 
 /// One row for each format.
-pub static FORMATS: [DocumentFormat; 5] = [
+pub static FORMATS: [DocumentFormat; 7] = [
     text::FORMAT,
     jsonl::FORMAT,
     rows::FORMAT,
     lines::FORMAT,
     paragraphs::FORMAT,
+    csv::COMMAS,
+    csv::TABS,
 ];
 
 choice! {

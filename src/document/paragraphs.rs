@@ -13,6 +13,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &[],
     is_one_document: false,
     has_rows: false,
+    header: None,
     next_cut,
     documents: |span, reading| {
         Box::new(Paragraphs {
@@ -88,6 +89,7 @@ mod tests {
         };
         let reading = Reading {
             text_field: "",
+            header: &[],
             invalid_utf8: InvalidUtf8::Strict,
         };
         let mut documents = Format::Paragraphs.documents(span, reading);

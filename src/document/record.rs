@@ -3,9 +3,10 @@
 use crate::choice::choice;
 use crate::document::lenient::{Syntax, Type, shown};
 use crate::error::Problem;
+use crate::show::counted;
 
 choice! {
-    /// What to do with a JSON Lines record, or a row, that holds no document.
+    /// What to do with a record or row that holds no document.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum BadRecords {
@@ -24,7 +25,7 @@ impl BadRecords {
     }
 }
 
-/// Why a JSON Lines record, or a row, holds no document.
+/// Why a record or row holds no document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -45,11 +46,13 @@ pub enum BadKind {
     /// An escape in the text is half of a surrogate pair, which UTF-8 cannot represent, and
     /// [`InvalidUtf8::Strict`](crate::document::InvalidUtf8::Strict) is set.
     LoneSurrogate,
+    /// It is not CSV, or does not have as many fields as the header.
+    BrokenCsv,
 }
 
 impl BadKind {
     /// Every kind, in the order in which they are counted.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BrokenJson,
         Self::NotAnObject,
         Self::MissingField,
@@ -57,6 +60,7 @@ impl BadKind {
         Self::NotAString,
         Self::InvalidUtf8,
         Self::LoneSurrogate,
+        Self::BrokenCsv,
     ];
 
     /// The kind in a few words that can follow a number.
@@ -69,6 +73,7 @@ impl BadKind {
             Self::NotAString => "not a string",
             Self::InvalidUtf8 => "invalid UTF-8",
             Self::LoneSurrogate => "lone surrogate",
+            Self::BrokenCsv => "broken CSV",
         }
     }
 }
@@ -92,6 +97,37 @@ enum Why {
     /// In the text of a row.
     TextUtf8,
     Surrogate,
+    Csv(Csv),
+}
+
+/// What is wrong with a CSV record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Csv {
+    /// A quote is never closed.
+    OpenQuote,
+    /// Something follows a closing quote.
+    AfterQuote,
+    /// There are not as many fields as columns.
+    Fields { found: u32, columns: u32 },
+}
+
+impl Csv {
+    fn what(self) -> String {
+        match self {
+            Self::OpenQuote => "a quote that begins a field is never closed".to_owned(),
+            Self::AfterQuote => {
+                "something follows a quote that closes a field; a quote in a field is doubled"
+                    .to_owned()
+            }
+            Self::Fields { found, columns } => {
+                let found = counted(found.into(), "field");
+                format!(
+                    "has {found}, and the header names {}",
+                    counted(columns.into(), "column")
+                )
+            }
+        }
+    }
 }
 
 impl Bad {
@@ -134,6 +170,13 @@ impl Bad {
         }
     }
 
+    pub(super) fn csv(what: Csv) -> Self {
+        Self {
+            at: 0,
+            why: Why::Csv(what),
+        }
+    }
+
     pub(super) fn surrogate(at: usize) -> Self {
         Self {
             at,
@@ -155,6 +198,7 @@ impl Bad {
             Why::NotString(_) => BadKind::NotAString,
             Why::Utf8 | Why::TextUtf8 => BadKind::InvalidUtf8,
             Why::Surrogate => BadKind::LoneSurrogate,
+            Why::Csv(_) => BadKind::BrokenCsv,
         }
     }
 
@@ -213,6 +257,7 @@ impl Bad {
             Why::Surrogate => {
                 format!("column {column}: an escape \\u is half of a surrogate pair")
             }
+            Why::Csv(csv) => csv.what(),
         }
     }
 }

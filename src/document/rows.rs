@@ -13,6 +13,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &["parquet"],
     is_one_document: false,
     has_rows: true,
+    header: None,
     // Where such a file may be cut, only its metadata says.
     next_cut: |_, _| None,
     documents: |span, reading| {
@@ -106,6 +107,7 @@ mod tests {
         };
         let reading = Reading {
             text_field: "text",
+            header: &[],
             invalid_utf8: InvalidUtf8::Strict,
         };
         let mut documents = Format::Parquet.documents(span, reading);

@@ -15,9 +15,25 @@ pub(super) fn read<'a>(line: &'a str, field: &str) -> serde_json::Result<Option<
         let text = value.get().strip_prefix('"');
         match text.and_then(|text| text.strip_suffix('"')) {
             Some(text) => Value::Text(text),
+            None if value.get().starts_with('{') => Value::Object(value.get()),
             None => Value::Other,
         }
     }))
+}
+
+/// The last value of `field` in the object in `line`, or in objects in it: if no field has the whole
+/// name, what is before a dot names an object, and what is after it a field of that. `None` if there
+/// is no such field or the line is not plain JSON.
+pub(super) fn find<'a>(line: &'a str, field: &str) -> Option<Value<'a>> {
+    let found = read(line, field).ok()?;
+    if found.is_some() {
+        return found;
+    }
+    let (outer, inner) = field.split_once('.')?;
+    match read(line, outer).ok()?? {
+        Value::Object(object) => find(object, inner),
+        Value::Text(_) | Value::Other => None,
+    }
 }
 
 /// The value of the field.
@@ -25,6 +41,8 @@ pub(super) fn read<'a>(line: &'a str, field: &str) -> serde_json::Result<Option<
 pub(super) enum Value<'a> {
     /// A string, without its quotes and with its escapes, which may have halves of surrogate pairs.
     Text(&'a str),
+    /// An object, with its braces.
+    Object(&'a str),
     /// Something else.
     Other,
 }

@@ -26,6 +26,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &["txt"],
     is_one_document: true,
     has_rows: false,
+    header: None,
     next_cut,
     documents: |span, reading| {
         Box::new(Whole {

@@ -1,11 +1,13 @@
 //! Units -> chunks: about 1 MiB of whole documents, or a piece of one.
 
+use std::sync::Arc;
+
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Position, Unit};
 use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::piece::{Contents, Piece, Stored, next_cut};
+use crate::pipeline::piece::{Contents, Piece, Stored, header_of, next_cut};
 use crate::pipeline::reader::SourceReader;
 use crate::pipeline::rows::SourceRows;
 use crate::tokenizer::Tokenizer;
@@ -36,8 +38,8 @@ pub(crate) struct UnitCursor {
 /// The file that a cursor is in.
 #[derive(Debug)]
 enum Open {
-    /// A large file, with its index.
-    Whole(u32, Opened),
+    /// A large file, with its index and its header.
+    Whole(u32, Opened, Option<Arc<[u8]>>),
     /// A compressed file.
     Read(SourceReader),
     /// A file with columns.
@@ -114,10 +116,9 @@ impl UnitCursor {
         }
         let bytes = source.bytes().unwrap_or(0);
         let limit = self.limit(corpus);
-        let contents = if bytes < MAP_FROM_BYTES {
-            Contents::Unread {
-                bytes: limit - self.at.byte,
-            }
+        let (contents, header) = if bytes < MAP_FROM_BYTES {
+            let bytes = limit - self.at.byte;
+            (Contents::Unread { bytes }, None)
         } else {
             self.large_piece(corpus, source.format(), limit)?
         };
@@ -126,6 +127,7 @@ impl UnitCursor {
             format: source.format(),
             byte: self.at.byte,
             contents,
+            header,
             stored: Stored::AsIs,
             ends_source: false,
             lines_before: None,
@@ -164,15 +166,24 @@ impl UnitCursor {
         Ok(piece)
     }
 
-    /// The bytes of the open file from here to the first cut after a chunk's size.
-    fn large_piece(&mut self, corpus: &Corpus, format: Format, limit: u64) -> Result<Contents> {
-        let opened = match &self.open {
-            Some(Open::Whole(source, opened)) if *source == self.at.source => opened.clone(),
+    /// The bytes of the open file from here to the first cut after a chunk's size, and its header.
+    fn large_piece(
+        &mut self,
+        corpus: &Corpus,
+        format: Format,
+        limit: u64,
+    ) -> Result<(Contents, Option<Arc<[u8]>>)> {
+        let (opened, header) = match &self.open {
+            Some(Open::Whole(source, opened, header)) if *source == self.at.source => {
+                (opened.clone(), header.clone())
+            }
             _ => {
                 let source = &corpus.sources()[self.at.source as usize];
-                let opened = source.open(&corpus.path(source))?;
-                self.open = Some(Open::Whole(self.at.source, opened.clone()));
-                opened
+                let path = corpus.path(source);
+                let opened = source.open(&path)?;
+                let header = header_of(format, &path, &opened)?;
+                self.open = Some(Open::Whole(self.at.source, opened.clone(), header.clone()));
+                (opened, header)
             }
         };
         // In range: these are offsets into mapped bytes.
@@ -184,6 +195,6 @@ impl UnitCursor {
         } else {
             next_cut(format, self.tokenizer.as_ref(), rest, CHUNK_BYTES).unwrap_or(rest.len())
         };
-        Ok(Contents::Opened(opened, start..start + length))
+        Ok((Contents::Opened(opened, start..start + length), header))
     }
 }

@@ -1,13 +1,14 @@
 //! Ranges of sources, with their bytes.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hash::{Hash128, block_hashes};
 use crate::pipeline::CHUNK_BYTES;
 use crate::progress::Stats;
@@ -22,6 +23,8 @@ pub(crate) struct Piece {
     /// at their nominal place.
     pub(crate) byte: u64,
     pub(crate) contents: Contents,
+    /// The header of the source, if its format has one and the piece has been read.
+    pub(crate) header: Option<Arc<[u8]>>,
     pub(crate) stored: Stored,
     /// Whether the piece ends where the source does.
     pub(crate) ends_source: bool,
@@ -128,6 +131,11 @@ impl Piece {
         }
     }
 
+    /// The header of the source; empty if its format has none.
+    pub(crate) fn header(&self) -> &[u8] {
+        self.header.as_deref().unwrap_or_default()
+    }
+
     /// The documents in the piece, once it has been read.
     pub(crate) fn documents<'a>(
         &'a self,
@@ -141,6 +149,7 @@ impl Piece {
         };
         let reading = Reading {
             text_field,
+            header: self.header(),
             invalid_utf8,
         };
         self.format.documents(span, reading)
@@ -150,7 +159,9 @@ impl Piece {
     fn read(&mut self, corpus: &Corpus) -> Result<()> {
         if let Contents::Unread { bytes } = self.contents {
             let source = &corpus.sources()[self.source as usize];
-            let opened = source.open(&corpus.path(source))?;
+            let path = corpus.path(source);
+            let opened = source.open(&path)?;
+            self.header = header_of(self.format, &path, &opened)?;
             // It is a small file of the listed size.
             let start = usize::try_from(self.byte).unwrap_or(usize::MAX);
             let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -228,6 +239,13 @@ impl Piece {
             map.release(end.saturating_sub(behind)..end);
         }
     }
+}
+
+/// The header of the source at `path`, whose bytes are `bytes`, if its format has one.
+pub(crate) fn header_of(format: Format, path: &Path, bytes: &[u8]) -> Result<Option<Arc<[u8]>>> {
+    let header = format.header(bytes, true);
+    let header = header.map_err(|problem| Error::input(path, problem))?;
+    Ok(header.filter(|header| !header.is_empty()).map(Arc::from))
 }
 
 /// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where

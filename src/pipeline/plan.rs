@@ -138,15 +138,19 @@ pub(crate) fn units(corpus: &Corpus, tokenizer: &Tokenizer, unit_bytes: u64) -> 
             } else {
                 (source.open(&corpus.path(source))?, None)
             };
-            let next_cut = |target: u64| {
+            let next_cut = |last: u64, target: u64| {
                 if let Some(columnar) = &columnar {
                     return columnar.layout().next_cut(target);
                 }
-                // In range: the target is below the size of mapped bytes.
-                let target = usize::try_from(target).ok()?;
-                next_unit_cut(format, tokenizer, &opened, target).map(|byte| byte as u64)
+                // In range: the target is below the size of mapped bytes, and after the last cut.
+                let ahead = usize::try_from(target - last).ok()?;
+                let rest = &opened[usize::try_from(last).ok()?..];
+                let cut = next_unit_cut(format, tokenizer, rest, ahead)?;
+                Some(last + cut as u64)
             };
-            while let Some(byte) = next_cut(cutter.target()) {
+            let mut last = 0;
+            while let Some(byte) = next_cut(last, cutter.target()) {
+                last = byte;
                 cutter.cut(byte);
                 cuts.push(Position {
                     source: index,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::compression::{Compression, Decompressor};
 use crate::corpus::{CHANGED, Corpus, Source};
@@ -88,6 +89,7 @@ pub(super) struct SourceReader {
     /// The index of the source.
     source: u32,
     format: Format,
+    header: Option<Arc<[u8]>>,
     /// What decides where a text may be cut.
     tokenizer: Option<Tokenizer>,
     /// The size as it is stored, if known.
@@ -156,6 +158,7 @@ impl SourceReader {
             path: begun.path,
             source: index,
             format: source.format(),
+            header: None,
             tokenizer,
             expected_bytes,
             buffer: Vec::new(),
@@ -168,7 +171,25 @@ impl SourceReader {
             reader.fill(HEAD_BYTES)?;
             source.check_content(&reader.path, &reader.buffer, reader.is_at_end)?;
         }
+        if reader.format.row().header.is_some() {
+            reader.read_header()?;
+        }
         Ok(reader)
+    }
+
+    /// Reads the header, which stays in the buffer.
+    fn read_header(&mut self) -> Result<()> {
+        let mut wanted = HEAD_BYTES;
+        loop {
+            self.fill(wanted)?;
+            let header = self.format.header(&self.buffer, self.is_at_end);
+            let header = header.map_err(|problem| Error::input(&self.path, problem))?;
+            if let Some(header) = header {
+                self.header = Some(Arc::from(header));
+                return Ok(());
+            }
+            wanted *= 2;
+        }
     }
 
     /// How the source is compressed.
@@ -295,6 +316,7 @@ impl SourceReader {
             format: self.format,
             byte: self.byte,
             contents: read_bytes(bytes),
+            header: self.header.clone(),
             stored: self.input.stored(ends_source),
             ends_source,
             lines_before: Some(lines_before),

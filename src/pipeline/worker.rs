@@ -193,10 +193,11 @@ impl<'a> Worker<'a> {
         index: u32,
         encoded: &mut Encoded,
     ) -> Result<u32> {
-        let mut documents = piece.documents(
-            &self.config.settings.text_field,
-            self.config.settings.invalid_utf8,
-        );
+        let field = &self.config.settings.text_field;
+        let has_field = piece.format.check_field(piece.header(), field);
+        has_field
+            .map_err(|problem| Error::input(self.corpus.path_of(piece.source as usize), problem))?;
+        let mut documents = piece.documents(field, self.config.settings.invalid_utf8);
         while let Some(document) = documents.next_document() {
             let extent = document.extent;
             match document.text {

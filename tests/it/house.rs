@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 32] = [
     ("progress", &["times"]),
     ("dtype", &["choice"]),
     ("error", &["show"]),
-    ("document", &["choice", "error"]),
+    ("document", &["choice", "error", "show"]),
     ("columnar", &["document", "error", "guard", "show"]),
     ("threads", &["error"]),
     ("hash", &["progress"]),

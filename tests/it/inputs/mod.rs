@@ -1,6 +1,7 @@
 //! Which files an argument names, which format they are read as, and what is reported about those
 //! left out.
 
+mod csv;
 mod documents;
 mod fields;
 mod formats;

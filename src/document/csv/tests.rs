@@ -1,0 +1,230 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::document::{BadKind, InvalidUtf8};
+
+/// A record: where it begins and ends, without its line end, the lines before it, and its fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Plain {
+    start: usize,
+    end: usize,
+    line: usize,
+    fields: Vec<Vec<u8>>,
+    broken: Option<Csv>,
+}
+
+/// The specification: one byte after another, as the state machine of Python's `_csv.c`. Returns the
+/// records, except empty lines, and where each line begins that does not continue a record.
+fn plain(bytes: &[u8], separator: u8) -> (Vec<Plain>, Vec<usize>) {
+    #[derive(PartialEq)]
+    enum State {
+        StartOfRecord,
+        StartOfField,
+        InField,
+        InQuotes,
+        AfterQuote,
+    }
+    let mut records = Vec::new();
+    let mut starts = Vec::new();
+    let mut record = Plain::default();
+    let mut state = State::StartOfRecord;
+    let mut lines = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if state == State::StartOfRecord {
+            starts.push(at);
+            record = Plain {
+                start: at,
+                line: lines,
+                fields: vec![Vec::new()],
+                ..Plain::default()
+            };
+            if bytes[at..].starts_with(b"\xef\xbb\xbf\"") {
+                at += 3;
+                state = State::StartOfField;
+                continue;
+            }
+        }
+        lines += usize::from(byte == b'\n');
+        let field = record.fields.last_mut().unwrap();
+        let is_end = matches!(byte, b'\r' | b'\n');
+        state = match state {
+            State::StartOfRecord | State::StartOfField if byte == b'"' => State::InQuotes,
+            State::InQuotes if byte == b'"' => State::AfterQuote,
+            State::InQuotes => {
+                field.push(byte);
+                State::InQuotes
+            }
+            State::AfterQuote if byte == b'"' => {
+                field.push(byte);
+                State::InQuotes
+            }
+            state if is_end => {
+                record.end = at;
+                if state != State::StartOfRecord {
+                    records.push(record.clone());
+                }
+                if byte == b'\r' && bytes.get(at + 1) == Some(&b'\n') {
+                    at += 1;
+                    lines += 1;
+                }
+                State::StartOfRecord
+            }
+            _ if byte == separator => {
+                record.fields.push(Vec::new());
+                State::StartOfField
+            }
+            State::AfterQuote => {
+                record.broken = record.broken.or(Some(Csv::AfterQuote));
+                State::InField
+            }
+            _ => {
+                field.push(byte);
+                State::InField
+            }
+        };
+        at += 1;
+    }
+    if state == State::InQuotes {
+        record.broken = record.broken.or(Some(Csv::OpenQuote));
+    }
+    if state != State::StartOfRecord {
+        record.end = bytes.len();
+        records.push(record);
+    }
+    (records, starts)
+}
+
+/// What is read from `bytes`, which begin the source or not: where each document begins, its length,
+/// the lines before it, and its text or what is wrong; and the lines in all.
+type Read = Vec<(usize, usize, u32, Result<Vec<u8>, Bad>)>;
+
+fn read(bytes: &[u8], begins: bool, header: &[u8], separator: u8) -> (Read, u32) {
+    let span = Span {
+        bytes,
+        begins,
+        ends: true,
+    };
+    let reading = Reading {
+        text_field: "b",
+        header,
+        invalid_utf8: InvalidUtf8::Strict,
+    };
+    let mut records = Records::new(span, reading, separator);
+    let mut found = Vec::new();
+    while let Some(document) = records.next_document() {
+        let extent = document.extent;
+        let text = document.text.map(|text| text.text.as_bytes().to_vec());
+        found.push((extent.start, extent.len, extent.line.unwrap(), text));
+    }
+    (found, records.lines())
+}
+
+/// What the specification says of the records after the header.
+fn expected(records: &[Plain], columns: usize, column: usize) -> Read {
+    let read = |record: &Plain| {
+        let found = record.fields.len();
+        let text = match record.broken {
+            Some(what) => Err(Bad::csv(what)),
+            None if found == columns => Ok(record.fields[column].clone()),
+            None => Err(Bad::csv(Csv::Fields {
+                found: u32::try_from(found).unwrap(),
+                columns: u32::try_from(columns).unwrap(),
+            })),
+        };
+        let line = u32::try_from(record.line).unwrap();
+        (record.start, record.end - record.start, line, text)
+    };
+    records.iter().map(read).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// Whatever stands there, it is read as by the specification, wherever it is cut.
+    #[test]
+    fn records_are_those_of_the_specification(
+        text in r#"([ab,\t\r\n]|"|""|,"|",|"\n|\u{feff}){0,30}"#,
+        separator in prop::sample::select(vec![b',', b'\t']),
+        from in 0_usize..40,
+    ) {
+        let header = format!("a{}b\n", char::from(separator));
+        let bytes = [header.as_bytes(), text.as_bytes()].concat();
+        let (records, starts) = plain(&bytes, separator);
+        let expected = expected(&records[1..], 2, 1);
+        let (whole, lines) = read(&bytes, true, header.as_bytes(), separator);
+        prop_assert_eq!(&whole, &expected);
+        prop_assert_eq!(lines as usize, memchr_iter(b'\n', &bytes).count());
+        // The cuts are the starts of records and empty lines.
+        let cut = next_cut(&bytes, from, separator);
+        prop_assert_eq!(cut, starts.into_iter().find(|&start| start >= from.max(1)));
+        let Some(cut) = cut else {
+            return Ok(());
+        };
+        let (left, right) = bytes.split_at(cut);
+        let (mut parts, lines) = read(left, true, header.as_bytes(), separator);
+        let (rest, _) = read(right, false, header.as_bytes(), separator);
+        parts.extend(rest.into_iter().map(|(start, len, line, text)| (start + cut, len, line + lines, text)));
+        prop_assert_eq!(parts, expected);
+    }
+}
+
+#[test]
+fn the_column_is_found_by_its_name() {
+    for (header, text) in [
+        ("a,b\n", "2"),
+        ("b,a\n", "1"),
+        ("\u{feff}b,a\r\n", "1"),
+        ("\u{feff}\"b\",\"a, or\nmore\"\n", "1"),
+        ("\"b\",a\r", "1"),
+        // The last of the same name, as in a dictionary.
+        ("b,b\n", "2"),
+    ] {
+        let bytes = format!("{header}1,2\n");
+        let header = Format::Csv.header(bytes.as_bytes(), false).unwrap();
+        let header = header.unwrap().to_vec();
+        assert!(Format::Csv.has_field(&header, "b"), "{bytes:?}");
+        let (found, _) = read(bytes.as_bytes(), true, &header, b',');
+        assert_eq!(found.len(), 1, "{bytes:?}");
+        assert_eq!(found[0].3.as_deref(), Ok(text.as_bytes()), "{bytes:?}");
+    }
+    let problem = Format::Csv
+        .check_field(b"\"a\"\"\x1b\",c\n", "b")
+        .unwrap_err();
+    assert_eq!(
+        problem.to_string(),
+        r#"has no column 'b'; there are 'a"\u{1b}', 'c'; choose one with `text_field`"#
+    );
+    let problem = Format::Csv.check_field(b"\r\n", "b").unwrap_err();
+    assert!(problem.to_string().contains("it has none at all"));
+    // A source without any bytes.
+    assert!(Format::Csv.check_field(b"", "b").is_ok());
+}
+
+#[test]
+fn a_header_that_does_not_end_is_refused() {
+    let open = [b"\"".repeat(3), vec![b'x'; 2 << 20]].concat();
+    assert!(Format::Csv.header(&open[..1000], false).unwrap().is_none());
+    assert_eq!(
+        Format::Csv.header(&open[..1000], true).unwrap(),
+        Some(&open[..1000])
+    );
+    let problem = Format::Csv.header(&open, false).unwrap_err();
+    assert!(
+        problem
+            .to_string()
+            .contains("its header is longer than 1 MiB")
+    );
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_found_where_they_are() {
+    let header = b"a,b\n";
+    let bytes = b"1,\"x\"\"\xff\"\n\xfe,ok\n";
+    let (found, _) = read(bytes, false, header, b',');
+    let bad = found[0].3.as_ref().unwrap_err();
+    assert_eq!((bad.kind(), bad.at()), (BadKind::InvalidUtf8, 6));
+    // Other fields may hold anything.
+    assert_eq!(found[1].3.as_deref(), Ok(&b"ok"[..]));
+}

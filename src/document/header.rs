@@ -1,0 +1,85 @@
+//! Headers: what stands at the start of a source and names its columns. Every piece of the source
+//! needs it to be read.
+
+use std::borrow::Cow;
+
+use crate::document::Format;
+use crate::error::Problem;
+use crate::show::shortened;
+
+/// How the header of a format is read.
+#[derive(Debug)]
+pub(crate) struct Header {
+    /// The length of the header of a source that begins with these bytes; `None` if the header may
+    /// be longer than they are.
+    pub(super) end: fn(&[u8]) -> Option<usize>,
+    /// The names of the columns.
+    pub(super) names: for<'a> fn(&'a [u8]) -> Vec<Cow<'a, [u8]>>,
+}
+
+/// A longer header is refused: most likely it has a quote that is never closed.
+const HEADER_BYTES: usize = 1 << 20;
+
+/// How many columns are named if the wanted one is missing.
+const COLUMNS_SHOWN: usize = 10;
+
+impl Format {
+    /// The header of a source that begins with `start` or, if `is_whole`, is that; `None` if more of
+    /// the source is needed. Empty if the format has no headers.
+    pub(crate) fn header(self, start: &[u8], is_whole: bool) -> Result<Option<&[u8]>, Problem> {
+        let Some(header) = &self.row().header else {
+            return Ok(Some(&[]));
+        };
+        let start = &start[..start.len().min(HEADER_BYTES)];
+        match (header.end)(start) {
+            Some(end) => Ok(Some(&start[..end])),
+            None if start.len() == HEADER_BYTES => Err((
+                format!("its header is longer than {} MiB", HEADER_BYTES >> 20),
+                "close the quote in its first line, or choose `format` text",
+            )
+                .into()),
+            None => Ok(is_whole.then_some(start)),
+        }
+    }
+
+    /// Whether `header` names a column `field`.
+    pub(crate) fn has_field(self, header: &[u8], field: &str) -> bool {
+        let names = self.row().header.as_ref().map(|row| (row.names)(header));
+        names.is_some_and(|names| names.iter().any(|name| **name == *field.as_bytes()))
+    }
+
+    /// Refuses a source whose header does not name the column `field`. A source without any bytes
+    /// has no header, and no documents.
+    pub(crate) fn check_field(self, header: &[u8], field: &str) -> Result<(), Problem> {
+        let Some(row) = &self.row().header else {
+            return Ok(());
+        };
+        if header.is_empty() || self.has_field(header, field) {
+            return Ok(());
+        }
+        let names = (row.names)(header);
+        let names = names.iter().map(|name| String::from_utf8_lossy(name));
+        Err(no_column(field, &names.collect::<Vec<_>>()))
+    }
+}
+
+/// The problem with a source whose columns `names` do not include `field`.
+pub(crate) fn no_column(field: &str, names: &[impl AsRef<str>]) -> Problem {
+    let shown = names.len().min(COLUMNS_SHOWN);
+    let list: Vec<_> = names[..shown]
+        .iter()
+        .map(|name| format!("'{}'", shortened(name.as_ref())))
+        .collect();
+    let more = match names.len() - shown {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let what = match &list[..] {
+        [] => format!("has no column '{field}'; it has none at all"),
+        _ => format!(
+            "has no column '{field}'; there are {}{more}",
+            list.join(", ")
+        ),
+    };
+    (what, "choose one with `text_field`").into()
+}
