@@ -93,7 +93,7 @@ pub use hash::Hash128;
 pub use loader::{Loader, LoaderConfig};
 pub use map::Buffer;
 pub use pipeline::{
-    TokenizeConfig, UnitShare, finish, plan, repair, status, tokenize, tokenize_units,
+    TokenizeConfig, UnitShare, estimate, finish, plan, repair, status, tokenize, tokenize_units,
     verify_inputs,
 };
 pub use progress::Stats;

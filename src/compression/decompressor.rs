@@ -78,6 +78,11 @@ impl Decompressor {
         self.stored_bytes
     }
 
+    /// The number of stored bytes that have been decoded so far.
+    pub(crate) fn decoded_bytes(&self) -> u64 {
+        self.stored_bytes - (self.buffer.len() - self.taken) as u64
+    }
+
     /// Whether all stored bytes have been read.
     pub(crate) fn is_read(&self) -> bool {
         self.is_read

@@ -25,6 +25,7 @@
 //! repair      remakes damaged shards
 //! inputs      whether a dataset was made from these inputs
 //! status      reports progress
+//! estimate    what a run will make, from a sample
 //! outcome     what a run returns
 //! ```
 //!
@@ -36,6 +37,7 @@ mod chunk;
 mod commit;
 mod cuts;
 mod dataset;
+mod estimate;
 mod feed;
 mod finish;
 mod found;
@@ -60,6 +62,7 @@ mod worker;
 
 pub(crate) use dataset::build;
 pub use dataset::tokenize;
+pub use estimate::{Estimate, estimate};
 pub use finish::{UnitShare, UnitsOutcome, finish, tokenize_units};
 pub(crate) use found::find_same;
 pub use inputs::verify_inputs;

@@ -109,7 +109,7 @@ impl Input {
         match self {
             Self::AsIs(_) => Stored::AsIs,
             Self::Compressed { data, counted } => {
-                let before = std::mem::replace(counted, data.stored_bytes());
+                let before = std::mem::replace(counted, data.decoded_bytes());
                 Stored::Compressed {
                     compression: data.compression(),
                     bytes: *counted - before,

@@ -14,6 +14,7 @@ mod compressed;
 mod damage;
 mod determinism;
 mod documents;
+mod estimates;
 mod faults;
 mod file_systems;
 mod golden;

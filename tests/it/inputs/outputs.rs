@@ -49,7 +49,7 @@ fn a_file_that_is_given_twice_is_read_twice_and_said_so() {
         .said(&[])
         .text()
         .lines()
-        .skip(1)
+        .filter(|line| line.contains("from byte"))
         .map(|line| line.rsplit(' ').next().unwrap().to_owned())
         .collect();
     assert_eq!(starts, ["in/a.txt", "other/a.txt", "b.txt"]);
