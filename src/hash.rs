@@ -21,6 +21,11 @@ impl Hash128 {
         Self(XxHash3_128::oneshot(bytes))
     }
 
+    /// The checksum as a number.
+    pub(crate) fn number(self) -> u128 {
+        self.0
+    }
+
     /// The checksum of `value` as compact JSON.
     pub(crate) fn of_json(value: &impl serde::Serialize) -> Self {
         // JSON comes in pieces of a few bytes, each of which would cost the hasher a call.

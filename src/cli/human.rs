@@ -92,6 +92,42 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     u64::try_from(scaled / scale).map_err(|_| "is beyond 2^64 bytes".to_owned())
 }
 
+/// Parses a share, `0.5%` or `0.005`, into millionths.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_share(text: &str) -> Result<u32, String> {
+    const WHOLE: u32 = 1_000_000;
+    let (number, scale) = match text.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), WHOLE / 100),
+        None => (text, WHOLE),
+    };
+    let refused = || "a share is a number such as 0.5% or 0.005".to_owned();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number =
+        |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return Err(refused());
+    }
+    let mut millionths = whole
+        .parse::<u32>()
+        .ok()
+        .and_then(|whole| whole.checked_mul(scale));
+    let mut unit = scale;
+    for digit in fraction.trim_end_matches('0').bytes() {
+        if !unit.is_multiple_of(10) {
+            return Err(
+                "a share has at most six digits after the point, in percent four".to_owned(),
+            );
+        }
+        unit /= 10;
+        millionths = millionths.and_then(|sum| sum.checked_add(u32::from(digit - b'0') * unit));
+    }
+    millionths
+        .filter(|millionths| (1..WHOLE).contains(millionths))
+        .ok_or_else(|| "a share is more than 0 and less than 1".to_owned())
+}
+
 /// Parses a seed as `torch.manual_seed` accepts it: from -2^63 to 2^64 - 1. A negative seed means
 /// the unsigned number with the same 64 bits.
 ///

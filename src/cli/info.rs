@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use shardmill::dataset::SourceInfo;
+use shardmill::dataset::{Side, SourceInfo, Split};
 use shardmill::window::{DocumentWindows, LeftOut, WindowKind};
 use shardmill::{Manifest, TokenStore, Windows};
 
@@ -196,12 +196,25 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         let count = human::counted(totals.invalid_sequences, "sequence");
         lines.push(("invalid", format!("{count} of invalid UTF-8")));
     }
+    if let Some(split) = manifest.settings.split {
+        lines.push(("split", split_of(split, totals.other_side)));
+    }
     if totals.bad_records.total() > 0 {
         lines.push(("left out", bad::counts(&totals.bad_records)));
     }
     lines.push(("sources", list(manifest.sources.len(), sources)));
     lines.push(("shards", list(manifest.shards.len(), shards)));
     lines
+}
+
+/// `train, without 2,345 documents for validation (0.5 %)`.
+fn split_of(split: Split, other_side: u64) -> String {
+    let others = human::counted(other_side, "document");
+    let share = f64::from(split.validation_millionths) / 10_000.0;
+    match split.side {
+        Side::Train => format!("train, without {others} for validation ({share} %)"),
+        Side::Validation => format!("validation ({share} %), without {others} to train with"),
+    }
 }
 
 fn list(count: usize, items: impl Iterator<Item = String>) -> String {

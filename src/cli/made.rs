@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use shardmill::dataset::Side;
 use shardmill::embed::EmbedOutcome;
 use shardmill::pipeline::Outcome;
 use shardmill::show;
@@ -53,8 +54,19 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
         0 => String::new(),
         n => format!(", {} of invalid UTF-8", human::counted(n, "sequence")),
     };
+    let others = match totals.other_side {
+        0 => String::new(),
+        n => {
+            let side = manifest.settings.split.map(|split| split.side);
+            let purpose = match side {
+                Some(Side::Validation) => "training",
+                _ => "validation",
+            };
+            format!(", {} left for {purpose}", human::counted(n, "document"))
+        }
+    };
     format!(
-        "{}: {}, {}{before}, {} from {}{invalid}{}",
+        "{}: {}, {}{before}, {} from {}{others}{invalid}{}",
         show::name(out),
         human::counted(totals.tokens, "token"),
         human::counted(manifest.shards.len() as u64, "shard"),

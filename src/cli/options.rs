@@ -43,6 +43,7 @@ const NAMES: &[(&str, &str)] = &[
     ("shuffle_order", "--shuffle-order"),
     ("size_bytes", "--size"),
     ("special", "--special"),
+    ("split", "--validation"),
     ("stride", "--stride"),
     ("table_dtype", "--table-dtype"),
     ("tail", "--tail"),

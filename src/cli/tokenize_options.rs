@@ -4,13 +4,13 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use clap::Args;
-use shardmill::dataset::{Eot, TokenDtype};
+use shardmill::dataset::{Eot, Side, Split, TokenDtype};
 use shardmill::document::{BadRecords, InvalidUtf8};
 use shardmill::{Corpus, Special, TokenizeConfig, Tokenizer};
 
 use crate::cli::args::{OutputArgs, TokenizerArgs, TokenizerFileArgs, choice};
 use crate::cli::failure::{Failure, Result};
-use crate::cli::human::parse_size;
+use crate::cli::human::{parse_share, parse_size};
 use crate::cli::inputs::{CorpusArgs, open_corpus};
 use crate::cli::output::summary;
 
@@ -48,6 +48,12 @@ pub(crate) struct TokenizeOptions {
     /// it in DIR/shard-*.bad.jsonl
     #[arg(long, value_name = "HOW", default_value = "error", value_parser = choice(BadRecords::ALL, BadRecords::name))]
     pub(crate) bad_records: BadRecords,
+    /// Hold out a share of the documents, for example 0.5%: those that a hash of their text chooses
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) validation: Option<u32>,
+    /// The documents to tokenize: those to train with, or those that are held out
+    #[arg(long, requires = "validation", default_value = "train", value_parser = choice(Side::ALL, Side::name))]
+    pub(crate) side: Side,
     /// Integer type of the token ids; u16 fits vocabularies of up to 65536 ids
     #[arg(long, value_name = "DTYPE", default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
     pub(crate) token_dtype: TokenDtype,
@@ -66,6 +72,10 @@ pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
     config.settings.special = options.special;
     config.settings.invalid_utf8 = options.invalid_utf8;
     config.settings.bad_records = options.bad_records;
+    config.settings.split = options.validation.map(|validation_millionths| Split {
+        validation_millionths,
+        side: options.side,
+    });
     config.settings.token_dtype = options.token_dtype;
     config.settings.unit_size_bytes = options.unit_size;
     config

@@ -76,7 +76,7 @@ fn field_in(format: Format, start: &[u8], is_whole: bool) -> Option<&'static str
     if format.row().header.is_none() {
         return first_field(start, &NAMES);
     }
-    let header = format.header(start, is_whole).ok()??;
+    let header = format.head(start, is_whole).ok()??;
     NAMES
         .into_iter()
         .find(|name| format.has_field(header, name))

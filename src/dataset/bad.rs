@@ -28,8 +28,9 @@ pub struct BadCounts {
     pub broken_csv: u64,
 }
 
+/// Whether `count` need not be written.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_zero(count: &u64) -> bool {
+pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

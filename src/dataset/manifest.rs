@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
-use crate::dataset::{BadCounts, BadFile, Eot, TokenDtype};
+use crate::dataset::bad::is_zero;
+use crate::dataset::{BadCounts, BadFile, Eot, Split, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
@@ -96,6 +97,10 @@ pub struct Settings {
     /// are skipped.
     #[serde(default, skip_serializing_if = "BadRecords::is_error")]
     pub bad_records: BadRecords,
+    /// How the corpus is split for training and validation, and which side the dataset has; written only
+    /// if it is split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// The integer type of the ids in shard files.
     pub token_dtype: TokenDtype,
     /// The number of corpus bytes after which a unit, and so a shard, ends at the next allowed cut.
@@ -111,6 +116,7 @@ impl Default for Settings {
             special: Special::default(),
             invalid_utf8: InvalidUtf8::default(),
             bad_records: BadRecords::default(),
+            split: None,
             token_dtype: TokenDtype::default(),
             unit_size_bytes: 64 << 20,
         }
@@ -160,6 +166,10 @@ pub struct ShardInfo {
     pub tokens: u64,
     /// The number of documents that begin in the shard.
     pub documents: u64,
+    /// The number of documents that begin in the unit and are on the other side of the split, so that
+    /// the shard does not have them; written only if there are any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub other_side: u64,
     /// Bytes of text that the ids stand for, end-of-text tokens apart.
     pub text_bytes: u64,
     /// Size of the file of ids, in bytes.
@@ -209,6 +219,9 @@ pub struct Totals {
     pub tokens: u64,
     /// Documents.
     pub documents: u64,
+    /// Documents that are on the other side of the split; written only if there are any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub other_side: u64,
     /// Documents without text.
     pub empty_documents: u64,
     /// Bytes of all sources.
@@ -228,6 +241,7 @@ impl Totals {
         Self {
             tokens: self.tokens.saturating_add(other.tokens),
             documents: self.documents.saturating_add(other.documents),
+            other_side: self.other_side.saturating_add(other.other_side),
             empty_documents: self.empty_documents.saturating_add(other.empty_documents),
             source_bytes: self.source_bytes.saturating_add(other.source_bytes),
             text_bytes: self.text_bytes.saturating_add(other.text_bytes),

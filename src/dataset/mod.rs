@@ -17,6 +17,7 @@
 //! manifest   manifest.json: what a dataset is, and its id
 //! docs       the record that says which part of a shard is which document
 //! bad        counts of bad records by kind, and the file that lists them
+//! split      which documents are held out for validation
 //! plan       plan.json: the units, and which work is the same job
 //! receipt    what a finished unit is, and what it was made from
 //! partial    which finished units a run keeps, and what happens to the others
@@ -40,6 +41,7 @@ mod partial;
 mod plan;
 mod reader;
 mod receipt;
+mod split;
 mod verify;
 mod writer;
 
@@ -62,6 +64,7 @@ pub use reader::{Document, TokenStore};
 pub(crate) use receipt::{
     DoneUnit, RangeInfo, Receipt, SeenSource, empty_documents, receipt_unit, shard_file_unit,
 };
+pub use split::{Side, Split};
 pub(crate) use verify::check_blocks;
 pub use verify::{Verified, verify};
 pub(crate) use writer::{RecordWriter, TokenWriter};

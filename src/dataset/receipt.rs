@@ -117,6 +117,7 @@ impl DoneUnit {
         Totals {
             tokens: self.shard.tokens,
             documents: self.shard.documents,
+            other_side: self.shard.other_side,
             empty_documents: self.empty_documents,
             source_bytes: self.source_bytes(),
             text_bytes: self.shard.text_bytes,

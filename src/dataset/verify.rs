@@ -200,6 +200,7 @@ impl Documents<'_> {
         }
         self.counted.tokens += info.tokens;
         self.counted.documents += documents;
+        self.counted.other_side = self.counted.other_side.saturating_add(info.other_side);
         self.counted.text_bytes = self.counted.text_bytes.saturating_add(info.text_bytes);
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Headers: what stands at the start of a source and names its columns. Every piece of the source
-//! needs it to be read.
+//! What stands at the start of a source and every piece of it needs: a header that names columns, or
+//! the first bytes of a text that is one document.
 
 use std::borrow::Cow;
 
@@ -20,15 +20,29 @@ pub(crate) struct Header {
 /// A longer header is refused: most likely it has a quote that is never closed.
 const HEADER_BYTES: usize = 1 << 20;
 
+/// So much of a text goes with every piece of it.
+pub(crate) const TEXT_HEAD_BYTES: usize = 64 << 10;
+
 /// How many columns are named if the wanted one is missing.
 const COLUMNS_SHOWN: usize = 10;
 
 impl Format {
-    /// The header of a source that begins with `start` or, if `is_whole`, is that; `None` if more of
-    /// the source is needed. Empty if the format has no headers.
-    pub(crate) fn header(self, start: &[u8], is_whole: bool) -> Result<Option<&[u8]>, Problem> {
+    /// Whether every piece of a source needs what stands at its start.
+    pub(crate) fn has_head(self) -> bool {
+        self.row().is_one_document || self.row().header.is_some()
+    }
+
+    /// What every piece of a source needs that begins with `start` or, if `is_whole`, is that; `None` if
+    /// more of the source is needed. Empty if [`Self::has_head`] is `false`.
+    pub(crate) fn head(self, start: &[u8], is_whole: bool) -> Result<Option<&[u8]>, Problem> {
         let Some(header) = &self.row().header else {
-            return Ok(Some(&[]));
+            let wanted = if self.row().is_one_document {
+                TEXT_HEAD_BYTES
+            } else {
+                0
+            };
+            let is_enough = is_whole || start.len() >= wanted;
+            return Ok(is_enough.then(|| &start[..start.len().min(wanted)]));
         };
         let start = &start[..start.len().min(HEADER_BYTES)];
         match (header.end)(start) {

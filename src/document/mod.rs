@@ -39,9 +39,9 @@ use std::path::Path;
 
 use crate::choice::choice;
 
-pub(crate) use header::Header;
 #[cfg(feature = "parquet")]
 pub(crate) use header::no_column;
+pub(crate) use header::{Header, TEXT_HEAD_BYTES};
 pub(crate) use jsonl::first_field;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;

@@ -7,7 +7,7 @@ use crate::dataset::{Position, Unit};
 use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::piece::{Contents, Piece, Stored, header_of, next_cut};
+use crate::pipeline::piece::{Contents, Piece, Stored, head_of, next_cut};
 use crate::pipeline::reader::SourceReader;
 use crate::pipeline::rows::SourceRows;
 use crate::tokenizer::Tokenizer;
@@ -38,7 +38,7 @@ pub(crate) struct UnitCursor {
 /// The file that a cursor is in.
 #[derive(Debug)]
 enum Open {
-    /// A large file, with its index and its header.
+    /// A large file, with its index and its head.
     Whole(u32, Opened, Option<Arc<[u8]>>),
     /// A compressed file.
     Read(SourceReader),
@@ -116,7 +116,7 @@ impl UnitCursor {
         }
         let bytes = source.bytes().unwrap_or(0);
         let limit = self.limit(corpus);
-        let (contents, header) = if bytes < MAP_FROM_BYTES {
+        let (contents, head) = if bytes < MAP_FROM_BYTES {
             let bytes = limit - self.at.byte;
             (Contents::Unread { bytes }, None)
         } else {
@@ -127,7 +127,7 @@ impl UnitCursor {
             format: source.format(),
             byte: self.at.byte,
             contents,
-            header,
+            head,
             stored: Stored::AsIs,
             ends_source: false,
             lines_before: None,
@@ -166,24 +166,24 @@ impl UnitCursor {
         Ok(piece)
     }
 
-    /// The bytes of the open file from here to the first cut after a chunk's size, and its header.
+    /// The bytes of the open file from here to the first cut after a chunk's size, and its head.
     fn large_piece(
         &mut self,
         corpus: &Corpus,
         format: Format,
         limit: u64,
     ) -> Result<(Contents, Option<Arc<[u8]>>)> {
-        let (opened, header) = match &self.open {
-            Some(Open::Whole(source, opened, header)) if *source == self.at.source => {
-                (opened.clone(), header.clone())
+        let (opened, head) = match &self.open {
+            Some(Open::Whole(source, opened, head)) if *source == self.at.source => {
+                (opened.clone(), head.clone())
             }
             _ => {
                 let source = &corpus.sources()[self.at.source as usize];
                 let path = corpus.path(source);
                 let opened = source.open(&path)?;
-                let header = header_of(format, &path, &opened)?;
-                self.open = Some(Open::Whole(self.at.source, opened.clone(), header.clone()));
-                (opened, header)
+                let head = head_of(format, &path, &opened)?;
+                self.open = Some(Open::Whole(self.at.source, opened.clone(), head.clone()));
+                (opened, head)
             }
         };
         // In range: these are offsets into mapped bytes.
@@ -195,6 +195,6 @@ impl UnitCursor {
         } else {
             next_cut(format, self.tokenizer.as_ref(), rest, CHUNK_BYTES).unwrap_or(rest.len())
         };
-        Ok((Contents::Opened(opened, start..start + length), header))
+        Ok((Contents::Opened(opened, start..start + length), head))
     }
 }

@@ -208,6 +208,7 @@ impl UnitCommit {
                 end: unit.end,
                 tokens: closed.totals.tokens,
                 documents: closed.totals.documents,
+                other_side: closed.totals.other_side,
                 text_bytes: closed.totals.text_bytes,
                 bytes,
                 blocks: hasher.finish(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::corpus::{Corpus, Source};
-use crate::dataset::{DocRecord, Position, TokenDtype, Unit};
+use crate::dataset::{DocRecord, Position, Split, TokenDtype, Unit};
 use crate::error::Result;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
 use crate::pipeline::piece::{Piece, next_unit_cut};
@@ -51,7 +51,8 @@ struct Sample {
     weight: f64,
     stored_bytes: u64,
     tokens: u64,
-    /// The number of records and rows.
+    /// The number of documents that begin in it, and of those that are records or rows.
+    documents: u64,
     records: u64,
     time: Duration,
 }
@@ -121,6 +122,7 @@ fn whole(worker: &Worker<'_>) -> Result<Option<Vec<Sample>>> {
     for sample in samples {
         all.stored_bytes += sample.stored_bytes;
         all.tokens += sample.tokens;
+        all.documents += sample.documents;
         all.records += sample.records;
         all.time += sample.time;
     }
@@ -165,6 +167,11 @@ fn sample(worker: &Worker<'_>, chunk: Chunk, weight: f64) -> Result<Sample> {
         weight,
         stored_bytes,
         tokens: encoded.ids.len() as u64,
+        documents: encoded
+            .documents
+            .iter()
+            .filter(|document| document.begins)
+            .count() as u64,
         records: records.count() as u64,
         time,
     })
@@ -258,11 +265,16 @@ fn estimate_of(
         mean * total as f64
     };
     let tokens = of(&|sample| sample.tokens as f64);
-    let texts = corpus
-        .sources()
-        .iter()
-        .filter(|source| is_one_document(source));
-    let documents = of(&|sample| sample.records as f64) + texts.count() as f64;
+    let documents = if is_whole {
+        samples.iter().map(|sample| sample.documents as f64).sum()
+    } else {
+        let texts = corpus
+            .sources()
+            .iter()
+            .filter(|source| is_one_document(source));
+        let share = config.settings.split.map_or(1.0, Split::share);
+        of(&|sample| sample.records as f64) + share * texts.count() as f64
+    };
     let id_bytes = match config.settings.token_dtype {
         TokenDtype::U16 => 2.0,
         TokenDtype::U32 => 4.0,

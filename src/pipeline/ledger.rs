@@ -171,6 +171,7 @@ impl Ledger {
         }
         self.totals.tokens += encoded.ids.len() as u64;
         self.totals.invalid_sequences += encoded.invalid_sequences;
+        self.totals.other_side += encoded.other_side;
         let mut bad_lines = &encoded.bad_lines[..];
         for (index, piece) in (0..).zip(&encoded.pieces) {
             self.hash(piece, corpus)?;

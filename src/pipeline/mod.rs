@@ -71,7 +71,7 @@ pub use plan::plan;
 pub use repair::repair;
 pub use status::{Partial, Status, status};
 
-use crate::dataset::{Eot, Settings};
+use crate::dataset::{Eot, Settings, Split};
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 use crate::tokenizer::Tokenizer;
@@ -158,6 +158,12 @@ impl TokenizeConfig {
                 "end_of_text",
                 (what, "choose one, or use `eot` none").into(),
             );
+        }
+        if let Some(split) = self.settings.split
+            && !(1..Split::WHOLE).contains(&split.validation_millionths)
+        {
+            let what = format!("holds out {} of a million", split.validation_millionths);
+            return refuse("split", (what, "hold out some, but not all").into());
         }
         if let Some(bos) = self.settings.bos
             && tokenizer.token_bytes(bos).is_none()

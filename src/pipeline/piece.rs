@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
+use crate::dataset::Split;
 use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, block_hashes};
@@ -23,8 +24,9 @@ pub(crate) struct Piece {
     /// at their nominal place.
     pub(crate) byte: u64,
     pub(crate) contents: Contents,
-    /// The header of the source, if its format has one and the piece has been read.
-    pub(crate) header: Option<Arc<[u8]>>,
+    /// What every piece of the source needs, once the piece has been read; `None` if the format needs
+    /// nothing, or a text is whole.
+    pub(crate) head: Option<Arc<[u8]>>,
     pub(crate) stored: Stored,
     /// Whether the piece ends where the source does.
     pub(crate) ends_source: bool,
@@ -131,9 +133,25 @@ impl Piece {
         }
     }
 
-    /// The header of the source; empty if its format has none.
-    pub(crate) fn header(&self) -> &[u8] {
-        self.header.as_deref().unwrap_or_default()
+    /// What every piece of the source needs; see [`Format::head`].
+    pub(crate) fn head(&self) -> &[u8] {
+        match &self.head {
+            Some(head) => head,
+            None if self.format.row().is_one_document => self.bytes(),
+            None => &[],
+        }
+    }
+
+    /// Whether the document `text` of the piece is on the side of `split` that is wanted.
+    pub(crate) fn is_on_side(&self, text: &str, split: Option<Split>) -> bool {
+        split.is_none_or(|split| {
+            if self.format.row().is_one_document {
+                // The text may begin in an earlier piece.
+                split.takes(self.head())
+            } else {
+                split.takes(text.as_bytes())
+            }
+        })
     }
 
     /// The documents in the piece, once it has been read.
@@ -149,7 +167,7 @@ impl Piece {
         };
         let reading = Reading {
             text_field,
-            header: self.header(),
+            header: self.head(),
             invalid_utf8,
         };
         self.format.documents(span, reading)
@@ -161,7 +179,10 @@ impl Piece {
             let source = &corpus.sources()[self.source as usize];
             let path = corpus.path(source);
             let opened = source.open(&path)?;
-            self.header = header_of(self.format, &path, &opened)?;
+            let is_whole = self.byte == 0 && self.ends_source;
+            if !is_whole || !self.format.row().is_one_document {
+                self.head = head_of(self.format, &path, &opened)?;
+            }
             // It is a small file of the listed size.
             let start = usize::try_from(self.byte).unwrap_or(usize::MAX);
             let end = start + usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -241,11 +262,14 @@ impl Piece {
     }
 }
 
-/// The header of the source at `path`, whose bytes are `bytes`, if its format has one.
-pub(crate) fn header_of(format: Format, path: &Path, bytes: &[u8]) -> Result<Option<Arc<[u8]>>> {
-    let header = format.header(bytes, true);
-    let header = header.map_err(|problem| Error::input(path, problem))?;
-    Ok(header.filter(|header| !header.is_empty()).map(Arc::from))
+/// What every piece of the source at `path` needs, whose bytes are `bytes`; see [`Format::head`].
+pub(crate) fn head_of(format: Format, path: &Path, bytes: &[u8]) -> Result<Option<Arc<[u8]>>> {
+    if !format.has_head() {
+        return Ok(None);
+    }
+    let head = format.head(bytes, true);
+    let head = head.map_err(|problem| Error::input(path, problem))?;
+    Ok(head.map(Arc::from))
 }
 
 /// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where

@@ -89,7 +89,8 @@ pub(super) struct SourceReader {
     /// The index of the source.
     source: u32,
     format: Format,
-    header: Option<Arc<[u8]>>,
+    /// What every piece needs.
+    head: Option<Arc<[u8]>>,
     /// What decides where a text may be cut.
     tokenizer: Option<Tokenizer>,
     /// The size as it is stored, if known.
@@ -158,7 +159,7 @@ impl SourceReader {
             path: begun.path,
             source: index,
             format: source.format(),
-            header: None,
+            head: None,
             tokenizer,
             expected_bytes,
             buffer: Vec::new(),
@@ -171,21 +172,21 @@ impl SourceReader {
             reader.fill(HEAD_BYTES)?;
             source.check_content(&reader.path, &reader.buffer, reader.is_at_end)?;
         }
-        if reader.format.row().header.is_some() {
-            reader.read_header()?;
+        if reader.format.has_head() {
+            reader.keep_head()?;
         }
         Ok(reader)
     }
 
-    /// Reads the header, which stays in the buffer.
-    fn read_header(&mut self) -> Result<()> {
+    /// Keeps what every piece needs; see [`Format::head`]. It stays in the buffer.
+    fn keep_head(&mut self) -> Result<()> {
         let mut wanted = HEAD_BYTES;
         loop {
             self.fill(wanted)?;
-            let header = self.format.header(&self.buffer, self.is_at_end);
-            let header = header.map_err(|problem| Error::input(&self.path, problem))?;
-            if let Some(header) = header {
-                self.header = Some(Arc::from(header));
+            let head = self.format.head(&self.buffer, self.is_at_end);
+            let head = head.map_err(|problem| Error::input(&self.path, problem))?;
+            if let Some(head) = head {
+                self.head = Some(Arc::from(head));
                 return Ok(());
             }
             wanted *= 2;
@@ -316,7 +317,7 @@ impl SourceReader {
             format: self.format,
             byte: self.byte,
             contents: read_bytes(bytes),
-            header: self.header.clone(),
+            head: self.head.clone(),
             stored: self.input.stored(ends_source),
             ends_source,
             lines_before: Some(lines_before),

@@ -160,9 +160,14 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
             piece.read_each(corpus, &mut memory, |piece| {
-                let mut documents = piece.documents(&found.settings.text_field, policy);
+                let settings = &found.settings;
+                let mut documents = piece.documents(&settings.text_field, policy);
                 while let Some(document) = documents.next_document() {
-                    count += document.text.map_or(0, |text| text.invalid);
+                    if let Ok(text) = document.text
+                        && piece.is_on_side(&text.text, settings.split)
+                    {
+                        count += text.invalid;
+                    }
                 }
                 Ok(())
             })?;

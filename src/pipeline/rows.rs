@@ -60,7 +60,7 @@ impl SourceRows {
             format: self.format,
             byte: start,
             contents: Contents::Encoded(slice),
-            header: None,
+            head: None,
             stored: Stored::Rows {
                 first_row,
                 file: self.file.clone(),

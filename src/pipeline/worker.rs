@@ -21,6 +21,8 @@ pub(crate) struct Encoded {
     /// The pieces with their bytes, for the hashes.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) invalid_sequences: u64,
+    /// The number of documents that begin in the chunk and are on the other side of the split.
+    pub(crate) other_side: u64,
     /// Records that are left out, in order.
     pub(crate) bad_lines: Vec<BadLine>,
 }
@@ -99,6 +101,7 @@ impl Spare {
         encoded.pieces.clear();
         encoded.bad_lines.clear();
         encoded.invalid_sequences = 0;
+        encoded.other_side = 0;
         self.list().push(encoded);
     }
 
@@ -194,13 +197,16 @@ impl<'a> Worker<'a> {
         encoded: &mut Encoded,
     ) -> Result<u32> {
         let field = &self.config.settings.text_field;
-        let has_field = piece.format.check_field(piece.header(), field);
+        let has_field = piece.format.check_field(piece.head(), field);
         has_field
             .map_err(|problem| Error::input(self.corpus.path_of(piece.source as usize), problem))?;
         let mut documents = piece.documents(field, self.config.settings.invalid_utf8);
         while let Some(document) = documents.next_document() {
             let extent = document.extent;
             match document.text {
+                Ok(text) if !piece.is_on_side(&text.text, self.config.settings.split) => {
+                    encoded.other_side += u64::from(extent.begins);
+                }
                 Ok(text) => {
                     encoded.invalid_sequences += text.invalid;
                     self.encode_text(encoder, &text.text, piece, extent, encoded)?;

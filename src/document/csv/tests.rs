@@ -182,7 +182,7 @@ fn the_column_is_found_by_its_name() {
         ("b,b\n", "2"),
     ] {
         let bytes = format!("{header}1,2\n");
-        let header = Format::Csv.header(bytes.as_bytes(), false).unwrap();
+        let header = Format::Csv.head(bytes.as_bytes(), false).unwrap();
         let header = header.unwrap().to_vec();
         assert!(Format::Csv.has_field(&header, "b"), "{bytes:?}");
         let (found, _) = read(bytes.as_bytes(), true, &header, b',');
@@ -205,12 +205,12 @@ fn the_column_is_found_by_its_name() {
 #[test]
 fn a_header_that_does_not_end_is_refused() {
     let open = [b"\"".repeat(3), vec![b'x'; 2 << 20]].concat();
-    assert!(Format::Csv.header(&open[..1000], false).unwrap().is_none());
+    assert!(Format::Csv.head(&open[..1000], false).unwrap().is_none());
     assert_eq!(
-        Format::Csv.header(&open[..1000], true).unwrap(),
+        Format::Csv.head(&open[..1000], true).unwrap(),
         Some(&open[..1000])
     );
-    let problem = Format::Csv.header(&open, false).unwrap_err();
+    let problem = Format::Csv.head(&open, false).unwrap_err();
     assert!(
         problem
             .to_string()

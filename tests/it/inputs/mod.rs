@@ -8,6 +8,7 @@ mod formats;
 mod links;
 mod lists;
 mod outputs;
+mod split;
 use crate::support;
 
 use std::ffi::OsStr;
