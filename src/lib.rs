@@ -51,6 +51,9 @@
 //! - Errors are values of [`Error`]. Their messages are one line that says what is wrong, in which
 //!   file, at which byte or line.
 
+#[cfg(windows)]
+compile_error!("shardmill needs Linux or macOS; on Windows, build and run it in WSL");
+
 pub mod bench;
 mod bpe;
 mod choice;

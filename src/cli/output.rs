@@ -81,13 +81,13 @@ pub(crate) fn run_info(out: &Path) -> Value {
     let started = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let system = rustix::system::uname();
     json!({
         "arguments": arguments,
         "working_directory": absolute(Path::new(".")),
         "out": absolute(out),
         "started_unix_seconds": started,
-        "host": host.trim_end(),
+        "host": system.nodename().to_string_lossy(),
         "shardmill": env!("CARGO_PKG_VERSION"),
         "cpu_level": shardmill::Level::detect().to_string(),
     })

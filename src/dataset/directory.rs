@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat, stat};
 use rustix::io::Errno;
 
 use crate::dataset::MANIFEST;
@@ -32,8 +32,7 @@ pub(crate) fn read_directory<T>(path: &Path, read: impl Fn(&OwnedFd) -> Result<T
 
 /// Whether another directory is at `path` by now.
 pub(super) fn is_replaced(directory: &OwnedFd, path: &Path) -> bool {
-    let now = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let [now, opened] = [now.and_then(fstat), fstat(directory)];
+    let [now, opened] = [stat(path), fstat(directory)];
     matches!((now, opened), (Ok(now), Ok(opened))
         if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino))
 }

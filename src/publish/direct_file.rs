@@ -330,7 +330,13 @@ fn set_direct(file: &File, is_direct: bool) -> io::Result<()> {
     Ok(fcntl_setfl(file, flags)?)
 }
 
-#[cfg(not(target_os = "linux"))]
+/// On macOS, `F_NOCACHE` ("Turns data caching off/on", fcntl(2)) needs no alignment.
+#[cfg(target_vendor = "apple")]
+fn set_direct(file: &File, is_direct: bool) -> io::Result<()> {
+    Ok(rustix::fs::fcntl_nocache(file, is_direct)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 fn set_direct(_: &File, _: bool) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -7,7 +7,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+use rustix::fs::{AtFlags, CWD, linkat};
 
 use crate::error::{Error, Result};
 use crate::publish::direct_file::Output;
@@ -53,9 +53,7 @@ impl TempFile {
         name: &str,
         durability: Durability,
     ) -> Result<Self> {
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o666);
-        if let Ok(file) = openat(CWD, directory, flags, mode).map(File::from)
+        if let Some(file) = nameless(directory)
             && by_descriptor(&file).exists()
         {
             return Ok(Self {
@@ -170,6 +168,21 @@ impl Drop for TempFile {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// A new file in `directory` that has no name, if the system has such files.
+#[cfg(target_os = "linux")]
+fn nameless(directory: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags, openat};
+
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o666);
+    openat(CWD, directory, flags, mode).map(File::from).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_: &Path) -> Option<File> {
+    None
 }
 
 /// The kernel's path for an open file.

@@ -11,14 +11,19 @@ use crate::sink::{ArrayFormat, ArrayLayout, Batch, Sink};
 
 /// The capacity to request for a pipe: the most that Linux allows unprivileged processes. It halves
 /// the switches to the reader and back.
+#[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
 /// Makes a pipe as large as allowed; leaves anything else as it is.
+#[cfg(target_os = "linux")]
 pub(crate) fn widen_pipe(pipe: impl AsFd) {
     // The process may be refused that much; the current size works, too.
-    #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
 }
+
+/// Elsewhere, pipes have one size.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn widen_pipe(_: impl AsFd) {}
 
 /// Writes embeddings, row-major, little-endian, to any writer.
 #[derive(Debug)]
