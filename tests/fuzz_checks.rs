@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use checks::{records, tables, tokenizers, units};
+use checks::{inputs, records, tables, tokenizers, units};
 
 /// Counts the allocated bytes and their maximum.
 struct Counting;
@@ -202,6 +202,14 @@ proptest! {
     }
 
     #[test]
+    fn changed_inputs_are_refused_or_read_alike(
+        which in any::<u8>(),
+        edits in prop::collection::vec(any::<[u8; 6]>(), 0..4),
+    ) {
+        bounded(inputs::check, &[&[which], &edits.concat()[..]].concat());
+    }
+
+    #[test]
     fn any_cuts_give_the_documents_of_a_plain_reader(input in source()) {
         bounded(units::check, &input);
     }
@@ -222,6 +230,14 @@ const RECORDS: [&[u8]; 5] = [
 fn what_was_found_once_stays_mended() {
     for input in RECORDS {
         bounded(records::check, input);
+    }
+}
+
+/// As they are, so that changes begin with what works.
+#[test]
+fn unchanged_inputs_are_read() {
+    for which in 0..inputs::FILES {
+        assert!(!inputs::read_unchanged(which).is_empty());
     }
 }
 

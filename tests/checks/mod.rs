@@ -10,6 +10,7 @@
 
 mod base;
 mod edits;
+pub mod inputs;
 pub mod readers;
 pub mod records;
 pub mod sign;

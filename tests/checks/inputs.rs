@@ -1,0 +1,127 @@
+//! Inputs of every kind, damaged: refused in one line, or the same documents whatever the units and
+//! threads.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+use shardmill::{Corpus, CorpusOptions, Error, Stats, TokenStore, tokenize, verify};
+
+use super::base::config;
+use super::edits::{Entry, Files, apply, write};
+use super::{encoding, place};
+
+/// Records of every shape, a few of them.
+const LINES: &[u8] =
+    b"{\"text\":\"one two  three\"}\n\n{\"id\":[1,{}],\"text\":\"\\u00e9\\n\"}\r\n\
+                       {\"text\":\"\"}\n{\"text\":\"the last line has no end\"}";
+
+/// Files of Parquet with other encodings, codecs and writers.
+const PARQUET: [&[u8]; 4] = [
+    include_bytes!("../../fixtures/parquet/pyarrow-groups.parquet"),
+    include_bytes!("../../fixtures/parquet/pyarrow-v2.parquet"),
+    include_bytes!("../../fixtures/parquet/polars.parquet"),
+    include_bytes!("../../fixtures/parquet/duckdb.parquet"),
+];
+
+const TABLE: &[u8] =
+    b"id,text,\"say \"\"it\"\"\"\n1,\"one, two\r\nthree\",\n\n2,\"\",\"x\"\r\n3,last,y";
+
+/// The number of files that [`check`] begins with.
+pub const FILES: u8 = 11;
+
+/// The name and the bytes of a file.
+fn base(which: u8) -> (&'static str, Vec<u8>) {
+    match which % FILES {
+        0 => {
+            let level = flate2::Compression::fast();
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+            encoder.write_all(LINES).unwrap();
+            ("a.jsonl.gz", encoder.finish().unwrap())
+        }
+        1 => {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.include_checksum(true).unwrap();
+            encoder.write_all(LINES).unwrap();
+            ("a.jsonl.zst", encoder.finish().unwrap())
+        }
+        2 => {
+            let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+            encoder.write_all(LINES).unwrap();
+            ("a.jsonl.xz", encoder.finish().unwrap())
+        }
+        3 => {
+            let level = bzip2::Compression::fast();
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), level);
+            encoder.write_all(LINES).unwrap();
+            ("a.jsonl.bz2", encoder.finish().unwrap())
+        }
+        4 => ("a.csv", TABLE.to_vec()),
+        5 => {
+            let tabs = TABLE.split(|&byte| byte == b',').collect::<Vec<_>>();
+            ("a.tsv", tabs.join(&b'\t'))
+        }
+        6 => ("a.jsonl", LINES.to_vec()),
+        other => ("a.parquet", PARQUET[usize::from(other) - 7].to_vec()),
+    }
+}
+
+/// Reads a file that `input` describes: one of several, changed.
+pub fn check(input: &[u8]) {
+    let Some((&which, edits)) = input.split_first() else {
+        return;
+    };
+    let (name, bytes) = base(which);
+    let mut files = Files::from([(name.to_owned(), Entry::Bytes(bytes))]);
+    apply(&mut files, edits);
+    // Nobody writes to a FIFO, and a long file takes as long to read.
+    let is_plain = |entry: &Entry| matches!(entry, Entry::Bytes(_));
+    if files.len() != 1 || !files.values().all(is_plain) {
+        return;
+    }
+    let place = place();
+    write(&files, place.path());
+    let path = place.path().join(name);
+    let whole = made(&path, &place.path().join("whole"), 1 << 30, 1);
+    let cut = made(&path, &place.path().join("cut"), 1, 2);
+    match (whole, cut) {
+        (Ok(whole), Ok(cut)) => assert!(whole == cut, "{name}: units change the ids"),
+        (Err(error), Err(other)) => {
+            for error in [error, other] {
+                let line = error.to_string();
+                assert!(line.len() < 4000 && !line.contains('\n'), "{line}");
+                assert!(error.is_data(), "{line}");
+            }
+        }
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => {
+            panic!("{name}: units decide whether it is refused: {error}")
+        }
+    }
+}
+
+/// The ids of the dataset of the file at `path`, which is complete.
+fn made(path: &Path, out: &Path, unit: u64, threads: usize) -> Result<Vec<u32>, Error> {
+    let mut config = config();
+    config.settings.unit_size_bytes = unit;
+    config.threads = threads;
+    let corpus = Corpus::open(&[path.into()], &CorpusOptions::default())?;
+    if let Some(field) = corpus.text_field() {
+        field.clone_into(&mut config.settings.text_field);
+    }
+    let stats = Stats::default();
+    tokenize(&corpus, encoding(), &config, out, &json!({}), &stats)?;
+    verify(out, &stats).unwrap();
+    let store = TokenStore::open(out).unwrap();
+    let mut ids = vec![0; usize::try_from(store.n_tokens()).unwrap()];
+    store.read(0, &mut ids).unwrap();
+    Ok(ids)
+}
+
+/// Reads the file of this number unchanged.
+pub fn read_unchanged(which: u8) -> Vec<u32> {
+    let (name, bytes) = base(which);
+    let place = place();
+    let path = place.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    made(&path, &place.path().join("out"), 1 << 30, 1).unwrap()
+}
