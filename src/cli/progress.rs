@@ -1,7 +1,8 @@
-//! A progress bar on standard error, if that is a terminal.
+//! Progress on standard error: a bar if that is a terminal, else a line every minute, as logs of
+//! batch jobs need.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,13 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use shardmill::Stats;
 
 use crate::cli::human;
+use crate::cli::output::summary;
 
 /// How often the display is updated.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often a line is printed where there is no display.
+const LINE_EVERY: Duration = Duration::from_mins(1);
 
 /// Shows a run's [`Stats`] until it is dropped.
 pub(crate) struct Progress {
@@ -22,57 +27,92 @@ pub(crate) struct Progress {
 impl Progress {
     /// Shows `stats`, which count bytes, after the word `what`.
     pub(crate) fn show(what: &'static str, stats: &Arc<Stats>) -> Self {
-        Self::show_as(what, stats, style, Pace::of_bytes)
+        Self::show_as(what, stats, &BYTES)
     }
 
     /// Shows `stats`, which count steps, after the word `what`.
     pub(crate) fn count(what: &'static str, stats: &Arc<Stats>) -> Self {
-        let style = |_| styled("{msg} [{wide_bar}] {pos}/{len}{prefix}");
-        Self::show_as(what, stats, style, Pace::of_steps)
+        Self::show_as(what, stats, &STEPS)
     }
 
-    fn show_as(
-        what: &'static str,
-        stats: &Arc<Stats>,
-        style: fn(u64) -> ProgressStyle,
-        describe: fn(&Pace, Instant) -> String,
-    ) -> Self {
+    fn show_as(what: &'static str, stats: &Arc<Stats>, unit: &'static Unit) -> Self {
         let bar = ProgressBar::new(0).with_message(what);
-        if bar.is_hidden() {
-            return Self {
-                stop: None,
-                thread: None,
-            };
-        }
         let (stop, stopped) = channel();
         let stats = Arc::clone(stats);
         let follow = move || {
-            let mut pace = None;
-            while stopped
-                .recv_timeout(TICK)
-                .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
-            {
-                let now = Instant::now();
-                let seen = Seen::of(&stats);
-                let is_new = pace
-                    .as_ref()
-                    .is_none_or(|pace: &Pace| pace.seen.step != seen.step);
-                if is_new {
-                    bar.set_style(style(seen.total));
-                    bar.set_length(seen.total);
-                    bar.reset();
-                }
-                let pace = pace.get_or_insert_with(|| Pace::new(now, seen));
-                pace.follow(now, seen);
-                bar.set_position(seen.done);
-                bar.set_prefix(describe(pace, now));
+            if bar.is_hidden() {
+                print_lines(what, &stats, unit, &stopped);
+            } else {
+                draw(&bar, &stats, unit, &stopped);
             }
-            bar.finish_and_clear();
         };
         Self {
             stop: Some(stop),
             // If no thread can be started, the work continues without a display.
             thread: std::thread::Builder::new().spawn(follow).ok(),
+        }
+    }
+}
+
+/// What is counted.
+struct Unit {
+    /// The bar, for a total.
+    style: fn(u64) -> ProgressStyle,
+    /// How fast it goes.
+    describe: fn(&Pace, Instant) -> String,
+    /// An amount.
+    amount: fn(u64) -> String,
+}
+
+const BYTES: Unit = Unit {
+    style,
+    describe: Pace::of_bytes,
+    amount: human::bytes,
+};
+
+const STEPS: Unit = Unit {
+    style: |_| styled("{msg} [{wide_bar}] {pos}/{len}{prefix}"),
+    describe: Pace::of_steps,
+    amount: human::count,
+};
+
+/// Whether the work continues, `time` later at most.
+fn continues(stopped: &Receiver<()>, time: Duration) -> bool {
+    stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
+}
+
+/// Updates `bar` until the work ends.
+fn draw(bar: &ProgressBar, stats: &Stats, unit: &Unit, stopped: &Receiver<()>) {
+    let mut pace = None;
+    while continues(stopped, TICK) {
+        let now = Instant::now();
+        let seen = Seen::of(stats);
+        let is_new = pace
+            .as_ref()
+            .is_none_or(|pace: &Pace| pace.seen.step != seen.step);
+        if is_new {
+            bar.set_style((unit.style)(seen.total));
+            bar.set_length(seen.total);
+            bar.reset();
+        }
+        let pace = pace.get_or_insert_with(|| Pace::new(now, seen));
+        pace.follow(now, seen);
+        bar.set_position(seen.done);
+        bar.set_prefix((unit.describe)(pace, now));
+    }
+    bar.finish_and_clear();
+}
+
+/// Prints a line every minute until the work ends.
+fn print_lines(what: &str, stats: &Stats, unit: &Unit, stopped: &Receiver<()>) {
+    let mut printed = Instant::now();
+    let mut pace = Pace::new(printed, Seen::of(stats));
+    while continues(stopped, 10 * TICK) {
+        let now = Instant::now();
+        pace.follow(now, Seen::of(stats));
+        if now.saturating_duration_since(printed) >= LINE_EVERY {
+            printed = now;
+            summary(&pace.line(what, unit, now));
         }
     }
 }
@@ -148,6 +188,20 @@ impl Pace {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
+    /// `tokenize: 12 %, 1.2 GB of 9.8 GB, 350.0 MB/s, 24s left`.
+    fn line(&self, what: &str, unit: &Unit, now: Instant) -> String {
+        let Seen { done, total, .. } = self.seen;
+        let amount = (unit.amount)(done);
+        let amount = match (100 * u128::from(done)).checked_div(total.into()) {
+            Some(percent) => format!("{percent} %, {amount} of {}", (unit.amount)(total)),
+            None => amount,
+        };
+        let pace = (unit.describe)(self, now);
+        let pace = pace.trim_start_matches([',', ' ']);
+        let comma = if pace.is_empty() { "" } else { ", " };
+        format!("{what}: {amount}{comma}{pace}")
+    }
+
     /// ` 85.0 MB/s, 6s left`, or nothing while there is no rate.
     fn of_bytes(&self, now: Instant) -> String {
         let Some((made, time)) = self.made(now) else {
@@ -198,6 +252,32 @@ mod tests {
         pace.follow(at(20), seen(950_000_000, 900_000_000));
         assert_eq!(pace.of_bytes(at(20)), " 5.0 MB/s, 10s left");
         assert_eq!(pace.of_steps(at(20)), ", 10s left");
+    }
+
+    #[test]
+    fn a_line_says_how_far_it_is_and_how_fast() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let seen = |done, total| Seen {
+            step: 1,
+            total,
+            done,
+            taken_over: 0,
+        };
+        let mut pace = Pace::new(at(0), seen(0, 4_000_000_000));
+        let none = pace.line("tokenize", &BYTES, at(60));
+        assert_eq!(none, "tokenize: 0 %, 0 B of 4.0 GB");
+        pace.follow(at(60), seen(1_000_000_000, 4_000_000_000));
+        let line = pace.line("tokenize", &BYTES, at(60));
+        let expected = "tokenize: 25 %, 1.0 GB of 4.0 GB, 16.7 MB/s, 3m left";
+        assert_eq!(line, expected);
+        pace.follow(at(60), seen(20, 40));
+        let line = pace.line("bench", &STEPS, at(60));
+        assert_eq!(line, "bench: 50 %, 20 of 40, 60s left");
+        // A stream.
+        pace.follow(at(60), seen(6_000_000, 0));
+        let line = pace.line("tokenize", &BYTES, at(60));
+        assert_eq!(line, "tokenize: 6.0 MB, 100.0 kB/s");
     }
 
     #[test]

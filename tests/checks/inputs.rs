@@ -30,6 +30,11 @@ const TABLE: &[u8] =
 /// The number of files that [`check`] begins with.
 pub const FILES: u8 = 11;
 
+/// Whether the file of this number has pages.
+pub fn is_parquet(which: u8) -> bool {
+    base(which).0 == "a.parquet"
+}
+
 /// The name and the bytes of a file.
 fn base(which: u8) -> (&'static str, Vec<u8>) {
     match which % FILES {
