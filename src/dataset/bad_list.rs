@@ -115,7 +115,9 @@ fn end_of(
         // The unit begins and ends at bytes, and the record is a row of its source.
         record.source >= at.source && is_before_end(1)
     } else {
-        position(record.byte_start) >= at && byte <= source.bytes && is_before_end(byte)
+        // How long the text of a compressed source is, only its data says.
+        let is_in_source = source.compression.is_some() || byte <= source.bytes;
+        position(record.byte_start) >= at && is_in_source && is_before_end(byte)
     };
     if record.name != source.name {
         Err("calls its source by another name")

@@ -5,6 +5,7 @@ use std::fs;
 use shardmill::{Hash128, Manifest, Stats, TokenStore, verify};
 
 use super::{manifest, tokenize};
+use crate::compressed::gzip;
 use crate::support::{Place, output_bytes};
 
 /// A dataset of several shards with bad records and replaced sequences, in `d`.
@@ -160,4 +161,23 @@ fn a_list_that_does_not_fit_its_manifest_is_found_though_its_hash_holds() {
     forge(&mut manifest);
     let error = verify(&dir, &Stats::default()).unwrap_err().to_string();
     assert!(error.contains("its totals are not the sums"), "{error}");
+}
+
+#[test]
+fn the_list_of_a_compressed_source_may_have_places_beyond_its_stored_bytes() {
+    let place = Place::new();
+    let lines = "{\"text\":\"word\"}\n{\"text\":null}\n".repeat(500);
+    place.write("a.jsonl.gz", gzip(&[lines.as_bytes()]));
+    assert!(place.read("a.jsonl.gz").len() < lines.len() / 2);
+    let done = place.run([
+        "tokenize",
+        "a.jsonl.gz",
+        "--out",
+        "d",
+        "--bad-records",
+        "skip",
+    ]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let done = place.run(["verify", "d"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
 }
