@@ -10,6 +10,7 @@ use shardmill::{Error, TokenId, TokenStore, Tokenizer};
 
 use crate::cli::args::{DatasetArgs, StdoutArgs, TokenizerFileArgs};
 use crate::cli::failure::{Failure, Result};
+use crate::cli::made_with;
 use crate::cli::output::print_json;
 
 /// How many ids are decoded at a time.
@@ -48,7 +49,7 @@ pub(crate) struct DecodeArgs {
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     let store = TokenStore::open(&args.dataset.dir)?;
-    let tokenizer = tokenizer(args, &store)?;
+    let tokenizer = made_with::tokenizer(args.tokenizer.as_deref(), &args.file, &store)?;
     let tokens = tokens(args, &store)?;
     if args.stdout.json {
         let mut text = Vec::new();
@@ -68,37 +69,6 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<()> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     decode(&store, &tokenizer, tokens, args.keep_special, &mut stdout)?;
     stdout.flush().map_err(Failure::Stdout)
-}
-
-/// The tokenizer of the dataset.
-fn tokenizer(args: &DecodeArgs, store: &TokenStore) -> Result<Tokenizer> {
-    let made_with = &store.manifest().encoding;
-    let tokenizer = match (&args.tokenizer, &made_with.tokenizer) {
-        (Some(name), _) => args.file.open(name)?,
-        (None, None) => Tokenizer::by_name(&made_with.name)?,
-        // A Hub id is found in the local cache.
-        (None, Some(_)) => args
-            .file
-            .open(&made_with.name)
-            .map_err(|_| Failure::Usage {
-                option: "--tokenizer",
-                what: format!(
-                    "is needed: the dataset was made with {}, which is not built in",
-                    made_with.name
-                ),
-            })?,
-    };
-    if tokenizer.vocabulary_hash() == made_with.vocabulary_hash {
-        return Ok(tokenizer);
-    }
-    Err(Failure::Usage {
-        option: "--tokenizer",
-        what: format!(
-            "{} has other tokens than {}, which the dataset was made with",
-            tokenizer.name(),
-            made_with.name
-        ),
-    })
 }
 
 /// The requested tokens.

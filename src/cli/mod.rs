@@ -12,6 +12,7 @@
 //! threads           starts the threads of commands that read in parallel
 //! output            standard output, the last line on standard error, and run.json
 //! made              describes what a command made, for people and for `--json`
+//! made_with         the tokenizer that a dataset was made with
 //! bad               describes the records that were left out
 //! coverage          describes the tokens that are in no window, or in several
 //! human             numbers for people, and sizes and seeds as people type them
@@ -39,12 +40,14 @@ mod info;
 mod inputs;
 mod interrupt;
 mod made;
+mod made_with;
 mod options;
 mod output;
 mod plan;
 mod positions;
 mod progress;
 mod report;
+mod report_command;
 mod run;
 mod status;
 mod threads;
@@ -135,6 +138,8 @@ commands! {
     Verify(verify::VerifyArgs),
     /// Decode the token ids of a dataset back into text
     Decode(decode::DecodeArgs),
+    /// Show what is in a dataset on one page: sources, lengths, tokens
+    Report(report_command::ReportArgs),
     /// Write an array of relative or absolute positions
     Positions(positions::PositionsArgs),
     /// Measure this machine's limits and how close shardmill comes to them
@@ -144,8 +149,12 @@ commands! {
 impl Command {
     /// Whether the command prints one JSON object to standard output.
     fn prints_json(&self) -> bool {
-        // Both on standard output is refused, and the reader there expects embeddings.
-        let is_taken = matches!(self, Self::Embed(args) if args.is_to_stdout());
+        // Both on standard output is refused, and the reader there expects embeddings or a page.
+        let is_taken = match self {
+            Self::Embed(args) => args.is_to_stdout(),
+            Self::Report(args) => args.is_to_stdout(),
+            _ => false,
+        };
         let is_inner = matches!(self, Self::Bench(args) if args.inner_has_json());
         (self.has_json() || is_inner) && !is_taken
     }

@@ -106,6 +106,14 @@ impl Tokens<'_> {
         }
     }
 
+    /// The size of one id in bytes.
+    pub(crate) fn size_bytes(&self) -> usize {
+        match self {
+            Self::U16(_) => size_of::<u16>(),
+            Self::U32(_) => size_of::<u32>(),
+        }
+    }
+
     /// Whether there are no ids.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

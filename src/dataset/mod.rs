@@ -65,7 +65,7 @@ pub(crate) use receipt::{
     DoneUnit, RangeInfo, Receipt, SeenSource, empty_documents, receipt_unit, shard_file_unit,
 };
 pub use split::{Side, Split};
-pub(crate) use verify::check_blocks;
+pub(crate) use verify::{DocumentCheck, beyond_vocabulary, check_block, check_blocks};
 pub use verify::{Verified, verify};
 pub(crate) use writer::{RecordWriter, TokenWriter};
 

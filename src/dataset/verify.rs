@@ -56,13 +56,7 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
     })?;
     let manifest = store.manifest();
     stats.begin(manifest.file_bytes());
-    check_units(path, manifest)?;
-    let mut documents = Documents {
-        manifest,
-        open: None,
-        last_row: None,
-        counted: Totals::default(),
-    };
+    let mut documents = DocumentCheck::new(path, manifest)?;
     let mut bytes = 0;
     for (info, shard) in manifest.shards.iter().zip(store.shards()) {
         let shard = shard?;
@@ -81,7 +75,6 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
             check_length(&map, bad)?;
             check_blocks(&map, &bad.blocks, stats)?;
             check_bad_records(&map, info, manifest)?;
-            documents.counted.bad_records = documents.counted.bad_records.plus(&bad.counts);
             bytes += map.len() as u64;
         }
     }
@@ -122,21 +115,48 @@ fn check_units(path: &Path, manifest: &Manifest) -> Result<()> {
 pub(crate) fn check_blocks(map: &Map, expected: &[Hash128], stats: &Stats) -> Result<()> {
     let found = block_hashes(map, stats);
     if found.len() != expected.len() {
-        return Err(damaged(
-            map.path(),
-            format!("has {} blocks, {} are listed", found.len(), expected.len()),
-        ));
+        return Err(damaged_list(map, found.len(), expected));
     }
     match found.iter().zip(expected).position(|(a, b)| a != b) {
         None => Ok(()),
-        Some(block) => Err(damaged(
-            map.path(),
-            format!(
-                "damaged in the 16 MiB block {block}, from byte {}",
-                block * BLOCK_BYTES
-            ),
-        )),
+        Some(block) => Err(damaged_block(map, block)),
     }
+}
+
+/// Compares the hash of one block of a file, which may be the empty one of an empty file.
+pub(crate) fn check_block(
+    map: &Map,
+    expected: &[Hash128],
+    block: usize,
+    stats: &Stats,
+) -> Result<()> {
+    let count = map.len().div_ceil(BLOCK_BYTES);
+    if count != expected.len() {
+        return Err(damaged_list(map, count, expected));
+    }
+    let Some((bytes, hash)) = map.chunks(BLOCK_BYTES).nth(block).zip(expected.get(block)) else {
+        return Ok(());
+    };
+    if Hash128::of(bytes) != *hash {
+        return Err(damaged_block(map, block));
+    }
+    stats.advance(bytes.len() as u64);
+    Ok(())
+}
+
+fn damaged_list(map: &Map, count: usize, listed: &[Hash128]) -> Error {
+    damaged(
+        map.path(),
+        format!("has {count} blocks, {} are listed", listed.len()),
+    )
+}
+
+fn damaged_block(map: &Map, block: usize) -> Error {
+    let from = block * BLOCK_BYTES;
+    damaged(
+        map.path(),
+        format!("damaged in the 16 MiB block {block}, from byte {from}"),
+    )
 }
 
 fn check_ids(shard: &Shard, n_vocab: u32) -> Result<()> {
@@ -146,11 +166,16 @@ fn check_ids(shard: &Shard, n_vocab: u32) -> Result<()> {
     };
     match beyond {
         None => Ok(()),
-        Some(at) => Err(damaged(
-            shard.files()[0].path(),
-            format!("token {at} is beyond the vocabulary of {n_vocab}"),
-        )),
+        Some(at) => Err(beyond_vocabulary(shard, at, n_vocab)),
     }
+}
+
+/// The error that token `at` of `shard` is no id.
+pub(crate) fn beyond_vocabulary(shard: &Shard, at: usize, n_vocab: u32) -> Error {
+    damaged(
+        shard.files()[0].path(),
+        format!("token {at} is beyond the vocabulary of {n_vocab}"),
+    )
 }
 
 /// Checks that only a shard's first document began earlier, and only its last continues.
@@ -165,8 +190,8 @@ fn check_piece(
     Ok(())
 }
 
-/// Walks the document records of all shards.
-struct Documents<'a> {
+/// Checks the document records of all shards, in order.
+pub(crate) struct DocumentCheck<'a> {
     manifest: &'a Manifest,
     /// The source and byte where the next shard's first piece must continue.
     open: Option<(u32, u64)>,
@@ -175,8 +200,20 @@ struct Documents<'a> {
     counted: Totals,
 }
 
-impl Documents<'_> {
-    fn check_shard(&mut self, info: &ShardInfo, shard: &Shard) -> Result<()> {
+impl<'a> DocumentCheck<'a> {
+    /// Checks the units of the dataset at `path`, and begins with its records.
+    pub(crate) fn new(path: &Path, manifest: &'a Manifest) -> Result<Self> {
+        check_units(path, manifest)?;
+        Ok(Self {
+            manifest,
+            open: None,
+            last_row: None,
+            counted: Totals::default(),
+        })
+    }
+
+    /// Checks the records of the next shard.
+    pub(crate) fn check_shard(&mut self, info: &ShardInfo, shard: &Shard) -> Result<()> {
         let path = shard.files()[1].path();
         let mut end = 0;
         let mut documents = 0;
@@ -202,6 +239,9 @@ impl Documents<'_> {
         self.counted.documents += documents;
         self.counted.other_side = self.counted.other_side.saturating_add(info.other_side);
         self.counted.text_bytes = self.counted.text_bytes.saturating_add(info.text_bytes);
+        if let Some(bad) = &info.bad_records {
+            self.counted.bad_records = self.counted.bad_records.plus(&bad.counts);
+        }
         Ok(())
     }
 
@@ -272,7 +312,8 @@ impl Documents<'_> {
         Ok(())
     }
 
-    fn check_totals(&self, path: &Path) -> Result<()> {
+    /// Compares the sums over all shards with the totals of the dataset at `path`.
+    pub(crate) fn check_totals(&self, path: &Path) -> Result<()> {
         let expected = self.manifest.totals;
         let counted = Totals {
             source_bytes: self

@@ -6,6 +6,7 @@
 //! write_back    the same through the page cache
 //! temp_file     a file that gets its name when it is complete
 //! hashed_file   the same, with hashes of its blocks
+//! single_file   one file as output, and whether what is there may be replaced
 //! json_file     small JSON files, not trusted when read
 //! rename        renames that replace nothing, or exchange two paths
 //! lock          which process works on a directory
@@ -25,6 +26,7 @@ pub(crate) mod inventory;
 pub(crate) mod json_file;
 pub(crate) mod lock;
 mod rename;
+pub(crate) mod single_file;
 pub(crate) mod staging;
 pub(crate) mod state;
 pub(crate) mod target;

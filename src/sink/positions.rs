@@ -9,6 +9,7 @@ use super::check_room;
 use crate::error::{Error, Result};
 use crate::progress::Stats;
 use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::single_file::{check_replaceable, place};
 use crate::publish::temp_file::TempFile;
 use crate::table::PositionScheme;
 
@@ -50,7 +51,7 @@ pub fn write_positions(
         was_there,
         time: started.elapsed(),
     };
-    let (directory, name) = split(out)?;
+    let (directory, name) = place(out, "npy")?;
     if let Ok(found) = fs::metadata(out) {
         if found.is_file() && found.len() == bytes && holds(out, scheme, overwrite)? {
             return Ok(outcome(true));
@@ -77,34 +78,6 @@ pub fn write_positions(
     file.finish(bytes)?;
     sync_directory(directory, durability)?;
     Ok(outcome(false))
-}
-
-/// The directory of `out` and its name there.
-fn split(out: &Path) -> Result<(&Path, &str)> {
-    let name = out.file_name().and_then(|name| name.to_str());
-    let is_npy = out.extension().is_some_and(|end| end == "npy");
-    match name {
-        Some(name) if is_npy => {
-            let parent = out.parent().filter(|parent| *parent != Path::new(""));
-            Ok((parent.unwrap_or(Path::new(".")), name))
-        }
-        _ => Err(Error::output(
-            out,
-            ("is not a name that ends in .npy", "choose another `out`"),
-        )),
-    }
-}
-
-fn check_replaceable(out: &Path, is_file: bool, overwrite: bool) -> Result<()> {
-    let problem = match (is_file, overwrite) {
-        (true, true) => return Ok(()),
-        (true, false) => (
-            "exists and holds something else",
-            "use `overwrite` or another `out`",
-        ),
-        (false, _) => ("exists and is not a file", "choose another `out`"),
-    };
-    Err(Error::output(out, problem))
 }
 
 /// Whether the file, which has the right length, holds the array of `scheme`.

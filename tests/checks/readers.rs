@@ -8,7 +8,7 @@ use shardmill::dataset::bad_records;
 use shardmill::loader::LoaderState;
 use shardmill::window::DocumentWindows;
 use shardmill::window::Tail;
-use shardmill::{Gatherer, Loader, LoaderConfig, Tokenizer};
+use shardmill::{Gatherer, Loader, LoaderConfig, Report, Stats, Tokenizer};
 
 /// Reads all of the dataset in `directory`: the result is an error or possibly wrong data, but
 /// never data past the end.
@@ -19,6 +19,12 @@ pub fn read_all(directory: &Path, encoding: &Tokenizer) -> Option<Arc<TokenStore
     assert!(store.read(1, &mut ids).is_err() || ids.is_empty());
     let _ = encoding.decode_bytes(&ids);
     let _ = bad_records(directory, 9);
+    for encoding in [None, Some(encoding)] {
+        if let Ok(report) = Report::of(&store, encoding, &Stats::default()) {
+            assert_eq!(report.lengths.sum, store.n_tokens());
+            assert!(shardmill::page::html(&report).ends_with("</html>\n"));
+        }
+    }
     for offset in 0..=store.n_tokens() {
         let record = store.document_of(offset).unwrap();
         assert!(record.is_none() || offset < store.n_tokens());

@@ -60,6 +60,7 @@ fn is_damaged(place: &Place, file: &str) {
 fn others_do_not_panic(place: &Place) {
     for args in [
         &["info", "d"][..],
+        &["report", "d", "--out", "-"],
         &["decode", "d", "--documents", "1..4"],
         &["decode", "d", "--tokens", "7..99", "--keep-special"],
         &[

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use, all of which are above it in this table.
-const ROOMS: [(&str, &[&str]); 32] = [
+const ROOMS: [(&str, &[&str]); 34] = [
     ("choice", &[]),
     ("guard", &[]),
     ("fault", &[]),
@@ -55,6 +55,11 @@ const ROOMS: [(&str, &[&str]); 32] = [
             "token",
         ],
     ),
+    (
+        "report",
+        &["dataset", "tokenizer", "error", "hash", "progress", "token"],
+    ),
+    ("page", &["document", "error", "publish", "report", "show"]),
     (
         "table",
         &["choice", "dtype", "error", "map", "show", "simd"],

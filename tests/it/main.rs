@@ -38,6 +38,7 @@ mod order;
 mod parquet;
 mod positions;
 mod publish;
+mod report;
 mod resume;
 mod roundtrip;
 mod sinks;

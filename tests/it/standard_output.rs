@@ -35,6 +35,7 @@ fn lines() -> Vec<(String, Option<&'static str>)> {
         "tokenizer gpt2 --check story",
         "tokenizer gpt2 --json",
         "status u --json",
+        "report d --out -",
         "bench a.txt --size 1MiB --dims 8 --json",
         "bench serial a.txt --repetitions 1 --json",
         "bench gather-tuning --size 1MiB --dims 8 --json",
@@ -52,6 +53,7 @@ fn lines() -> Vec<(String, Option<&'static str>)> {
             "positions --kind alibi --heads 2 --seq-len 4 --out p.npy --json",
             "p.npy",
         ),
+        ("report d --out o.html --json", "o.html"),
     ] {
         lines.push((line.to_owned(), Some(out)));
     }

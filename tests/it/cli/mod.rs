@@ -14,7 +14,7 @@ use serde_json::json;
 
 use support::{Done, Place, fixture, npy_table, output_bytes, run_to_full_disk, spawn};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "tokenize",
     "embed",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 11] = [
     "info",
     "verify",
     "decode",
+    "report",
     "positions",
     "bench",
 ];
