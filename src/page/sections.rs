@@ -410,7 +410,14 @@ pub(super) fn left_out(report: &Report) -> String {
         "A dataset does not record which files its inputs were chosen from; the run that made it \
          reported those that it left out.",
     );
-    section("Left out", &format!("{body}<p>{invalid}</p>\n{files}"))
+    let others = settings.split.map_or_else(String::new, |_| {
+        let count = counted(totals.other_side, "document");
+        format!("<p>On the other side of the split: {count}.</p>\n")
+    });
+    section(
+        "Left out",
+        &format!("{body}{others}<p>{invalid}</p>\n{files}"),
+    )
 }
 
 /// The first records that were left out.
@@ -458,6 +465,13 @@ pub(super) fn made_with(report: &Report) -> String {
             ("Rules", name(&file.rules)),
             ("Rules hash", code(&file.rules_hash.to_string())),
             ("Normalization", name(&file.normalization)),
+        ]);
+    }
+    if let Some(split) = settings.split {
+        let share = format!("{} of a million", count(split.validation_millionths.into()));
+        list.extend([
+            ("Held out for validation", share),
+            ("Side", split.side.name().to_owned()),
         ]);
     }
     list.extend([

@@ -146,6 +146,11 @@ fn documents_stay_on_their_side_when_others_are_added() {
     }
     let info = place.run(["info", "train"]);
     assert!(info.text().contains("train, without "), "{info:?}");
+    let report = place.run(["report", "train", "--out", "-"]);
+    let others = expected[1].values().sum::<u32>();
+    let line = format!("On the other side of the split: {others} documents.");
+    assert!(report.text().contains(&line), "{report:?}");
+    assert!(report.text().contains("300,000 of a million"));
 }
 
 #[test]
