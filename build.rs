@@ -12,6 +12,9 @@ mod hash;
 #[path = "src/bpe/image.rs"]
 #[allow(dead_code, reason = "the program uses more of it")]
 mod image;
+#[path = "src/bpe/pairs.rs"]
+#[allow(dead_code, reason = "the program uses more of it")]
+mod pairs;
 #[path = "src/bpe/ranks/mod.rs"]
 mod ranks;
 
@@ -25,7 +28,7 @@ const VOCABULARIES: [(&str, &[&str]); 4] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for file in ["character.rs", "hash.rs", "image.rs", "ranks"] {
+    for file in ["character.rs", "hash.rs", "image.rs", "pairs.rs", "ranks"] {
         println!("cargo::rerun-if-changed=src/bpe/{file}");
     }
     let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
@@ -40,7 +43,8 @@ fn main() {
                 let files: Vec<Vec<u8>> = files.iter().map(read).collect();
                 let tokens: Vec<&[u8]> =
                     files.iter().flat_map(|file| ranks::tokens(file)).collect();
-                let image = image::Image::of_ranks(&tokens, |_| true);
+                let image = image::Image::of_ranks(&tokens, |_| true)
+                    .expect("a table is found for these pairs");
                 std::fs::write(path, to_bytes(&image)).expect("OUT_DIR can be written");
             });
         }
@@ -52,14 +56,11 @@ fn to_bytes(image: &image::Image) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |words: &[u32]| bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
     put(&image.lengths());
-    for &word in image
-        .pairs
-        .buckets
-        .as_flattened()
-        .iter()
-        .chain(&image.crossed)
-    {
+    for &word in image.pairs.entries.iter().chain(&image.crossed) {
         put(&[word as u32, (word >> 32) as u32]);
+    }
+    for pair in image.pairs.displacements.as_chunks::<2>().0 {
+        put(&[u32::from(pair[0]) | u32::from(pair[1]) << 16]);
     }
     for table in image.words() {
         put(table);

@@ -2,7 +2,7 @@
 //!
 //! The encoders of an encoding cache up to 48 MiB each and another 60 MiB in total. An encoder's
 //! working memory for scanning and merging is less than 1 MiB, plus the length of a pretoken of
-//! many KB. All encoders share up to 9 MiB of their vocabulary's tables on huge pages. A text with
+//! many KB. All encoders share up to 7 MiB of their vocabulary's tables on huge pages. A text with
 //! few distinct pretokens takes as little as a tenth of that.
 
 use std::ops::Range;

@@ -93,8 +93,19 @@ pub(crate) const fn pair_key(left: u32, right: u32) -> u64 {
     (left as u64) << 20 | right as u64
 }
 
+/// A multiplier for [`pair_by`]; each seed has its own.
+pub(crate) const fn multiplier(seed: u32) -> u64 {
+    A.wrapping_add((seed as u64 * 2).wrapping_mul(B))
+}
+
 /// The hash of a [`pair_key`].
 #[inline(always)]
 pub(crate) const fn pair(key: u64) -> u64 {
-    fold(key ^ B, A)
+    pair_by(key, A)
+}
+
+/// The hash of a [`pair_key`] by a [`multiplier`].
+#[inline(always)]
+pub(crate) const fn pair_by(key: u64, multiplier: u64) -> u64 {
+    fold(key ^ B, multiplier)
 }

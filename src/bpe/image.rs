@@ -2,22 +2,23 @@
 //! program for those of files.
 //!
 //! ```text
-//! buckets     a power of two of 4 x u64: left << 44 | right << 24 | merged, by the hash of the
-//!             pair; all ones if empty
-//! crossed     2^16 bits by the last byte of a character and the first of the next: whether a
-//!             merge may cross that border too early
-//! byte_pairs  2^16 x u32: what two bytes merge to; all ones if nothing
-//! byte_parts  256 x u32: the part that merging begins with for each byte; of a vocabulary of
-//!             characters, for each ASCII character
-//! starts      n + 1 x u32: where the bytes of each number begin; one not in use has none
-//! index       a power of two of u32 by the hash of a number's bytes: number + 1, and above it the
-//!             upper bits of the hash; 0 if empty
-//! ids         n x u32: the id of each number; empty if they are equal
-//! blocks      for a vocabulary of characters, else empty: the page of each 256 characters
-//! pages       256 x u32 each: the part that merging begins with; all ones if no token has the
-//!             character
-//! spelled     256 x u32: the parts of such characters, byte by byte
-//! bytes       of all numbers
+//! lengths        16 x u32: of each table, and then the seed of the pairs
+//! entries        a power of two of u64: each pair with what it merges to
+//! crossed        2^16 bits by the last byte of a character and the first of the next: whether a
+//!                merge may cross that border too early
+//! displacements  a power of two of u16: where the pairs of a group are
+//! byte_pairs     2^16 x u32: what two bytes merge to; all ones if nothing
+//! byte_parts     256 x u32: the part that merging begins with for each byte; of a vocabulary of
+//!                characters, for each ASCII character
+//! starts         n + 1 x u32: where the bytes of each number begin; one not in use has none
+//! index          a power of two of u32 by the hash of a number's bytes: number + 1, and above it
+//!                the upper bits of the hash; 0 if empty
+//! ids            n x u32: the id of each number; empty if they are equal
+//! blocks         for a vocabulary of characters, else empty: the page of each 256 characters
+//! pages          256 x u32 each: the part that merging begins with; all ones if no token has the
+//!                character
+//! spelled        256 x u32: the parts of such characters, byte by byte
+//! bytes          of all numbers
 //! ```
 //!
 //! Tokens have *numbers* in the order of their ranks, after those that no merge makes. In rank
@@ -26,9 +27,8 @@
 //! any text, no merge has crossed their outer ends, so the merges inside were those of its bytes
 //! alone. If the bytes end in two parts before the token's own rank comes, these are the pair; a
 //! merge that a list has for other parts is never made. Else (*odd* tokens) all pairs are kept: a
-//! merge of a *higher* rank may still leave two parts. `parts.rs` says what `crossed` is for. A pair
-//! is in the bucket that its hash selects or, if that is full, in the next one with room. The index
-//! is probed linearly.
+//! merge of a *higher* rank may still leave two parts. `parts.rs` says what `crossed` is for, and
+//! `pairs.rs` how pairs are found. The index is probed linearly.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -38,6 +38,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::pairs::{PairTable, Pairs};
 use super::{character, hash};
 
 /// In place of an id: no such token or pair.
@@ -49,7 +50,7 @@ const SHORT_BYTES: usize = 64;
 /// The tables of a vocabulary.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Image {
-    pub(crate) pairs: Pairs,
+    pub(crate) pairs: PairTable,
     pub(crate) crossed: Vec<u64>,
     pub(crate) byte_pairs: Vec<u32>,
     pub(crate) byte_parts: Vec<u32>,
@@ -62,23 +63,20 @@ pub(crate) struct Image {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Which pairs merge, and to what.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pairs {
-    pub(crate) buckets: Vec<[u64; 4]>,
-    count: usize,
-}
-
-/// How many lengths an image begins with, as `u32`; then come the tables in their order.
+/// How many `u32` an image begins with; then come the tables in their order.
 pub(crate) const LENGTHS: usize = 16;
+
+/// Which of them is the seed of the pairs.
+pub(crate) const SEED: usize = 12;
 
 impl Image {
     /// The tables of a vocabulary whose ids are ranks, where any two parts merge whose bytes
     /// together are a token. `tokens` has the bytes of each id, empty if the id is not in use.
     /// `is_text` says whether text can become an id; others are only decoded. Every byte must be a
-    /// token that text can become.
-    pub(crate) fn of_ranks(tokens: &[&[u8]], is_text: impl Fn(u32) -> bool) -> Self {
+    /// token that text can become. `None` if there is no table of the pairs.
+    pub(crate) fn of_ranks(tokens: &[&[u8]], is_text: impl Fn(u32) -> bool) -> Option<Self> {
         let mut image = Self::new(tokens);
+        let mut pairs = Pairs::for_tokens(tokens.len());
         let text = |id: u32| !tokens[id as usize].is_empty() && is_text(id);
         let ids = || (0..tokens.len() as u32).filter(|&id| text(id));
         for id in ids() {
@@ -92,20 +90,21 @@ impl Image {
             let token = tokens[id as usize];
             parts.clear();
             parts.extend(token.iter().map(|&b| image.byte_parts[usize::from(b)]));
-            image.merge(token, &mut parts);
+            image.merge(&pairs, token, &mut parts);
             if let [left, right] = parts[..] {
-                image.pairs.add(left, right, id);
+                pairs.add(left, right, id);
                 if let [left, right] = *token {
                     image.byte_pairs[usize::from(u16::from_be_bytes([left, right]))] = id;
                 }
             } else {
-                image.add_all_pairs(token, id);
+                image.add_all_pairs(&mut pairs, token, id);
             }
         }
         for id in ids() {
             image.mark_crossed(tokens[id as usize]);
         }
-        image
+        image.pairs = pairs.table()?;
+        Some(image)
     }
 
     /// The tables of a vocabulary that does not merge by them. `is_whole` says which tokens a text
@@ -127,7 +126,6 @@ impl Image {
             Some(*end)
         });
         Self {
-            pairs: Pairs::for_tokens(tokens.len()),
             crossed: vec![0; 1 << 10],
             byte_pairs: vec![NONE; 1 << 16],
             byte_parts: vec![NONE; 256],
@@ -142,8 +140,9 @@ impl Image {
     pub(crate) fn lengths(&self) -> [u32; LENGTHS] {
         let mut lengths = [0; LENGTHS];
         let all = [
-            self.pairs.buckets.len(),
+            self.pairs.entries.len(),
             self.crossed.len(),
+            self.pairs.displacements.len(),
             self.byte_pairs.len(),
             self.byte_parts.len(),
             self.starts.len(),
@@ -157,10 +156,11 @@ impl Image {
         for (length, len) in lengths.iter_mut().zip(all) {
             *length = len as u32;
         }
+        lengths[SEED] = self.pairs.seed;
         lengths
     }
 
-    /// The tables of `u32`, in the order of an image: those between `crossed` and `bytes`.
+    /// The tables of `u32`, in the order of an image: those between `displacements` and `bytes`.
     pub(crate) fn words(&self) -> [&[u32]; 8] {
         [
             &self.byte_pairs,
@@ -182,20 +182,20 @@ impl Image {
 
     /// Adds all pairs of an odd token whose parts are tokens in the index, with its borders: none
     /// may be crossed by characters that are whole from the beginning.
-    fn add_all_pairs(&mut self, token: &[u8], id: u32) {
+    fn add_all_pairs(&mut self, pairs: &mut Pairs, token: &[u8], id: u32) {
         for at in 1..token.len() {
             let (left, right) = token.split_at(at);
             if let (Some(left), Some(right)) = (self.find(left), self.find(right)) {
-                self.pairs.add(left, right, id);
+                pairs.add(left, right, id);
             }
         }
         self.mark_borders(token);
     }
 
     /// Merges the bytes of `token`, which are `parts`, by the pairs that are known so far.
-    fn merge(&self, token: &[u8], parts: &mut Vec<u32>) {
+    fn merge(&self, pairs: &Pairs, token: &[u8], parts: &mut Vec<u32>) {
         if token.len() > SHORT_BYTES {
-            return self.merge_long(parts);
+            return merge_long(pairs, parts);
         }
         let mut merged = [NONE; SHORT_BYTES];
         for (merged, bytes) in merged.iter_mut().zip(token.windows(2)) {
@@ -217,53 +217,22 @@ impl Image {
             parts.remove(at + 1);
             merged.copy_within(at + 1..count, at);
             if at > 0 {
-                merged[at - 1] = self.pairs.get(parts[at - 1], best);
+                merged[at - 1] = pairs.get(parts[at - 1], best);
             }
             if at + 1 < parts.len() {
-                merged[at] = self.pairs.get(best, parts[at + 1]);
+                merged[at] = pairs.get(best, parts[at + 1]);
             }
         }
-    }
-
-    /// [`Self::merge`] in O(n log n).
-    fn merge_long(&self, parts: &mut Vec<u32>) {
-        let end = parts.len();
-        let mut before: Vec<usize> = (0..end).map(|i| i.wrapping_sub(1)).collect();
-        let mut after: Vec<usize> = (1..=end).collect();
-        let mut heap: BinaryHeap<_> = (1..end)
-            .map(|i| Reverse((self.pairs.get(parts[i - 1], parts[i]), i - 1)))
-            .filter(|&Reverse((merged, _))| merged != NONE)
-            .collect();
-        while let Some(Reverse((merged, at))) = heap.pop() {
-            let next = after[at];
-            let is_current =
-                parts[at] != NONE && next < end && self.pairs.get(parts[at], parts[next]) == merged;
-            if !is_current {
-                continue;
-            }
-            parts[at] = merged;
-            parts[next] = NONE;
-            after[at] = after[next];
-            let neighbors = [(before[at], at), (at, after[at])];
-            for (left, right) in neighbors.into_iter().filter(|&(l, r)| l < end && r < end) {
-                before[right] = left;
-                let merged = self.pairs.get(parts[left], parts[right]);
-                if merged != NONE {
-                    heap.push(Reverse((merged, left)));
-                }
-            }
-        }
-        parts.retain(|&part| part != NONE);
     }
 
     /// Fills the table of what two bytes merge to.
-    pub(super) fn fill_byte_pairs(&mut self) {
+    pub(super) fn fill_byte_pairs(&mut self, pairs: &Pairs) {
         for (pair, merged) in (0..=u16::MAX).zip(&mut self.byte_pairs) {
             let [left, right] = pair
                 .to_be_bytes()
                 .map(|byte| self.byte_parts[usize::from(byte)]);
             if left != NONE && right != NONE {
-                *merged = self.pairs.get(left, right);
+                *merged = pairs.get(left, right);
             }
         }
     }
@@ -328,55 +297,33 @@ impl Image {
     }
 }
 
-impl Pairs {
-    /// Room for the pairs of this many tokens; it grows if there are more.
-    pub(super) fn for_tokens(tokens: usize) -> Self {
-        Self {
-            buckets: vec![[u64::MAX; 4]; (tokens / 2).next_power_of_two()],
-            count: 0,
+/// [`Image::merge`] in O(n log n).
+fn merge_long(pairs: &Pairs, parts: &mut Vec<u32>) {
+    let end = parts.len();
+    let mut before: Vec<usize> = (0..end).map(|i| i.wrapping_sub(1)).collect();
+    let mut after: Vec<usize> = (1..=end).collect();
+    let mut heap: BinaryHeap<_> = (1..end)
+        .map(|i| Reverse((pairs.get(parts[i - 1], parts[i]), i - 1)))
+        .filter(|&Reverse((merged, _))| merged != NONE)
+        .collect();
+    while let Some(Reverse((merged, at))) = heap.pop() {
+        let next = after[at];
+        let is_current =
+            parts[at] != NONE && next < end && pairs.get(parts[at], parts[next]) == merged;
+        if !is_current {
+            continue;
         }
-    }
-
-    /// What two numbers merge to; all ones if nothing.
-    pub(super) fn get(&self, left: u32, right: u32) -> u32 {
-        let key = hash::pair_key(left, right);
-        let mask = self.buckets.len() - 1;
-        let mut at = hash::pair(key) as usize & mask;
-        loop {
-            let bucket = &self.buckets[at];
-            if let Some(entry) = bucket.iter().find(|&&entry| entry >> 24 == key) {
-                return *entry as u32 & 0xff_ffff;
-            }
-            if bucket[3] == u64::MAX {
-                return NONE;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    pub(super) fn add(&mut self, left: u32, right: u32, merged: u32) {
-        // Fewer than half of all entries are ever used.
-        if (self.count + 1) * 2 > self.buckets.len() * 4 {
-            let larger = vec![[u64::MAX; 4]; self.buckets.len() * 2];
-            let entries = std::mem::replace(&mut self.buckets, larger);
-            for entry in entries.into_flattened() {
-                if entry != u64::MAX {
-                    self.put(entry);
-                }
+        parts[at] = merged;
+        parts[next] = NONE;
+        after[at] = after[next];
+        let neighbors = [(before[at], at), (at, after[at])];
+        for (left, right) in neighbors.into_iter().filter(|&(l, r)| l < end && r < end) {
+            before[right] = left;
+            let merged = pairs.get(parts[left], parts[right]);
+            if merged != NONE {
+                heap.push(Reverse((merged, left)));
             }
         }
-        self.count += 1;
-        self.put(hash::pair_key(left, right) << 24 | u64::from(merged));
     }
-
-    fn put(&mut self, entry: u64) {
-        let mask = self.buckets.len() - 1;
-        let mut at = hash::pair(entry >> 24) as usize & mask;
-        while self.buckets[at][3] != u64::MAX {
-            at = (at + 1) & mask;
-        }
-        if let Some(free) = self.buckets[at].iter_mut().find(|free| **free == u64::MAX) {
-            *free = entry;
-        }
-    }
+    parts.retain(|&part| part != NONE);
 }

@@ -4,7 +4,8 @@ use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use crate::bpe::chars::NONE;
-use crate::bpe::image::{Image, Pairs};
+use crate::bpe::image::Image;
+use crate::bpe::pairs::Pairs;
 use crate::bpe::ranked::{Alphabet, Merge, Ranked};
 use crate::token::TokenId;
 
@@ -24,7 +25,8 @@ impl Image {
     ///
     /// - merges of two tokens have one rank;
     /// - a merge does not make the text of its parts' texts;
-    /// - a text has no parts that merging can begin with.
+    /// - a text has no parts that merging can begin with;
+    /// - there is no table of the pairs.
     pub(crate) fn of_list(list: &List<'_>) -> Option<Self> {
         let is_symbol = symbols(list)?;
         let mut merges = usable(list)?;
@@ -38,7 +40,7 @@ impl Image {
         } = *numbered(list, &mut merges, &is_symbol)?;
         let texts: Vec<&[u8]> = ids.iter().map(|&id| list.texts[id as usize]).collect();
         let mut image = Self::new(&texts);
-        image.pairs = pairs;
+        image.pairs = pairs.table()?;
         for (number, text) in (0..).zip(&texts).filter(|(_, text)| !text.is_empty()) {
             if list.whole_tokens || is_proven[number as usize] {
                 image.add_to_index(number);
@@ -55,7 +57,7 @@ impl Image {
             image.pages = ids.pages.iter().map(|&id| number(id)).collect();
             image.spelled = bytes.iter().map(|&id| number(id)).collect();
         }
-        image.fill_byte_pairs();
+        image.fill_byte_pairs(&pairs);
         if (0..).zip(&ids).any(|(number, &id)| number != id) {
             image.ids = ids;
         }

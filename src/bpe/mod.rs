@@ -3,6 +3,7 @@
 //! ```text
 //! hash         the hash functions of the tables, shared with the build script
 //! ranks        rank files, for the build script
+//! pairs        pair -> merged id
 //! image        builds the tables of a vocabulary, for the build script and at run time
 //! listed       builds them from a list of merges
 //! chars        ids by character
@@ -31,6 +32,7 @@ mod image;
 mod listed;
 mod merge;
 mod misses;
+mod pairs;
 mod parts;
 mod plain;
 mod ranked;

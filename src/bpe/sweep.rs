@@ -11,8 +11,9 @@
 
 use crate::bpe::VocabularyRef;
 use crate::bpe::hash::ID_BITS;
+use crate::bpe::pairs::Pair;
 use crate::bpe::parts::load;
-use crate::bpe::vocabulary::{NO_MERGE, Pair};
+use crate::bpe::vocabulary::NO_MERGE;
 use crate::simd::{Kernel, Level, Simd};
 use crate::token::TokenId;
 

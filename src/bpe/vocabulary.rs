@@ -1,13 +1,13 @@
 //! Vocabularies: the tables of [`image`](crate::bpe::image), from the build script or a file.
 
-use std::hint::select_unpredictable;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::bpe::cache::MAX_CACHED_BYTES;
 use crate::bpe::chars;
 use crate::bpe::hash;
-use crate::bpe::image::{Image, LENGTHS};
+use crate::bpe::image::{Image, LENGTHS, SEED};
+use crate::bpe::pairs::{Pair, PairTableRef};
 use crate::bpe::ranked::Ranked;
 use crate::error::Result;
 use crate::map::Slab;
@@ -41,17 +41,21 @@ enum Tables {
         memory: Slab<u64>,
         /// In bytes of the memory.
         image: Range<usize>,
+        seed: u32,
         places: [Range<usize>; TABLES],
     },
 }
 
 /// How many tables there are.
-const TABLES: usize = 11;
+const TABLES: usize = 12;
+
+/// Which of them the index is.
+const INDEX: usize = 6;
 
 /// The tables of a vocabulary.
 #[derive(Clone, Copy, Debug)]
 struct TablesRef<'a> {
-    buckets: &'a [[u64; 4]],
+    pairs: PairTableRef<'a>,
     crossed: &'a [u64],
     byte_pairs: &'a [u32],
     byte_parts: &'a [u32],
@@ -72,20 +76,8 @@ pub(crate) struct VocabularyRef<'a> {
     ranked: Option<&'a Ranked>,
 }
 
-/// The key of two adjacent ids, and the first bucket to search.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
-    key: u64,
-    bucket: usize,
-}
-
-impl Pair {
-    /// A placeholder for no pair.
-    pub(super) const NONE: Self = Self { key: 0, bucket: 0 };
-}
-
-/// Bytes with the alignment of a bucket, so that no bucket spans two cache lines.
-#[repr(C, align(32))]
+/// Bytes with the alignment of a cache line, as a copy has.
+#[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 
 macro_rules! vocabulary {
@@ -107,7 +99,7 @@ impl Vocabulary {
     /// Reads an image that the build script wrote.
     fn of_static(image: &'static [u8]) -> Self {
         let lengths = bytemuck::cast_slice(&image[..LENGTHS * 4]);
-        let tables = TablesRef::of(image, &places(lengths, 0));
+        let tables = TablesRef::of(image, lengths[SEED], &places(lengths, 0));
         Self::new(Tables::Static { image, tables }, None)
     }
 
@@ -122,8 +114,11 @@ impl Vocabulary {
         let mut memory = Slab::zeroed(image.end.div_ceil(size_of::<u64>()))?;
         let copy = bytemuck::cast_slice_mut(&mut memory);
         copy[..LENGTHS * 4].copy_from_slice(bytemuck::cast_slice(&lengths));
-        let wide = [tables.pairs.buckets.as_flattened(), &tables.crossed];
-        let wide = wide.map(bytemuck::cast_slice);
+        let wide = [
+            bytemuck::cast_slice(&tables.pairs.entries),
+            bytemuck::cast_slice(&tables.crossed),
+            bytemuck::cast_slice(&tables.pairs.displacements),
+        ];
         let words = tables.words().map(bytemuck::cast_slice);
         let all = wide.into_iter().chain(words).chain([&tables.bytes[..]]);
         for (place, table) in places.iter().zip(all) {
@@ -132,6 +127,7 @@ impl Vocabulary {
         let tables = Tables::Owned {
             memory,
             image,
+            seed: lengths[SEED],
             places,
         };
         Ok(Self::new(tables, list))
@@ -142,12 +138,14 @@ impl Vocabulary {
     pub(crate) fn of_image(memory: Slab<u64>, image: Range<usize>) -> Option<Self> {
         let bytes: &[u8] = bytemuck::cast_slice(&memory);
         let lengths = bytes.get(image.clone())?.get(..LENGTHS * 4)?;
-        let places = places(bytemuck::try_cast_slice(lengths).ok()?, image.start);
+        let lengths: &[u32] = bytemuck::try_cast_slice(lengths).ok()?;
+        let (seed, places) = (lengths[SEED], places(lengths, image.start));
         let is_whole = places[TABLES - 1].end == image.end;
         is_whole.then(|| {
             let tables = Tables::Owned {
                 memory,
                 image,
+                seed,
                 places,
             };
             Self::new(tables, None)
@@ -179,7 +177,7 @@ impl Vocabulary {
         }
     }
 
-    /// A copy on huge pages, for texts long enough that copying 2 to 9 MB costs nothing. Most
+    /// A copy on huge pages, for texts long enough that copying 2 to 7 MB costs nothing. Most
     /// random reads in the program's own file need a page table walk.
     pub(super) fn nearer(self: &Arc<Self>) -> Arc<Self> {
         let copy = self.nearer.get_or_init(|| {
@@ -202,7 +200,7 @@ impl Vocabulary {
             Tables::Static { tables, .. } => tables.index,
             Tables::Owned { memory, places, .. } => {
                 let memory: &[u8] = bytemuck::cast_slice(memory);
-                bytemuck::cast_slice(&memory[places[5].clone()])
+                bytemuck::cast_slice(&memory[places[INDEX].clone()])
             }
         };
         #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
@@ -224,16 +222,19 @@ impl Tables {
     fn get(&self) -> TablesRef<'_> {
         match self {
             Self::Static { tables, .. } => *tables,
-            Self::Owned { memory, places, .. } => {
-                TablesRef::of(bytemuck::cast_slice(memory), places)
-            }
+            Self::Owned {
+                memory,
+                seed,
+                places,
+                ..
+            } => TablesRef::of(bytemuck::cast_slice(memory), *seed, places),
         }
     }
 }
 
 /// Where the tables of an image that begins at `start` are, by their lengths.
 fn places(lengths: &[u32], start: usize) -> [Range<usize>; TABLES] {
-    let widths = [32, 8, 4, 4, 4, 4, 4, 4, 4, 4, 1];
+    let widths = [8, 8, 2, 4, 4, 4, 4, 4, 4, 4, 4, 1];
     let mut end = start + LENGTHS * 4;
     std::array::from_fn(|i| {
         let start = end;
@@ -243,20 +244,22 @@ fn places(lengths: &[u32], start: usize) -> [Range<usize>; TABLES] {
 }
 
 impl<'a> TablesRef<'a> {
-    fn of(image: &'a [u8], places: &[Range<usize>; TABLES]) -> Self {
+    fn of(image: &'a [u8], seed: u32, places: &[Range<usize>; TABLES]) -> Self {
         let words = |i: usize| bytemuck::cast_slice(&image[places[i].clone()]);
+        let entries = bytemuck::cast_slice(&image[places[0].clone()]);
+        let displacements = bytemuck::cast_slice(&image[places[2].clone()]);
         Self {
-            buckets: bytemuck::cast_slice(&image[places[0].clone()]),
+            pairs: PairTableRef::new(seed, displacements, entries),
             crossed: bytemuck::cast_slice(&image[places[1].clone()]),
-            byte_pairs: words(2),
-            byte_parts: words(3),
-            starts: words(4),
-            index: words(5),
-            ids: words(6),
-            blocks: words(7),
-            pages: words(8),
-            spelled: words(9),
-            bytes: &image[places[10].clone()],
+            byte_pairs: words(3),
+            byte_parts: words(4),
+            starts: words(5),
+            index: words(INDEX),
+            ids: words(7),
+            blocks: words(8),
+            pages: words(9),
+            spelled: words(10),
+            bytes: &image[places[11].clone()],
         }
     }
 }
@@ -330,19 +333,16 @@ impl<'a> VocabularyRef<'a> {
         }
     }
 
-    /// The pair of two adjacent ids, with the bucket to search.
+    /// The pair of two adjacent ids, with its place.
     #[inline(always)]
     pub(super) fn pair(&self, left: TokenId, right: TokenId) -> Pair {
-        let key = hash::pair_key(left, right);
-        #[expect(clippy::cast_possible_truncation, reason = "masked to the table")]
-        let bucket = hash::pair(key) as usize & (self.tables.buckets.len() - 1);
-        Pair { key, bucket }
+        self.tables.pairs.pair(left, right)
     }
 
     /// Prefetches what a pair merges to.
     #[inline(always)]
     pub(super) fn prefetch_pair(&self, pair: Pair) {
-        prefetch(self.tables.buckets, pair.bucket);
+        prefetch(self.tables.pairs.entries, pair.place);
     }
 
     /// The part that merging begins with for a byte; of a vocabulary of characters, for an ASCII
@@ -359,28 +359,9 @@ impl<'a> VocabularyRef<'a> {
     }
 
     /// The id that a pair merges to, or [`NO_MERGE`].
-    ///
-    /// All entries of a bucket are compared without a branch, because it is unpredictable which
-    /// entry matches, and whether any does. No merge produces the id 0, which is a byte's.
     #[inline(always)]
     pub(super) fn merged_pair(&self, pair: Pair) -> TokenId {
-        let mask = self.tables.buckets.len() - 1;
-        let mut at = pair.bucket & mask;
-        loop {
-            let bucket = &self.tables.buckets[at];
-            let mut found = 0;
-            for &entry in bucket {
-                let is_it = u64::from(entry >> 24 == pair.key).wrapping_neg();
-                found |= entry & is_it;
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "the low 24 bits")]
-            let merged = found as u32 & 0xff_ffff;
-            let is_last = bucket[3] == u64::MAX;
-            if merged != 0 || is_last {
-                return select_unpredictable(merged != 0, merged, NO_MERGE);
-            }
-            at = (at + 1) & mask;
-        }
+        self.tables.pairs.get(pair)
     }
 
     /// What two bytes merge to, or [`NO_MERGE`].
@@ -400,8 +381,10 @@ impl<'a> VocabularyRef<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
-    use crate::bpe::cache::MAX_CACHED_BYTES;
+    use crate::bpe::pairs::EMPTY;
 
     #[test]
     fn every_token_is_found_by_its_bytes_and_ends_in_one_pair() {
@@ -424,8 +407,8 @@ mod tests {
                 );
                 pairs += usize::from(bytes.len() > 1);
             }
-            let entries = vocabulary.tables.buckets.as_flattened().iter();
-            assert_eq!(entries.filter(|&&entry| entry != u64::MAX).count(), pairs);
+            let entries = vocabulary.tables.pairs.entries.iter();
+            assert_eq!(entries.filter(|&&entry| entry != EMPTY).count(), pairs);
             for byte in 0..=u8::MAX {
                 assert_eq!(vocabulary.token(vocabulary.byte_id(byte)), [byte]);
             }
@@ -438,6 +421,37 @@ mod tests {
             }
             assert_eq!(vocabulary.token(n), b"");
             assert_eq!(vocabulary.get(b"no token has these bytes"), None);
+        }
+    }
+
+    #[test]
+    fn every_pair_merges_and_nothing_else() {
+        for vocabulary in [&R50K, &P50K, &CL100K, &O200K] {
+            let vocabulary = vocabulary.view();
+            let entries = vocabulary.tables.pairs.entries.iter();
+            let known: HashMap<u64, u64> = entries
+                .filter(|&&entry| entry != EMPTY)
+                .map(|entry| (entry >> 24, entry & 0xff_ffff))
+                .collect();
+            let check = |left: u32, right: u32| {
+                let expected = known.get(&hash::pair_key(left, right));
+                let expected = expected.copied().unwrap_or(NO_MERGE.into());
+                assert_eq!(u64::from(vocabulary.merged(left, right)), expected);
+            };
+            let number = |bits: u64| u32::try_from(bits & 0xf_ffff).unwrap();
+            for key in known.keys() {
+                let (left, right) = (number(key >> 20), number(*key));
+                check(left, right);
+                check(left ^ 1, right);
+                check(right, left);
+            }
+            let mut state = 1_u64;
+            for _ in 0..1_000_000 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                check(number(state >> 44) / 4, number(state >> 24) / 4);
+            }
         }
     }
 }

@@ -64,8 +64,11 @@ pub(super) fn vocabulary(model: &Model, texts: &Texts) -> Result<(Image, Option<
     let has_all_bytes = matches!(model.alphabet, Alphabet::Bytes)
         && byte_ids(&texts).iter().all(|&id| id != bpe::NONE);
     let is_ranks = matches!(model.merges, Merges::Ranks);
-    if is_ranks && has_all_bytes && model.whole_tokens {
-        let image = Image::of_ranks(&texts, |_| true);
+    if is_ranks
+        && has_all_bytes
+        && model.whole_tokens
+        && let Some(image) = Image::of_ranks(&texts, |_| true)
+    {
         return Ok((image, None));
     }
     let all;
