@@ -26,6 +26,11 @@ impl Hash128 {
         self.0
     }
 
+    /// The checksum of these digits.
+    pub(crate) const fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
     /// The checksum of `value` as compact JSON.
     pub(crate) fn of_json(value: &impl serde::Serialize) -> Self {
         // JSON comes in pieces of a few bytes, each of which would cost the hasher a call.

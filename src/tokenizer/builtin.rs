@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::bpe::{CL100K, Encoder, O200K, P50K, R50K, Vocabulary};
+use crate::hash::Hash128;
 use crate::pretoken::{Cl100k, O200k, R50k, next_cut};
 use crate::token::TokenId;
 
@@ -17,6 +18,8 @@ pub(super) struct Builtin {
     /// Ids that each have the special token `<|reserved_ID|>`.
     reserved: std::ops::Range<TokenId>,
     vocabulary: &'static LazyLock<Arc<Vocabulary>>,
+    /// Computing it takes longer than encoding a small text; a test does.
+    pub(super) vocabulary_hash: Hash128,
 }
 
 /// A family of split patterns.
@@ -68,6 +71,7 @@ const fn r50k(name: &'static str) -> Builtin {
         special: &[(ENDOFTEXT, 50_256)],
         reserved: 0..0,
         vocabulary: &R50K,
+        vocabulary_hash: Hash128::from_bits(0xcdee_61ac_0338_0367_ab9b_7f87_afc9_c268),
     }
 }
 
@@ -78,6 +82,7 @@ const ENCODINGS: [Builtin; 7] = [
         name: "p50k_base",
         n_vocab: 50_281,
         vocabulary: &P50K,
+        vocabulary_hash: Hash128::from_bits(0x0dc7_c840_a4a6_175a_bb1d_687c_69de_b852),
         ..r50k("p50k_base")
     },
     Builtin {
@@ -90,6 +95,7 @@ const ENCODINGS: [Builtin; 7] = [
             (FIM[2], 50_283),
         ],
         vocabulary: &P50K,
+        vocabulary_hash: Hash128::from_bits(0x5872_c1b0_fe24_083a_ca14_ebdd_da77_6466),
         ..r50k("p50k_edit")
     },
     Builtin {
@@ -106,6 +112,7 @@ const ENCODINGS: [Builtin; 7] = [
         ],
         reserved: 0..0,
         vocabulary: &CL100K,
+        vocabulary_hash: Hash128::from_bits(0x492a_8435_9353_66c5_5ff0_8827_3ab9_25f9),
     },
     Builtin {
         name: "o200k_base",
@@ -115,6 +122,7 @@ const ENCODINGS: [Builtin; 7] = [
         special: &[(ENDOFTEXT, 199_999), (ENDOFPROMPT, 200_018)],
         reserved: 0..0,
         vocabulary: &O200K,
+        vocabulary_hash: Hash128::from_bits(0x6ed7_4b95_1ecb_54ae_ae09_0b09_887e_9dff),
     },
     Builtin {
         name: "o200k_harmony",
@@ -142,6 +150,7 @@ const ENCODINGS: [Builtin; 7] = [
         ],
         reserved: 200_013..201_088,
         vocabulary: &O200K,
+        vocabulary_hash: Hash128::from_bits(0x5558_5aaa_f0e6_7c20_0f57_68bb_3876_af1e),
     },
 ];
 
@@ -175,5 +184,20 @@ impl Builtin {
             .clone()
             .map(|id| (format!("<|reserved_{id}|>"), id));
         named.chain(reserved).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::Tokenizer;
+
+    #[test]
+    fn the_hashes_are_those_of_the_vocabularies() {
+        for name in BUILTIN_NAMES {
+            let tokenizer = Tokenizer::by_name(name).unwrap();
+            let hash = tokenizer.hashed_vocabulary();
+            assert_eq!(tokenizer.vocabulary_hash(), hash, "{name}");
+        }
     }
 }

@@ -19,6 +19,7 @@
 //! joins      where no merge can join two characters
 //! model      the model of a file -> a vocabulary
 //! refusal    why a tokenizer that was read cannot be used
+//! hashing    the hash of a vocabulary
 //! encoders   encoders that are kept for reuse
 //! ```
 
@@ -28,6 +29,7 @@ mod compiled;
 mod decoded;
 mod encoders;
 mod file;
+mod hashing;
 mod info;
 mod joins;
 mod model;
@@ -39,11 +41,11 @@ mod splitter;
 mod stored;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::bpe::Vocabulary;
 use crate::error::{Error, Problem, Result};
-use crate::hash::{Hash128, Hasher128};
+use crate::hash::Hash128;
 use crate::pretoken::{Cl100k, O200k, R50k, ends};
 use crate::simd::Level;
 use crate::token::TokenId;
@@ -82,6 +84,7 @@ struct Inner {
     name: String,
     n_vocab: u32,
     vocabulary: Arc<Vocabulary>,
+    vocabulary_hash: OnceLock<Hash128>,
     rules: Rules,
 }
 
@@ -129,6 +132,7 @@ impl Tokenizer {
                 name: builtin.name.to_owned(),
                 n_vocab: builtin.n_vocab,
                 vocabulary: Arc::clone(builtin.vocabulary()),
+                vocabulary_hash: builtin.vocabulary_hash.into(),
                 rules: Rules::Builtin(builtin.pattern, Box::new(special)),
             }),
             encoders: Arc::default(),
@@ -188,6 +192,7 @@ impl Tokenizer {
                 name: opened.name,
                 n_vocab: opened.n_vocab,
                 vocabulary: Arc::new(opened.vocabulary),
+                vocabulary_hash: OnceLock::new(),
                 rules: Rules::File(Box::new(opened.file)),
             }),
             encoders: Arc::default(),
@@ -291,27 +296,15 @@ impl Tokenizer {
     /// The hash of the vocabulary: every id in use, in order, with the length of its bytes (both as
     /// little-endian `u32`) and the bytes; then the special tokens in the same way, in order of id.
     pub fn vocabulary_hash(&self) -> Hash128 {
-        // A program that encodes one small text spends much of its time here. Hashing one token at
-        // a time would take even longer.
-        const PIECE_BYTES: usize = 16 << 10;
-        let tokens = (0..self.n_vocab()).filter_map(|id| Some((id, self.token_bytes(id)?)));
-        let special = self
-            .special_tokens()
-            .map(|(name, id)| (id, name.as_bytes()));
-        let mut hasher = Hasher128::new();
-        let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
-        for (id, bytes) in tokens.chain(special) {
-            piece.extend_from_slice(&id.to_le_bytes());
-            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            piece.extend_from_slice(&len.to_le_bytes());
-            piece.extend_from_slice(bytes);
-            if piece.len() >= PIECE_BYTES {
-                hasher.update(&piece);
-                piece.clear();
-            }
-        }
-        hasher.update(&piece);
-        hasher.finish()
+        let hash = &self.inner.vocabulary_hash;
+        *hash.get_or_init(|| self.hashed_vocabulary())
+    }
+
+    fn hashed_vocabulary(&self) -> Hash128 {
+        let token = |id| Some((id, self.token_bytes(id)?));
+        let tokens = (0..self.n_vocab()).filter_map(token);
+        let special = self.special_tokens();
+        hashing::of(tokens.chain(special.map(|(name, id)| (id, name.as_bytes()))))
     }
 
     /// The end of each pretoken of `text`, in bytes. Pretokens are the pieces that the split
