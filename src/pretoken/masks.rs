@@ -3,7 +3,7 @@
 //! A character of several bytes has its class in each of them, so a run of one class is a run of
 //! ones in any script.
 
-use crate::simd::{BLOCK, Block, Nibbles, Simd};
+use crate::simd::{BLOCK, Block, Blocks, Nibbles};
 
 use super::kinds::Kinds;
 use super::{Char, Class, Scheme, char_at};
@@ -166,8 +166,8 @@ impl<'t> Word<'t> {
     /// The word at `base`, after a character of the kinds `before`. `straddle` is the part of that
     /// character in this word, and is set to the part of the last character in the next word.
     #[inline(always)]
-    pub(super) fn new<P: Scheme, S: Simd>(
-        s: S,
+    pub(super) fn new<P: Scheme, B: Blocks>(
+        b: B,
         text: &'t [u8],
         base: usize,
         before: Kinds,
@@ -185,7 +185,7 @@ impl<'t> Word<'t> {
         let mut word = Self {
             text,
             base,
-            masks: ascii::<P, S>(s, block),
+            masks: ascii::<P, B>(b, block),
             valid,
             before,
             last: Kinds::default(),
@@ -194,11 +194,11 @@ impl<'t> Word<'t> {
             has_wide_number: false,
             has_hard_cjk: false,
         };
-        let high = s.bits::<7>(block);
+        let high = b.bits::<7>(block);
         let mut last_wide = Class::Other;
         if high != 0 {
             word.masks.wide = high;
-            word.masks.continuation = high & !s.bits::<6>(block);
+            word.masks.continuation = high & !b.bits::<6>(block);
             last_wide = word.add_wide::<P>(window, high & !word.masks.continuation, straddle);
         }
         let kinds_of = |byte: u8| P::KINDS.get(usize::from(byte)).copied();
@@ -298,7 +298,7 @@ impl<'t> Word<'t> {
 
 /// The masks of the ASCII characters, except `other`.
 #[inline(always)]
-fn ascii<P: Scheme, S: Simd>(s: S, block: &Block) -> Masks {
+fn ascii<P: Scheme, B: Blocks>(b: B, block: &Block) -> Masks {
     let nibbles = if P::HAS_ODD { &ODD_ASCII } else { &ASCII };
     let [
         letter_46,
@@ -309,9 +309,9 @@ fn ascii<P: Scheme, S: Simd>(s: S, block: &Block) -> Masks {
         newline,
         apostrophe_or_c0,
         slash_or_del,
-    ] = s.classes(block, nibbles);
+    ] = b.classes(block, nibbles);
     let letter = letter_46 | letter_57;
-    let is_lower = s.bits::<5>(block);
+    let is_lower = b.bits::<5>(block);
     let mut masks = Masks {
         letter,
         upper: letter & !is_lower,

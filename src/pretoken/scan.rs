@@ -6,7 +6,7 @@
 //! a letter, a number or a blank: from then on, only the classes of its last character and a count
 //! of numbers matter to the masks of the next word.
 
-use crate::simd::{BLOCK, Kernel, Level, Simd};
+use crate::simd::{BLOCK, BlockKernel, Blocks, Level};
 
 use super::kinds::Kinds;
 use super::masks::{Straddle, Word, low_bits};
@@ -108,25 +108,19 @@ impl Ends {
 /// Appends the positions of `bits` of the word at `base` to the `count` existing ones; returns the
 /// new count.
 #[inline(always)]
-fn push(places: &mut [usize; ROOM], count: usize, base: usize, mut bits: u64) -> usize {
-    // A word has 14 pretokens on average. This many are written whatever their actual number, which
-    // a CPU could not predict.
-    const UNCONDITIONAL: usize = 16;
-    let all = count + bits.count_ones() as usize;
+fn push<B: Blocks>(
+    b: B,
+    places: &mut [usize; ROOM],
+    count: usize,
+    base: usize,
+    bits: u64,
+) -> usize {
     // `count` is below MAX_ENDS, but the compiler does not know that.
-    let room = &mut places[count % MAX_ENDS..][..BLOCK];
-    for place in &mut room[..UNCONDITIONAL] {
-        *place = base + bits.trailing_zeros() as usize;
-        bits &= bits.wrapping_sub(1);
-    }
-    for place in &mut room[UNCONDITIONAL..] {
-        if bits == 0 {
-            break;
-        }
-        *place = base + bits.trailing_zeros() as usize;
-        bits &= bits - 1;
-    }
-    all
+    let Some(room) = places[count % MAX_ENDS..].first_chunk_mut() else {
+        unreachable!("there is room for a word");
+    };
+    b.ones(bits, base, room);
+    count + bits.count_ones() as usize
 }
 
 /// The progress of scanning a text.
@@ -165,7 +159,7 @@ impl<P: Masked> Scanner<P> {
         if self.base >= text.len() {
             return false;
         }
-        level.dispatch(Tile {
+        level.dispatch_blocks(Tile {
             scanner: self,
             text,
             ends,
@@ -242,11 +236,11 @@ struct Tile<'a, P: Masked> {
     ends: &'a mut Ends,
 }
 
-impl<P: Masked> Kernel for Tile<'_, P> {
+impl<P: Masked> BlockKernel for Tile<'_, P> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<B: Blocks>(self, b: B) {
         let Self {
             scanner,
             text,
@@ -263,7 +257,7 @@ impl<P: Masked> Kernel for Tile<'_, P> {
                 break;
             }
             let base = at.base;
-            let word = Word::new::<P, S>(s, text, base, at.before, &mut at.straddle);
+            let word = Word::new::<P, B>(b, text, base, at.before, &mut at.straddle);
             let resume = at.starts.resume;
             let is_easy = P::starts(&word, &mut at.carry, &mut at.starts);
             let mut bits = at.starts.bits;
@@ -280,7 +274,7 @@ impl<P: Masked> Kernel for Tile<'_, P> {
             if base == 0 {
                 bits &= !1;
             }
-            count = push(places, count, base, bits & word.valid);
+            count = push(b, places, count, base, bits & word.valid);
             at.before = word.last;
             at.base += BLOCK;
         }

@@ -18,7 +18,7 @@ use std::arch::x86_64::{
 
 use half::{bf16, f16};
 
-use super::{BLOCK, Block, Kernel, LANES, Lines, Nibbles, Simd};
+use super::{BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, Lines, Nibbles, Simd, scalar};
 
 /// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; only detection creates
 /// it.
@@ -44,12 +44,24 @@ impl Avx2 {
         // SAFETY: `self` exists only where `detect` found every feature that `enter` enables.
         unsafe { enter(self, kernel) }
     }
+
+    /// Runs `kernel` with these instructions.
+    pub(super) fn enter_blocks<K: BlockKernel>(self, kernel: K) -> K::Output {
+        // SAFETY: as above.
+        unsafe { enter_blocks(self, kernel) }
+    }
 }
 
 /// The only function of a kernel that has the features enabled; everything else is inlined into it.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c,fma")]
 fn enter<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
     let _fence = Fence;
+    kernel.run(token)
+}
+
+/// [`enter`] for a kernel on blocks.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,f16c,fma")]
+fn enter_blocks<K: BlockKernel>(token: Avx2, kernel: K) -> K::Output {
     kernel.run(token)
 }
 
@@ -394,6 +406,23 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch<T, const N: usize>(self, from: &[T; N]) {
+        prefetch::<_MM_HINT_T0, [T; N]>(from);
+    }
+
+    #[inline(always)]
+    fn prefetch_after<const ONCE: bool, T, const N: usize>(self, from: &[T; N], elements: usize) {
+        let from = from.as_ptr().wrapping_add(elements).cast();
+        if ONCE {
+            prefetch::<_MM_HINT_NTA, [T; N]>(from);
+        } else {
+            prefetch::<_MM_HINT_T0, [T; N]>(from);
+        }
+    }
+}
+
+impl Blocks for Avx2 {
+    #[inline(always)]
     fn classes(self, block: &Block, nibbles: &Nibbles) -> [u64; 8] {
         let tables = [
             self.load_table(&nibbles.low),
@@ -410,18 +439,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch<T, const N: usize>(self, from: &[T; N]) {
-        prefetch::<_MM_HINT_T0, [T; N]>(from);
-    }
-
-    #[inline(always)]
-    fn prefetch_after<const ONCE: bool, T, const N: usize>(self, from: &[T; N], elements: usize) {
-        let from = from.as_ptr().wrapping_add(elements).cast();
-        if ONCE {
-            prefetch::<_MM_HINT_NTA, [T; N]>(from);
-        } else {
-            prefetch::<_MM_HINT_T0, [T; N]>(from);
-        }
+    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]) {
+        scalar::ones(bits, base, to);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{BLOCK, Block, LANES, Lines, Nibbles, Simd};
+use super::{BLOCK, Block, Blocks, LANES, Lines, Nibbles, Simd};
 
 /// Exponent bits of an `f32` infinity, and of an `f16` one.
 const INFINITY_F32: u32 = 0x7f80_0000;
@@ -208,6 +208,15 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn prefetch<T, const N: usize>(self, _from: &[T; N]) {}
+
+    #[inline(always)]
+    fn prefetch_after<const ONCE: bool, T, const N: usize>(self, _from: &[T; N], _elements: usize) {
+    }
+}
+
+impl Blocks for Scalar {
+    #[inline(always)]
     fn classes(self, block: &Block, nibbles: &Nibbles) -> [u64; 8] {
         let mut classes = [0; BLOCK];
         for (class, &byte) in classes.iter_mut().zip(block) {
@@ -234,9 +243,33 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch<T, const N: usize>(self, _from: &[T; N]) {}
+    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]) {
+        ones(bits, base, to);
+    }
+}
 
-    #[inline(always)]
-    fn prefetch_after<const ONCE: bool, T, const N: usize>(self, _from: &[T; N], _elements: usize) {
+/// How many places [`Blocks::ones`] writes at least: a word has 14 pretokens on average, and a CPU
+/// could not predict their actual number.
+const UNCONDITIONAL: usize = 16;
+
+/// [`Blocks::ones`]
+#[inline(always)]
+pub(super) fn ones(mut bits: u64, base: usize, to: &mut [usize; BLOCK]) {
+    for place in &mut to[..UNCONDITIONAL] {
+        *place = base + bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+    }
+    more_ones(bits, base, &mut to[UNCONDITIONAL..]);
+}
+
+/// [`ones`], however many there are.
+#[inline(always)]
+pub(super) fn more_ones(mut bits: u64, base: usize, to: &mut [usize]) {
+    for place in to {
+        if bits == 0 {
+            break;
+        }
+        *place = base + bits.trailing_zeros() as usize;
+        bits &= bits - 1;
     }
 }

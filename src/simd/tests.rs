@@ -2,7 +2,10 @@
 
 use half::{bf16, f16};
 
-use super::{Block, Kernel, LANES, LINES_ELEMENTS, Level, Lines, Nibbles, Simd, scalar};
+use super::{
+    BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, LINES_ELEMENTS, Level, Lines, Nibbles, Simd,
+    scalar,
+};
 
 /// Stamps each test once per level. A level that this CPU lacks is reported here, and a failure in
 /// `expected_levels_are_there`.
@@ -10,6 +13,7 @@ macro_rules! for_each_level {
     ($($test:ident),+ $(,)?) => {
         for_each_level!(@ at_scalar "scalar" $($test)+);
         for_each_level!(@ at_avx2 "avx2" $($test)+);
+        for_each_level!(@ at_avx512 "avx512" $($test)+);
     };
     (@ $module:ident $level:literal $($test:ident)+) => {
         mod $module {
@@ -208,11 +212,11 @@ fn plain_loops_are_the_same(level: Level) {
 /// The masks of a block: its classes, then its bits, lowest first.
 struct BlockMasks<'a>(&'a Block, &'a Nibbles);
 
-impl Kernel for BlockMasks<'_> {
+impl BlockKernel for BlockMasks<'_> {
     type Output = [[u64; 8]; 2];
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Self::Output {
+    fn run<B: Blocks>(self, s: B) -> Self::Output {
         let Self(block, nibbles) = self;
         let bits = [
             s.bits::<0>(block),
@@ -240,7 +244,7 @@ fn masks_say_what_each_byte_is(level: Level) {
             low: std::array::from_fn(|_| byte()),
             high: std::array::from_fn(|_| byte()),
         };
-        let masks = level.dispatch(BlockMasks(&block, &nibbles));
+        let masks = level.dispatch_blocks(BlockMasks(&block, &nibbles));
         for (i, byte) in block.into_iter().enumerate() {
             let classes = if byte < 0x80 {
                 nibbles.low[usize::from(byte & 15)] & nibbles.high[usize::from(byte >> 4)]
@@ -257,7 +261,38 @@ fn masks_say_what_each_byte_is(level: Level) {
     }
 }
 
+/// Writes the places of ones.
+struct Ones<'a>(u64, usize, &'a mut [usize; BLOCK]);
+
+impl BlockKernel for Ones<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<B: Blocks>(self, b: B) {
+        b.ones(self.0, self.1, self.2);
+    }
+}
+
+fn ones_are_found_in_order(level: Level) {
+    let mut random = 1_u64;
+    for round in 0..20_000_usize {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        // From no ones to all.
+        let dense = random | random.rotate_left(17) | random.rotate_left(31);
+        let bits = [0, u64::MAX, 1 << 63, random & random >> 9, random, dense][round % 6];
+        let base = round << 20;
+        let expected: Vec<usize> = (0..BLOCK)
+            .filter(|at| bits >> at & 1 != 0)
+            .map(|at| base + at)
+            .collect();
+        let mut places = [7; BLOCK];
+        level.dispatch_blocks(Ones(bits, base, &mut places));
+        assert_eq!(places[..expected.len()], expected, "{bits:x}");
+    }
+}
+
 for_each_level!(
+    ones_are_found_in_order,
     masks_say_what_each_byte_is,
     operations_are_the_specification,
     nan_is_found_in_every_lane,
