@@ -102,7 +102,7 @@ fn no_name_in_an_output_controls_a_terminal_or_adds_a_line() {
         evil.prints("status out%", 1);
         evil.run("tokenize %.txt --out out%", &[0]);
         evil.run("tokenize %.txt --out out%", &[0]);
-        evil.prints("plan %.txt", 2);
+        evil.prints("plan %.txt", 3);
         evil.prints("status out%", 1);
         evil.prints("info out%", 8);
         evil.run("finish out%", &[0]);
