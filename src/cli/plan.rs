@@ -18,8 +18,9 @@ use crate::cli::output::{print_json, print_lines, summary};
 use crate::cli::tokenize_options::{TokenizeOptions, choose_text_field, open_tokenizer};
 
 pub(crate) const HELP: &str = "\
-Tokens, documents, size and time are estimated from text at 48 places of the corpus, with the 95 % \
-confidence interval of the tokens; at most 16 MiB of text are counted.
+Tokens, documents, size and time are estimated from about 1 MiB of text at each of 48 places of the \
+corpus, with the 95 % confidence interval of the tokens. A corpus of at most 16 MiB is counted. A \
+compressed file is sampled at its start.
 
 Example:
   shardmill plan books/ --unit-size 64MiB";
@@ -108,10 +109,10 @@ fn estimate_line(estimate: &Estimate, threads: usize) -> String {
             let tokens = human::counted(rounded(estimate.tokens), "token");
             format!("about {tokens} ({percent} % more or less)")
         }
-        None => format!(
-            "about {}",
-            human::counted(rounded(estimate.tokens), "token")
-        ),
+        None => {
+            let tokens = human::counted(rounded(estimate.tokens), "token");
+            format!("about {tokens} (from too few places to say how far off)")
+        }
     };
     let documents = match estimate.tokens_error {
         Some(0) => estimate.documents,

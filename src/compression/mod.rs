@@ -170,7 +170,7 @@ impl Compression {
     /// What a user can do whose file this program cannot decode.
     fn by_hand(self) -> String {
         format!(
-            "decode it in a pipe: {} FILE | shardmill tokenize -",
+            "decode it in a pipe: {} FILE | shardmill tokenize - `format` FORMAT",
             self.row().command
         )
     }

@@ -48,7 +48,7 @@ fn a_feature_that_is_missing_is_named() {
         };
         let what = format!(
             "a: is {name} data, and this program was built without the feature '{name}'; decode it \
-             in a pipe: {name} -dc FILE | shardmill tokenize -"
+             in a pipe: {name} -dc FILE | shardmill tokenize - `format` FORMAT"
         );
         assert_eq!(error.to_string(), what);
     }

@@ -85,7 +85,7 @@ mod decoder {
             Error::MemLimit => {
                 return (
                     format!("needs a window of more than {} MiB", WINDOW_BYTES >> 20),
-                    "decode it in a pipe: xz -dc FILE | shardmill tokenize -",
+                    "decode it in a pipe: xz -dc FILE | shardmill tokenize - `format` FORMAT",
                 )
                     .into();
             }

@@ -60,14 +60,14 @@ mod decoder {
                         "needs a window of more than {} MiB",
                         (1 << WINDOW_BITS) >> 20
                     ),
-                    "decode it in a pipe: zstd -dc -M2048MB FILE | shardmill tokenize -",
+                    "decode it in a pipe: zstd -dc -M2048MB FILE | shardmill tokenize - `format` FORMAT",
                 )
                     .into();
             }
             if said.contains("dictionary mismatch") {
                 return (
                     "needs the dictionary that it was made with",
-                    "decode it in a pipe: zstd -dc -D DICTIONARY FILE | shardmill tokenize -",
+                    "decode it in a pipe: zstd -dc -D DICTIONARY FILE | shardmill tokenize - `format` FORMAT",
                 )
                     .into();
             }

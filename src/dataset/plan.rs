@@ -246,7 +246,7 @@ impl Plan {
 /// A setting that shapes the bytes: its name in messages, and how to show its value.
 type Field = (&'static str, fn(&Plan) -> String);
 
-const FIELDS: [Field; 10] = [
+const FIELDS: [Field; 11] = [
     ("`tokenizer`", |plan| plan.encoding.name.clone()),
     ("the vocabulary", |plan| {
         let EncodingInfo {
@@ -277,6 +277,14 @@ const FIELDS: [Field; 10] = [
     }),
     ("`bad_records`", |plan| {
         plan.settings.bad_records.name().to_owned()
+    }),
+    ("`split`", |plan| match plan.settings.split {
+        None => "none".to_owned(),
+        Some(split) => format!(
+            "{} of {} millionths",
+            split.side.name(),
+            split.validation_millionths
+        ),
     }),
     ("`token_dtype`", |plan| {
         plan.settings.token_dtype.name().to_owned()
@@ -311,5 +319,31 @@ impl PlannedSource {
             self.format.row().name,
             self.bytes
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Side, Split};
+    use crate::document::BadRecords;
+
+    /// Whichever setting differs, it is named.
+    #[test]
+    fn every_setting_is_a_field_that_may_differ() {
+        let settings = Settings {
+            bos: Some(1),
+            bad_records: BadRecords::Skip,
+            split: Some(Split {
+                validation_millionths: 1,
+                side: Side::Train,
+            }),
+            ..Settings::default()
+        };
+        let settings = serde_json::to_value(settings).unwrap();
+        for name in settings.as_object().unwrap().keys() {
+            let name = format!("`{name}`");
+            assert!(FIELDS.iter().any(|(field, _)| *field == name), "{name}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr3};
 
+use crate::document::header::Names;
 use crate::document::jsonl::BYTE_ORDER_MARK;
 use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
 use crate::document::record::{Bad, Csv};
@@ -174,19 +175,31 @@ fn header_end(start: &[u8], separator: u8) -> Option<usize> {
     next_cut(start, 1, separator)
 }
 
-/// The names of the columns.
-fn names(header: &[u8], separator: u8) -> Vec<Cow<'_, [u8]>> {
+/// The names of the columns, or what is wrong with the header.
+fn names(header: &[u8], separator: u8) -> Names<'_> {
     let bytes = header.strip_prefix(BYTE_ORDER_MARK).unwrap_or(header);
     let mut names = Vec::new();
-    if !line_of(bytes).is_empty() {
-        let mut scan = Scan {
-            bytes,
-            at: 0,
-            separator,
-        };
-        scan.record(|field| names.push(value(bytes, &field)));
+    if line_of(bytes).is_empty() {
+        let what = "its first line is empty, and should name the columns";
+        return Err((what, "remove it, or choose `format` text").into());
     }
-    names
+    let mut broken = None;
+    let mut scan = Scan {
+        bytes,
+        at: 0,
+        separator,
+    };
+    scan.record(|field| {
+        broken = broken.or(field.broken);
+        names.push(value(bytes, &field));
+    });
+    match broken {
+        None => Ok(names),
+        Some(broken) => {
+            let what = format!("its header is broken: {}", broken.what());
+            Err((what, "mend its first line, or choose `format` text").into())
+        }
+    }
 }
 
 /// The text of `field`.
@@ -233,7 +246,8 @@ struct Records<'a> {
 
 impl<'a> Records<'a> {
     fn new(span: Span<'a>, reading: Reading<'a>, separator: u8) -> Self {
-        let names = names(reading.header, separator);
+        // A header that is broken was refused: see `Format::check_field`.
+        let names = names(reading.header, separator).unwrap_or_default();
         let is_wanted = |name: &Cow<'_, [u8]>| **name == *reading.text_field.as_bytes();
         let mut records = Records {
             scan: Scan {
@@ -243,7 +257,7 @@ impl<'a> Records<'a> {
             },
             reading,
             columns: names.len(),
-            // Of columns with the same name, the last counts. There is one: see `Format::check_field`.
+            // Of columns with the same name, the last counts. There is one.
             column: names.iter().rposition(is_wanted).unwrap_or(usize::MAX),
             line: 0,
             text: Vec::new(),

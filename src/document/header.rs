@@ -14,8 +14,11 @@ pub(crate) struct Header {
     /// be longer than they are.
     pub(super) end: fn(&[u8]) -> Option<usize>,
     /// The names of the columns.
-    pub(super) names: for<'a> fn(&'a [u8]) -> Vec<Cow<'a, [u8]>>,
+    pub(super) names: fn(&[u8]) -> Names<'_>,
 }
+
+/// The names of columns, or what is wrong with the header.
+pub(super) type Names<'a> = Result<Vec<Cow<'a, [u8]>>, Problem>;
 
 /// A longer header is refused: most likely it has a quote that is never closed.
 const HEADER_BYTES: usize = 1 << 20;
@@ -58,20 +61,27 @@ impl Format {
 
     /// Whether `header` names a column `field`.
     pub(crate) fn has_field(self, header: &[u8], field: &str) -> bool {
-        let names = self.row().header.as_ref().map(|row| (row.names)(header));
+        let names = self
+            .row()
+            .header
+            .as_ref()
+            .map(|row| (row.names)(header).unwrap_or_default());
         names.is_some_and(|names| names.iter().any(|name| **name == *field.as_bytes()))
     }
 
-    /// Refuses a source whose header does not name the column `field`. A source without any bytes
+    /// Refuses a source whose header is broken, or does not name the column `field`. A source without any bytes
     /// has no header, and no documents.
     pub(crate) fn check_field(self, header: &[u8], field: &str) -> Result<(), Problem> {
         let Some(row) = &self.row().header else {
             return Ok(());
         };
-        if header.is_empty() || self.has_field(header, field) {
+        if header.is_empty() {
             return Ok(());
         }
-        let names = (row.names)(header);
+        let names = (row.names)(header)?;
+        if names.iter().any(|name| **name == *field.as_bytes()) {
+            return Ok(());
+        }
         let names = names.iter().map(|name| String::from_utf8_lossy(name));
         Err(no_column(field, &names.collect::<Vec<_>>()))
     }

@@ -112,9 +112,12 @@ pub(super) enum Csv {
 }
 
 impl Csv {
-    fn what(self) -> String {
+    pub(super) fn what(self) -> String {
         match self {
-            Self::OpenQuote => "a quote that begins a field is never closed".to_owned(),
+            Self::OpenQuote => {
+                "a quote that begins a field is never closed, so all that follows is in that field"
+                    .to_owned()
+            }
             Self::AfterQuote => {
                 "something follows a quote that closes a field; a quote in a field is doubled"
                     .to_owned()

@@ -90,7 +90,7 @@ const FOREIGN_MAGIC: [(&[u8], &str, &str); 8] = [
     (
         b"\x04\x22\x4d\x18",
         "lz4",
-        "decode it in a pipe: lz4 -dc FILE | shardmill tokenize -",
+        "decode it in a pipe: lz4 -dc FILE | shardmill tokenize - `format` FORMAT",
     ),
     (b"PK\x03\x04", "zip", AS_TEXT),
     (b"7z\xbc\xaf\x27\x1c", "7-Zip", AS_TEXT),

@@ -21,6 +21,11 @@ const PLACES: u32 = 48;
 /// A corpus of at most so many chunks is tokenized as a whole.
 const WHOLE_CHUNKS: usize = 16;
 
+/// At one place, at most so many chunks are tokenized, and no chunk that has more text than this,
+/// because it has no place to cut.
+const MAX_CHUNKS: usize = 8;
+const MAX_SAMPLE_BYTES: u64 = 256 << 20;
+
 /// In a normal distribution, 95 % lie within this many standard deviations of the mean.
 const DEVIATIONS: f64 = 1.96;
 
@@ -31,7 +36,8 @@ pub struct Estimate {
     /// The number of tokens.
     pub tokens: u64,
     /// How far the number of tokens may be from that, with 95 % confidence: 1.96 standard errors of
-    /// the sample. 0 if the sample is all of the corpus; `None` if it is from one place only.
+    /// the sample. 0 if the sample is all of the corpus; `None` if half of the corpus is known from one
+    /// place only, or some of it from none.
     pub tokens_error: Option<u64>,
     /// The number of documents.
     pub documents: u64,
@@ -61,7 +67,7 @@ struct Sample {
 /// are spread evenly over it, or all of it if that is at most 16 MiB. The same corpus has the same
 /// places.
 ///
-/// A compressed file is sampled at its start only.
+/// A compressed file is sampled at its start only, and a record of more than 256 MiB not at all.
 ///
 /// ```
 /// use shardmill::{Corpus, CorpusOptions, TokenizeConfig, Tokenizer, estimate};
@@ -98,6 +104,8 @@ struct Place {
     start: Position,
     /// How much of the corpus it stands for.
     weight: f64,
+    /// Up to here, its source has been searched for the next.
+    ahead: u64,
 }
 
 /// The samples of a corpus of a few chunks: all of it.
@@ -105,38 +113,57 @@ fn whole(worker: &Worker<'_>) -> Result<Option<Vec<Sample>>> {
     let mut chunks = Vec::new();
     let mut cursor = cursor(worker, Position::default());
     while let Some(chunk) = cursor.next(worker.corpus)? {
-        let bytes: u64 = chunk.pieces.iter().map(Piece::len_bytes).sum();
-        if chunks.len() == WHOLE_CHUNKS || bytes > 2 * CHUNK_BYTES as u64 {
+        if chunks.len() == WHOLE_CHUNKS || len_bytes(&chunk) > 2 * CHUNK_BYTES as u64 {
             return Ok(None);
         }
         chunks.push(chunk);
     }
-    let samples = chunks
-        .into_par_iter()
-        .map(|chunk| sample(worker, chunk, 0.0));
-    let samples: Vec<_> = samples.collect::<Result<_>>()?;
-    let mut all = Sample {
-        weight: 1.0,
-        ..Sample::default()
-    };
-    for sample in samples {
-        all.stored_bytes += sample.stored_bytes;
-        all.tokens += sample.tokens;
-        all.documents += sample.documents;
-        all.records += sample.records;
-        all.time += sample.time;
-    }
-    Ok(Some(vec![all]))
+    let samples = chunks.into_par_iter().map(|chunk| {
+        let mut sample = Sample::default();
+        sample.add(worker, chunk)?;
+        Ok(sample)
+    });
+    samples.collect::<Result<_>>().map(Some)
 }
 
-/// The samples of a larger corpus, one at each place.
+/// The samples of a larger corpus, one at each place, except where there is too much text without a
+/// place to cut.
 fn spread(worker: &Worker<'_>) -> Result<Vec<Sample>> {
     let places = places(worker.corpus, worker.tokenizer)?;
+    // A compressed source is read from its start. Blocks are decoded as a whole, so the share of
+    // stored bytes is coarse in a single chunk.
+    let chunks = (PLACES as usize / places.len().max(1)).clamp(1, MAX_CHUNKS);
     let samples = places.into_par_iter().map(|place| {
-        let chunk = cursor(worker, place.start).next(worker.corpus)?;
-        sample(worker, chunk.unwrap_or_default(), place.weight)
+        let mut sample = Sample {
+            weight: place.weight,
+            ..Sample::default()
+        };
+        let mut cursor = cursor(worker, place.start);
+        let source = &worker.corpus.sources()[place.start.source as usize];
+        let chunks = if source.compression().is_some() {
+            chunks
+        } else {
+            1
+        };
+        for _ in 0..chunks {
+            let started = Instant::now();
+            let Some(chunk) = cursor.next(worker.corpus)? else {
+                break;
+            };
+            sample.time += started.elapsed();
+            if len_bytes(&chunk) > MAX_SAMPLE_BYTES {
+                return Ok(None);
+            }
+            sample.add(worker, chunk)?;
+        }
+        Ok(Some(sample))
     });
-    samples.collect()
+    let samples: Vec<Option<Sample>> = samples.collect::<Result<_>>()?;
+    Ok(samples.into_iter().flatten().collect())
+}
+
+fn len_bytes(chunk: &Chunk) -> u64 {
+    chunk.pieces.iter().map(Piece::len_bytes).sum()
 }
 
 /// Walks through the corpus from `start` on.
@@ -150,31 +177,23 @@ fn cursor(worker: &Worker<'_>, start: Position) -> UnitCursor {
     )
 }
 
-/// Tokenizes `chunk`, which stands for `weight` of the corpus.
-fn sample(worker: &Worker<'_>, chunk: Chunk, weight: f64) -> Result<Sample> {
-    let stored_bytes = chunk.pieces.iter().map(Piece::stored_bytes).sum();
-    let mut encoder = worker.tokenizer.encoder();
-    let started = Instant::now();
-    let encoded = worker.encode(&mut encoder, chunk)?;
-    let time = started.elapsed();
-    worker.tokenizer.put_back(encoder);
-    let is_record = |source: u32| !is_one_document(&worker.corpus.sources()[source as usize]);
-    let records = encoded
-        .documents
-        .iter()
-        .filter(|document| is_record(document.source));
-    Ok(Sample {
-        weight,
-        stored_bytes,
-        tokens: encoded.ids.len() as u64,
-        documents: encoded
-            .documents
-            .iter()
-            .filter(|document| document.begins)
-            .count() as u64,
-        records: records.count() as u64,
-        time,
-    })
+impl Sample {
+    /// Tokenizes `chunk`.
+    fn add(&mut self, worker: &Worker<'_>, chunk: Chunk) -> Result<()> {
+        self.stored_bytes += chunk.pieces.iter().map(Piece::stored_bytes).sum::<u64>();
+        let mut encoder = worker.tokenizer.encoder();
+        let started = Instant::now();
+        let encoded = worker.encode(&mut encoder, chunk)?;
+        self.time += started.elapsed();
+        worker.tokenizer.put_back(encoder);
+        self.tokens += encoded.ids.len() as u64;
+        for document in encoded.documents.iter().filter(|document| document.begins) {
+            let source = &worker.corpus.sources()[document.source as usize];
+            self.documents += 1;
+            self.records += u64::from(!is_one_document(source));
+        }
+        Ok(())
+    }
 }
 
 /// Where samples begin, in order, and what each stands for.
@@ -185,8 +204,8 @@ fn places(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<Vec<Place>> {
     let mut source = sources.next();
     let mut source_start = 0;
     for place in 0..PLACES {
-        let at = u128::from(total) * u128::from(place) / u128::from(PLACES);
-        let at = u64::try_from(at).unwrap_or(total);
+        let at = |place: u32| u128::from(total) * u128::from(place) / u128::from(PLACES);
+        let [at, next] = [at(place), at(place + 1)].map(|at| u64::try_from(at).unwrap_or(total));
         // The source that has this byte.
         while let Some((_, last)) = source
             && at >= source_start + last.bytes().unwrap_or(0)
@@ -197,38 +216,65 @@ fn places(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<Vec<Place>> {
         let Some((index, _)) = source else {
             break;
         };
-        let byte = cut_after(corpus, tokenizer, index, at - source_start)?;
-        let start = Position {
-            source: index,
-            byte,
+        // Bytes are searched once, and by some formats only from a cut on.
+        let last = places.last().filter(|last| last.start.source == index);
+        let before = last.map_or(0, |last| last.start.byte);
+        let ahead = last.map_or(0, |last| last.ahead);
+        let byte = if at - source_start < ahead {
+            ahead
+        } else {
+            cut_after(corpus, tokenizer, index, before, at - source_start)?
         };
         let weight = 1.0 / f64::from(PLACES);
+        // There is a record, or text without a place to cut, that begins before this place and ends
+        // after the next: the sample before has it.
+        let is_far = byte > next.saturating_sub(source_start);
         match places.last_mut() {
-            Some(last) if last.start == start => last.weight += weight,
-            _ => places.push(Place { start, weight }),
+            Some(last) if last.start.source == index && (is_far || byte == last.start.byte) => {
+                last.weight += weight;
+                last.ahead = byte;
+            }
+            _ => {
+                let byte = if is_far { 0 } else { byte };
+                let start = Position {
+                    source: index,
+                    byte,
+                };
+                places.push(Place {
+                    start,
+                    weight,
+                    ahead: byte,
+                });
+            }
         }
     }
     Ok(places)
 }
 
-/// The first allowed cut of source `index` at or after `byte`, or its start.
-fn cut_after(corpus: &Corpus, tokenizer: &Tokenizer, index: u32, byte: u64) -> Result<u64> {
+/// The first allowed cut of source `index` at or after `byte`, where `before` is an earlier one; the end
+/// of the source if there is none. 0 if the source is read from its start.
+fn cut_after(
+    corpus: &Corpus,
+    tokenizer: &Tokenizer,
+    index: u32,
+    before: u64,
+    byte: u64,
+) -> Result<u64> {
     let source = &corpus.sources()[index as usize];
-    let is_small = source
-        .bytes()
-        .is_none_or(|bytes| bytes <= CHUNK_BYTES as u64);
-    if byte == 0 || is_small || source.compression().is_some() {
+    let bytes = source.bytes().unwrap_or(0);
+    if byte == 0 || bytes <= CHUNK_BYTES as u64 || source.compression().is_some() {
         return Ok(0);
     }
     let format = source.format();
     if format.row().has_rows {
         let columnar = corpus.columns(index)?.columnar;
-        return Ok(columnar.layout().next_cut(byte).unwrap_or(0));
+        return Ok(columnar.layout().next_cut(byte).unwrap_or(bytes));
     }
     let opened = source.open(&corpus.path(source))?;
-    let target = usize::try_from(byte).unwrap_or(usize::MAX);
-    let cut = next_unit_cut(format, tokenizer, &opened, target);
-    Ok(cut.map_or(0, |cut| cut as u64))
+    let offset = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+    let rest = &opened[offset(before)..];
+    let cut = next_unit_cut(format, tokenizer, rest, offset(byte - before));
+    Ok(cut.map_or(bytes, |cut| before + cut as u64))
 }
 
 /// Whether `source` is one document, whatever is in it.
@@ -250,53 +296,63 @@ fn estimate_of(
     is_whole: bool,
     config: &TokenizeConfig,
 ) -> Estimate {
-    let samples: Vec<_> = samples
-        .iter()
-        .filter(|sample| sample.stored_bytes > 0)
-        .collect();
-    let weights: f64 = samples.iter().map(|sample| sample.weight).sum();
     let total = corpus.total_bytes();
-    // The mean for each stored byte, times all of them.
+    let weights: f64 = samples.iter().map(|sample| sample.weight).sum();
+    // Of all of the corpus the sum, of samples the weighted mean for each stored byte, times all of them.
     let of = |count: &dyn Fn(&Sample) -> f64| {
-        let shares = samples
-            .iter()
-            .map(|sample| sample.weight * count(sample) / sample.stored_bytes as f64);
-        let mean = shares.sum::<f64>() / weights.max(f64::MIN_POSITIVE);
-        mean * total as f64
+        if is_whole {
+            return samples.iter().map(count).sum::<f64>();
+        }
+        let shares = samples.iter().map(|sample| {
+            let bytes = sample.stored_bytes.max(1) as f64;
+            sample.weight * count(sample) / bytes
+        });
+        shares.sum::<f64>() / weights.max(f64::MIN_POSITIVE) * total as f64
     };
     let tokens = of(&|sample| sample.tokens as f64);
     let documents = if is_whole {
-        samples.iter().map(|sample| sample.documents as f64).sum()
+        of(&|sample| sample.documents as f64)
     } else {
-        let texts = corpus
-            .sources()
-            .iter()
-            .filter(|source| is_one_document(source));
+        let sources = corpus.sources().iter();
+        let texts = sources.filter(|source| is_one_document(source)).count();
         let share = config.settings.split.map_or(1.0, Split::share);
-        of(&|sample| sample.records as f64) + share * texts.count() as f64
+        of(&|sample| sample.records as f64) + share * texts as f64
     };
     let id_bytes = match config.settings.token_dtype {
         TokenDtype::U16 => 2.0,
         TokenDtype::U32 => 4.0,
     };
-    // The variance of a weighted mean of independent samples.
-    let spread = samples.iter().map(|sample| {
-        let share = sample.weight / weights;
-        let found = sample.tokens as f64 / sample.stored_bytes as f64 * total as f64;
-        (share * (found - tokens)).powi(2)
-    });
-    let count = samples.len() as f64;
-    let error = (spread.sum::<f64>() * count / (count - 1.0)).sqrt();
     Estimate {
         tokens: tokens.round() as u64,
-        tokens_error: match samples.len() {
-            _ if is_whole => Some(0),
-            0 | 1 => None,
-            _ => Some((DEVIATIONS * error).ceil() as u64),
+        tokens_error: if is_whole {
+            Some(0)
+        } else {
+            let error = standard_error(samples, weights);
+            error.map(|error| (DEVIATIONS * error * total as f64).ceil() as u64)
         },
         documents: documents.round() as u64,
         bytes: (tokens * id_bytes + documents * size_of::<DocRecord>() as f64).round() as u64,
-        seconds: of(&|sample| sample.time.as_secs_f64()) / config.threads as f64,
+        seconds: of(&|sample| sample.time.as_secs_f64()).max(0.0) / config.threads as f64,
         sample_bytes: samples.iter().map(|sample| sample.stored_bytes).sum(),
     }
+}
+
+/// The standard error of the weighted mean of tokens for each stored byte; `None` if half of the corpus
+/// is known from one place only, or some of it from none.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn standard_error(samples: &[Sample], weights: f64) -> Option<f64> {
+    let is_known = weights > 0.99 && samples.iter().all(|sample| sample.weight <= 0.5 * weights);
+    if !is_known || samples.len() < 2 {
+        return None;
+    }
+    let rates = samples.iter().map(|sample| {
+        let rate = sample.tokens as f64 / sample.stored_bytes.max(1) as f64;
+        (sample.weight / weights, rate)
+    });
+    let mean: f64 = rates.clone().map(|(share, rate)| share * rate).sum();
+    let variance: f64 = rates
+        .map(|(share, rate)| (share * (rate - mean)).powi(2))
+        .sum();
+    let count = samples.len() as f64;
+    Some((variance * count / (count - 1.0)).sqrt())
 }

@@ -101,7 +101,7 @@ pub fn plan(corpus: &Corpus, tokenizer: &Tokenizer, config: &TokenizeConfig) -> 
     if corpus.has_stream() {
         return Err(Error::config(
             "corpus",
-            "a stream is cut while it is read; there is no plan before",
+            "a stream cannot be planned: it is cut while it is read",
         ));
     }
     let sources = corpus.sources().iter().map(|source| PlannedSource {

@@ -105,12 +105,21 @@ pub(super) struct SourceReader {
 }
 
 impl Input {
-    /// What the next piece is on the disk; if `ends_source`, it is the last.
-    fn stored(&mut self, ends_source: bool) -> Stored {
+    /// What the next piece is on the disk, with which `handed_out` of `decoded` bytes are handed out; if
+    /// `ends_source`, it is the last.
+    fn stored(&mut self, ends_source: bool, handed_out: u64, decoded: u64) -> Stored {
         match self {
             Self::AsIs(_) => Stored::AsIs,
             Self::Compressed { data, counted } => {
-                let before = std::mem::replace(counted, data.decoded_bytes());
+                let now = if ends_source {
+                    data.stored_bytes()
+                } else {
+                    // Up to a chunk is decoded ahead.
+                    let share = u128::from(data.decoded_bytes()) * u128::from(handed_out);
+                    let share = share / u128::from(decoded.max(1));
+                    u64::try_from(share).unwrap_or(u64::MAX).max(*counted)
+                };
+                let before = std::mem::replace(counted, now);
                 Stored::Compressed {
                     compression: data.compression(),
                     bytes: *counted - before,
@@ -312,19 +321,21 @@ impl SourceReader {
             self.lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         }
         let ends_source = self.is_at_end && self.buffered().is_empty();
+        let handed_out = self.byte + length as u64;
+        let decoded = handed_out + self.buffered().len() as u64;
         let piece = Piece {
             source: self.source,
             format: self.format,
             byte: self.byte,
             contents: read_bytes(bytes),
             head: self.head.clone(),
-            stored: self.input.stored(ends_source),
+            stored: self.input.stored(ends_source, handed_out, decoded),
             ends_source,
             lines_before: Some(lines_before),
             lines: 0,
             whole: None,
         };
-        self.byte += length as u64;
+        self.byte = handed_out;
         piece
     }
 }

@@ -49,8 +49,9 @@ fn a_small_corpus_is_counted() {
     let plan = place.run(["plan", "in"]);
     assert!(plan.text().contains(" tokens in "), "{plan:?}");
     place.write("none.txt", "");
-    let (estimate, _) = both(&place, &["none.txt", "--eot", "none"]);
-    assert_eq!(estimate["tokens"], 0);
+    let (estimate, totals) = both(&place, &["none.txt"]);
+    assert_eq!(estimate["tokens"], 1);
+    assert_eq!(estimate["documents"], totals["documents"]);
 }
 
 #[test]
@@ -91,6 +92,25 @@ fn a_large_corpus_is_estimated_within_its_error() {
     }
     let plan = place.run(["plan", "text"]);
     assert!(plan.text().contains(" % more or less) in "), "{plan:?}");
+    // One record has most of the corpus, and one large file is compressed.
+    let long = format!("{{\"text\":\"{}\"}}\n", "some words ".repeat(2_000_000));
+    let short = records(8_000_000);
+    place.write("long/a.jsonl", [&short, long.as_bytes(), &short].concat());
+    for (compression, extension) in all() {
+        place.write(
+            format!("{extension}/a.jsonl.{extension}"),
+            pack(compression, &[&lines]),
+        );
+    }
+    for input in all().map(|(_, extension)| extension).chain(["long"]) {
+        let (estimate, totals) = both(&place, &[input]);
+        for what in ["tokens", "documents"] {
+            let of = |value: &Value| value[what].as_f64().unwrap();
+            let (expected, found) = (of(&totals), of(&estimate));
+            let is_near = (found / expected - 1.0).abs() < 0.25;
+            assert!(is_near, "{input} {what}: {estimate} {totals}");
+        }
+    }
     // A plan needs no estimate.
     place.write("bad.txt", b"\xff");
     let plan = place.run(["plan", "bad.txt", "--json"]);

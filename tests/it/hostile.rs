@@ -398,7 +398,7 @@ fn special_tokens_in_the_text_are_named_where_they_are_errors() {
 #[test]
 fn compressed_and_columnar_inputs_are_refused_by_name() {
     let as_text = "give it as plain text or JSON Lines";
-    let in_a_pipe = "decode it in a pipe: % -dc FILE | shardmill tokenize -";
+    let in_a_pipe = "decode it in a pipe: % -dc FILE | shardmill tokenize - --input-format FORMAT";
     let magic: [(&[u8], &str, &str); 3] = [
         (b"\x04\x22\x4d\x18\x60", "lz4", in_a_pipe),
         (b"PK\x03\x04\x14", "zip", as_text),

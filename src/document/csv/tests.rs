@@ -196,8 +196,20 @@ fn the_column_is_found_by_its_name() {
         problem.to_string(),
         r#"has no column 'b'; there are 'a"\u{1b}', 'c'; choose one with `text_field`"#
     );
-    let problem = Format::Csv.check_field(b"\r\n", "b").unwrap_err();
-    assert!(problem.to_string().contains("it has none at all"));
+    for (header, what) in [
+        (&b"\r\n"[..], "its first line is empty"),
+        (
+            b"b,\"c\n1,2\n",
+            "its header is broken: a quote that begins a field is never closed",
+        ),
+        (
+            b"\"b\"x,c\n",
+            "its header is broken: something follows a quote that closes a field",
+        ),
+    ] {
+        let problem = Format::Csv.check_field(header, "b").unwrap_err();
+        assert!(problem.to_string().starts_with(what), "{problem}");
+    }
     // A source without any bytes.
     assert!(Format::Csv.check_field(b"", "b").is_ok());
 }

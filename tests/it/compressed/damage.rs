@@ -186,7 +186,7 @@ fn a_window_that_is_too_large_is_refused() {
     let done = place.run(["tokenize", "a.jsonl.zst", "--out", "out"]);
     assert_eq!(done.code, Some(1), "{done:?}");
     let what = "needs a window of more than 128 MiB; decode it in a pipe: zstd -dc -M2048MB FILE | \
-                shardmill tokenize -";
+                shardmill tokenize - --input-format FORMAT";
     assert!(done.stderr.contains(what), "{done:?}");
 }
 

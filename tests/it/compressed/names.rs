@@ -114,12 +114,12 @@ fn what_is_no_text_is_refused_when_it_is_compressed_too() {
             (
                 b"\x04\x22\x4d\x18\0",
                 "is lz4 data, which is not supported; decode it in a pipe: lz4 -dc FILE | shardmill \
-                 tokenize -",
+                 tokenize - --input-format FORMAT",
             ),
             (
                 &gzip(&[b"plain"]),
                 "is compressed twice: there is gzip data in it; decode it in a pipe: gzip -dc FILE \
-                 | shardmill tokenize -",
+                 | shardmill tokenize - --input-format FORMAT",
             ),
             (
                 b"{\"a\":1}\n{\"a\":2}\n",

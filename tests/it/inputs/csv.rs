@@ -220,6 +220,16 @@ fn a_column_is_chosen_and_one_that_is_missing_is_refused() {
     let line = "-: has no column 'b'; there are 'a', 'c'; choose one with --text-field";
     let args = [&args[..], &["--overwrite"]].concat();
     place.run_with(args, b"a,c\n1,one\n").failed(1, line);
+    // A broken header loses no records in silence.
+    for header in ["text,\"b\n1,2\n", "text,\"b\"c\n1,2\n"] {
+        place.write("broken.csv", header);
+        for more in [&[][..], &["--bad-records", "skip"]] {
+            let done = place.run([&["tokenize", "broken.csv", "--out", "h"], more].concat());
+            assert_eq!(done.code, Some(1), "{done:?}");
+            let start = "shardmill: error: broken.csv: its header is broken: ";
+            assert!(done.stderr.starts_with(start), "{done:?}");
+        }
+    }
     // No records, or nothing at all, is no error.
     place.write("empty.csv", "");
     place.write("none.csv", "text\n");
@@ -247,7 +257,7 @@ fn broken_records_are_refused_or_left_out_with_their_lines() {
         "a.csv: line 6: has 1 field, and the header names 2 columns",
         "a.csv: line 7: something follows a quote that closes a field; a quote in a field is doubled",
         "a.csv: line 9: column 4: invalid UTF-8",
-        "a.csv: line 10: a quote that begins a field is never closed",
+        "a.csv: line 10: a quote that begins a field is never closed, so all that follows is in that field",
     ];
     for unit in ["1B", "1GB"] {
         for threads in ["1", "3"] {

@@ -30,6 +30,10 @@ fn units_of_another_plan_are_refused_by_the_first_difference() {
         &args("d", &["--encoding", "o200k_base"]),
     );
     refused(
+        "--validation was none and is train of 5000 millionths",
+        &args("d", &["--validation", "0.5%"]),
+    );
+    refused(
         "--unit-size was 5000 bytes and is 6000 bytes",
         &["tokenize", "in", "--unit-size", "6kB", "--out", "d"],
     );
