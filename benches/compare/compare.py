@@ -129,7 +129,7 @@ class Bench:
     def peer(self, name: str, file: Path, encoding: str, threads: int, passes: int) -> dict[str, Any]:
         """What peer.py measured, in its own process."""
         command = [sys.executable, HERE / "peer.py", name, encoding, self.assets, file]
-        command += [str(threads), str(passes)]
+        command += [str(threads), str(passes), self.scratch / "peer-out.u32"]
         env = os.environ | {"RAYON_NUM_THREADS": str(threads)}
         with pinned(threads):
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
@@ -178,6 +178,7 @@ def against_gigatoken(bench: Bench, encoding: str, corpus: str, threads: int) ->
     n_bytes = file.stat().st_size
     cold = Row("first", encoding, corpus, threads, Samples(n_bytes), Samples(n_bytes))
     cold.disk = Samples(n_bytes) if args.disk else None
+    same = Row("written", encoding, corpus, threads, Samples(n_bytes), Samples(n_bytes))
     warm = Row("further", encoding, corpus, threads, Samples(n_bytes), Samples(n_bytes))
     passes = 4 if args.long > 1 else 1
     once, often = [], []
@@ -191,6 +192,7 @@ def against_gigatoken(bench: Bench, encoding: str, corpus: str, threads: int) ->
                 return [cold]
         once.append(seconds)
         cold.theirs.seconds.append(theirs["seconds"][0])
+        same.theirs.seconds.append(theirs["seconds"][0] + theirs["write_seconds"])
         warm.theirs.seconds += theirs["seconds"][1:]
         if args.disk:
             seconds, _ = bench.shardmill(file, encoding, threads, args.disk)
@@ -198,14 +200,14 @@ def against_gigatoken(bench: Bench, encoding: str, corpus: str, threads: int) ->
         if args.long > 1:
             seconds, _ = bench.shardmill(bench.copies(corpus, args.long), encoding, threads, bench.scratch)
             often.append(seconds)
-    cold.ours.seconds = once
+    cold.ours.seconds = same.ours.seconds = once
     if args.long == 1:
-        return [cold]
+        return [cold, same]
     # Subtract runs that followed each other; the two best runs may be from different moments.
     warm.ours.seconds = [(long - short) / (args.long - 1) for short, long in zip(once, often, strict=True)]
     if min(warm.ours.seconds) <= 0:
         warm.wrong = "too noisy: the long input took no longer"
-    return [cold, warm]
+    return [cold, same, warm]
 
 
 def against_tiktoken(bench: Bench, encoding: str, corpus: str) -> list[Row]:
@@ -292,6 +294,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 TITLES = {
     "first": "First pass: a fresh process, nothing known of the text",
+    "written": "The same work: the first pass, with the peer's ids written to a file as well",
     "further": "Further passes: what one more pass over the same text takes",
     "tiktoken": "tiktoken: the first 10 MB",
 }
