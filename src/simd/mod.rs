@@ -27,6 +27,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod scalar;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -61,15 +63,20 @@ enum Tier {
     Avx2(avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
 }
 
 impl Level {
     /// The fastest level that this CPU has.
     pub fn detect() -> Self {
+        #[cfg(target_arch = "aarch64")]
+        return Self(Tier::Neon(neon::Neon::baseline()));
         #[cfg(target_arch = "x86_64")]
         if let Some(token) = avx2::Avx2::detect() {
             return Self(avx512::Avx512::detect(token).map_or(Tier::Avx2(token), Tier::Avx512));
         }
+        #[cfg(not(target_arch = "aarch64"))]
         Self::scalar()
     }
 
@@ -86,10 +93,12 @@ impl Level {
             levels.push(Self(Tier::Avx2(token)));
             levels.extend(avx512::Avx512::detect(token).map(|token| Self(Tier::Avx512(token))));
         }
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Self(Tier::Neon(neon::Neon::baseline())));
         levels
     }
 
-    /// `scalar`, `avx2` or `avx512`.
+    /// `scalar`, `avx2`, `avx512` or `neon`.
     pub const fn name(self) -> &'static str {
         match self.0 {
             Tier::Scalar => "scalar",
@@ -97,6 +106,8 @@ impl Level {
             Tier::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Tier::Neon(_) => "neon",
         }
     }
 
@@ -108,6 +119,8 @@ impl Level {
             Tier::Avx2(token) => token.enter(kernel),
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512(token) => token.avx2().enter(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Tier::Neon(_) => kernel.run(scalar::Scalar),
         }
     }
 
@@ -119,6 +132,8 @@ impl Level {
             Tier::Avx2(token) => token.enter_blocks(kernel),
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512(token) => token.enter_blocks(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Tier::Neon(token) => kernel.run(token),
         }
     }
 }

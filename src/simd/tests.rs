@@ -14,6 +14,7 @@ macro_rules! for_each_level {
         for_each_level!(@ at_scalar "scalar" $($test)+);
         for_each_level!(@ at_avx2 "avx2" $($test)+);
         for_each_level!(@ at_avx512 "avx512" $($test)+);
+        for_each_level!(@ at_neon "neon" $($test)+);
     };
     (@ $module:ident $level:literal $($test:ident)+) => {
         mod $module {
