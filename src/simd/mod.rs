@@ -120,7 +120,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512(token) => token.avx2().enter(kernel),
             #[cfg(target_arch = "aarch64")]
-            Tier::Neon(_) => kernel.run(scalar::Scalar),
+            Tier::Neon(token) => kernel.run(token),
         }
     }
 
@@ -193,7 +193,9 @@ pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
         // SAFETY: SSE is part of x86-64, and a prefetch of any address is harmless.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(index).cast()) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    neon::prefetch::<false>(slice.as_ptr().wrapping_add(index).cast());
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = (slice, index);
 }
 
