@@ -7,14 +7,14 @@
 )]
 
 use std::arch::aarch64::{
-    float32x4_t, uint8x16_t, uint8x16x4_t, uint16x8_t, uint32x4_t, vaddhn_high_u32, vaddhn_u32,
-    vaddq_f32, vandq_u8, vbslq_u8, vceqq_f32, vdupq_n_u8, vdupq_n_u32, vget_lane_u64, vget_low_u16,
-    vgetq_lane_u64, vld1q_f32, vld1q_u8, vld1q_u16, vld4q_u8, vmulq_f32, vornq_u16, vqtbl1q_u8,
-    vreinterpret_u64_u8, vreinterpretq_f32_u32, vreinterpretq_u16_u8, vreinterpretq_u16_u32,
-    vreinterpretq_u32_f32, vreinterpretq_u64_u8, vshll_high_n_u16, vshll_n_u16, vshlq_n_u8,
-    vshlq_n_u32, vshrn_n_u16, vshrq_n_u8, vsliq_n_u8, vsraq_n_u32, vsriq_n_u8, vst1q_f32,
-    vst1q_u16, vsubq_f32, vuzp1q_f32, vuzp1q_u8, vuzp1q_u16, vuzp2q_f32, vuzp2q_u8, vzip1q_f32,
-    vzip2q_f32,
+    float32x4_t, float32x4x4_t, uint8x16_t, uint8x16x4_t, uint16x8_t, uint32x4_t, vaddhn_high_u32,
+    vaddhn_u32, vaddq_f32, vandq_u8, vbslq_u8, vceqq_f32, vdupq_n_u8, vdupq_n_u32, vget_lane_u64,
+    vget_low_u16, vgetq_lane_u64, vld1q_f32_x4, vld1q_u8, vld1q_u16, vld4q_u8, vmulq_f32,
+    vornq_u16, vqtbl1q_u8, vreinterpret_u64_u8, vreinterpretq_f32_u32, vreinterpretq_u16_u8,
+    vreinterpretq_u16_u32, vreinterpretq_u32_f32, vreinterpretq_u64_u8, vshll_high_n_u16,
+    vshll_n_u16, vshlq_n_u8, vshlq_n_u32, vshrn_n_u16, vshrq_n_u8, vsliq_n_u8, vsraq_n_u32,
+    vsriq_n_u8, vst1q_f32, vst1q_u16, vsubq_f32, vuzp1q_f32, vuzp1q_u8, vuzp1q_u16, vuzp2q_f32,
+    vuzp2q_u8, vzip1q_f32, vzip2q_f32,
 };
 use std::arch::asm;
 
@@ -66,13 +66,6 @@ fn halves_mut<T>(to: &mut [T; LANES]) -> [&mut [T; 8]; 2] {
     [low, high]
 }
 
-/// Sixteen elements as four times four.
-#[inline(always)]
-fn quarters<T>(from: &[T; LANES]) -> [&[T; 4]; 4] {
-    let quarters = from.as_chunks().0;
-    [&quarters[0], &quarters[1], &quarters[2], &quarters[3]]
-}
-
 /// Lines as vectors.
 #[inline(always)]
 fn vectors_mut<E>(to: &mut Lines<E>) -> [&mut [E; LANES]; 2] {
@@ -96,7 +89,7 @@ pub(super) fn prefetch<const ONCE: bool>(from: *const u8) {
             "prfm #{hint}, [{from}]",
             hint = const ONCE as u8,
             from = in(reg) from,
-            options(nomem, nostack, preserves_flags),
+            options(readonly, nostack, preserves_flags),
         );
     }
 }
@@ -180,6 +173,42 @@ fn round_bf16([low, high]: [float32x4_t; 2]) -> uint16x8_t {
 fn add_odd(values: float32x4_t) -> uint32x4_t {
     let bits = vreinterpretq_u32_f32(values);
     vsraq_n_u32::<31>(bits, vshlq_n_u32::<15>(bits))
+}
+
+/// Adds lane by lane.
+#[inline]
+#[target_feature(enable = "neon")]
+fn add([a0, a1, a2, a3]: [float32x4_t; 4], [b0, b1, b2, b3]: [float32x4_t; 4]) -> [float32x4_t; 4] {
+    [
+        vaddq_f32(a0, b0),
+        vaddq_f32(a1, b1),
+        vaddq_f32(a2, b2),
+        vaddq_f32(a3, b3),
+    ]
+}
+
+/// Subtracts lane by lane.
+#[inline]
+#[target_feature(enable = "neon")]
+fn sub([a0, a1, a2, a3]: [float32x4_t; 4], [b0, b1, b2, b3]: [float32x4_t; 4]) -> [float32x4_t; 4] {
+    [
+        vsubq_f32(a0, b0),
+        vsubq_f32(a1, b1),
+        vsubq_f32(a2, b2),
+        vsubq_f32(a3, b3),
+    ]
+}
+
+/// Multiplies lane by lane.
+#[inline]
+#[target_feature(enable = "neon")]
+fn mul([a0, a1, a2, a3]: [float32x4_t; 4], [b0, b1, b2, b3]: [float32x4_t; 4]) -> [float32x4_t; 4] {
+    [
+        vmulq_f32(a0, b0),
+        vmulq_f32(a1, b1),
+        vmulq_f32(a2, b2),
+        vmulq_f32(a3, b3),
+    ]
 }
 
 /// Rotates pairs of lanes.
@@ -329,16 +358,9 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn load_f32(self, from: &[f32; LANES]) -> Self::F32x16 {
-        let [a, b, c, d] = quarters(from);
-        // SAFETY: `self` proves NEON; 16 bytes lie at each address, which is aligned for `f32`.
-        unsafe {
-            [
-                vld1q_f32(a.as_ptr()),
-                vld1q_f32(b.as_ptr()),
-                vld1q_f32(c.as_ptr()),
-                vld1q_f32(d.as_ptr()),
-            ]
-        }
+        // SAFETY: `self` proves NEON; 64 bytes lie at the address, which is aligned for `f32`.
+        let float32x4x4_t(a, b, c, d) = unsafe { vld1q_f32_x4(from.as_ptr()) };
+        [a, b, c, d]
     }
 
     #[inline(always)]
@@ -363,44 +385,20 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn add(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
-        let [[a0, a1, a2, a3], [b0, b1, b2, b3]] = [a, b];
         // SAFETY: `self` proves NEON.
-        unsafe {
-            [
-                vaddq_f32(a0, b0),
-                vaddq_f32(a1, b1),
-                vaddq_f32(a2, b2),
-                vaddq_f32(a3, b3),
-            ]
-        }
+        unsafe { add(a, b) }
     }
 
     #[inline(always)]
     fn sub(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
-        let [[a0, a1, a2, a3], [b0, b1, b2, b3]] = [a, b];
         // SAFETY: `self` proves NEON.
-        unsafe {
-            [
-                vsubq_f32(a0, b0),
-                vsubq_f32(a1, b1),
-                vsubq_f32(a2, b2),
-                vsubq_f32(a3, b3),
-            ]
-        }
+        unsafe { sub(a, b) }
     }
 
     #[inline(always)]
     fn mul(self, a: Self::F32x16, b: Self::F32x16) -> Self::F32x16 {
-        let [[a0, a1, a2, a3], [b0, b1, b2, b3]] = [a, b];
         // SAFETY: `self` proves NEON.
-        unsafe {
-            [
-                vmulq_f32(a0, b0),
-                vmulq_f32(a1, b1),
-                vmulq_f32(a2, b2),
-                vmulq_f32(a3, b3),
-            ]
-        }
+        unsafe { mul(a, b) }
     }
 
     #[inline(always)]
