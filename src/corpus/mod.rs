@@ -117,9 +117,9 @@ impl Corpus {
     ///
     /// Arguments keep their order; within an argument, sources are ordered by the bytes of their
     /// names. `.jsonl` and `.ndjson` are JSON Lines, and so is `.json` if its first lines are
-    /// objects; `.csv`, `.tsv` and `.parquet` are what they say. Everything else is text, which is refused if it looks like
-    /// one of these when it is read. `.gz`, `.zst`, `.xz` and `.bz2` after all but the last, as in
-    /// `a.jsonl.gz`, say that a file is compressed.
+    /// objects; `.csv`, `.tsv` and `.parquet` are what they say. Everything else is text, which is
+    /// refused if it looks like JSON Lines or Parquet when it is read. `.gz`, `.zst`, `.xz` and `.bz2`
+    /// after all but `.parquet`, as in `a.jsonl.gz`, say that a file is compressed.
     ///
     /// # Errors
     /// Fails if an argument names nothing, or something that cannot be read.

@@ -247,7 +247,7 @@ struct Records<'a> {
 impl<'a> Records<'a> {
     fn new(span: Span<'a>, reading: Reading<'a>, separator: u8) -> Self {
         // A header that is broken was refused: see `Format::check_field`.
-        let names = names(reading.header, separator).unwrap_or_default();
+        let names = names(reading.head, separator).unwrap_or_default();
         let is_wanted = |name: &Cow<'_, [u8]>| **name == *reading.text_field.as_bytes();
         let mut records = Records {
             scan: Scan {

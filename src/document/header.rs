@@ -69,8 +69,8 @@ impl Format {
         names.is_some_and(|names| names.iter().any(|name| **name == *field.as_bytes()))
     }
 
-    /// Refuses a source whose header is broken, or does not name the column `field`. A source without any bytes
-    /// has no header, and no documents.
+    /// Refuses a source whose header is broken, or does not name the column `field`. A source without
+    /// any bytes has no header, and no documents.
     pub(crate) fn check_field(self, header: &[u8], field: &str) -> Result<(), Problem> {
         let Some(row) = &self.row().header else {
             return Ok(());

@@ -89,7 +89,7 @@ mod tests {
         };
         let reading = Reading {
             text_field: "",
-            header: &[],
+            head: &[],
             invalid_utf8: InvalidUtf8::Strict,
         };
         let mut documents = Format::Paragraphs.documents(span, reading);

@@ -19,8 +19,8 @@ pub(crate) struct Span<'a> {
 pub(crate) struct Reading<'a> {
     /// The field of a record that holds the document.
     pub(crate) text_field: &'a str,
-    /// The header of the source, if its format has one.
-    pub(crate) header: &'a [u8],
+    /// What every piece of the source needs; see [`Format::head`](crate::document::Format::head).
+    pub(crate) head: &'a [u8],
     pub(crate) invalid_utf8: InvalidUtf8,
 }
 

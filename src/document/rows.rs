@@ -107,7 +107,7 @@ mod tests {
         };
         let reading = Reading {
             text_field: "text",
-            header: &[],
+            head: &[],
             invalid_utf8: InvalidUtf8::Strict,
         };
         let mut documents = Format::Parquet.documents(span, reading);

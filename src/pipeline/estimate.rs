@@ -67,7 +67,8 @@ struct Sample {
 /// are spread evenly over it, or all of it if that is at most 16 MiB. The same corpus has the same
 /// places.
 ///
-/// A compressed file is sampled at its start only, and a record of more than 256 MiB not at all.
+/// A compressed file and a row group are sampled at their starts only, and a record of more than 256 MiB
+/// not at all.
 ///
 /// ```
 /// use shardmill::{Corpus, CorpusOptions, TokenizeConfig, Tokenizer, estimate};
@@ -98,8 +99,8 @@ pub fn estimate(
     })
 }
 
-/// What a sample is made of.
-#[derive(Debug, Clone, Copy)]
+/// Where a sample is taken.
+#[derive(Clone, Copy, Debug)]
 struct Place {
     start: Position,
     /// How much of the corpus it stands for.
@@ -226,26 +227,23 @@ fn places(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<Vec<Place>> {
             cut_after(corpus, tokenizer, index, before, at - source_start)?
         };
         let weight = 1.0 / f64::from(PLACES);
-        // There is a record, or text without a place to cut, that begins before this place and ends
-        // after the next: the sample before has it.
-        let is_far = byte > next.saturating_sub(source_start);
+        // A record, or text without a place to cut, begins before this place and ends after the next
+        // or with the source: the sample before has it.
+        let size = source_bytes(corpus, index);
+        let is_far = byte >= size || byte > next.saturating_sub(source_start);
         match places.last_mut() {
             Some(last) if last.start.source == index && (is_far || byte == last.start.byte) => {
                 last.weight += weight;
                 last.ahead = byte;
             }
-            _ => {
-                let byte = if is_far { 0 } else { byte };
-                let start = Position {
+            _ => places.push(Place {
+                start: Position {
                     source: index,
-                    byte,
-                };
-                places.push(Place {
-                    start,
-                    weight,
-                    ahead: byte,
-                });
-            }
+                    byte: if is_far { 0 } else { byte },
+                },
+                weight,
+                ahead: byte,
+            }),
         }
     }
     Ok(places)
@@ -261,7 +259,7 @@ fn cut_after(
     byte: u64,
 ) -> Result<u64> {
     let source = &corpus.sources()[index as usize];
-    let bytes = source.bytes().unwrap_or(0);
+    let bytes = source_bytes(corpus, index);
     if byte == 0 || bytes <= CHUNK_BYTES as u64 || source.compression().is_some() {
         return Ok(0);
     }
@@ -277,13 +275,17 @@ fn cut_after(
     Ok(cut.map_or(bytes, |cut| before + cut as u64))
 }
 
+/// The size of source `index`, a file.
+fn source_bytes(corpus: &Corpus, index: u32) -> u64 {
+    corpus.sources()[index as usize].bytes().unwrap_or(0)
+}
+
 /// Whether `source` is one document, whatever is in it.
 fn is_one_document(source: &Source) -> bool {
     source.format().row().is_one_document
 }
 
-/// The estimate for a corpus: each sample's count for each stored byte, by
-/// their weights.
+/// The estimate for a corpus: each sample's count for each stored byte, by their weights.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -298,7 +300,8 @@ fn estimate_of(
 ) -> Estimate {
     let total = corpus.total_bytes();
     let weights: f64 = samples.iter().map(|sample| sample.weight).sum();
-    // Of all of the corpus the sum, of samples the weighted mean for each stored byte, times all of them.
+    // The sum if the samples are all of the corpus, else the weighted mean for each stored byte, times
+    // all of them.
     let of = |count: &dyn Fn(&Sample) -> f64| {
         if is_whole {
             return samples.iter().map(count).sum::<f64>();
@@ -355,4 +358,27 @@ fn standard_error(samples: &[Sample], weights: f64) -> Option<f64> {
         .sum();
     let count = samples.len() as f64;
     Some((variance * count / (count - 1.0)).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corpus::CorpusOptions;
+
+    /// Also of a record with which its source ends.
+    #[test]
+    fn no_place_is_at_the_end_of_its_source() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.jsonl", "b.jsonl", "c.jsonl"] {
+            let record = format!("{{\"text\":\"{}\"}}\n", "a ".repeat(CHUNK_BYTES));
+            std::fs::write(dir.path().join(name), record).unwrap();
+        }
+        let corpus = Corpus::open(&[dir.path().into()], &CorpusOptions::default()).unwrap();
+        let places = places(&corpus, &Tokenizer::by_name("gpt2").unwrap()).unwrap();
+        let starts = places.iter().map(|place| place.start);
+        let sources = 0..3;
+        assert!(starts.eq(sources.map(|source| Position { source, byte: 0 })));
+        let weights: f64 = places.iter().map(|place| place.weight).sum();
+        assert!((weights - 1.0).abs() < 1e-9, "{weights}");
+    }
 }

@@ -167,7 +167,7 @@ impl Piece {
         };
         let reading = Reading {
             text_field,
-            header: self.head(),
+            head: self.head(),
             invalid_utf8,
         };
         self.format.documents(span, reading)

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::common_dataset::text;
 use crate::compressed::{all, pack, records};
+use crate::parquet::{Layout, parquet};
 use crate::support::Place;
 
 /// The estimate for `inputs`, and the totals of a dataset of them.
@@ -14,6 +15,34 @@ fn both(place: &Place, inputs: &[&str]) -> (Value, Value) {
     assert_eq!(made.code, Some(0), "{made:?}");
     let manifest: Value = serde_json::from_slice(&place.read("out/manifest.json")).unwrap();
     (plan.json()["estimate"].take(), manifest["totals"].clone())
+}
+
+/// A file with columns has few places to cut, and none of them at its end.
+#[test]
+fn files_of_one_row_group_are_estimated() {
+    let place = Place::new();
+    let text = uneven(12);
+    let texts: Vec<_> = text.split("\n\n").collect();
+    // Of all kinds everywhere: only the start of a row group is read.
+    let row = |index: usize| Some(texts[index * 7919 % texts.len()].to_owned());
+    let rows: Vec<Option<String>> = (0..texts.len()).map(row).collect();
+    for (index, rows) in rows.chunks(rows.len().div_ceil(3)).enumerate() {
+        let layout = Layout {
+            group_rows: rows.len(),
+            ..Layout::PLAIN
+        };
+        place.write(format!("in/{index}.parquet"), parquet(rows, layout));
+    }
+    let (estimate, totals) = both(&place, &["in"]);
+    for what in ["tokens", "documents"] {
+        let of = |value: &Value| value[what].as_f64().unwrap();
+        let ratio = of(&estimate) / of(&totals);
+        assert!((ratio - 1.0).abs() < 0.25, "{what}: {estimate} {totals}");
+    }
+    assert!(
+        estimate["sample_bytes"].as_u64() > Some(100_000),
+        "{estimate}"
+    );
 }
 
 /// Texts of three kinds, one after another, with very different numbers of bytes for a token.

@@ -16,19 +16,19 @@ use parquet::schema::parser::parse_message_type;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     pub(super) compression: Compression,
     /// `None` for dictionaries as far as they pay, and then plain values.
     pub(super) encoding: Option<Encoding>,
     pub(super) version: WriterVersion,
-    pub(super) group_rows: usize,
+    pub(crate) group_rows: usize,
     pub(super) page_bytes: usize,
     /// Whether a value may be null.
     pub(super) is_optional: bool,
 }
 
 impl Layout {
-    pub(super) const PLAIN: Self = Self {
+    pub(crate) const PLAIN: Self = Self {
         compression: Compression::UNCOMPRESSED,
         encoding: Some(Encoding::PLAIN),
         version: WriterVersion::PARQUET_1_0,
@@ -39,7 +39,7 @@ impl Layout {
 }
 
 /// A file with columns `id` and `text`, of these rows.
-pub(super) fn parquet<T: AsRef<[u8]>>(rows: &[Option<T>], layout: Layout) -> Vec<u8> {
+pub(crate) fn parquet<T: AsRef<[u8]>>(rows: &[Option<T>], layout: Layout) -> Vec<u8> {
     let repetition = if layout.is_optional {
         "optional"
     } else {
