@@ -92,6 +92,33 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     u64::try_from(scaled / scale).map_err(|_| "is beyond 2^64 bytes".to_owned())
 }
 
+/// Parses a separator, in which a backslash and a letter stand for a character.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_separator(text: &str) -> Result<String, String> {
+    let mut separator = String::new();
+    let mut rest = text.chars();
+    while let Some(next) = rest.next() {
+        let character = match next {
+            '\\' => match rest.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('0') => '\0',
+                Some('\\') => '\\',
+                _ => return Err(r"a backslash is written \\".to_owned()),
+            },
+            plain => plain,
+        };
+        separator.push(character);
+    }
+    if separator.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(separator)
+}
+
 /// Parses a share, `0.5%` or `0.005`, into millionths.
 ///
 /// # Errors

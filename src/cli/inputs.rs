@@ -13,7 +13,7 @@ use shardmill::{Corpus, CorpusOptions, Error};
 
 use crate::cli::args::choice;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::human;
+use crate::cli::human::{self, parse_separator};
 use crate::cli::output::summary;
 
 /// Which corpus.
@@ -37,8 +37,12 @@ pub(crate) struct SelectionArgs {
     pub(crate) input_format: InputFormat,
     /// What is a document in a text: the whole file, each line, or each paragraph; blank lines are
     /// never one
-    #[arg(long, value_name = "WHAT", default_value = "file", value_parser = choice(TextDocuments::ALL, TextDocuments::name))]
+    #[arg(long, value_name = "WHAT", default_value = "file", value_parser = choice(UNMARKED, TextDocuments::name))]
     pub(crate) documents: TextDocuments,
+    /// In a text, a document ends at each STRING, which is not part of it; \n, \r, \t, \0 and \\ stand
+    /// for the characters that they do in Python. Blank documents are left out
+    #[arg(long, value_name = "STRING", conflicts_with = "documents", value_parser = parse_separator)]
+    pub(crate) separator: Option<String>,
     /// From directories and globs, read only files that match; may be repeated. A pattern without
     /// a slash matches names at any depth, one with a slash matches paths relative to INPUT
     #[arg(long, value_name = "PATTERN")]
@@ -47,6 +51,20 @@ pub(crate) struct SelectionArgs {
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<OsString>,
 }
+
+impl SelectionArgs {
+    /// What ends a document of a text; empty if the text alone says it.
+    pub(crate) fn separator(&self) -> String {
+        self.separator.clone().unwrap_or_default()
+    }
+}
+
+/// What is a document in a text, if the text alone says where it ends.
+const UNMARKED: [TextDocuments; 3] = [
+    TextDocuments::File,
+    TextDocuments::Lines,
+    TextDocuments::Paragraphs,
+];
 
 /// A format; `None` chooses by name and content.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +97,10 @@ pub(crate) fn open_inputs(
     }
     let mut options = CorpusOptions::default();
     options.format = selection.input_format.0;
-    options.documents = selection.documents;
+    options.documents = match selection.separator {
+        Some(_) => TextDocuments::Separated,
+        None => selection.documents,
+    };
     options.include.clone_from(&selection.include);
     options.exclude.clone_from(&selection.exclude);
     options.threads = threads;

@@ -37,6 +37,7 @@ const NAMES: &[(&str, &str)] = &[
     ("repetitions", "--repetitions"),
     ("rope_base", "--rope-base"),
     ("rope_style", "--rope-style"),
+    ("separator", "--separator"),
     ("seq_len", "--seq-len"),
     ("share", "--units"),
     ("shuffle", "--shuffle"),

@@ -38,6 +38,7 @@ pub(crate) struct PlanArgs {
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
     let (tokenizer, mut config) = open_tokenizer(&args.tokenize)?;
     let corpus = open_corpus(&args.corpus, config.threads)?;
+    config.settings.separator = args.corpus.selection.separator();
     choose_text_field(&mut config, &args.tokenize, &corpus);
     let plan = plan(&corpus, &tokenizer, &config)?;
     // The run would fail in the same way, but a plan does not need the contents.

@@ -145,6 +145,7 @@ impl Tokenization {
     ) -> Result<Self> {
         // Report wrong names before listing a corpus of millions of files.
         let (tokenizer, mut config) = open_tokenizer(options)?;
+        config.settings.separator = corpus.selection.separator();
         config.threads = output.threads.or(config.threads);
         config.durability = output.publish.durability;
         config.overwrite = output.publish.overwrite;

@@ -84,6 +84,10 @@ pub struct Settings {
     /// The field of a JSON Lines record, or the column of a CSV or Parquet file, that holds the
     /// document. What is before a dot may be the name of an object or group that it lies in.
     pub text_field: String,
+    /// What ends a document in a source of the format [`Format::Separated`]; empty if there is none.
+    /// It is not part of the document.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub separator: String,
     /// Where end-of-text tokens go.
     pub eot: Eot,
     /// The id before each document, if there is one.
@@ -111,6 +115,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             text_field: "text".to_owned(),
+            separator: String::new(),
             eot: Eot::default(),
             bos: None,
             special: Special::default(),

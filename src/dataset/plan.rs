@@ -246,7 +246,7 @@ impl Plan {
 /// A setting that shapes the bytes: its name in messages, and how to show its value.
 type Field = (&'static str, fn(&Plan) -> String);
 
-const FIELDS: [Field; 11] = [
+const FIELDS: [Field; 12] = [
     ("`tokenizer`", |plan| plan.encoding.name.clone()),
     ("the vocabulary", |plan| {
         let EncodingInfo {
@@ -266,6 +266,9 @@ const FIELDS: [Field; 11] = [
     }),
     ("`text_field`", |plan| {
         format!("'{}'", plan.settings.text_field)
+    }),
+    ("`separator`", |plan| {
+        format!("{:?}", plan.settings.separator)
     }),
     ("`eot`", |plan| plan.settings.eot.name().to_owned()),
     ("`bos`", |plan| {
@@ -332,6 +335,7 @@ mod tests {
     #[test]
     fn every_setting_is_a_field_that_may_differ() {
         let settings = Settings {
+            separator: "|".to_owned(),
             bos: Some(1),
             bad_records: BadRecords::Skip,
             split: Some(Split {

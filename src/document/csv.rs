@@ -27,7 +27,7 @@ pub(super) const COMMAS: DocumentFormat = DocumentFormat {
         end: |start| header_end(start, b','),
         names: |header| names(header, b','),
     }),
-    next_cut: |bytes, from| next_cut(bytes, from, b','),
+    next_cut: |bytes, from, _| next_cut(bytes, from, b','),
     documents: |span, reading| Box::new(Records::new(span, reading, b',')),
 };
 
@@ -41,7 +41,7 @@ pub(super) const TABS: DocumentFormat = DocumentFormat {
         end: |start| header_end(start, b'\t'),
         names: |header| names(header, b'\t'),
     }),
-    next_cut: |bytes, from| next_cut(bytes, from, b'\t'),
+    next_cut: |bytes, from, _| next_cut(bytes, from, b'\t'),
     documents: |span, reading| Box::new(Records::new(span, reading, b'\t')),
 };
 

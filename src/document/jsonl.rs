@@ -15,7 +15,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     is_one_document: false,
     has_rows: false,
     header: None,
-    next_cut,
+    next_cut: |bytes, from, _| next_cut(bytes, from),
     documents: |span, reading| {
         Box::new(Records {
             lines: lines(span.bytes, span.begins),

@@ -8,6 +8,7 @@
 //! text        plain text, and where it may be cut
 //! lines       each line of a text is a document
 //! paragraphs  each paragraph of a text is a document
+//! separated   each part of a text between two separators is a document
 //! jsonl       lines and their records, and where they may be cut
 //! csv         records of fields, after a header, and where they may be cut
 //! header      headers, and the columns that they name
@@ -29,6 +30,7 @@ mod paragraphs;
 mod reading;
 mod record;
 mod rows;
+mod separated;
 mod sniff;
 mod strict;
 mod text;
@@ -70,6 +72,8 @@ pub enum Format {
     Csv,
     /// The same, with tabs.
     Tsv,
+    /// Each part of a text between two separators that is not blank is a document.
+    Separated,
 }
 
 /// The properties of a format: a row of [`FORMATS`].
@@ -90,14 +94,14 @@ pub struct DocumentFormat {
     /// The header at the start of a source, which every piece of it needs to be read.
     pub(crate) header: Option<Header>,
     /// Where a unit may end: the first allowed cut at or after a byte; `None` if these bytes have
-    /// none.
-    next_cut: fn(&[u8], usize) -> Option<usize>,
+    /// none. The last argument is the separator of documents.
+    next_cut: fn(&[u8], usize, &str) -> Option<usize>,
     /// The documents in some bytes.
     documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents + 'a>,
 }
 
 /// One row for each format.
-pub static FORMATS: [DocumentFormat; 7] = [
+pub static FORMATS: [DocumentFormat; 8] = [
     text::FORMAT,
     jsonl::FORMAT,
     rows::FORMAT,
@@ -105,6 +109,7 @@ pub static FORMATS: [DocumentFormat; 7] = [
     paragraphs::FORMAT,
     csv::COMMAS,
     csv::TABS,
+    separated::FORMAT,
 ];
 
 choice! {
@@ -119,6 +124,10 @@ choice! {
         Lines = "lines",
         /// Each paragraph: the lines between two blank ones, without the last line end.
         Paragraphs = "paragraphs",
+        /// Each part between two separators that is not blank; see [`Settings::separator`].
+        ///
+        /// [`Settings::separator`]: crate::dataset::Settings::separator
+        Separated = "separated",
     }
 }
 
@@ -129,6 +138,7 @@ impl TextDocuments {
             Self::File => Format::Text,
             Self::Lines => Format::Lines,
             Self::Paragraphs => Format::Paragraphs,
+            Self::Separated => Format::Separated,
         }
     }
 }
@@ -136,7 +146,10 @@ impl TextDocuments {
 impl Format {
     /// Whether any bytes may be in this format.
     pub(crate) fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::Lines | Self::Paragraphs)
+        matches!(
+            self,
+            Self::Text | Self::Lines | Self::Paragraphs | Self::Separated
+        )
     }
 
     /// The format's row in [`FORMATS`].
@@ -165,8 +178,8 @@ impl Format {
     /// Where a piece of a source may end: the first allowed cut at or after `from` in `bytes`,
     /// which begin where the source or an earlier piece of it begins. Cutting there changes neither
     /// documents nor ids. `None` if these bytes have no allowed cut.
-    pub(crate) fn next_cut(self, bytes: &[u8], from: usize) -> Option<usize> {
-        (self.row().next_cut)(bytes, from)
+    pub(crate) fn next_cut(self, bytes: &[u8], from: usize, separator: &str) -> Option<usize> {
+        (self.row().next_cut)(bytes, from, separator)
     }
 
     /// The documents in `span`.

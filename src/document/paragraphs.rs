@@ -14,7 +14,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     is_one_document: false,
     has_rows: false,
     header: None,
-    next_cut,
+    next_cut: |bytes, from, _| next_cut(bytes, from),
     documents: |span, reading| {
         Box::new(Paragraphs {
             bytes: span.bytes,
@@ -89,6 +89,7 @@ mod tests {
         };
         let reading = Reading {
             text_field: "",
+            separator: "",
             head: &[],
             invalid_utf8: InvalidUtf8::Strict,
         };

@@ -19,6 +19,8 @@ pub(crate) struct Span<'a> {
 pub(crate) struct Reading<'a> {
     /// The field of a record that holds the document.
     pub(crate) text_field: &'a str,
+    /// What ends a document, if it is a part of a text.
+    pub(crate) separator: &'a str,
     /// What every piece of the source needs; see [`Format::head`](crate::document::Format::head).
     pub(crate) head: &'a [u8],
     pub(crate) invalid_utf8: InvalidUtf8,

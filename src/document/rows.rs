@@ -15,7 +15,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     has_rows: true,
     header: None,
     // Where such a file may be cut, only its metadata says.
-    next_cut: |_, _| None,
+    next_cut: |_, _, _| None,
     documents: |span, reading| {
         Box::new(Rows {
             rest: span.bytes,
@@ -107,6 +107,7 @@ mod tests {
         };
         let reading = Reading {
             text_field: "text",
+            separator: "",
             head: &[],
             invalid_utf8: InvalidUtf8::Strict,
         };

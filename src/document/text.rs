@@ -27,7 +27,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     is_one_document: true,
     has_rows: false,
     header: None,
-    next_cut,
+    next_cut: |bytes, from, _| next_cut(bytes, from),
     documents: |span, reading| {
         Box::new(Whole {
             rest: Some(span),

@@ -7,10 +7,10 @@ use crate::dataset::{Position, Unit};
 use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::piece::{Contents, Piece, Stored, head_of, next_cut};
+use crate::pipeline::cut_rules::CutRules;
+use crate::pipeline::piece::{Contents, Piece, Stored, head_of};
 use crate::pipeline::reader::SourceReader;
 use crate::pipeline::rows::SourceRows;
-use crate::tokenizer::Tokenizer;
 
 /// A chunk has at most this many pieces, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;
@@ -27,8 +27,7 @@ pub(crate) struct UnitCursor {
     at: Position,
     end: Position,
     open: Option<Open>,
-    /// What decides where a text may be cut.
-    tokenizer: Option<Tokenizer>,
+    rules: CutRules,
     /// The field or column that holds the documents.
     text_field: String,
     /// What is wrong after the chunk that was returned last.
@@ -47,13 +46,12 @@ enum Open {
 }
 
 impl UnitCursor {
-    /// Without a tokenizer, the chunks can only be read, not encoded.
-    pub(crate) fn new(unit: Unit, tokenizer: Option<Tokenizer>, text_field: &str) -> Self {
+    pub(crate) fn new(unit: Unit, rules: CutRules, text_field: &str) -> Self {
         Self {
             at: unit.start,
             end: unit.end,
             open: None,
-            tokenizer,
+            rules,
             text_field: text_field.to_owned(),
             failed: None,
         }
@@ -142,7 +140,7 @@ impl UnitCursor {
     fn decoded_piece(&mut self, corpus: &Corpus) -> Result<Piece> {
         let mut reader = match self.open.take() {
             Some(Open::Read(reader)) => reader,
-            _ => SourceReader::open(corpus, self.at.source, self.tokenizer.clone())?,
+            _ => SourceReader::open(corpus, self.at.source, self.rules.clone())?,
         };
         let (piece, _) = reader.next(None)?;
         if !piece.ends_source {
@@ -193,7 +191,8 @@ impl UnitCursor {
         let length = if rest.len() <= CHUNK_BYTES {
             rest.len()
         } else {
-            next_cut(format, self.tokenizer.as_ref(), rest, CHUNK_BYTES).unwrap_or(rest.len())
+            let cut = self.rules.chunk_cut(format, rest, CHUNK_BYTES);
+            cut.unwrap_or(rest.len())
         };
         Ok((Contents::Opened(opened, start..start + length), head))
     }

@@ -239,6 +239,7 @@ mod tests {
     use crate::document::BadRecords;
     use crate::pipeline::TokenizeConfig;
     use crate::pipeline::chunk::{Chunk, UnitCursor};
+    use crate::pipeline::cut_rules::CutRules;
     use crate::pipeline::line_marks::LineMarks;
     use crate::pipeline::plan::end_of;
     use crate::pipeline::worker::Worker;
@@ -300,8 +301,9 @@ mod tests {
 
     impl Input {
         fn chunks(&self) -> Vec<(u64, Chunk)> {
-            let mut cursor =
-                UnitCursor::new(self.unit, Some(Tokenizer::by_name("gpt2").unwrap()), "text");
+            let gpt2 = Tokenizer::by_name("gpt2").unwrap();
+            let rules = CutRules::new(Some(&gpt2), &self.config.settings);
+            let mut cursor = UnitCursor::new(self.unit, rules, "text");
             let next = || cursor.next(&self.corpus).unwrap();
             (0..).zip(std::iter::from_fn(next)).collect()
         }

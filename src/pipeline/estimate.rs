@@ -8,7 +8,8 @@ use crate::corpus::{Corpus, Source};
 use crate::dataset::{DocRecord, Position, Split, TokenDtype, Unit};
 use crate::error::Result;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
-use crate::pipeline::piece::{Piece, next_unit_cut};
+use crate::pipeline::cut_rules::CutRules;
+use crate::pipeline::piece::Piece;
 use crate::pipeline::plan::end_of;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
@@ -130,7 +131,7 @@ fn whole(worker: &Worker<'_>) -> Result<Option<Vec<Sample>>> {
 /// The samples of a larger corpus, one at each place, except where there is too much text without a
 /// place to cut.
 fn spread(worker: &Worker<'_>) -> Result<Vec<Sample>> {
-    let places = places(worker.corpus, worker.tokenizer)?;
+    let places = places(worker.corpus, &rules(worker))?;
     // A compressed source is read from its start. Blocks are decoded as a whole, so the share of
     // stored bytes is coarse in a single chunk.
     let chunks = (PLACES as usize / places.len().max(1)).clamp(1, MAX_CHUNKS);
@@ -170,12 +171,12 @@ fn len_bytes(chunk: &Chunk) -> u64 {
 /// Walks through the corpus from `start` on.
 fn cursor(worker: &Worker<'_>, start: Position) -> UnitCursor {
     let end = end_of(worker.corpus);
-    let tokenizer = Some(worker.tokenizer.clone());
-    UnitCursor::new(
-        Unit { start, end },
-        tokenizer,
-        &worker.config.settings.text_field,
-    )
+    let text_field = &worker.config.settings.text_field;
+    UnitCursor::new(Unit { start, end }, rules(worker), text_field)
+}
+
+fn rules(worker: &Worker<'_>) -> CutRules {
+    CutRules::new(Some(worker.tokenizer), &worker.config.settings)
 }
 
 impl Sample {
@@ -198,7 +199,7 @@ impl Sample {
 }
 
 /// Where samples begin, in order, and what each stands for.
-fn places(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<Vec<Place>> {
+fn places(corpus: &Corpus, rules: &CutRules) -> Result<Vec<Place>> {
     let total = corpus.total_bytes();
     let mut places: Vec<Place> = Vec::new();
     let mut sources = (0_u32..).zip(corpus.sources());
@@ -224,7 +225,7 @@ fn places(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<Vec<Place>> {
         let byte = if at - source_start < ahead {
             ahead
         } else {
-            cut_after(corpus, tokenizer, index, before, at - source_start)?
+            cut_after(corpus, rules, index, before, at - source_start)?
         };
         let weight = 1.0 / f64::from(PLACES);
         // A record, or text without a place to cut, begins before this place and ends after the next
@@ -251,13 +252,7 @@ fn places(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<Vec<Place>> {
 
 /// The first allowed cut of source `index` at or after `byte`, where `before` is an earlier one; the end
 /// of the source if there is none. 0 if the source is read from its start.
-fn cut_after(
-    corpus: &Corpus,
-    tokenizer: &Tokenizer,
-    index: u32,
-    before: u64,
-    byte: u64,
-) -> Result<u64> {
+fn cut_after(corpus: &Corpus, rules: &CutRules, index: u32, before: u64, byte: u64) -> Result<u64> {
     let source = &corpus.sources()[index as usize];
     let bytes = source_bytes(corpus, index);
     if byte == 0 || bytes <= CHUNK_BYTES as u64 || source.compression().is_some() {
@@ -271,7 +266,7 @@ fn cut_after(
     let opened = source.open(&corpus.path(source))?;
     let offset = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
     let rest = &opened[offset(before)..];
-    let cut = next_unit_cut(format, tokenizer, rest, offset(byte - before));
+    let cut = rules.unit_cut(format, rest, offset(byte - before));
     Ok(cut.map_or(bytes, |cut| before + cut as u64))
 }
 
@@ -364,6 +359,7 @@ fn standard_error(samples: &[Sample], weights: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::corpus::CorpusOptions;
+    use crate::dataset::Settings;
 
     /// Also of a record with which its source ends.
     #[test]
@@ -374,7 +370,9 @@ mod tests {
             std::fs::write(dir.path().join(name), record).unwrap();
         }
         let corpus = Corpus::open(&[dir.path().into()], &CorpusOptions::default()).unwrap();
-        let places = places(&corpus, &Tokenizer::by_name("gpt2").unwrap()).unwrap();
+        let gpt2 = Tokenizer::by_name("gpt2").unwrap();
+        let rules = CutRules::new(Some(&gpt2), &Settings::default());
+        let places = places(&corpus, &rules).unwrap();
         let starts = places.iter().map(|place| place.start);
         let sources = 0..3;
         assert!(starts.eq(sources.map(|source| Position { source, byte: 0 })));

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
 use crate::pipeline::commit::{Failure, Progress, UnitCommit};
+use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::cuts::{Cursor, Cut, UnitCuts};
 use crate::pipeline::site::ShardSite;
 use crate::pipeline::stream::StreamCursor;
@@ -28,8 +29,8 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
-/// What decides where a text may be cut, and the field that holds the documents.
-type Reading<'a> = (&'a Tokenizer, &'a str);
+/// Where sources may be cut, and the field that holds the documents.
+type Reading<'a> = (&'a CutRules, &'a str);
 
 /// The units to be made, with their indices.
 pub(crate) type Todo = Vec<(usize, Unit)>;
@@ -38,7 +39,7 @@ pub(crate) type Todo = Vec<(usize, Unit)>;
 #[derive(Debug)]
 pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
-    tokenizer: &'a Tokenizer,
+    rules: CutRules,
     site: ShardSite<'a>,
     /// How many chunks of one unit may be handed out before the oldest of them is done.
     window: u64,
@@ -92,12 +93,13 @@ impl<'a> Feed<'a> {
         todo: Option<Todo>,
         config: &TokenizeConfig,
     ) -> Self {
+        let rules = CutRules::new(Some(tokenizer), &config.settings);
         let walk = match todo {
             Some(todo) => Walk::Planned(todo.into_iter()),
             None => Walk::Stream {
                 cursor: Arc::new(Mutex::new(StreamCursor::new(
                     corpus,
-                    tokenizer,
+                    rules.clone(),
                     &config.settings,
                     site.directory,
                     site.stats.stop_flag(),
@@ -107,7 +109,7 @@ impl<'a> Feed<'a> {
         };
         Self {
             corpus,
-            tokenizer,
+            rules,
             site,
             window: 2 * config.threads as u64,
             state: Mutex::new(State {
@@ -125,7 +127,7 @@ impl<'a> Feed<'a> {
     }
 
     fn reading(&self) -> Reading<'_> {
-        (self.tokenizer, &self.site.config.settings.text_field)
+        (&self.rules, &self.site.config.settings.text_field)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -348,8 +350,8 @@ impl State {
         match &mut self.walk {
             Walk::Planned(todo) => {
                 let (index, unit) = todo.next()?;
-                let (tokenizer, text_field) = reading;
-                let cursor = UnitCursor::new(unit, Some(tokenizer.clone()), text_field);
+                let (rules, text_field) = reading;
+                let cursor = UnitCursor::new(unit, rules.clone(), text_field);
                 Some((index, Cursor::Planned(Box::new(cursor), unit)))
             }
             Walk::Stream { cursor, units } => {

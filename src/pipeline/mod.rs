@@ -3,6 +3,7 @@
 //! ```text
 //! plan        cuts the corpus into units; each becomes one shard
 //! feed        which thread works on which chunk: of its own unit, or of the earliest; and who waits
+//! cut_rules   where a unit or a chunk may end
 //! cuts        cuts a unit, for one thread at a time
 //! chunk       unit -> chunks of about 1 MiB: whole documents, or a piece of one
 //! stream      cuts a corpus that has a stream, as it is read; `patient` waits for data
@@ -35,6 +36,7 @@
 
 mod chunk;
 mod commit;
+mod cut_rules;
 mod cuts;
 mod dataset;
 mod estimate;

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
-use crate::dataset::Split;
-use crate::document::{Documents, Format, InvalidUtf8, Reading, Span};
+use crate::dataset::{Settings, Split};
+use crate::document::{Documents, Format, Reading, Span};
 use crate::error::{Error, Result};
 use crate::hash::{Hash128, block_hashes};
 use crate::pipeline::CHUNK_BYTES;
 use crate::progress::Stats;
-use crate::tokenizer::Tokenizer;
 
 /// A range of one source.
 #[derive(Clone, Debug)]
@@ -155,20 +154,17 @@ impl Piece {
     }
 
     /// The documents in the piece, once it has been read.
-    pub(crate) fn documents<'a>(
-        &'a self,
-        text_field: &'a str,
-        invalid_utf8: InvalidUtf8,
-    ) -> Box<dyn Documents + 'a> {
+    pub(crate) fn documents<'a>(&'a self, settings: &'a Settings) -> Box<dyn Documents + 'a> {
         let span = Span {
             bytes: self.bytes(),
             begins: self.byte == 0,
             ends: self.ends_source,
         };
         let reading = Reading {
-            text_field,
+            text_field: &settings.text_field,
+            separator: &settings.separator,
             head: self.head(),
-            invalid_utf8,
+            invalid_utf8: settings.invalid_utf8,
         };
         self.format.documents(span, reading)
     }
@@ -270,36 +266,6 @@ pub(crate) fn head_of(format: Format, path: &Path, bytes: &[u8]) -> Result<Optio
     let head = format.head(bytes, true);
     let head = head.map_err(|problem| Error::input(path, problem))?;
     Ok(head.map(Arc::from))
-}
-
-/// Where a chunk may end: the first allowed cut at or after `from` in `bytes`, which begin where
-/// the source or an earlier piece of it begins. Every unit cut is also an allowed chunk cut. Without
-/// a tokenizer, only where the format allows it.
-pub(crate) fn next_cut(
-    format: Format,
-    tokenizer: Option<&Tokenizer>,
-    bytes: &[u8],
-    from: usize,
-) -> Option<usize> {
-    match tokenizer {
-        Some(tokenizer) if format.row().is_one_document => tokenizer.next_cut(bytes, from),
-        _ => format.next_cut(bytes, from),
-    }
-}
-
-/// Where a unit may end: the first allowed cut at or after `from` in `bytes`. Inside a document
-/// that is before a space after a printable character, if the tokenizer allows that, else wherever
-/// a chunk may end.
-pub(crate) fn next_unit_cut(
-    format: Format,
-    tokenizer: &Tokenizer,
-    bytes: &[u8],
-    from: usize,
-) -> Option<usize> {
-    if format.row().is_one_document && !tokenizer.cuts_before_spaces() {
-        return tokenizer.next_cut(bytes, from);
-    }
-    format.next_cut(bytes, from)
 }
 
 /// A piece of a stream that has been read.

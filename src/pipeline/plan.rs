@@ -9,11 +9,11 @@
 
 use crate::compression::Compression;
 use crate::corpus::{CHANGED, Corpus};
-use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Unit};
+use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Settings, Unit};
 use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
-use crate::pipeline::piece::next_unit_cut;
+use crate::pipeline::cut_rules::CutRules;
 use crate::tokenizer::Tokenizer;
 
 /// Finds unit boundaries while walking the sources.
@@ -114,13 +114,18 @@ pub fn plan(corpus: &Corpus, tokenizer: &Tokenizer, config: &TokenizeConfig) -> 
         EncodingInfo::of(tokenizer),
         config.settings.clone(),
         sources.collect(),
-        units(corpus, tokenizer, config.settings.unit_size_bytes)?,
+        units(corpus, tokenizer, &config.settings)?,
     ))
 }
 
 /// The units of a corpus of regular files.
-pub(crate) fn units(corpus: &Corpus, tokenizer: &Tokenizer, unit_bytes: u64) -> Result<Vec<Unit>> {
-    let mut cutter = UnitCutter::new(unit_bytes);
+pub(crate) fn units(
+    corpus: &Corpus,
+    tokenizer: &Tokenizer,
+    settings: &Settings,
+) -> Result<Vec<Unit>> {
+    let rules = CutRules::new(Some(tokenizer), settings);
+    let mut cutter = UnitCutter::new(settings.unit_size_bytes);
     let mut cuts = vec![Position::default()];
     for (index, source) in (0_u32..).zip(corpus.sources()) {
         let bytes = source.bytes().unwrap_or(0);
@@ -145,7 +150,7 @@ pub(crate) fn units(corpus: &Corpus, tokenizer: &Tokenizer, unit_bytes: u64) -> 
                 // In range: the target is below the size of mapped bytes, and after the last cut.
                 let ahead = usize::try_from(target - last).ok()?;
                 let rest = &opened[usize::try_from(last).ok()?..];
-                let cut = next_unit_cut(format, tokenizer, rest, ahead)?;
+                let cut = rules.unit_cut(format, rest, ahead)?;
                 Some(last + cut as u64)
             };
             let mut last = 0;
@@ -173,7 +178,7 @@ pub(crate) fn units(corpus: &Corpus, tokenizer: &Tokenizer, unit_bytes: u64) -> 
 /// Checks that `corpus` is still cut as `plan` says. If a file had other contents of the same size
 /// and time when it was planned, units may begin inside a record.
 pub(crate) fn check_cuts(corpus: &Corpus, tokenizer: &Tokenizer, plan: &Plan) -> Result<()> {
-    let now = units(corpus, tokenizer, plan.settings.unit_size_bytes)?;
+    let now = units(corpus, tokenizer, &plan.settings)?;
     let differs = plan.units.iter().zip(&now).find(|(a, b)| a != b);
     let cut = match differs {
         Some((planned, _)) => planned.end,
@@ -260,7 +265,8 @@ mod tests {
                 })
                 .collect();
             let corpus = Corpus::open(&arguments, &CorpusOptions::default()).unwrap();
-            let units = units(&corpus, &Tokenizer::by_name("gpt2").unwrap(), unit).unwrap();
+            let settings = Settings { unit_size_bytes: unit, ..Settings::default() };
+            let units = units(&corpus, &Tokenizer::by_name("gpt2").unwrap(), &settings).unwrap();
             let starts: Vec<_> = units.iter().map(|unit| unit.start).collect();
             prop_assert_eq!(starts, naive(&files, unit));
             prop_assert!(units.windows(2).all(|pair| pair[0].end == pair[1].start));

@@ -10,8 +10,8 @@ use crate::corpus::{CHANGED, Corpus, Source};
 use crate::document::{Format, HEAD_BYTES};
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
-use crate::pipeline::piece::{Piece, Stored, next_cut, next_unit_cut, read_bytes};
-use crate::tokenizer::Tokenizer;
+use crate::pipeline::cut_rules::CutRules;
+use crate::pipeline::piece::{Piece, Stored, read_bytes};
 
 /// A source whose first bytes have been read and match its name.
 pub(super) struct Begun {
@@ -91,8 +91,7 @@ pub(super) struct SourceReader {
     format: Format,
     /// What every piece needs.
     head: Option<Arc<[u8]>>,
-    /// What decides where a text may be cut.
-    tokenizer: Option<Tokenizer>,
+    rules: CutRules,
     /// The size as it is stored, if known.
     expected_bytes: Option<u64>,
     /// The bytes read and decoded; the first `taken` of them have been handed out.
@@ -140,12 +139,12 @@ impl std::fmt::Debug for SourceReader {
 
 impl SourceReader {
     /// Reads source `index` of a corpus, a regular file.
-    pub(super) fn open(corpus: &Corpus, index: u32, tokenizer: Option<Tokenizer>) -> Result<Self> {
+    pub(super) fn open(corpus: &Corpus, index: u32, rules: CutRules) -> Result<Self> {
         let source = &corpus.sources()[index as usize];
         let path = corpus.path(source);
         let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
         let begun = Begun::new(source, path, Box::new(file))?;
-        Self::new(index, source, begun, source.bytes(), tokenizer)
+        Self::new(index, source, begun, source.bytes(), rules)
     }
 
     /// Reads `source`, the `index`-th, which has `expected_bytes` stored bytes, if that is known.
@@ -154,7 +153,7 @@ impl SourceReader {
         source: &Source,
         begun: Begun,
         expected_bytes: Option<u64>,
-        tokenizer: Option<Tokenizer>,
+        rules: CutRules,
     ) -> Result<Self> {
         let input = match begun.compression {
             None => Input::AsIs(begun.reader),
@@ -169,7 +168,7 @@ impl SourceReader {
             source: index,
             format: source.format(),
             head: None,
-            tokenizer,
+            rules,
             expected_bytes,
             buffer: Vec::new(),
             taken: 0,
@@ -243,13 +242,12 @@ impl SourceReader {
         let mut wanted = CHUNK_BYTES + 1;
         loop {
             self.fill(wanted)?;
-            let tokenizer = self.tokenizer.as_ref();
-            let chunk_cut = next_cut(self.format, tokenizer, self.buffered(), CHUNK_BYTES);
+            let buffered = self.buffered();
+            let chunk_cut = self.rules.chunk_cut(self.format, buffered, CHUNK_BYTES);
             // Search only to the end of the chunk; what follows is searched with the next one.
-            let chunk = &self.buffered()[..chunk_cut.map_or(self.buffered().len(), |cut| cut + 1)];
-            let unit_cut = target.zip(tokenizer).and_then(|(target, tokenizer)| {
-                next_unit_cut(self.format, tokenizer, chunk, target)
-            });
+            let chunk = &buffered[..chunk_cut.map_or(buffered.len(), |cut| cut + 1)];
+            let unit_cut =
+                target.and_then(|target| self.rules.unit_cut(self.format, chunk, target));
             match (unit_cut, chunk_cut) {
                 (Some(unit), _) => return Ok((unit, true)),
                 (_, Some(chunk)) => return Ok((chunk, false)),

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::UnitCursor;
+use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::dataset::{build, tokenize};
 use crate::pipeline::found::{Damaged, Found, look};
 use crate::pipeline::outcome::Outcome;
@@ -150,18 +151,18 @@ fn take(out: &Path, shard: &ShardInfo, staging: &Staging) -> Result<()> {
 /// The number of invalid sequences in the documents of a unit. A manifest has only their sum over
 /// the dataset, which is usually 0.
 fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u64> {
-    let policy = found.settings.invalid_utf8;
-    if found.totals.invalid_sequences == 0 || policy == InvalidUtf8::Strict {
+    let settings = &found.settings;
+    let is_strict = settings.invalid_utf8 == InvalidUtf8::Strict;
+    if found.totals.invalid_sequences == 0 || is_strict {
         return Ok(0);
     }
-    let mut cursor = UnitCursor::new(unit, None, &found.settings.text_field);
+    let mut cursor = UnitCursor::new(unit, CutRules::new(None, settings), &settings.text_field);
     let mut count = 0;
     let mut memory = Vec::new();
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
             piece.read_each(corpus, &mut memory, |piece| {
-                let settings = &found.settings;
-                let mut documents = piece.documents(&settings.text_field, policy);
+                let mut documents = piece.documents(settings);
                 while let Some(document) = documents.next_document() {
                     if let Ok(text) = document.text
                         && piece.is_on_side(&text.text, settings.split)

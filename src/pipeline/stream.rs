@@ -10,19 +10,18 @@ use crate::corpus::{Corpus, Kind, Source};
 use crate::dataset::{Position, Settings, Unit};
 use crate::error::{Error, Result};
 use crate::pipeline::chunk::Chunk;
+use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::patient::{PatientReader, is_of_stop};
 use crate::pipeline::plan::{UnitCutter, end_of};
 use crate::pipeline::reader::{Begun, SourceReader};
 use crate::pipeline::rows::SourceRows;
 use crate::publish::temp_file::temporary_name;
-use crate::tokenizer::Tokenizer;
 
 /// Walks a corpus by reading it.
 #[derive(Debug)]
 pub(crate) struct StreamCursor {
     cutter: UnitCutter,
-    /// What decides where a text may be cut.
-    tokenizer: Tokenizer,
+    rules: CutRules,
     source: u32,
     open: Option<Open>,
     /// The field or column that holds the documents.
@@ -60,14 +59,14 @@ struct StreamChunk {
 impl StreamCursor {
     pub(crate) fn new(
         corpus: &Corpus,
-        tokenizer: &Tokenizer,
+        rules: CutRules,
         settings: &Settings,
         spool_directory: &Path,
         is_stopped: Arc<AtomicBool>,
     ) -> Self {
         Self {
             cutter: UnitCutter::new(settings.unit_size_bytes),
-            tokenizer: tokenizer.clone(),
+            rules,
             source: 0,
             open: None,
             text_field: settings.text_field.clone(),
@@ -190,8 +189,8 @@ impl StreamCursor {
             expected_bytes = Some(self.spool(&mut begun)?);
         }
         self.starts_unit = self.cutter.ends_at_source_start();
-        let tokenizer = Some(self.tokenizer.clone());
-        SourceReader::new(self.source, source, begun, expected_bytes, tokenizer).map(Open::Read)
+        let rules = self.rules.clone();
+        SourceReader::new(self.source, source, begun, expected_bytes, rules).map(Open::Read)
     }
 
     fn open_bytes(&self, source: &Source, path: &Path) -> Result<Box<dyn Read + Send>> {

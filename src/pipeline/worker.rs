@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, TokenDtype};
-use crate::document::{Bad, BadKind, BadRecords, Extent};
+use crate::document::{Bad, BadKind, BadRecords, Extent, Format};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
@@ -196,15 +196,18 @@ impl<'a> Worker<'a> {
         index: u32,
         encoded: &mut Encoded,
     ) -> Result<u32> {
-        let field = &self.config.settings.text_field;
-        let has_field = piece.format.check_field(piece.head(), field);
+        let settings = &self.config.settings;
+        if piece.format == Format::Separated && settings.separator.is_empty() {
+            return Err(Error::config("separator", "is empty, so no document ends"));
+        }
+        let has_field = piece.format.check_field(piece.head(), &settings.text_field);
         has_field
             .map_err(|problem| Error::input(self.corpus.path_of(piece.source as usize), problem))?;
-        let mut documents = piece.documents(field, self.config.settings.invalid_utf8);
+        let mut documents = piece.documents(settings);
         while let Some(document) = documents.next_document() {
             let extent = document.extent;
             match document.text {
-                Ok(text) if !piece.is_on_side(&text.text, self.config.settings.split) => {
+                Ok(text) if !piece.is_on_side(&text.text, settings.split) => {
                     encoded.other_side += u64::from(extent.begins);
                 }
                 Ok(text) => {

@@ -108,6 +108,7 @@ fn read(bytes: &[u8], begins: bool, header: &[u8], separator: u8) -> (Read, u32)
     };
     let reading = Reading {
         text_field: "b",
+        separator: "",
         head: header,
         invalid_utf8: InvalidUtf8::Strict,
     };

@@ -8,9 +8,19 @@ use crate::common_dataset::{Dataset, config, encoding, text};
 use crate::compressed::gzip;
 use crate::support::{Place, output_bytes};
 
+/// What ends a document of [`TextDocuments::Separated`] here.
+const SEPARATOR: &str = "\n\n";
+
 /// A text with blank lines of all kinds, and its documents.
 fn sample(what: TextDocuments) -> (String, Vec<String>) {
     let text = text("udhr.txt");
+    if what == TextDocuments::Separated {
+        let text = text.replace("\n\n", "\n\n\n\n\n");
+        let parts = text.split(SEPARATOR);
+        let documents = parts.filter(|part| !part.trim().is_empty());
+        let documents = documents.map(str::to_owned).collect();
+        return (text, documents);
+    }
     let text = text.replace("\n\n", "\n \r\n\n").replace("d\n", "d\r\n");
     let mut documents: Vec<String> = Vec::new();
     let mut is_open = false;
@@ -39,10 +49,11 @@ fn lines(documents: &[String]) -> Vec<u8> {
 }
 
 #[test]
-fn lines_and_paragraphs_are_documents_however_they_are_read() {
+fn parts_of_a_text_are_documents_however_they_are_read() {
     for (what, format) in [
         (TextDocuments::Lines, Format::Lines),
         (TextDocuments::Paragraphs, Format::Paragraphs),
+        (TextDocuments::Separated, Format::Separated),
     ] {
         let (text, documents) = sample(what);
         let place = Place::new();
@@ -65,6 +76,9 @@ fn lines_and_paragraphs_are_documents_however_they_are_read() {
                 let directory = TempDir::new().unwrap();
                 let mut config = config(unit);
                 config.threads = threads;
+                if what == TextDocuments::Separated {
+                    SEPARATOR.clone_into(&mut config.settings.separator);
+                }
                 let out = directory.path().join("out");
                 let stats = Stats::default();
                 tokenize(
@@ -96,29 +110,38 @@ fn lines_and_paragraphs_are_documents_however_they_are_read() {
                 assert!(*first.get_or_insert_with(|| files.clone()) == files);
             }
         }
-        let name = what.name();
-        let args = [
-            "tokenize",
-            "-",
-            "--documents",
-            name,
-            "--out",
-            name,
-            "--unit-size",
-            "50kB",
-        ];
-        let done = place.run_with(args, text.as_bytes());
-        assert_eq!(done.code, Some(0), "{done:?}");
-        let files = output_bytes(&place.path(name));
-        let shards = files.iter().filter(|(file, _)| file.contains("u32"));
-        let ids = shards
-            .flat_map(|(_, bytes)| bytes.clone())
-            .collect::<Vec<_>>();
         assert!(
-            ids == bytemuck::cast_slice::<u32, u8>(&expected.ids()),
-            "{name} from -"
+            ids_from_stdin(&place, what, &text) == expected.ids(),
+            "{what:?} from -"
         );
     }
+}
+
+/// The ids of `text`, read from standard input and cut.
+fn ids_from_stdin(place: &Place, what: TextDocuments, text: &str) -> Vec<u32> {
+    let name = what.name();
+    let (option, value) = match what {
+        TextDocuments::Separated => ("--separator", r"\n\n"),
+        _ => ("--documents", name),
+    };
+    let args = [
+        "tokenize",
+        "-",
+        option,
+        value,
+        "--out",
+        name,
+        "--unit-size",
+        "50kB",
+    ];
+    let done = place.run_with(args, text.as_bytes());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let files = output_bytes(&place.path(name));
+    let shards = files.iter().filter(|(file, _)| file.contains("u32"));
+    let bytes: Vec<u8> = shards.flat_map(|(_, bytes)| bytes.clone()).collect();
+    let ids = bytes.chunks_exact(4);
+    ids.map(|id| u32::from_le_bytes(id.try_into().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -164,4 +187,48 @@ fn documents_of_other_formats_are_as_before() {
     assert_eq!(done.code, Some(0), "{done:?}");
     let left_out = "left out: bad.txt: line 2: column 2: invalid UTF-8";
     assert!(done.stderr.contains(left_out), "{done:?}");
+}
+
+#[test]
+fn a_separator_is_named_and_may_not_be_empty() {
+    let place = Place::new();
+    place.write("a.txt", "one<|end|>two");
+    let refused = [
+        (vec!["--separator", ""], "it is empty"),
+        (vec!["--separator", r"\x"], r"a backslash is written \\"),
+        (
+            vec!["--separator", "|", "--documents", "lines"],
+            "cannot be used with",
+        ),
+    ];
+    for (options, message) in refused {
+        let args = ["tokenize", "a.txt", "--out", "d"]
+            .into_iter()
+            .chain(options);
+        let done = place.run(args);
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.stderr.contains(message), "{done:?}");
+    }
+
+    let mut options = CorpusOptions::default();
+    options.documents = TextDocuments::Separated;
+    let corpus = Corpus::open(&[place.path("a.txt").into()], &options).unwrap();
+    let stats = Stats::default();
+    let made = tokenize(
+        &corpus,
+        encoding("gpt2"),
+        &config(1 << 20),
+        &place.path("e"),
+        &serde_json::Value::Null,
+        &stats,
+    );
+    let error = made.unwrap_err().to_string();
+    assert_eq!(error, "separator: is empty, so no document ends");
+
+    // Another separator is another job.
+    let make = |separator| place.run(["tokenize", "a.txt", "--separator", separator, "--out", "d"]);
+    assert_eq!(make("<|end|>").code, Some(0));
+    assert_eq!(make("<|end|>").code, Some(0));
+    let other = make("|");
+    assert_eq!(other.code, Some(1), "{other:?}");
 }
