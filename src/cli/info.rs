@@ -202,9 +202,24 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     if totals.bad_records.total() > 0 {
         lines.push(("left out", bad::counts(&totals.bad_records)));
     }
+    let outside = limits_of(manifest);
+    if !outside.is_empty() {
+        lines.push(("left out", outside));
+    }
     lines.push(("sources", list(manifest.sources.len(), sources)));
     lines.push(("shards", list(manifest.shards.len(), shards)));
     lines
+}
+
+/// `12 documents of fewer tokens than 16, 1 document of more bytes than 1,000,000`.
+fn limits_of(manifest: &Manifest) -> String {
+    let outside = manifest.totals.outside_limits;
+    let limits = outside.by_limit(manifest.settings.limits());
+    let parts = limits.map(|(what, limit, count)| {
+        let documents = human::counted(count, "document");
+        format!("{documents} of {what} than {}", human::count(limit))
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// `train, without 2,345 documents for validation (0.5 %)`.

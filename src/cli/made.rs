@@ -54,6 +54,10 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
         0 => String::new(),
         n => format!(", {} of invalid UTF-8", human::counted(n, "sequence")),
     };
+    let outside = match totals.outside_limits.total() {
+        0 => String::new(),
+        n => format!(", {} outside of the limits", human::counted(n, "document")),
+    };
     let others = match totals.other_side {
         0 => String::new(),
         n => {
@@ -66,7 +70,7 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
         }
     };
     format!(
-        "{}: {}, {}{before}, {} from {}{others}{invalid}{}",
+        "{}: {}, {}{before}, {} from {}{others}{outside}{invalid}{}",
         show::name(out),
         human::counted(totals.tokens, "token"),
         human::counted(manifest.shards.len() as u64, "shard"),

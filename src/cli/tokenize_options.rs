@@ -54,6 +54,15 @@ pub(crate) struct TokenizeOptions {
     /// The documents to tokenize: those to train with, or those that are held out
     #[arg(long, requires = "validation", default_value = "train", value_parser = choice(Side::ALL, Side::name))]
     pub(crate) side: Side,
+    /// Leave out, and count, documents of more bytes of text, for example 1MB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_document_bytes: Option<u64>,
+    /// Leave out, and count, documents of fewer tokens; end-of-text tokens do not count
+    #[arg(long, value_name = "N")]
+    pub(crate) min_tokens: Option<u64>,
+    /// Leave out, and count, documents of more tokens
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u64>,
     /// Integer type of the token ids; u16 fits vocabularies of up to 65536 ids
     #[arg(long, value_name = "DTYPE", default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
     pub(crate) token_dtype: TokenDtype,
@@ -76,6 +85,9 @@ pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
         validation_millionths,
         side: options.side,
     });
+    config.settings.max_document_bytes = options.max_document_bytes;
+    config.settings.min_tokens = options.min_tokens;
+    config.settings.max_tokens = options.max_tokens;
     config.settings.token_dtype = options.token_dtype;
     config.settings.unit_size_bytes = options.unit_size;
     config

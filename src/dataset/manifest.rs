@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
 use crate::dataset::bad::is_zero;
-use crate::dataset::{BadCounts, BadFile, Eot, Split, TokenDtype};
+use crate::dataset::{BadCounts, BadFile, Eot, Limits, OutsideLimits, Split, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
@@ -105,10 +105,31 @@ pub struct Settings {
     /// if it is split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
+    /// A document of more bytes of text than this is left out; none is if it is `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_document_bytes: Option<u64>,
+    /// A document whose text has fewer tokens than this is left out. A token before or after the
+    /// text does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_tokens: Option<u64>,
+    /// A document whose text has more tokens than this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
     /// The integer type of the ids in shard files.
     pub token_dtype: TokenDtype,
     /// The number of corpus bytes after which a unit, and so a shard, ends at the next allowed cut.
     pub unit_size_bytes: u64,
+}
+
+impl Settings {
+    /// The sizes of documents that the dataset may have.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_document_bytes: self.max_document_bytes,
+            min_tokens: self.min_tokens,
+            max_tokens: self.max_tokens,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -122,6 +143,9 @@ impl Default for Settings {
             invalid_utf8: InvalidUtf8::default(),
             bad_records: BadRecords::default(),
             split: None,
+            max_document_bytes: None,
+            min_tokens: None,
+            max_tokens: None,
             token_dtype: TokenDtype::default(),
             unit_size_bytes: 64 << 20,
         }
@@ -175,6 +199,10 @@ pub struct ShardInfo {
     /// the shard does not have them; written only if there are any.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub other_side: u64,
+    /// The number of documents of the unit that were left out for their size; written only if there
+    /// are any.
+    #[serde(default, skip_serializing_if = "OutsideLimits::is_empty")]
+    pub outside_limits: OutsideLimits,
     /// Bytes of text that the ids stand for, end-of-text tokens apart.
     pub text_bytes: u64,
     /// Size of the file of ids, in bytes.
@@ -227,13 +255,17 @@ pub struct Totals {
     /// Documents that are on the other side of the split; written only if there are any.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub other_side: u64,
+    /// Documents that were left out for their size; written only if there are any.
+    #[serde(default, skip_serializing_if = "OutsideLimits::is_empty")]
+    pub outside_limits: OutsideLimits,
     /// Documents without text.
     pub empty_documents: u64,
     /// Bytes of all sources.
     pub source_bytes: u64,
     /// Bytes of text that the ids stand for, end-of-text tokens apart.
     pub text_bytes: u64,
-    /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or left out.
+    /// Invalid UTF-8 sequences, and halves of surrogate pairs, that were replaced or removed; also in
+    /// documents that were then left out for their size.
     pub invalid_sequences: u64,
     /// Records that were left out; written only if there are any.
     #[serde(default, skip_serializing_if = "BadCounts::is_empty")]
@@ -247,6 +279,7 @@ impl Totals {
             tokens: self.tokens.saturating_add(other.tokens),
             documents: self.documents.saturating_add(other.documents),
             other_side: self.other_side.saturating_add(other.other_side),
+            outside_limits: self.outside_limits.plus(&other.outside_limits),
             empty_documents: self.empty_documents.saturating_add(other.empty_documents),
             source_bytes: self.source_bytes.saturating_add(other.source_bytes),
             text_bytes: self.text_bytes.saturating_add(other.text_bytes),

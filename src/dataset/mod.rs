@@ -18,6 +18,7 @@
 //! docs       the record that says which part of a shard is which document
 //! bad        counts of bad records by kind, and the file that lists them
 //! split      which documents are held out for validation
+//! limits     which documents are left out for their size
 //! plan       plan.json: the units, and which work is the same job
 //! receipt    what a finished unit is, and what it was made from
 //! partial    which finished units a run keeps, and what happens to the others
@@ -35,6 +36,7 @@ mod bad;
 mod bad_list;
 mod directory;
 mod docs;
+mod limits;
 mod manifest;
 mod mapped;
 mod partial;
@@ -53,6 +55,7 @@ pub use bad_list::bad_records;
 pub(crate) use bad_list::first_bad_records;
 pub(crate) use directory::{map_in, read_directory};
 pub use docs::DocRecord;
+pub use limits::{Limits, OutsideLimits};
 pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };

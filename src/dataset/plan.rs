@@ -246,7 +246,7 @@ impl Plan {
 /// A setting that shapes the bytes: its name in messages, and how to show its value.
 type Field = (&'static str, fn(&Plan) -> String);
 
-const FIELDS: [Field; 12] = [
+const FIELDS: [Field; 15] = [
     ("`tokenizer`", |plan| plan.encoding.name.clone()),
     ("the vocabulary", |plan| {
         let EncodingInfo {
@@ -272,7 +272,7 @@ const FIELDS: [Field; 12] = [
     }),
     ("`eot`", |plan| plan.settings.eot.name().to_owned()),
     ("`bos`", |plan| {
-        (plan.settings.bos).map_or("none".to_owned(), |id| id.to_string())
+        number_or_none(plan.settings.bos.map(u64::from))
     }),
     ("`special`", |plan| plan.settings.special.name().to_owned()),
     ("`invalid_utf8`", |plan| {
@@ -289,6 +289,15 @@ const FIELDS: [Field; 12] = [
             split.validation_millionths
         ),
     }),
+    ("`max_document_bytes`", |plan| {
+        number_or_none(plan.settings.max_document_bytes)
+    }),
+    ("`min_tokens`", |plan| {
+        number_or_none(plan.settings.min_tokens)
+    }),
+    ("`max_tokens`", |plan| {
+        number_or_none(plan.settings.max_tokens)
+    }),
     ("`token_dtype`", |plan| {
         plan.settings.token_dtype.name().to_owned()
     }),
@@ -296,6 +305,10 @@ const FIELDS: [Field; 12] = [
         format!("{} bytes", plan.settings.unit_size_bytes)
     }),
 ];
+
+fn number_or_none(number: Option<u64>) -> String {
+    number.map_or("none".to_owned(), |number| number.to_string())
+}
 
 impl PlannedSource {
     /// What a job knows of it.
@@ -342,6 +355,9 @@ mod tests {
                 validation_millionths: 1,
                 side: Side::Train,
             }),
+            max_document_bytes: Some(1),
+            min_tokens: Some(1),
+            max_tokens: Some(1),
             ..Settings::default()
         };
         let settings = serde_json::to_value(settings).unwrap();

@@ -118,6 +118,7 @@ impl DoneUnit {
             tokens: self.shard.tokens,
             documents: self.shard.documents,
             other_side: self.shard.other_side,
+            outside_limits: self.shard.outside_limits,
             empty_documents: self.empty_documents,
             source_bytes: self.source_bytes(),
             text_bytes: self.shard.text_bytes,

@@ -238,6 +238,7 @@ impl<'a> DocumentCheck<'a> {
         self.counted.tokens += info.tokens;
         self.counted.documents += documents;
         self.counted.other_side = self.counted.other_side.saturating_add(info.other_side);
+        self.counted.outside_limits = self.counted.outside_limits.plus(&info.outside_limits);
         self.counted.text_bytes = self.counted.text_bytes.saturating_add(info.text_bytes);
         if let Some(bad) = &info.bad_records {
             self.counted.bad_records = self.counted.bad_records.plus(&bad.counts);

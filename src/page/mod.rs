@@ -1,18 +1,20 @@
 //! A report as one page of HTML that needs nothing else: no scripts, no fonts, no other files.
 //!
 //! ```text
-//! mod       the page, and the file that it becomes
-//! sections  what the page says, section by section
-//! chart     charts as SVG
-//! table     tables and lists of figures
-//! text      text from outside as HTML, and numbers for people
-//! style     how it looks: on light and dark screens, on narrow ones, in print
+//! mod         the page, and the file that it becomes
+//! sections    what the page says of the contents, section by section
+//! provenance  what it says of how they came about, and of what was left out
+//! chart       charts as SVG
+//! table       tables and lists of figures
+//! text        text from outside as HTML, and numbers for people
+//! style       how it looks: on light and dark screens, on narrow ones, in print
 //! ```
 //!
 //! The page is well-formed XML, too. All text from a dataset is escaped. Knows nothing of shards;
 //! `report` counts.
 
 mod chart;
+mod provenance;
 mod sections;
 mod table;
 mod text;
@@ -54,8 +56,8 @@ pub fn html(report: &Report) -> String {
         sections::density,
         sections::tokens,
         sections::vocabulary,
-        sections::left_out,
-        sections::made_with,
+        provenance::left_out,
+        provenance::made_with,
     ];
     let sections = sections.map(|section| section(report)).concat();
     let id = report.dataset_id;

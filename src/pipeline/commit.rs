@@ -209,6 +209,7 @@ impl UnitCommit {
                 tokens: closed.totals.tokens,
                 documents: closed.totals.documents,
                 other_side: closed.totals.other_side,
+                outside_limits: closed.totals.outside_limits,
                 text_bytes: closed.totals.text_bytes,
                 bytes,
                 blocks: hasher.finish(),

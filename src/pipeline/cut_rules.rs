@@ -12,6 +12,8 @@ pub(crate) struct CutRules {
     /// Without one, chunks can only be read, not encoded.
     tokenizer: Option<Tokenizer>,
     separator: Arc<str>,
+    /// Whether a document is never cut.
+    keeps_documents: bool,
 }
 
 impl CutRules {
@@ -19,6 +21,7 @@ impl CutRules {
         Self {
             tokenizer: tokenizer.cloned(),
             separator: settings.separator.as_str().into(),
+            keeps_documents: settings.limits().are_set(),
         }
     }
 
@@ -26,6 +29,7 @@ impl CutRules {
     /// where the source or an earlier piece of it begins.
     pub(crate) fn chunk_cut(&self, format: Format, bytes: &[u8], from: usize) -> Option<usize> {
         match &self.tokenizer {
+            _ if self.keeps(format) => None,
             Some(tokenizer) if format.row().is_one_document => tokenizer.next_cut(bytes, from),
             _ => format.next_cut(bytes, from, &self.separator),
         }
@@ -36,10 +40,15 @@ impl CutRules {
     /// wherever a chunk may end.
     pub(crate) fn unit_cut(&self, format: Format, bytes: &[u8], from: usize) -> Option<usize> {
         match &self.tokenizer {
-            Some(tokenizer) if tokenizer.cuts_before_spaces() => {
+            Some(tokenizer) if tokenizer.cuts_before_spaces() && !self.keeps(format) => {
                 format.next_cut(bytes, from, &self.separator)
             }
             _ => self.chunk_cut(format, bytes, from),
         }
+    }
+
+    /// Whether a source of this format is a document that is not cut.
+    fn keeps(&self, format: Format) -> bool {
+        self.keeps_documents && format.row().is_one_document
     }
 }

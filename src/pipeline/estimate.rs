@@ -61,6 +61,8 @@ struct Sample {
     /// The number of documents that begin in it, and of those that are records or rows.
     documents: u64,
     records: u64,
+    /// The number of texts that begin in it, also of those that are left out.
+    texts: u64,
     time: Duration,
 }
 
@@ -189,6 +191,8 @@ impl Sample {
         self.time += started.elapsed();
         worker.tokenizer.put_back(encoder);
         self.tokens += encoded.ids.len() as u64;
+        let begins_text = |piece: &&Piece| piece.byte == 0 && piece.format.row().is_one_document;
+        self.texts += encoded.pieces.iter().filter(begins_text).count() as u64;
         for document in encoded.documents.iter().filter(|document| document.begins) {
             let source = &worker.corpus.sources()[document.source as usize];
             self.documents += 1;
@@ -313,8 +317,7 @@ fn estimate_of(
     } else {
         let sources = corpus.sources().iter();
         let texts = sources.filter(|source| is_one_document(source)).count();
-        let share = config.settings.split.map_or(1.0, Split::share);
-        of(&|sample| sample.records as f64) + share * texts as f64
+        of(&|sample| sample.records as f64) + text_share(samples, config) * texts as f64
     };
     let id_bytes = match config.settings.token_dtype {
         TokenDtype::U16 => 2.0,
@@ -333,6 +336,16 @@ fn estimate_of(
         seconds: of(&|sample| sample.time.as_secs_f64()).max(0.0) / config.threads as f64,
         sample_bytes: samples.iter().map(|sample| sample.stored_bytes).sum(),
     }
+}
+
+/// The share of texts that the dataset has.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn text_share(samples: &[Sample], config: &TokenizeConfig) -> f64 {
+    if !config.settings.limits().are_set() {
+        return config.settings.split.map_or(1.0, Split::share);
+    }
+    let sum = |count: fn(&Sample) -> u64| samples.iter().map(count).sum::<u64>() as f64;
+    sum(|sample| sample.documents - sample.records) / sum(|sample| sample.texts).max(1.0)
 }
 
 /// The standard error of the weighted mean of tokens for each stored byte; `None` if half of the corpus

@@ -172,6 +172,7 @@ impl Ledger {
         self.totals.tokens += encoded.ids.len() as u64;
         self.totals.invalid_sequences += encoded.invalid_sequences;
         self.totals.other_side += encoded.other_side;
+        self.totals.outside_limits = self.totals.outside_limits.plus(&encoded.outside_limits);
         let mut bad_lines = &encoded.bad_lines[..];
         for (index, piece) in (0..).zip(&encoded.pieces) {
             self.hash(piece, corpus)?;

@@ -167,6 +167,12 @@ impl TokenizeConfig {
             let what = format!("holds out {} of a million", split.validation_millionths);
             return refuse("split", (what, "hold out some, but not all").into());
         }
+        if let Some((min, max)) = self.settings.min_tokens.zip(self.settings.max_tokens)
+            && min > max
+        {
+            let what = format!("{min} is more than `max_tokens`, {max}");
+            return refuse("min_tokens", what.into());
+        }
         if let Some(bos) = self.settings.bos
             && tokenizer.token_bytes(bos).is_none()
         {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::compression::Decompressor;
 use crate::corpus::Corpus;
-use crate::dataset::{Eot, TokenDtype};
+use crate::dataset::{Eot, OutsideLimits, TokenDtype};
 use crate::document::{Bad, BadKind, BadRecords, Extent, Format};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
@@ -23,6 +23,8 @@ pub(crate) struct Encoded {
     pub(crate) invalid_sequences: u64,
     /// The number of documents that begin in the chunk and are on the other side of the split.
     pub(crate) other_side: u64,
+    /// How many documents are left out for their size.
+    pub(crate) outside_limits: OutsideLimits,
     /// Records that are left out, in order.
     pub(crate) bad_lines: Vec<BadLine>,
 }
@@ -102,6 +104,7 @@ impl Spare {
         encoded.bad_lines.clear();
         encoded.invalid_sequences = 0;
         encoded.other_side = 0;
+        encoded.outside_limits = OutsideLimits::default();
         self.list().push(encoded);
     }
 
@@ -252,7 +255,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Adds the ids of `text`, which lies at `extent`, with an end-of-text token before or after it
-    /// if `eot` asks for one.
+    /// if `eot` asks for one; or counts it as left out for its size.
     fn encode_text(
         &self,
         encoder: &mut Encoder,
@@ -261,24 +264,37 @@ impl<'a> Worker<'a> {
         extent: Extent,
         encoded: &mut Encoded,
     ) -> Result<()> {
+        let settings = &self.config.settings;
+        if let Some(limit) = settings.limits().of_text(text.len() as u64) {
+            encoded.outside_limits.add(limit);
+            return Ok(());
+        }
+        let start = encoded.ids.len();
         // `TokenizeConfig::validate` refuses a tokenizer without one, if it is needed.
         let end_of_text = self.tokenizer.end_of_text();
         if extent.begins {
-            encoded.ids.extend(self.config.settings.bos);
-            if self.config.settings.eot == Eot::Before {
+            encoded.ids.extend(settings.bos);
+            if settings.eot == Eot::Before {
                 encoded.ids.extend(end_of_text);
             }
         }
+        let text_start = encoded.ids.len();
         self.tokenizer
             .encode_into(
                 encoder,
                 text,
-                self.config.settings.special,
+                settings.special,
                 extent.begins,
                 &mut encoded.ids,
             )
             .map_err(|found| self.special_error(&found, piece, extent))?;
-        if extent.ends && self.config.settings.eot == Eot::After {
+        let tokens = encoded.ids.len() - text_start;
+        if let Some(limit) = settings.limits().of_tokens(tokens as u64) {
+            encoded.ids.truncate(start);
+            encoded.outside_limits.add(limit);
+            return Ok(());
+        }
+        if extent.ends && settings.eot == Eot::After {
             encoded.ids.extend(end_of_text);
         }
         encoded.documents.push(DocumentPiece {

@@ -5,6 +5,7 @@ mod csv;
 mod documents;
 mod fields;
 mod formats;
+mod limits;
 mod links;
 mod lists;
 mod outputs;

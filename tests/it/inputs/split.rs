@@ -20,7 +20,7 @@ fn side_of(text: &str) -> Side {
 }
 
 /// Documents of many lengths; some are longer than what decides their side, some begin alike.
-fn documents() -> Vec<String> {
+pub(super) fn documents() -> Vec<String> {
     let text = text("udhr.txt");
     let mut documents: Vec<_> = text.split("\n\n").take(300).map(str::to_owned).collect();
     for start in 0..12 {
@@ -33,7 +33,7 @@ fn documents() -> Vec<String> {
 }
 
 /// The texts of the documents of dataset `out`, with how often each is there.
-fn texts_in(place: &Place, out: &str) -> BTreeMap<String, u32> {
+pub(super) fn texts_in(place: &Place, out: &str) -> BTreeMap<String, u32> {
     let store = shardmill::TokenStore::open(&place.path(out)).unwrap();
     let tokenizer = shardmill::Tokenizer::by_name("gpt2").unwrap();
     let mut texts = BTreeMap::new();
@@ -63,7 +63,7 @@ fn expected(documents: &[String]) -> [BTreeMap<String, u32>; 2] {
 }
 
 /// Writes `documents` in all forms; returns the names of the directories.
-fn write_all(place: &Place, documents: &[String]) -> Vec<&'static str> {
+pub(super) fn write_all(place: &Place, documents: &[String]) -> Vec<&'static str> {
     let lines = documents
         .iter()
         .map(|text| format!("{}\n", json!({ "text": text })));
