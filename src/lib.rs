@@ -79,6 +79,7 @@ mod progress;
 mod publish;
 pub mod report;
 pub mod show;
+pub mod shuffle;
 mod simd;
 pub mod sink;
 pub mod table;

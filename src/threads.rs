@@ -4,6 +4,21 @@
 
 use crate::error::{Error, Result};
 
+/// No machine has this many CPUs; a larger number is a typo.
+const MAX_THREADS: usize = 1024;
+
+/// Checks the setting `threads`.
+///
+/// # Errors
+/// [`Error::Config`] if it is out of range.
+pub(crate) fn check_threads(threads: usize) -> Result<()> {
+    if (1..=MAX_THREADS).contains(&threads) {
+        return Ok(());
+    }
+    let what = format!("must be from 1 to {MAX_THREADS}");
+    Err(Error::config("threads", what))
+}
+
 /// A rayon pool of `threads` threads.
 ///
 /// # Errors

@@ -33,9 +33,9 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::pipeline::MAX_THREADS;
 use crate::progress::Stats;
 use crate::simd::Level;
+use crate::threads::check_threads;
 use crate::tokenizer::{FileOptions, Tokenizer};
 
 pub use ceiling::{Ceiling, store_all};
@@ -123,9 +123,7 @@ fn check_sizes(threads: usize, dims: &[usize], size_bytes: u64) -> Result<()> {
     const MIN_SIZE_BYTES: u64 = 1 << 20;
     const MAX_SIZE_BYTES: u64 = 1 << 40;
     let refuse = |field, what: String| Err(Error::config(field, what));
-    if !(1..=MAX_THREADS).contains(&threads) {
-        return refuse("threads", format!("must be from 1 to {MAX_THREADS}"));
-    }
+    check_threads(threads)?;
     if dims.is_empty() || !dims.iter().all(|dim| (1..=MAX_DIM).contains(dim)) {
         return refuse("dims", format!("must be from 1 to {MAX_DIM} each"));
     }

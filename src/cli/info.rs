@@ -196,6 +196,10 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         let count = human::counted(totals.invalid_sequences, "sequence");
         lines.push(("invalid", format!("{count} of invalid UTF-8")));
     }
+    if let Some(shuffled) = manifest.shuffled {
+        let order = format!("seed {}, from {}", shuffled.seed, shuffled.dataset_id);
+        lines.push(("shuffled", order));
+    }
     if let Some(split) = manifest.settings.split {
         lines.push(("split", split_of(split, totals.other_side)));
     }

@@ -49,6 +49,7 @@ mod progress;
 mod report;
 mod report_command;
 mod run;
+mod shuffle;
 mod status;
 mod threads;
 mod tokenize;
@@ -124,6 +125,8 @@ commands! {
     Tokenize(tokenize::TokenizeArgs),
     /// Describe a tokenizer, and check its ids
     Tokenizer(tokenizer::TokenizerCommandArgs),
+    /// Put the documents of a dataset in another order
+    Shuffle(shuffle::ShuffleArgs),
     /// Make input embeddings from the windows of a dataset
     Embed(embed::EmbedArgs),
     /// Show the units a corpus will be cut into

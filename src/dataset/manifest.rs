@@ -32,6 +32,9 @@ pub struct Manifest {
     pub encoding: EncodingInfo,
     /// The settings that shape the bytes.
     pub settings: Settings,
+    /// How the documents were shuffled; only if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shuffled: Option<Shuffled>,
     /// The inputs, in order.
     pub sources: Vec<SourceInfo>,
     /// The shards, in order.
@@ -39,6 +42,17 @@ pub struct Manifest {
     /// Sums over all shards.
     pub totals: Totals,
     /// Hash of everything above, as compact JSON.
+    pub dataset_id: Hash128,
+}
+
+/// How the documents of a dataset were shuffled. What a shard's entry says of a unit is then as it was
+/// before, and its documents are from anywhere in the corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shuffled {
+    /// Which order.
+    pub seed: u64,
+    /// The id of the dataset before.
     pub dataset_id: Hash128,
 }
 
@@ -297,6 +311,8 @@ struct Body<'a> {
     format_version: u32,
     encoding: &'a EncodingInfo,
     settings: &'a Settings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shuffled: Option<Shuffled>,
     sources: &'a [SourceInfo],
     shards: &'a [ShardInfo],
     totals: &'a Totals,
@@ -315,6 +331,7 @@ impl Manifest {
             format_version: self.format_version,
             encoding: &self.encoding,
             settings: &self.settings,
+            shuffled: self.shuffled,
             sources: &self.sources,
             shards: &self.shards,
             totals: &self.totals,

@@ -4,7 +4,7 @@
 //! of them are mapped when it is opened. If it has many, a shard is mapped when it is used, and the
 //! most recently used ones stay mapped.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,6 +94,17 @@ impl Shard {
     /// The mapped files: ids, then document records.
     pub(crate) fn files(&self) -> [&Map; 2] {
         [&self.tokens, &self.docs]
+    }
+}
+
+impl<'a> Tokens<'a> {
+    /// The ids `range`, as they are stored; `None` if there are not so many.
+    pub(crate) fn bytes(self, range: Range<u64>) -> Option<&'a [u8]> {
+        let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
+        match self {
+            Self::U16(ids) => ids.get(range).map(bytemuck::cast_slice),
+            Self::U32(ids) => ids.get(range).map(bytemuck::cast_slice),
+        }
     }
 }
 

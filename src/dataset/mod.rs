@@ -57,7 +57,8 @@ pub(crate) use directory::{map_in, read_directory};
 pub use docs::DocRecord;
 pub use limits::{Limits, OutsideLimits};
 pub use manifest::{
-    EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
+    EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, Shuffled, SourceInfo,
+    Totals,
 };
 pub use mapped::{Shard, ShardRef, Tokens};
 pub(crate) use plan::PLAN;

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::dataset::bad_list::{check_bad_records, check_length};
 use crate::dataset::directory::{map_in, read_directory};
 use crate::dataset::{
-    DocRecord, MANIFEST, Manifest, Position, Shard, ShardInfo, TokenStore, Tokens, Totals,
+    DocRecord, MANIFEST, Manifest, Position, Shard, ShardInfo, SourceInfo, TokenStore, Tokens,
+    Totals,
 };
 use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
@@ -190,6 +191,24 @@ fn check_piece(
     Ok(())
 }
 
+/// Whether a record's document can lie in its source. How long the text of a compressed source is, only
+/// its data says.
+fn is_inside(source: &SourceInfo, record: &DocRecord) -> bool {
+    let end = record.byte_start.checked_add(record.byte_len);
+    end.is_some_and(|end| source.compression.is_some() || end <= source.bytes)
+}
+
+/// Checks the record of a document of a shuffled dataset, which may be anywhere in `source`.
+fn check_shuffled(source: &SourceInfo, record: &DocRecord) -> std::result::Result<(), String> {
+    if record.began_earlier() || record.goes_on() {
+        return Err("is a piece of a document, and a shuffled dataset has none".to_owned());
+    }
+    if !source.format.row().has_rows && !is_inside(source, record) {
+        return Err("lies outside of its source".to_owned());
+    }
+    Ok(())
+}
+
 /// Checks the document records of all shards, in order.
 pub(crate) struct DocumentCheck<'a> {
     manifest: &'a Manifest,
@@ -260,6 +279,9 @@ impl<'a> DocumentCheck<'a> {
             .sources
             .get(record.source as usize)
             .ok_or_else(|| format!("there is no source {}", record.source))?;
+        if self.manifest.shuffled.is_some() {
+            return check_shuffled(source, record);
+        }
         if source.format.row().has_rows {
             return self.check_row(info, record);
         }
@@ -269,10 +291,7 @@ impl<'a> DocumentCheck<'a> {
             byte: record.byte_start,
         };
         let end_byte = record.byte_start.checked_add(record.byte_len);
-        // How long the text of a compressed source is, only its data says.
-        let is_inside =
-            end_byte.is_some_and(|end| source.compression.is_some() || end <= source.bytes);
-        if !is_inside || position < info.start || position >= info.end {
+        if !is_inside(source, record) || position < info.start || position >= info.end {
             return Err("lies outside of the shard's unit".to_owned());
         }
         match self.open.take() {

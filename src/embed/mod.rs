@@ -25,11 +25,11 @@ pub use tables::EmbedTables;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Problem, Result};
-use crate::pipeline::MAX_THREADS;
 use crate::publish::durability::Durability;
 use crate::simd::Level;
 use crate::sink::ArrayFormat;
 use crate::table::{RopeStyle, check_base};
+use crate::threads::check_threads;
 use crate::window::WindowConfig;
 
 /// The name that selects rotary positions instead of a position table.
@@ -112,9 +112,7 @@ impl EmbedConfig {
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, what: Problem| Err(Error::config(field, what));
         self.windows.validate()?;
-        if !(1..=MAX_THREADS).contains(&self.threads) {
-            return refuse("threads", format!("must be from 1 to {MAX_THREADS}").into());
-        }
+        check_threads(self.threads)?;
         self.check_rope()?;
         match (self.init_seed, &self.token_table, &self.position_table) {
             (None, None, _) => refuse(

@@ -112,6 +112,12 @@ pub(super) fn made_with(report: &Report) -> String {
             ("Side", split.side.name().to_owned()),
         ]);
     }
+    if let Some(shuffled) = report.shuffled {
+        list.extend([
+            ("Shuffled with seed", shuffled.seed.to_string()),
+            ("Dataset before", code(&shuffled.dataset_id.to_string())),
+        ]);
+    }
     list.extend([
         ("End of text", id(encoding.end_of_text)),
         (

@@ -92,6 +92,7 @@ pub(super) fn look(
     let looks_same = found.format_version == FORMAT_VERSION
         && found.encoding == EncodingInfo::of(tokenizer)
         && found.settings == config.settings.clone()
+        && found.shuffled.is_none()
         && found.sources.len() == corpus.len()
         && found
             .sources

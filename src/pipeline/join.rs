@@ -28,6 +28,7 @@ pub(crate) fn manifest(
         format_version: FORMAT_VERSION,
         encoding,
         settings,
+        shuffled: None,
         sources: sources.finish(),
         shards,
         totals,

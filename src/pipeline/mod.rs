@@ -76,10 +76,8 @@ pub use status::{Partial, Status, status};
 use crate::dataset::{Eot, Settings, Split};
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
+use crate::threads::check_threads;
 use crate::tokenizer::Tokenizer;
-
-/// No machine has this many CPUs; a larger number is a typo.
-pub(crate) const MAX_THREADS: usize = 1024;
 
 /// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -125,9 +123,7 @@ impl TokenizeConfig {
         if self.settings.unit_size_bytes == 0 {
             return refuse("unit_size_bytes", "must be at least 1 byte".into());
         }
-        if !(1..=MAX_THREADS).contains(&self.threads) {
-            return refuse("threads", format!("must be from 1 to {MAX_THREADS}").into());
-        }
+        check_threads(self.threads)?;
         if u64::from(tokenizer.n_vocab()) > self.settings.token_dtype.max_vocab() {
             return refuse(
                 "token_dtype",

@@ -19,7 +19,9 @@ mod vocabulary;
 
 use serde::Serialize;
 
-use crate::dataset::{BadRecord, EncodingInfo, Settings, TokenStore, Totals, first_bad_records};
+use crate::dataset::{
+    BadRecord, EncodingInfo, Settings, Shuffled, TokenStore, Totals, first_bad_records,
+};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
 use crate::progress::Stats;
@@ -67,6 +69,9 @@ pub struct Report {
     pub encoding: EncodingInfo,
     /// The settings that shape its bytes.
     pub settings: Settings,
+    /// How its documents were shuffled, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shuffled: Option<Shuffled>,
     /// Its sums.
     pub totals: Totals,
     /// The number of its shards.
@@ -116,6 +121,7 @@ impl Report {
             format_version: manifest.format_version,
             encoding: encoding.clone(),
             settings: manifest.settings.clone(),
+            shuffled: manifest.shuffled,
             totals: manifest.totals,
             shards: manifest.shards.len() as u64,
             sources: counted.sources.largest(&manifest.sources, SOURCES),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use, all of which are above it in this table.
-const ROOMS: [(&str, &[&str]); 34] = [
+const ROOMS: [(&str, &[&str]); 35] = [
     ("choice", &[]),
     ("guard", &[]),
     ("fault", &[]),
@@ -78,6 +78,13 @@ const ROOMS: [(&str, &[&str]); 34] = [
         ],
     ),
     ("outputs", &["dataset", "publish", "sink"]),
+    (
+        "shuffle",
+        &[
+            "dataset", "error", "hash", "outputs", "progress", "publish", "show", "sink",
+            "threads", "window",
+        ],
+    ),
     (
         "corpus",
         &[
@@ -156,6 +163,7 @@ const ROOMS: [(&str, &[&str]); 34] = [
             "simd",
             "sink",
             "table",
+            "threads",
             "times",
         ],
     ),

@@ -41,6 +41,7 @@ mod publish;
 mod report;
 mod resume;
 mod roundtrip;
+mod shuffled;
 mod sinks;
 mod standard_output;
 mod states;

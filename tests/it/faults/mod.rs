@@ -215,6 +215,25 @@ fn each_call_of_embed_may_fail_once() {
 }
 
 #[test]
+fn each_call_of_shuffle_may_fail_once() {
+    if !has_strace("calls that fail") {
+        return;
+    }
+    let place = corpus();
+    assert_eq!(place.run(TOKENIZE).code, Some(0));
+    let args = "shuffle d --seed 1 --out s --threads 1";
+    let args: Vec<_> = args.split(' ').collect();
+    let sweep = sweep(&place, &args, ["s", "s.partial"]);
+    for calls in CHANGES {
+        for fault in ["error=EIO", "error=ENOSPC"] {
+            // Three shards of two files each, the manifest and the record of the run.
+            let errors = sweep.run(calls, fault);
+            assert!(errors >= 7, "{calls}: {errors}");
+        }
+    }
+}
+
+#[test]
 fn an_interrupted_call_is_made_again() {
     if !has_strace("interrupted calls") {
         return;

@@ -50,6 +50,7 @@ fn cases(place: &Place) -> Vec<Case> {
     ok(place, &tokenize("in2", "two", ""));
     ok(place, &run("in1", "three", ""));
     ok(place, &embed("two", "four", ""));
+    ok(place, &shuffle("two", "five", ""));
     let mut cases = Vec::new();
     for more in ["", "--overwrite"] {
         let mut case = |args, out: Option<&str>| {
@@ -62,6 +63,7 @@ fn cases(place: &Place) -> Vec<Case> {
         case(tokenize("in2", "d", more), Some("two"));
         case(run("in1", "d", more), Some("three"));
         case(embed("two", "d", more), Some("four"));
+        case(shuffle("two", "d", more), Some("five"));
         case(
             tokenize("in2", "d", format!("--units 0/2 {more}").trim_end()),
             None,

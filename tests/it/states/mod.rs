@@ -99,6 +99,11 @@ fn embed(dataset: &str, out: &str, more: &str) -> Vec<String> {
     words(format!("embed {dataset} --out {out} --threads 1 {embed} {more}").trim_end())
 }
 
+/// `shardmill shuffle`, likewise.
+fn shuffle(dataset: &str, out: &str, more: &str) -> Vec<String> {
+    words(format!("shuffle {dataset} --seed 1 --out {out} --threads 1 {more}").trim_end())
+}
+
 fn refs(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }

@@ -1,0 +1,219 @@
+//! Datasets whose documents were put in another order.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+use shardmill::window::KeyedPermutation;
+use shardmill::{TokenId, TokenStore};
+
+use crate::common_dataset::{records_path, text_path};
+use crate::support::{Place, fixture, output_bytes};
+
+/// A document: its ids, its source, and its place there.
+type Found = (Vec<TokenId>, u32, u64, u64);
+
+fn documents(place: &Place, dataset: &str) -> Vec<Found> {
+    let store = TokenStore::open(&place.path(dataset)).unwrap();
+    let found = store.documents().map(|document| {
+        let document = document.unwrap();
+        let length = document.tokens.end - document.tokens.start;
+        let mut ids = vec![0; usize::try_from(length).unwrap()];
+        store.read(document.tokens.start, &mut ids).unwrap();
+        (
+            ids,
+            document.source,
+            document.bytes.start,
+            document.bytes.end,
+        )
+    });
+    found.collect()
+}
+
+fn manifest(place: &Place, dataset: &str) -> Value {
+    serde_json::from_slice(&place.read(format!("{dataset}/manifest.json"))).unwrap()
+}
+
+/// A place with a dataset `d` of the given inputs.
+fn dataset(inputs: &[&str], options: &str) -> Place {
+    let place = Place::new();
+    fs::create_dir(place.path("in")).unwrap();
+    for input in inputs {
+        let path = match *input {
+            "records" => records_path(),
+            name if name.ends_with("parquet") => fixture(name),
+            name => text_path(name),
+        };
+        let name = path.file_name().unwrap();
+        fs::copy(&path, place.path("in").join(name)).unwrap();
+    }
+    // Some records are broken.
+    place.write(
+        "in/z.jsonl",
+        "{\"text\":\"one\"}\nnone\n{\"text\":\"\"}\n".repeat(50),
+    );
+    let line = format!("tokenize in --out d --bad-records skip {options}");
+    let done = place.run(line.split_whitespace());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    place
+}
+
+/// Inputs and options of datasets that differ in all that matters here.
+const DATASETS: [(&[&str], &str); 4] = [
+    // Documents over several shards.
+    (
+        &["udhr.txt", "tinyshakespeare.txt", "the-verdict.txt"],
+        "--unit-size 60kB",
+    ),
+    (
+        &["records", "parquet/pyarrow-groups.parquet"],
+        "--unit-size 20kB --token-dtype u16 --eot before",
+    ),
+    (
+        &["udhr.txt", "markdown.md", "records"],
+        "--documents paragraphs --unit-size 10kB --eot none --validation 20% --min-tokens 4",
+    ),
+    (&[], "--unit-size 1B"),
+];
+
+#[test]
+fn each_document_is_at_its_place_with_its_source() {
+    for (inputs, options) in DATASETS {
+        let place = dataset(inputs, options);
+        let before = documents(&place, "d");
+        let n = before.len() as u64;
+        let order = KeyedPermutation::new(n, 123, 0).unwrap();
+        let expected = (0..n).map(|at| before[usize::try_from(order.at(at)).unwrap()].clone());
+        let mut first: Option<BTreeMap<_, _>> = None;
+        for threads in ["1", "2", "7"] {
+            let args = ["shuffle", "d", "--seed", "123", "--out", "s", "--threads"];
+            let done = place.run([&args[..], &[threads, "--overwrite"]].concat());
+            assert_eq!(done.code, Some(0), "{done:?}");
+            let files = output_bytes(&place.path("s"));
+            let first = first.get_or_insert_with(|| files.clone());
+            assert!(*first == files, "{threads}");
+            fs::remove_dir_all(place.path("s")).unwrap();
+        }
+        let done = place.run(["shuffle", "d", "--seed", "123", "--out", "s"]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert!(documents(&place, "s").into_iter().eq(expected), "{options}");
+
+        let [old, new] = ["d", "s"].map(|dataset| manifest(&place, dataset));
+        let shuffled = json!({"seed": 123, "dataset_id": old["dataset_id"]});
+        assert_eq!(new["shuffled"], shuffled);
+        assert_eq!(new["totals"], old["totals"]);
+        assert_eq!(new["sources"], old["sources"]);
+        assert_ne!(new["dataset_id"], old["dataset_id"]);
+        // Records that were left out are listed as before.
+        for (name, bytes) in output_bytes(&place.path("d")) {
+            if name.ends_with(".bad.jsonl") {
+                assert_eq!(place.read(format!("s/{name}")), bytes);
+            }
+        }
+        // Shards have whole documents, and as many as the others.
+        let counts = new["shards"].as_array().unwrap().iter();
+        let counts = counts.map(|shard| shard["documents"].as_u64().unwrap());
+        let (least, most) = (counts.clone().min().unwrap(), counts.max().unwrap());
+        assert!(most - least <= 1, "{least} to {most}");
+
+        let split = if options.contains("paragraphs") {
+            &["--documents", "paragraphs"][..]
+        } else {
+            &[]
+        };
+        let verified = place.run([&["verify", "s", "--inputs", "in"], split].concat());
+        assert_eq!(verified.code, Some(0), "{verified:?}");
+        for command in [
+            "info s",
+            "decode s --document 3",
+            "report s --out s.html",
+            "embed s --out e --window documents --tail pad --init-seed 1 --dim 2 --seq-len 8",
+        ] {
+            let command = match options.contains("none") {
+                // Padding needs an end-of-text token.
+                true => command.replace(" --tail pad", ""),
+                false => command.to_owned(),
+            };
+            let done = place.run(command.split(' '));
+            assert_eq!(done.code, Some(0), "{command}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn another_seed_is_another_order_and_a_shuffled_dataset_may_be_shuffled() {
+    let place = dataset(&[], "");
+    for (from, seed, out) in [("d", "1", "a"), ("d", "2", "b"), ("a", "1", "c")] {
+        let done = place.run(["shuffle", from, "--seed", seed, "--out", out]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let line = format!("{out}: 100 documents in a new order");
+        assert!(done.stderr.contains(&line), "{done:?}");
+        assert_eq!(place.run(["verify", out]).code, Some(0));
+    }
+    let orders = ["d", "a", "b", "c"].map(|dataset| documents(&place, dataset));
+    for (index, one) in orders.iter().enumerate() {
+        let sorted = |order: &Vec<Found>| {
+            let mut order = order.clone();
+            order.sort_unstable();
+            order
+        };
+        assert_eq!(sorted(one), sorted(&orders[0]));
+        assert!(orders[..index].iter().all(|other| other != one));
+    }
+}
+
+#[test]
+fn what_is_there_is_left_and_nothing_is_replaced_unasked() {
+    let place = dataset(&[], "--unit-size 100B");
+    let shuffle = |args: &str| place.run(format!("shuffle d {args}").split(' '));
+    assert_eq!(shuffle("--seed 1 --out s").code, Some(0));
+    let files = output_bytes(&place.path("s"));
+    let again = shuffle("--seed 1 --out s --json");
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(again.json()["was_there"], true);
+    assert_eq!(shuffle("--seed 2 --out s").code, Some(1));
+    assert!(output_bytes(&place.path("s")) == files);
+
+    // A shuffled dataset is not that of its inputs, though it has their settings.
+    let tokenize = "tokenize in --out s --bad-records skip --unit-size 100B";
+    for more in ["", " --repair"] {
+        let refused = place.run(format!("{tokenize}{more}").split(' '));
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(output_bytes(&place.path("s")) == files);
+    }
+    let replaced = place.run(format!("{tokenize} --overwrite").split(' '));
+    assert_eq!(replaced.code, Some(0), "{replaced:?}");
+    assert!(output_bytes(&place.path("s")) == output_bytes(&place.path("d")));
+
+    for (out, what) in [("d", "lies in"), ("d/s", "lies in"), (".", "holds")] {
+        let refused = shuffle(&format!("--seed 1 --out {out} --overwrite"));
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let what = format!("{what} the dataset d; choose another --out");
+        assert!(refused.stderr.contains(&what), "{refused:?}");
+    }
+    assert_eq!(place.run(["verify", "d"]).code, Some(0));
+}
+
+#[test]
+fn damage_is_found_before_anything_is_made() {
+    let place = dataset(&[], "--unit-size 100B");
+    let shuffle = || place.run("shuffle d --seed 1 --out s".split(' '));
+    assert_eq!(shuffle().code, Some(0));
+    let mut ids = place.read("s/shard-00001.u32");
+    ids[5] ^= 1;
+    place.write("s/shard-00001.u32", &ids);
+    shuffle().failed(
+        1,
+        "s/shard-00001.u32: damaged in the 16 MiB block 0, from byte 0",
+    );
+    fs::remove_dir_all(place.path("s")).unwrap();
+
+    let mut ids = place.read("d/shard-00001.u32");
+    ids[5] ^= 1;
+    place.write("d/shard-00001.u32", &ids);
+    shuffle().failed(
+        1,
+        "d/shard-00001.u32: damaged in the 16 MiB block 0, from byte 0",
+    );
+    assert!(!place.path("s").exists());
+}
