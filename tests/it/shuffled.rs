@@ -129,11 +129,13 @@ fn each_document_is_at_its_place_with_its_source() {
             "report s --out s.html",
             "embed s --out e --window documents --tail pad --init-seed 1 --dim 2 --seq-len 8",
         ] {
-            let command = match options.contains("none") {
-                // Padding needs an end-of-text token.
-                true => command.replace(" --tail pad", ""),
-                false => command.to_owned(),
+            // Padding needs an end-of-text token.
+            let tail = if options.contains("none") {
+                "drop"
+            } else {
+                "pad"
             };
+            let command = command.replace("--tail pad", &format!("--tail {tail}"));
             let done = place.run(command.split(' '));
             assert_eq!(done.code, Some(0), "{command}: {done:?}");
         }
