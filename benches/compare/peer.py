@@ -73,16 +73,23 @@ def gigatoken(encoding: str, assets: Path, file: Path, threads: int) -> Call:
     )
 
 
+def ranks(file: Path) -> dict[bytes, int]:
+    """The tokens in a file of tiktoken, with their ranks."""
+    lines = (line.split() for line in file.read_bytes().splitlines())
+    return {base64.b64decode(token): int(rank) for token, rank in lines}
+
+
 def tiktoken(encoding: str, assets: Path, file: Path, threads: int) -> Call:
     import numpy
     import tiktoken
 
     del threads  # one text is one thread
     vocabulary = VOCABULARIES[encoding]
-    lines = (assets / vocabulary.file).read_bytes().splitlines()
-    ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in lines)}
     encoder = tiktoken.Encoding(
-        encoding, pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens={}
+        encoding,
+        pat_str=vocabulary.pattern,
+        mergeable_ranks=ranks(assets / vocabulary.file),
+        special_tokens={},
     )
     text = file.read_bytes().decode("utf-8")
     return Call(lambda: encoder.encode_ordinary(text), lambda ids: numpy.array(ids, "<u4"))
