@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::document::lenient::{self, Refused};
+use crate::document::escapes::Unescaped;
+use crate::document::json::{self, Refused, Value};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
-use crate::document::{DocumentFormat, Format, InvalidUtf8, decode, strict};
+use crate::document::{DocumentFormat, Format, InvalidUtf8, decode};
+use crate::simd::Level;
 use memchr::memchr;
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
@@ -20,6 +22,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
         Box::new(Records {
             lines: lines(span.bytes, span.begins),
             reading,
+            level: Level::detect(),
             unescaped: String::new(),
         })
     },
@@ -30,6 +33,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
 struct Records<'a> {
     lines: Lines<'a>,
     reading: Reading<'a>,
+    level: Level,
     /// The text of the current record, if it has escapes.
     unescaped: String,
 }
@@ -50,7 +54,13 @@ impl Documents for Records<'_> {
                 begins: true,
                 ends: true,
             },
-            text: read(line.bytes, text_field, invalid_utf8, &mut self.unescaped),
+            text: read(
+                line.bytes,
+                text_field,
+                invalid_utf8,
+                self.level,
+                &mut self.unescaped,
+            ),
         })
     }
 
@@ -144,20 +154,31 @@ fn read<'a>(
     line: &'a [u8],
     field: &str,
     policy: InvalidUtf8,
+    level: Level,
     buffer: &'a mut String,
 ) -> Result<Text<'a>, Bad> {
     let (line, invalid) = decode(line, policy).map_err(Bad::utf8)?;
-    buffer.clear();
-    let (text, lone) = match line {
-        Cow::Borrowed(line) => {
-            let (plain, lone) = text_of(line, field, policy, buffer)?;
-            (plain.unwrap_or(buffer), lone)
+    let mut unescaped = Unescaped::new(buffer, policy);
+    let found = json::find(&line, field, level, &mut unescaped);
+    let Unescaped {
+        lone, first_lone, ..
+    } = unescaped;
+    let found = found.map_err(|refused| match refused {
+        Refused::Broken(at, what) => Bad::broken(at, what),
+        Refused::NotObject(found) => Bad::not_object(found),
+    })?;
+    let text = match (found, line) {
+        (Some(Value::Plain(range)), Cow::Borrowed(line)) => &line[range],
+        (Some(Value::Plain(range)), Cow::Owned(line)) => {
+            buffer.push_str(&line[range]);
+            buffer
         }
-        Cow::Owned(line) => {
-            let (plain, lone) = text_of(&line, field, policy, buffer)?;
-            buffer.push_str(plain.unwrap_or_default());
-            (buffer.as_str(), lone)
-        }
+        (Some(Value::Unescaped), _) => match first_lone {
+            Some(at) if policy == InvalidUtf8::Strict => return Err(Bad::surrogate(at)),
+            _ => buffer,
+        },
+        (Some(Value::Other(found, _)), _) => return Err(Bad::not_string(found)),
+        (None, line) => return Err(Bad::missing(json::fields(&line, field, level))),
     };
     Ok(Text {
         text: Cow::Borrowed(text),
@@ -168,55 +189,17 @@ fn read<'a>(
 /// The first of `fields` that the first record with any of them has, whatever its value. `start` are
 /// the first bytes of a source, or all; a hundred records are looked at.
 pub(crate) fn first_field<'n>(start: &[u8], fields: &[&'n str]) -> Option<&'n str> {
+    let level = Level::detect();
+    let mut text = String::new();
+    let mut text = Unescaped::new(&mut text, InvalidUtf8::Replace);
     lines(start, true).take(100).find_map(|line| {
         let (line, _) = decode(line.bytes, InvalidUtf8::Replace).ok()?;
-        let has =
-            |field: &&&str| lenient::read(&line, field).is_ok_and(|object| object.value.is_some());
-        fields.iter().find(has).copied()
+        let mut has = |field: &&&str| {
+            let found = json::find(&line, field, level, &mut text);
+            found.is_ok_and(|value| value.is_some())
+        };
+        fields.iter().find(&mut has).copied()
     })
-}
-
-/// The string in `field`, if it has no escapes; otherwise it is appended to `buffer`. Also returns
-/// how many halves of surrogate pairs in it were replaced or left out.
-fn text_of<'a>(
-    line: &'a str,
-    field: &str,
-    policy: InvalidUtf8,
-    buffer: &mut String,
-) -> Result<(Option<&'a str>, u64), Bad> {
-    if let Some(strict::Value::Text(text)) = strict::find(line, field) {
-        if memchr(b'\\', text.as_bytes()).is_none() {
-            return Ok((Some(text), 0));
-        }
-        if let Ok(lone) = lenient::push_text(text, 0..text.len(), policy, buffer) {
-            return Ok((None, lone));
-        }
-        buffer.clear();
-    }
-    // The strict reader neither accepts all that Python writes nor explains what is wrong.
-    let lone = push_rest(line, field, policy, buffer)?;
-    Ok((None, lone))
-}
-
-/// Like [`text_of`], for lines that are not plain records; always appends to `buffer`.
-#[cold]
-fn push_rest(
-    line: &str,
-    field: &str,
-    policy: InvalidUtf8,
-    buffer: &mut String,
-) -> Result<u64, Bad> {
-    let object = lenient::find(line, field).map_err(|refused| match refused {
-        Refused::Broken(at, what) => Bad::broken(at, what),
-        Refused::NotObject(found) => Bad::not_object(found),
-    })?;
-    match object.value {
-        Some(lenient::Value::Text(range)) => {
-            lenient::push_text(line, range, policy, buffer).map_err(Bad::surrogate)
-        }
-        Some(lenient::Value::Other(found, _)) => Err(Bad::not_string(found)),
-        None => Err(Bad::missing(object.fields(line))),
-    }
 }
 
 #[cfg(test)]

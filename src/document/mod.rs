@@ -13,8 +13,9 @@
 //! csv         records of fields, after a header, and where they may be cut
 //! header      headers, and the columns that they name
 //! rows        rows of a column, taken out of a file that has columns
-//! strict      the text of a record: the fast path
-//! lenient     the text of the other records, and what is wrong with a broken one
+//! json        the text of a record, and what is wrong with a broken one
+//! special     which bytes of a line end or interrupt a string
+//! escapes     the escapes in strings
 //! record      the kinds of bad records, what to do with them, and their messages
 //! utf8        what happens to bytes that are not UTF-8
 //! reading     what every format returns: documents, and where they lie
@@ -22,9 +23,10 @@
 //! ```
 
 mod csv;
+mod escapes;
 mod header;
+mod json;
 mod jsonl;
-mod lenient;
 mod lines;
 mod paragraphs;
 mod reading;
@@ -32,7 +34,7 @@ mod record;
 mod rows;
 mod separated;
 mod sniff;
-mod strict;
+mod special;
 mod text;
 mod utf8;
 

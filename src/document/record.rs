@@ -1,7 +1,8 @@
 //! Records that cannot be read: what to do with them, and what is wrong with each.
 
 use crate::choice::choice;
-use crate::document::lenient::{Syntax, Type, shown};
+use crate::document::escapes::shown;
+use crate::document::json::{Syntax, Type};
 use crate::error::Problem;
 use crate::show::counted;
 

@@ -3,7 +3,7 @@
 //! Each row is its length in bytes, a little-endian `u32`, and then its text; a row without a value
 //! is [`NO_VALUE`] alone. The room `columnar` reads files into this form.
 
-use crate::document::lenient::Type;
+use crate::document::json::Type;
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::{Bad, DocumentFormat, Format, decode};
 

@@ -1,37 +1,27 @@
-//! JSON as Python's `json.loads` reads it. Reads records that the strict reader refuses, and finds
-//! what is wrong with the rest.
+//! JSON as Python's `json.loads` reads it: finds the text of a record, or what is wrong with it.
 //!
 //! Accepts NaN, Infinity and -Infinity as numbers, and numbers of any size; escapes may be halves
 //! of surrogate pairs. Containers may be nested to any depth: each takes one byte of memory and
-//! nothing on the stack. Everything else is RFC 8259. At most half as fast as the strict reader.
+//! nothing on the stack. Everything else is RFC 8259. The text is unescaped while it is checked, so
+//! that a line is read once.
 
 use std::ops::Range;
 
-use crate::document::InvalidUtf8;
+use crate::document::escapes::{Unescaped, hex, shown, unescaped};
+use crate::document::special::Specials;
+use crate::simd::Level;
 
 /// How many fields are named if the wanted one is missing.
 const FIELDS_SHOWN: usize = 10;
 
-/// How many characters of a field's name are shown.
-const NAME_SHOWN: usize = 40;
-
-/// What an object holds.
-#[derive(Debug, Default)]
-pub(super) struct Object {
-    /// The last value of the wanted field.
-    pub(super) value: Option<Value>,
-    /// The names of other fields, as ranges of the line, up to [`FIELDS_SHOWN`].
-    fields: Vec<Range<usize>>,
-    /// The number of fields after those.
-    more: u64,
-    /// The names of the objects that it lies in, each with a dot after it.
-    path: String,
-}
-
-/// A value, as its range in the line; that of a string is without its quotes.
+/// The last value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    Text(Range<usize>),
+    /// A string without escapes, as its range in the line, without its quotes.
+    Plain(Range<usize>),
+    /// A string with escapes, which was unescaped.
+    Unescaped,
+    /// Something else, and its range in the line.
     Other(Type, Range<usize>),
 }
 
@@ -110,159 +100,93 @@ pub(super) enum Refused {
     NotObject(Type),
 }
 
-/// Reads the object in `line`, looking for `field`.
-pub(super) fn read(line: &str, field: &str) -> Result<Object, Refused> {
-    let broken = |(at, what)| Refused::Broken(at, what);
-    let mut scan = Scan { line, at: 0 };
-    scan.space();
-    let found = if scan.peek() == Some(b'{') {
-        Ok(scan.object(field).map_err(broken)?)
-    } else {
-        Err(scan.value().map_err(broken)?)
-    };
-    scan.space();
-    if scan.peek().is_some() {
-        return Err(Refused::Broken(scan.at, Syntax::Trailing));
-    }
-    found.map_err(Refused::NotObject)
+/// The last value of `field` in the object in `line`, or in objects in it: if no field has the whole
+/// name, what is before a dot names an object, and what is after it a field of that. `None` if there is
+/// no such field. A string with escapes goes to `text`, whose places of halves are in `line`.
+pub(super) fn find(
+    line: &str,
+    field: &str,
+    level: Level,
+    text: &mut Unescaped<'_>,
+) -> Result<Option<Value>, Refused> {
+    find_in(line, 0..line.len(), field, level, text)
 }
 
-/// Reads the object in `line`, looking for `field` in it or, if that is a path, in an object in it;
-/// see [`strict::find`](super::strict::find). Returns the innermost object that is there.
-pub(super) fn find(line: &str, field: &str) -> Result<Object, Refused> {
-    let object = read(line, field)?;
-    if object.value.is_some() {
-        return Ok(object);
+/// Like [`find`], in the part of `line` that is an object.
+fn find_in(
+    line: &str,
+    part: Range<usize>,
+    field: &str,
+    level: Level,
+    text: &mut Unescaped<'_>,
+) -> Result<Option<Value>, Refused> {
+    let value = Scan::new(line, part.clone(), level).read(field, text)?;
+    if value.is_some() {
+        return Ok(value);
     }
     let Some((outer, inner)) = field.split_once('.') else {
-        return Ok(object);
+        return Ok(None);
     };
-    let Some(Value::Other(Type::Object, range)) = read(line, outer)?.value else {
-        return Ok(object);
-    };
-    let nested = find(&line[range.clone()], inner)?;
-    Ok(nested.moved(range.start, outer))
-}
-
-/// Appends the string at `range` in `line`, which excludes its quotes, to `text`. Returns how many
-/// halves of surrogate pairs were replaced or left out.
-///
-/// # Errors
-/// Under [`InvalidUtf8::Strict`], returns where in the line the first of them is.
-pub(super) fn push_text(
-    line: &str,
-    range: Range<usize>,
-    policy: InvalidUtf8,
-    text: &mut String,
-) -> Result<u64, usize> {
-    text.reserve(range.len());
-    let mut lone = 0;
-    let mut at = range.start;
-    while let Some(length) = memchr::memchr(b'\\', &line.as_bytes()[at..range.end]) {
-        text.push_str(&line[at..at + length]);
-        let escape = at + length;
-        let (character, end) = unescape(line.as_bytes(), escape);
-        at = end;
-        match (character, policy) {
-            (Some(character), _) => text.push(character),
-            (None, InvalidUtf8::Strict) => return Err(escape),
-            (None, InvalidUtf8::Replace) => text.push(char::REPLACEMENT_CHARACTER),
-            (None, InvalidUtf8::Ignore) => {}
-        }
-        lone += u64::from(character.is_none());
-    }
-    text.push_str(&line[at..range.end]);
-    Ok(lone)
-}
-
-/// The character of the escape at `at`, which has been checked, and where the escape ends; `None`
-/// for half of a surrogate pair.
-fn unescape(bytes: &[u8], at: usize) -> (Option<char>, usize) {
-    let simple = match bytes[at + 1] {
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            let first = hex(bytes, at + 2).unwrap_or(0);
-            let second = || {
-                let is_escape = bytes.get(at + 6..at + 8) == Some(b"\\u");
-                hex(bytes, at + 8).filter(|_| is_escape)
-            };
-            if let 0xd800..0xdc00 = first
-                && let Some(second @ 0xdc00..0xe000) = second()
-            {
-                let both = 0x10000 + ((first - 0xd800) << 10 | (second - 0xdc00));
-                return (char::from_u32(both), at + 12);
-            }
-            return (char::from_u32(first), at + 6);
-        }
-        // A quote, a slash or a backslash.
-        other => char::from(other),
-    };
-    (Some(simple), at + 2)
-}
-
-/// The four hex digits at `at`.
-fn hex(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.iter().try_fold(0, |value, &byte| {
-        Some(value << 4 | char::from(byte).to_digit(16)?)
-    })
-}
-
-impl Object {
-    /// The same object as the field `outer` of another, in a line in which it begins at `start`.
-    fn moved(mut self, start: usize, outer: &str) -> Self {
-        let moved = |range: &Range<usize>| range.start + start..range.end + start;
-        self.value = self.value.map(|value| match value {
-            Value::Text(range) => Value::Text(moved(&range)),
-            Value::Other(kind, range) => Value::Other(kind, moved(&range)),
-        });
-        self.fields = self.fields.iter().map(moved).collect();
-        self.path = format!("{outer}.{}", self.path);
-        self
-    }
-
-    /// The names of the fields, for messages; safe for a terminal.
-    pub(super) fn fields(&self, line: &str) -> String {
-        let names: Vec<_> = self
-            .fields
-            .iter()
-            .map(|range| {
-                let mut name = self.path.clone();
-                // Replacing cannot fail.
-                let _ = push_text(line, range.clone(), InvalidUtf8::Replace, &mut name);
-                shown(&name)
-            })
-            .collect();
-        match (names.join(", "), self.more) {
-            (names, 0) => names,
-            (names, more) => format!("{names} and {more} more"),
-        }
+    match Scan::new(line, part, level).read(outer, text)? {
+        Some(Value::Other(Type::Object, nested)) => find_in(line, nested, inner, level, text),
+        _ => Ok(None),
     }
 }
 
-/// A name in quotes, truncated, with anything that could control a terminal escaped.
-pub(super) fn shown(name: &str) -> String {
-    match name.char_indices().nth(NAME_SHOWN) {
-        Some((end, _)) => format!("{:?}...", &name[..end]),
-        None => format!("{name:?}"),
+/// The names of the fields of the innermost object in `line` that [`find`] looks in for `field`, for
+/// messages; safe for a terminal.
+pub(super) fn fields(line: &str, field: &str, level: Level) -> String {
+    let mut text = String::new();
+    let mut text = Unescaped::new(&mut text, crate::document::InvalidUtf8::Replace);
+    let mut part = 0..line.len();
+    let mut path = String::new();
+    let mut rest = field;
+    while let Some((outer, inner)) = rest.split_once('.') {
+        let found = Scan::new(line, part.clone(), level).read(outer, &mut text);
+        let Ok(Some(Value::Other(Type::Object, nested))) = found else {
+            break;
+        };
+        part = nested;
+        path = format!("{path}{outer}.");
+        rest = inner;
+    }
+    let mut scan = Scan::new(line, part, level);
+    let keys = scan.keys().unwrap_or_default();
+    let names = keys.iter().take(FIELDS_SHOWN);
+    let names = names.map(|key| shown(&format!("{path}{}", unescaped(&line[key.clone()]))));
+    let names = names.collect::<Vec<_>>().join(", ");
+    match keys.len().saturating_sub(FIELDS_SHOWN) {
+        0 => names,
+        more => format!("{names} and {more} more"),
     }
 }
 
 type Broken = (usize, Syntax);
 
+/// Reads a part of a line from its start.
 struct Scan<'a> {
+    /// The line up to the end of the part.
     line: &'a str,
     at: usize,
+    specials: Specials<'a>,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    fn new(line: &'a str, part: Range<usize>, level: Level) -> Self {
+        let line = &line[..part.end];
+        Self {
+            line,
+            at: part.start,
+            specials: Specials::of(line.as_bytes(), level),
+        }
+    }
+
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.line.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
@@ -273,45 +197,77 @@ impl Scan<'_> {
         (self.at, what)
     }
 
-    /// Skips the object that begins here.
-    fn object(&mut self, field: &str) -> Result<Object, Broken> {
-        let mut object = Object::default();
+    /// Reads all of the part; returns the last value of `field` in the object that it is.
+    fn read(&mut self, field: &str, text: &mut Unescaped<'_>) -> Result<Option<Value>, Refused> {
+        let broken = |(at, what)| Refused::Broken(at, what);
+        self.space();
+        let found = if self.peek() == Some(b'{') {
+            Ok(self.object(field, text).map_err(broken)?)
+        } else {
+            Err(self.value().map_err(broken)?)
+        };
+        self.space();
+        if self.peek().is_some() {
+            return Err(Refused::Broken(self.at, Syntax::Trailing));
+        }
+        found.map_err(Refused::NotObject)
+    }
+
+    /// Reads the object that begins here.
+    fn object(&mut self, field: &str, text: &mut Unescaped<'_>) -> Result<Option<Value>, Broken> {
+        let mut found = None;
         self.at += 1;
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(object);
+            return Ok(None);
         }
         loop {
             let key = self.key()?;
             self.space();
-            let start = self.at;
-            let kind = self.value()?;
-            if self.is_name(key.clone(), field) {
-                object.value = Some(match kind {
-                    Type::String => Value::Text(start + 1..self.at - 1),
-                    other => Value::Other(other, start..self.at),
+            if !self.is_name(key, field) {
+                self.value()?;
+            } else if self.peek() == Some(b'"') {
+                text.clear();
+                let start = self.at + 1;
+                let has_escapes = self.string(Some(text))?;
+                found = Some(if has_escapes {
+                    Value::Unescaped
+                } else {
+                    Value::Plain(start..self.at - 1)
                 });
-            } else if object.fields.len() < FIELDS_SHOWN {
-                object.fields.push(key);
             } else {
-                object.more += 1;
+                let start = self.at;
+                let kind = self.value()?;
+                found = Some(Value::Other(kind, start..self.at));
             }
             if self.closes(b'}')? {
-                return Ok(object);
+                return Ok(found);
             }
         }
     }
 
-    /// Whether the key at `key` is `name`.
-    fn is_name(&self, key: Range<usize>, name: &str) -> bool {
-        let raw = &self.line[key.clone()];
-        if raw.contains('\\') {
-            let mut text = String::new();
-            push_text(self.line, key, InvalidUtf8::Strict, &mut text).is_ok() && text == name
-        } else {
-            raw == name
+    /// The keys of the object that the part is, as ranges of the line.
+    fn keys(&mut self) -> Result<Vec<Range<usize>>, Broken> {
+        let mut keys = Vec::new();
+        self.space();
+        self.at += 1;
+        self.space();
+        while self.peek() != Some(b'}') {
+            keys.push(self.key()?);
+            self.value()?;
+            if self.closes(b'}')? {
+                break;
+            }
         }
+        Ok(keys)
+    }
+
+    /// Whether the key at `key` is `name`.
+    #[inline]
+    fn is_name(&self, key: Range<usize>, name: &str) -> bool {
+        let raw = &self.line[key];
+        raw == name || (raw.contains('\\') && unescaped(raw) == name)
     }
 
     /// Skips what follows a member of an object or an array: a comma or the closer. Returns whether
@@ -344,7 +300,7 @@ impl Scan<'_> {
             Some(_) => return Err(self.broken(Syntax::Key)),
         }
         let start = self.at + 1;
-        self.string()?;
+        self.string(None)?;
         let key = start..self.at - 1;
         self.space();
         match self.peek() {
@@ -368,7 +324,7 @@ impl Scan<'_> {
                 Some(b'{') => (Type::Object, Some(b'}')),
                 Some(b'[') => (Type::Array, Some(b']')),
                 Some(b'"') => {
-                    self.string()?;
+                    self.string(None)?;
                     (Type::String, None)
                 }
                 _ => (self.word()?, None),
@@ -402,27 +358,30 @@ impl Scan<'_> {
         }
     }
 
-    /// Skips the string that begins here.
-    fn string(&mut self) -> Result<(), Broken> {
+    /// Reads the string that begins here, to `text` if it has escapes, which is returned.
+    #[inline]
+    fn string(&mut self, mut text: Option<&mut Unescaped<'_>>) -> Result<bool, Broken> {
         let bytes = self.line.as_bytes();
         self.at += 1;
+        let mut has_escapes = false;
+        // What has not been passed to `text` yet begins here.
+        let mut rest = self.at;
         loop {
-            let rest = &bytes[self.at..];
-            let is_end = |&byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-            let Some(length) = rest.iter().position(is_end) else {
+            let Some(special) = self.specials.next(self.at) else {
                 self.at = bytes.len();
                 return Err(self.broken(Syntax::CutString));
             };
-            self.at += length;
-            match (bytes[self.at], bytes.get(self.at + 1)) {
+            self.at = special;
+            let length = match (bytes[special], bytes.get(special + 1)) {
                 (b'"', _) => {
+                    if has_escapes && let Some(text) = text {
+                        text.text.push_str(&self.line[rest..special]);
+                    }
                     self.at += 1;
-                    return Ok(());
+                    return Ok(has_escapes);
                 }
-                (b'\\', Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => {
-                    self.at += 2;
-                }
-                (b'\\', Some(b'u')) if hex(bytes, self.at + 2).is_some() => self.at += 6,
+                (b'\\', Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => 2,
+                (b'\\', Some(b'u')) if hex(bytes, special + 2).is_some() => 6,
                 (b'\\', Some(b'u')) => return Err(self.broken(Syntax::Hex)),
                 (b'\\', Some(_)) => return Err(self.broken(Syntax::Escape)),
                 (b'\\', None) => {
@@ -430,6 +389,14 @@ impl Scan<'_> {
                     return Err(self.broken(Syntax::CutString));
                 }
                 _ => return Err(self.broken(Syntax::Control)),
+            };
+            has_escapes = true;
+            self.at += length;
+            if let Some(text) = &mut text {
+                text.text.push_str(&self.line[rest..special]);
+                // A pair of escapes is one character.
+                self.at = text.push(bytes, special);
+                rest = self.at;
             }
         }
     }
