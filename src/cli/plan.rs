@@ -42,13 +42,12 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
     choose_text_field(&mut config, &args.tokenize, &corpus);
     let plan = plan(&corpus, &tokenizer, &config)?;
     // The run would fail in the same way, but a plan does not need the contents.
-    let estimate = match estimate(&corpus, &tokenizer, &config) {
-        Ok(estimate) => Some(estimate),
-        Err(error) => {
-            summary(&format!("no estimate: {}", options::line(&error)));
-            None
-        }
-    };
+    let found = estimate(&corpus, &tokenizer, &config);
+    let no_estimate = found.as_ref().err().map(options::line);
+    if let Some(why) = &no_estimate {
+        summary(&format!("no estimate: {why}"));
+    }
+    let estimate = found.ok();
     if args.stdout.json {
         let units = plan.units.iter().map(
             |unit| json!({"start": unit.start, "end": unit.end, "bytes": plan.unit_bytes(unit)}),
@@ -59,6 +58,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
             "bytes": plan.total_bytes(),
             "units": units.collect::<Vec<_>>(),
             "estimate": estimate,
+            "no_estimate": no_estimate,
             "inputs": corpus.report(),
         }))?;
         say_of_corpus(&corpus);

@@ -135,7 +135,8 @@ pub(crate) fn choose_text_field(
         && found != field
     {
         summary(&format!(
-            "documents are in the field '{found}'; there is no '{field}'"
+            "takes the documents from the field '{found}', because there is no '{field}'; --text-field \
+             chooses another"
         ));
         found.clone_into(field);
     }

@@ -86,11 +86,17 @@ const AS_TEXT: &str = "give it as plain text or JSON Lines";
 
 /// Compressed and columnar formats, and text encodings, that would otherwise be tokenized as if
 /// they were UTF-8; and what to do with them.
-const FOREIGN_MAGIC: [(&[u8], &str, &str); 8] = [
+const FOREIGN_MAGIC: [(&[u8], &str, &str); 9] = [
     (
         b"\x04\x22\x4d\x18",
         "lz4",
         "decode it in a pipe: lz4 -dc FILE | shardmill tokenize - `format` FORMAT",
+    ),
+    // The properties that lzma(1) and xz(1) write, and the low half of the window's size.
+    (
+        b"\x5d\0\0",
+        "lzma",
+        "decode it in a pipe: xz -dc FILE | shardmill tokenize - `format` FORMAT",
     ),
     (b"PK\x03\x04", "zip", AS_TEXT),
     (b"7z\xbc\xaf\x27\x1c", "7-Zip", AS_TEXT),
@@ -187,6 +193,7 @@ mod tests {
         for (head, name) in [
             (&b"ARROW1\0\0"[..], "arrow"),
             (b"\xff\xfea\0", "UTF-16"),
+            (b"\x5d\0\0\x80\0\xff\xff", "lzma"),
             (&tar, "tar"),
         ] {
             assert_eq!(foreign_format(head).map(|(name, _)| name), Some(name));

@@ -147,6 +147,11 @@ fn a_large_corpus_is_estimated_within_its_error() {
     let said = "shardmill: no estimate: bad.txt: byte 0: invalid UTF-8; use --invalid-utf8";
     assert!(plan.stderr.contains(said), "{plan:?}");
     assert!(plan.json()["estimate"].is_null());
+    let why = plan.json()["no_estimate"].clone();
+    assert!(
+        why.as_str().unwrap().starts_with("bad.txt: byte 0"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn a_column_is_chosen_and_one_that_is_missing_is_refused() {
     place.write("a.csv", "id,content\n1,one\n2,two\n");
     let done = place.run(["tokenize", "a.csv", "--out", "a"]);
     assert_eq!(done.code, Some(0), "{done:?}");
-    let line = "documents are in the field 'content'; there is no 'text'";
+    let line = "takes the documents from the field 'content', because there is no 'text'";
     assert!(done.stderr.contains(line), "{done:?}");
     assert!(done.stderr.contains(" 2 documents "), "{done:?}");
     place.write("b.csv", "id;body\n1;one\n");
