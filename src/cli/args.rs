@@ -48,6 +48,21 @@ pub(crate) struct OutputArgs {
     pub(crate) threads: ThreadsArgs,
 }
 
+impl OutputArgs {
+    /// Refuses standard output, where a dataset cannot go.
+    pub(crate) fn check_dataset(&self) -> Result<(), Failure> {
+        if self.out == Path::new("-") {
+            return Err(Failure::Usage {
+                option: "--out",
+                what: "a dataset is a directory and cannot go to standard output; name one, or \
+                       ./- for one of this name"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// How output is published.
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {

@@ -92,6 +92,15 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     u64::try_from(scaled / scale).map_err(|_| "is beyond 2^64 bytes".to_owned())
 }
 
+/// Parses a number of things.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "it must be a whole number from 0 to 2^64 - 1".to_owned())
+}
+
 /// Parses a separator, in which a backslash and a letter stand for a character.
 ///
 /// # Errors
@@ -107,7 +116,10 @@ pub(crate) fn parse_separator(text: &str) -> Result<String, String> {
                 Some('t') => '\t',
                 Some('0') => '\0',
                 Some('\\') => '\\',
-                _ => return Err(r"a backslash is written \\".to_owned()),
+                _ => {
+                    let known = r"only \n, \r, \t, \0 and \\ are known after a backslash";
+                    return Err(known.to_owned());
+                }
             },
             plain => plain,
         };

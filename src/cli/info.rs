@@ -196,6 +196,9 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
         let count = human::counted(totals.invalid_sequences, "sequence");
         lines.push(("invalid", format!("{count} of invalid UTF-8")));
     }
+    if !manifest.settings.separator.is_empty() {
+        lines.push(("separator", format!("{:?}", manifest.settings.separator)));
+    }
     if let Some(shuffled) = manifest.shuffled {
         let order = format!("seed {}, from {}", shuffled.seed, shuffled.dataset_id);
         lines.push(("shuffled", order));

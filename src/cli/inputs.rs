@@ -41,7 +41,7 @@ pub(crate) struct SelectionArgs {
     pub(crate) documents: TextDocuments,
     /// In a text, a document ends at each STRING, which is not part of it; \n, \r, \t, \0 and \\ stand
     /// for the characters that they do in Python. Blank documents are left out
-    #[arg(long, value_name = "STRING", conflicts_with = "documents", value_parser = parse_separator)]
+    #[arg(long, value_name = "STRING", conflicts_with = "documents", allow_hyphen_values = true, value_parser = parse_separator)]
     pub(crate) separator: Option<String>,
     /// From directories and globs, read only files that match; may be repeated. A pattern without
     /// a slash matches names at any depth, one with a slash matches paths relative to INPUT
@@ -53,6 +53,18 @@ pub(crate) struct SelectionArgs {
 }
 
 impl SelectionArgs {
+    /// An option that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--input-format", self.input_format.0.is_some()),
+            ("--documents", self.documents != TextDocuments::default()),
+            ("--separator", self.separator.is_some()),
+            ("--include", !self.include.is_empty()),
+            ("--exclude", !self.exclude.is_empty()),
+        ];
+        given.into_iter().find(|row| row.1).map(|row| row.0)
+    }
+
     /// What ends a document of a text; empty if the text alone says it.
     pub(crate) fn separator(&self) -> String {
         self.separator.clone().unwrap_or_default()

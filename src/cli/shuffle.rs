@@ -16,7 +16,7 @@ use crate::cli::{human, interrupt};
 
 pub(crate) const HELP: &str = "\
 The whole dataset is verified, then each document is copied to its place in the new order, which \
-depends on the seed and the number of documents alone. The new dataset has as many shards, and each \
+depends on the seed and the number of documents alone; then the checksums are compared again. The new dataset has as many shards, and each \
 document still names its source.
 
 Example:
@@ -26,7 +26,7 @@ Example:
 pub(crate) struct ShuffleArgs {
     #[command(flatten)]
     dataset: DatasetArgs,
-    /// Which order: any number; the same seed means the same order
+    /// Which order: a number from -2^63 to 2^64 - 1; the same seed means the same order
     #[arg(long, value_name = "SEED", value_parser = parse_seed, allow_negative_numbers = true)]
     seed: u64,
     #[command(flatten)]
@@ -36,6 +36,7 @@ pub(crate) struct ShuffleArgs {
 }
 
 pub(crate) fn run(args: &ShuffleArgs) -> Result<()> {
+    args.output.check_dataset()?;
     let out = &args.output.out;
     let store = TokenStore::open(&args.dataset.dir)?;
     let mut config = ShuffleConfig::default();

@@ -41,18 +41,32 @@ pub(crate) fn run(args: &StatusArgs) -> Result<()> {
             }
         }
     }
+    if let Some(made) = found.without_units {
+        lines.push(format!(
+            "{out}: being made as a whole; {}",
+            at_work(made.is_locked)
+        ));
+    }
     print_lines(lines)
 }
 
 fn describe(partial: &Partial) -> String {
-    let who = if partial.is_locked { "a" } else { "no" };
     format!(
-        "being made, {} of {} done, {} of {}; {who} run is at work",
+        "being made, {} of {} done, {} of {}; {}",
         human::count(partial.done.len() as u64),
         human::counted(partial.units, "unit"),
         human::bytes(partial.done_bytes),
         human::bytes(partial.total_bytes),
+        at_work(partial.is_locked),
     )
+}
+
+fn at_work(is_locked: bool) -> &'static str {
+    if is_locked {
+        "a run is at work"
+    } else {
+        "no run is at work"
+    }
 }
 
 /// `0, 3-7, 9`.

@@ -1,7 +1,6 @@
 //! The options that say how a corpus becomes tokens, and their translation for the library.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 
 use clap::Args;
 use shardmill::dataset::{Eot, Side, Split, TokenDtype};
@@ -10,7 +9,7 @@ use shardmill::{Corpus, Special, TokenizeConfig, Tokenizer};
 
 use crate::cli::args::{OutputArgs, TokenizerArgs, TokenizerFileArgs, choice};
 use crate::cli::failure::{Failure, Result};
-use crate::cli::human::{parse_share, parse_size};
+use crate::cli::human::{parse_count, parse_share, parse_size};
 use crate::cli::inputs::{CorpusArgs, open_corpus};
 use crate::cli::output::summary;
 
@@ -55,13 +54,13 @@ pub(crate) struct TokenizeOptions {
     #[arg(long, requires = "validation", default_value = "train", value_parser = choice(Side::ALL, Side::name))]
     pub(crate) side: Side,
     /// Leave out, and count, documents of more bytes of text, for example 1MB
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, value_parser = parse_size)]
     pub(crate) max_document_bytes: Option<u64>,
     /// Leave out, and count, documents of fewer tokens; end-of-text tokens do not count
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count)]
     pub(crate) min_tokens: Option<u64>,
     /// Leave out, and count, documents of more tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count)]
     pub(crate) max_tokens: Option<u64>,
     /// Integer type of the token ids; u16 fits vocabularies of up to 65536 ids
     #[arg(long, value_name = "DTYPE", default_value = "u32", value_parser = choice(TokenDtype::ALL, TokenDtype::name))]
@@ -163,14 +162,7 @@ impl Tokenization {
         config.durability = output.publish.durability;
         config.overwrite = output.publish.overwrite;
         config.validate(&tokenizer)?;
-        if output.out == Path::new("-") {
-            return Err(Failure::Usage {
-                option: "--out",
-                what: "a dataset is a directory and cannot go to standard output; name one, or \
-                       ./- for one of this name"
-                    .to_owned(),
-            });
-        }
+        output.check_dataset()?;
         let corpus = open_corpus(corpus, config.threads)?;
         choose_text_field(&mut config, options, &corpus);
         if corpus.has_stdin() && io::stdin().is_terminal() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shardmill::dataset::{EMBEDDINGS, Verified};
 use shardmill::embed::VerifiedEmbeddings;
 use shardmill::show;
-use shardmill::{Corpus, Error, Stats, verify, verify_embeddings, verify_inputs};
+use shardmill::{Corpus, Error, Stats, TokenStore, verify, verify_embeddings, verify_inputs};
 
 use crate::cli::args::StdoutArgs;
 use crate::cli::failure::{Failure, Result};
@@ -96,7 +96,23 @@ fn check_output(
 /// Compares the given inputs with those of the dataset.
 fn check_inputs(args: &VerifyArgs, stats: &Stats) -> Result<Option<Corpus>> {
     if args.inputs.is_empty() && args.selection.files_from.is_none() {
-        return Ok(None);
+        return match args.selection.given() {
+            None => Ok(None),
+            Some(option) => Err(Failure::Usage {
+                option,
+                what: "says how inputs are read; name them with --inputs".to_owned(),
+            }),
+        };
+    }
+    if let Some(separator) = &args.selection.separator {
+        let store = TokenStore::open(&args.dataset)?;
+        let made_with = &store.manifest().settings.separator;
+        if separator != made_with {
+            return Err(Failure::Usage {
+                option: "--separator",
+                what: format!("is {separator:?}, and the dataset was made with {made_with:?}"),
+            });
+        }
     }
     let corpus = open_inputs(&args.inputs, &args.selection, rayon::current_num_threads())?;
     match verify_inputs(&args.dataset, &corpus, stats) {

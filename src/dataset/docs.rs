@@ -40,6 +40,11 @@ impl DocRecord {
     /// The document has no text.
     pub const EMPTY: u32 = 4;
 
+    /// Whether all of its flags are known.
+    pub(crate) fn has_known_flags(&self) -> bool {
+        self.flags & !(Self::BEGAN_EARLIER | Self::GOES_ON | Self::EMPTY) == 0
+    }
+
     /// Whether the document began in an earlier shard.
     pub fn began_earlier(&self) -> bool {
         self.flags & Self::BEGAN_EARLIER != 0

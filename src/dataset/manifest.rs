@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
 use crate::dataset::bad::is_zero;
-use crate::dataset::{BadCounts, BadFile, Eot, Limits, OutsideLimits, Split, TokenDtype};
+use crate::dataset::{BadCounts, BadFile, Eot, Limits, OutsideLimits, Shuffled, Split, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
@@ -42,17 +42,6 @@ pub struct Manifest {
     /// Sums over all shards.
     pub totals: Totals,
     /// Hash of everything above, as compact JSON.
-    pub dataset_id: Hash128,
-}
-
-/// How the documents of a dataset were shuffled. What a shard's entry says of a unit is then as it was
-/// before, and its documents are from anywhere in the corpus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shuffled {
-    /// Which order.
-    pub seed: u64,
-    /// The id of the dataset before.
     pub dataset_id: Hash128,
 }
 

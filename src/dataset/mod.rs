@@ -19,6 +19,7 @@
 //! bad        counts of bad records by kind, and the file that lists them
 //! split      which documents are held out for validation
 //! limits     which documents are left out for their size
+//! shuffled   in which order documents were put, and which shard has which of them
 //! plan       plan.json: the units, and which work is the same job
 //! receipt    what a finished unit is, and what it was made from
 //! partial    which finished units a run keeps, and what happens to the others
@@ -43,6 +44,7 @@ mod partial;
 mod plan;
 mod reader;
 mod receipt;
+mod shuffled;
 mod split;
 mod verify;
 mod writer;
@@ -57,8 +59,7 @@ pub(crate) use directory::{map_in, read_directory};
 pub use docs::DocRecord;
 pub use limits::{Limits, OutsideLimits};
 pub use manifest::{
-    EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, Shuffled, SourceInfo,
-    Totals,
+    EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };
 pub use mapped::{Shard, ShardRef, Tokens};
 pub(crate) use plan::PLAN;
@@ -68,8 +69,11 @@ pub use reader::{Document, TokenStore};
 pub(crate) use receipt::{
     DoneUnit, RangeInfo, Receipt, SeenSource, empty_documents, receipt_unit, shard_file_unit,
 };
+pub use shuffled::Shuffled;
 pub use split::{Side, Split};
-pub(crate) use verify::{DocumentCheck, beyond_vocabulary, check_block, check_blocks};
+pub(crate) use verify::{
+    DocumentCheck, beyond_vocabulary, check_block, check_blocks, check_shards,
+};
 pub use verify::{Verified, verify};
 pub(crate) use writer::{RecordWriter, TokenWriter};
 

@@ -267,8 +267,9 @@ const FIELDS: [Field; 15] = [
     ("`text_field`", |plan| {
         format!("'{}'", plan.settings.text_field)
     }),
-    ("`separator`", |plan| {
-        format!("{:?}", plan.settings.separator)
+    ("`separator`", |plan| match &*plan.settings.separator {
+        "" => "none".to_owned(),
+        separator => format!("{separator:?}"),
     }),
     ("`eot`", |plan| plan.settings.eot.name().to_owned()),
     ("`bos`", |plan| {

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::dataset::bad_list::{check_bad_records, check_length};
 use crate::dataset::directory::{map_in, read_directory};
 use crate::dataset::{
-    DocRecord, MANIFEST, Manifest, Position, Shard, ShardInfo, SourceInfo, TokenStore, Tokens,
-    Totals,
+    DocRecord, MANIFEST, Manifest, Position, Shard, ShardInfo, Shuffled, SourceInfo, TokenStore,
+    Tokens, Totals,
 };
 use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
@@ -61,14 +61,7 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
     let mut bytes = 0;
     for (info, shard) in manifest.shards.iter().zip(store.shards()) {
         let shard = shard?;
-        for (map, hashes) in shard
-            .files()
-            .into_iter()
-            .zip([&info.blocks, &info.docs_blocks])
-        {
-            check_blocks(map, hashes, stats)?;
-            bytes += map.len() as u64;
-        }
+        bytes += check_files(info, &shard, stats)?;
         check_ids(&shard, manifest.encoding.n_vocab)?;
         documents.check_shard(info, &shard)?;
         if let Some(bad) = &info.bad_records {
@@ -87,6 +80,27 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
         bytes,
         dataset_id: manifest.dataset_id,
     })
+}
+
+/// Checks the hashes of a shard's ids and document records; returns their size in bytes.
+fn check_files(info: &ShardInfo, shard: &Shard, stats: &Stats) -> Result<u64> {
+    let hashes = [&info.blocks, &info.docs_blocks];
+    let mut bytes = 0;
+    for (map, hashes) in shard.files().into_iter().zip(hashes) {
+        check_blocks(map, hashes, stats)?;
+        bytes += map.len() as u64;
+    }
+    Ok(bytes)
+}
+
+/// Checks the hashes of the ids and document records of all shards of an open dataset, even if another
+/// one has replaced it.
+pub(crate) fn check_shards(store: &TokenStore, stats: &Stats) -> Result<()> {
+    let shards = store.manifest().shards.iter().zip(store.shards());
+    for (info, shard) in shards {
+        check_files(info, &*shard?, stats)?;
+    }
+    Ok(())
 }
 
 fn damaged(path: &Path, what: String) -> Error {
@@ -108,6 +122,25 @@ fn check_units(path: &Path, manifest: &Manifest) -> Result<()> {
     }
     if u64::from(at.source) != manifest.sources.len() as u64 || at.byte != 0 {
         return wrong("the units do not end where the sources end".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks that each shard of a shuffled dataset has its share of the documents.
+fn check_places(path: &Path, manifest: &Manifest) -> Result<()> {
+    if manifest.shuffled.is_none() {
+        return Ok(());
+    }
+    let (n_shards, n_documents) = (manifest.shards.len(), manifest.totals.documents);
+    for (index, info) in manifest.shards.iter().enumerate() {
+        let places = Shuffled::places(index, n_shards, n_documents);
+        if info.documents != places.end - places.start {
+            let what = format!(
+                "{} does not have the documents of its places in the shuffled order",
+                info.file
+            );
+            return Err(damaged(&path.join(MANIFEST), what));
+        }
     }
     Ok(())
 }
@@ -223,6 +256,7 @@ impl<'a> DocumentCheck<'a> {
     /// Checks the units of the dataset at `path`, and begins with its records.
     pub(crate) fn new(path: &Path, manifest: &'a Manifest) -> Result<Self> {
         check_units(path, manifest)?;
+        check_places(path, manifest)?;
         Ok(Self {
             manifest,
             open: None,
@@ -273,6 +307,9 @@ impl<'a> DocumentCheck<'a> {
     ) -> std::result::Result<(), String> {
         if record.end_tokens < before {
             return Err("ends before the one before it".to_owned());
+        }
+        if !record.has_known_flags() {
+            return Err("has flags that mean nothing".to_owned());
         }
         let source = self
             .manifest

@@ -54,7 +54,7 @@ impl Documents for Parts<'_> {
             let (start, line) = (self.at, self.lines);
             self.at += taken;
             self.lines = line.saturating_add(lines_in(&rest[..taken]));
-            if !part.iter().all(u8::is_ascii_whitespace) {
+            if !part.iter().all(is_blank) {
                 return Some(record(start, line, part, self.reading));
             }
         }
@@ -63,6 +63,11 @@ impl Documents for Parts<'_> {
     fn lines(&self) -> u32 {
         self.lines
     }
+}
+
+/// Whether a byte is white space, as for Python's `bytes.strip`.
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 /// The number of line ends. A chunk has at most a million lines.
@@ -126,7 +131,7 @@ mod tests {
 
     #[test]
     fn documents_are_what_stands_between_separators() {
-        let text = "one\n<|end|>\ntwo<|end|> \n <|end|><|end|><|end|>x\n";
+        let text = "one\n<|end|>\ntwo<|end|> \n\x0b\x0c<|end|><|end|><|end|>x\n";
         let expected = [
             (0, 0, "one\n".to_owned()),
             (11, 1, "\ntwo".to_owned()),

@@ -63,7 +63,7 @@ impl Error {
             | Self::Output { hint, .. } => hint.as_deref(),
             Self::Utf8 { .. } => Some("use `invalid_utf8` replace or ignore to accept it"),
             Self::Locked { .. } => Some("wait for it to end or choose another `out`"),
-            Self::NoRoom { .. } => Some("make room or lower the size"),
+            Self::NoRoom { .. } => Some("make room or choose another place"),
             Self::Threads { .. } => Some("use fewer `threads`"),
             Self::Memory { .. } => Some("use smaller sizes or fewer threads"),
             Self::Io { .. } | Self::Read { .. } | Self::UnknownTokenizer { .. } | Self::Stopped => {

@@ -88,7 +88,7 @@ fn a_line_says_where_first() {
         r"unknown tokenizer 'a\nb'; known are c",
         "seq_len: is wrong; do that",
         r"a\nb: another run is writing here; wait for it to end or choose another `out`",
-        r"a\nb: needs 2,000 bytes and the disk has 1 free; make room or lower the size",
+        r"a\nb: needs 2,000 bytes and the disk has 1 free; make room or choose another place",
         "cannot start 3 threads: no more; use fewer `threads`",
         "out of memory: cannot allocate 7 bytes; use smaller sizes or fewer threads",
     ] {

@@ -96,7 +96,11 @@ fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()
                 info.name
             )
         } else if info.format != source.format() {
-            "is read in another format than for the dataset".to_owned()
+            format!(
+                "is read as {}, and was read as {} for the dataset",
+                source.format().row().name,
+                info.format.row().name
+            )
         } else if info.compression != source.compression() {
             "is compressed in another way than for the dataset".to_owned()
         } else if info.bytes != bytes {

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::corpus::Corpus;
-use crate::dataset::{DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents};
+use crate::dataset::{
+    DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents, read_manifest,
+};
 use crate::document::InvalidUtf8;
 use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
@@ -54,6 +56,15 @@ pub fn repair(
 ) -> Result<Outcome> {
     config.validate(tokenizer)?;
     corpus.check_output(out)?;
+    if read_manifest(out).is_ok_and(|found| found.shuffled.is_some()) {
+        return Err(Error::output(
+            out,
+            (
+                "is shuffled, and `repair` makes a dataset in the order of its inputs",
+                "shuffle the dataset that it was made from again",
+            ),
+        ));
+    }
     let started = Instant::now();
     let seen = identity(out);
     let Found::Damaged(damaged) = look(corpus, tokenizer, config, out, stats)? else {

@@ -22,6 +22,20 @@ pub struct Status {
     pub dataset_id: Option<Hash128>,
     /// What is being made next to it, or was left by a run that ended early.
     pub partial: Option<Partial>,
+    /// The same, if it is not made in units: by [`shuffle`](crate::shuffle::shuffle) or
+    /// [`embed`](crate::embed()).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without_units: Option<WithoutUnits>,
+}
+
+/// The progress of a run whose output is not made in units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WithoutUnits {
+    /// Whether the output is complete and waits to be published.
+    pub is_complete: bool,
+    /// Whether a run holds the directory's lock.
+    pub is_locked: bool,
 }
 
 /// The progress of the units of a plan, by their indices.
@@ -77,14 +91,24 @@ pub fn status(out: &Path) -> Result<Status> {
         Ok(_) => stage(&out, &partial)?,
         Err(_) => Stage::Empty,
     };
-    let plan = match stage {
-        Stage::Empty | Stage::Published => None,
-        _ => Plan::read(&partial)?,
+    let is_making = !matches!(stage, Stage::Empty | Stage::Published);
+    let plan = if is_making {
+        Plan::read(&partial)?
+    } else {
+        None
+    };
+    let without_units = if is_making && plan.is_none() {
+        Some(WithoutUnits {
+            is_complete: stage != Stage::Making,
+            is_locked: is_locked(&partial)?,
+        })
+    } else {
+        None
     };
     let partial = plan
         .map(|plan| partial_status(&partial, &plan, stage))
         .transpose()?;
-    if dataset_id.is_none() && partial.is_none() {
+    if dataset_id.is_none() && partial.is_none() && without_units.is_none() {
         return Err(Error::shard(
             out,
             "is no dataset, and no run is making one there",
@@ -93,6 +117,7 @@ pub fn status(out: &Path) -> Result<Status> {
     Ok(Status {
         dataset_id,
         partial,
+        without_units,
     })
 }
 

@@ -14,14 +14,15 @@
 mod documents;
 mod shard;
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::dataset::{MANIFEST, Manifest, ShardInfo, Shuffled, TokenStore, read_manifest, verify};
+use crate::dataset::{
+    MANIFEST, Manifest, ShardInfo, Shuffled, TokenStore, check_shards, read_manifest, verify,
+};
 use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
 use crate::progress::Stats;
@@ -73,7 +74,7 @@ pub struct ShuffleOutcome {
 }
 
 /// Writes the documents of `store` in another order into the directory `out`, which appears once it
-/// is complete. First, all of the dataset is verified.
+/// is complete. The dataset is verified before, and its hashes are checked again after.
 ///
 /// `run` is what `run.json` will say about this run. If `out` already holds exactly the requested
 /// dataset, it is left as it is.
@@ -130,7 +131,12 @@ pub fn shuffle(
     let pool = thread_pool(config.threads)?;
     pool.install(|| verify(store.path(), stats))?;
     staging.discard()?;
-    let manifest = pool.install(|| build(store, config, staging.new_output(), stats))?;
+    let manifest = pool.install(|| {
+        let manifest = build(store, config, staging.new_output(), stats)?;
+        // What was copied is what was verified only if nothing wrote to it in between.
+        stats.begin(store.manifest().file_bytes());
+        check_shards(store, stats).map(|()| manifest)
+    })?;
     staging.complete(run)?;
     staging.publish()?;
     Ok(outcome(manifest, false))
@@ -156,8 +162,15 @@ fn found_in(
     }
     match thread_pool(config.threads)?.install(|| verify(out, stats)) {
         Ok(_) => Ok(Some(found)),
-        Err(error) if error.is_retryable() || !config.overwrite => Err(error),
-        Err(_) => Ok(None),
+        Err(error) if error.is_retryable() => Err(error),
+        Err(_) if config.overwrite => Ok(None),
+        Err(error) => Err(Error::shard(
+            out,
+            (
+                format!("is damaged: {}", error.problem()),
+                "use `overwrite` to make it again",
+            ),
+        )),
     }
 }
 
@@ -186,7 +199,8 @@ fn build(
         if first_failed.load(Ordering::Relaxed) < index {
             return Ok(None);
         }
-        let numbers = places(index, given.shards.len(), documents.len()).map(|at| order.at(at));
+        let places = Shuffled::places(index, given.shards.len(), documents.len());
+        let numbers = places.map(|at| order.at(at));
         let made = shard::write(index, numbers, &documents, directory, config, stats);
         let made = made.and_then(|info| {
             if let Some(bad) = &info.bad_records {
@@ -213,16 +227,6 @@ fn build(
     Ok(manifest)
 }
 
-/// The places of shard `index` of `n_shards` in the order of `n_documents`.
-fn places(index: usize, n_shards: usize, n_documents: u64) -> Range<u64> {
-    let at = |index: usize| {
-        let place = u128::from(n_documents) * index as u128 / n_shards as u128;
-        // At most the number of documents.
-        u64::try_from(place).unwrap_or(n_documents)
-    };
-    at(index)..at(index + 1)
-}
-
 /// Refuses an output that would replace the dataset, or would lie in it.
 fn check_output(store: &TokenStore, out: &Path) -> Result<()> {
     let dataset = store.path().canonicalize();
@@ -232,28 +236,11 @@ fn check_output(store: &TokenStore, out: &Path) -> Result<()> {
         .ancestors()
         .find_map(|path| path.canonicalize().ok());
     let what = match real {
+        Some(real) if real == dataset && out.exists() => "is the dataset",
         Some(real) if real.starts_with(&dataset) => "lies in the dataset",
         _ if out.canonicalize().is_ok_and(|out| dataset.starts_with(out)) => "holds the dataset",
         _ => return Ok(()),
     };
-    let what = format!("{what} {}", show::name(store.path()));
+    let what = format!("{what} {} that is read", show::name(store.path()));
     Err(Error::output(out, (what, "choose another `out`")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_place_is_in_one_shard() {
-        for (n_shards, n_documents) in [(1, 0), (3, 2), (7, 100), (5, u64::MAX)] {
-            let mut at = 0;
-            for index in 0..n_shards {
-                let places = places(index, n_shards, n_documents);
-                assert_eq!(places.start, at);
-                at = places.end;
-            }
-            assert_eq!(at, n_documents);
-        }
-    }
 }

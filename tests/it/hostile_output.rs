@@ -153,7 +153,7 @@ fn no_room_for_embeddings_is_said_before_any_work() {
     assert!(done.stderr.starts_with(start), "{done:?}");
     assert!(
         done.stderr
-            .ends_with(" free; make room or lower the size\n"),
+            .ends_with(" free; make room or choose another place\n"),
         "{done:?}"
     );
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
@@ -368,7 +368,7 @@ fn embeddings_that_do_not_fit_are_refused_before_any_work() {
         return;
     };
     assert_eq!(done.code, Some(3), "{done:?}");
-    let end = " bytes and the disk has 1,048,576 free; make room or lower the size\n";
+    let end = " bytes and the disk has 1,048,576 free; make room or choose another place\n";
     assert!(
         done.stderr.starts_with("shardmill: error: disk/e: needs "),
         "{done:?}"

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shardmill::window::KeyedPermutation;
 use shardmill::{TokenId, TokenStore};
 
 use crate::common_dataset::{records_path, text_path};
-use crate::support::{Place, fixture, output_bytes};
+use crate::support::{Done, Place, fixture, output_bytes, skipped};
 
 /// A document: its ids, its source, and its place there.
 type Found = (Vec<TokenId>, u32, u64, u64);
@@ -178,19 +181,23 @@ fn what_is_there_is_left_and_nothing_is_replaced_unasked() {
 
     // A shuffled dataset is not that of its inputs, though it has their settings.
     let tokenize = "tokenize in --out s --bad-records skip --unit-size 100B";
-    for more in ["", " --repair"] {
+    for more in ["", " --repair", " --repair --overwrite"] {
         let refused = place.run(format!("{tokenize}{more}").split(' '));
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(output_bytes(&place.path("s")) == files);
+        let line = "s: is shuffled, and `tokenize --repair` makes a dataset in the order of its inputs; \
+                    shuffle the dataset that it was made from again";
+        let is_said = refused.stderr.contains(line);
+        assert_eq!(is_said, more.contains("repair"), "{refused:?}");
     }
     let replaced = place.run(format!("{tokenize} --overwrite").split(' '));
     assert_eq!(replaced.code, Some(0), "{replaced:?}");
     assert!(output_bytes(&place.path("s")) == output_bytes(&place.path("d")));
 
-    for (out, what) in [("d", "lies in"), ("d/s", "lies in"), (".", "holds")] {
+    for (out, what) in [("d", "is"), ("d/s", "lies in"), (".", "holds")] {
         let refused = shuffle(&format!("--seed 1 --out {out} --overwrite"));
         assert_eq!(refused.code, Some(1), "{refused:?}");
-        let what = format!("{what} the dataset d; choose another --out");
+        let what = format!("{what} the dataset d that is read; choose another --out");
         assert!(refused.stderr.contains(&what), "{refused:?}");
     }
     assert_eq!(place.run(["verify", "d"]).code, Some(0));
@@ -204,18 +211,84 @@ fn damage_is_found_before_anything_is_made() {
     let mut ids = place.read("s/shard-00001.u32");
     ids[5] ^= 1;
     place.write("s/shard-00001.u32", &ids);
+    let block = "damaged in the 16 MiB block 0, from byte 0";
     shuffle().failed(
         1,
-        "s/shard-00001.u32: damaged in the 16 MiB block 0, from byte 0",
+        &format!("s: is damaged: s/shard-00001.u32: {block}; use --overwrite to make it again"),
     );
     fs::remove_dir_all(place.path("s")).unwrap();
 
     let mut ids = place.read("d/shard-00001.u32");
     ids[5] ^= 1;
     place.write("d/shard-00001.u32", &ids);
-    shuffle().failed(
+    shuffle().failed(1, &format!("d/shard-00001.u32: {block}"));
+    assert!(!place.path("s").exists());
+}
+
+/// A dataset is verified, copied, and its checksums are compared again.
+#[test]
+fn a_dataset_that_changes_while_it_is_copied_is_not_published() {
+    let place = dataset(&[], "--unit-size 100B");
+    // Copying waits for two seconds after two shards.
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync"])
+        .args(["-e", "inject=fsync:delay_enter=2000000:when=5"])
+        .arg(env!("CARGO_BIN_EXE_shardmill"))
+        .args("shuffle d --seed 1 --out s --threads 1".split(' '))
+        .current_dir(place.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let running = match strace.spawn() {
+        Ok(running) => running,
+        Err(error) => return skipped("changes during a copy", &format!("strace: {error}")),
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.path("s.partial/new/shard-00001.u32").exists() {
+        assert!(Instant::now() < deadline, "{:?}", place.tree());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let file = fs::File::options()
+        .write(true)
+        .open(place.path("d/shard-00007.u32"))
+        .unwrap();
+    file.write_all_at(&[5, 0, 0, 0], 8).unwrap();
+    let done = Done::new(running.wait_with_output().unwrap());
+    done.failed(
         1,
-        "d/shard-00001.u32: damaged in the 16 MiB block 0, from byte 0",
+        "d/shard-00007.u32: damaged in the 16 MiB block 0, from byte 0",
     );
     assert!(!place.path("s").exists());
+}
+
+#[test]
+fn a_manifest_that_says_what_is_not_so_is_damage() {
+    let place = dataset(&[], "--unit-size 100B");
+    let done = place.run("shuffle d --seed 1 --out s".split(' '));
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let mut pairs = vec![];
+    for (dataset, other) in [("d", "s"), ("s", "d")] {
+        let mut manifest = manifest(&place, dataset);
+        let shuffled = self::manifest(&place, other).get("shuffled").cloned();
+        let object = manifest.as_object_mut().unwrap();
+        match shuffled {
+            Some(shuffled) => object.insert("shuffled".to_owned(), shuffled),
+            None => object.remove("shuffled"),
+        };
+        pairs.push((dataset, manifest));
+    }
+    for (dataset, manifest) in pairs {
+        let path = place.path(dataset).join("manifest.json");
+        // The id is that of the values, so nothing but them is wrong.
+        let manifest: shardmill::Manifest = serde_json::from_value(manifest).unwrap();
+        let id = manifest.computed_id();
+        let mut value = serde_json::to_value(&manifest).unwrap();
+        value["dataset_id"] = json!(id);
+        let manifest: shardmill::Manifest = serde_json::from_value(value).unwrap();
+        let text = serde_json::to_string_pretty(&manifest).unwrap() + "\n";
+        fs::write(path, text).unwrap();
+        let verified = place.run(["verify", dataset]);
+        assert_eq!(verified.code, Some(5), "{verified:?}");
+    }
 }

@@ -158,7 +158,7 @@ fn documents_of_other_formats_are_as_before() {
     assert_eq!(manifest["totals"]["documents"], 3);
     let verified = place.run(["verify", "d", "--inputs", "in", "--documents", "lines"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
-    let other = "in/b.txt: is read in another format than for the dataset";
+    let other = "in/b.txt: is read as text, and was read as lines for the dataset";
     place
         .run(["verify", "d", "--inputs", "in"])
         .failed(5, other);
@@ -195,7 +195,10 @@ fn a_separator_is_named_and_may_not_be_empty() {
     place.write("a.txt", "one<|end|>two");
     let refused = [
         (vec!["--separator", ""], "it is empty"),
-        (vec!["--separator", r"\x"], r"a backslash is written \\"),
+        (
+            vec!["--separator", r"\x"],
+            r"only \n, \r, \t, \0 and \\ are known after a backslash",
+        ),
         (
             vec!["--separator", "|", "--documents", "lines"],
             "cannot be used with",
@@ -231,4 +234,18 @@ fn a_separator_is_named_and_may_not_be_empty() {
     assert_eq!(make("<|end|>").code, Some(0));
     let other = make("|");
     assert_eq!(other.code, Some(1), "{other:?}");
+    let info = place.run(["info", "d"]);
+    assert!(info.text().contains("separator   \"<|end|>\""), "{info:?}");
+    let verify = |options: &[&str]| place.run([&["verify", "d"][..], options].concat());
+    let inputs = ["--inputs", "a.txt", "--separator"];
+    assert_eq!(verify(&[&inputs[..], &["<|end|>"]].concat()).code, Some(0));
+    let other = verify(&[&inputs[..], &["|"]].concat());
+    let line = "--separator: is \"|\", and the dataset was made with \"<|end|>\"";
+    assert!(other.stderr.contains(line), "{other:?}");
+    // Without inputs, it would mean nothing.
+    assert_eq!(verify(&["--separator", "|"]).code, Some(2));
+    // It may look like an option.
+    place.write("a.txt", "one---two");
+    let done = place.run(["tokenize", "a.txt", "--separator", "---", "--out", "e"]);
+    assert!(done.stderr.contains(" 2 documents "), "{done:?}");
 }

@@ -159,6 +159,12 @@ fn other_limits_are_another_dataset_and_impossible_ones_are_refused() {
     assert_eq!(manifest(&place, "out")["totals"]["documents"], 0);
     assert_eq!(manifest(&place, "out")["totals"]["tokens"], 0);
 
+    for bad in ["-1", "1.5", "many", "18446744073709551616"] {
+        let refused = make(&["--min-tokens", bad]);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        let message = "it must be a whole number from 0 to 2^64 - 1";
+        assert!(refused.stderr.contains(message), "{refused:?}");
+    }
     let refused = make(&["--min-tokens", "5", "--max-tokens", "4"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     let message = "--min-tokens: 5 is more than --max-tokens, 4";
