@@ -370,7 +370,7 @@ impl Kernel for LookUp<'_> {
     type Output = usize;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
+    fn run<S: Simd>(self, s: S) -> usize {
         let Self {
             spans,
             short,
@@ -385,7 +385,7 @@ impl Kernel for LookUp<'_> {
         for (i, span) in spans.iter().enumerate() {
             let found = ids[end % ROOM..]
                 .first_chunk_mut()
-                .and_then(|to| short.get(span.key, span.hash, to));
+                .and_then(|to| short.get(span.key, span.hash, s, to));
             let Some(more) = found else {
                 done = i;
                 break;

@@ -12,13 +12,17 @@ use std::arch::x86_64::{
     _mm256_movehdup_ps, _mm256_moveldup_ps, _mm256_movemask_epi8, _mm256_movemask_ps,
     _mm256_mul_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute_ps,
     _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32,
-    _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16,
-    _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_si256, _mm256_sub_ps,
+    _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_shuffle_epi8,
+    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_srlv_epi32,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_si256, _mm256_sub_ps,
 };
 
 use half::{bf16, f16};
 
-use super::{BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, Lines, Nibbles, Simd, scalar};
+use super::{
+    BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, Lines, Nibbles, PACKED, PACKED_BITS, Simd,
+    scalar,
+};
 
 /// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; only detection creates
 /// it.
@@ -309,8 +313,30 @@ impl Avx2 {
     }
 }
 
+/// Copies the bytes of each number to a lane, then shifts it to the start of the lane.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn unpack([low, high]: [u64; 2]) -> __m256i {
+    let [low, high] = [low.cast_signed(), high.cast_signed()];
+    let bytes = _mm256_setr_epi8(
+        0, 1, 2, 3, 2, 3, 4, 5, 5, 6, 7, -1, 8, 9, 10, 11, //
+        10, 11, 12, 13, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    );
+    let lanes = _mm256_shuffle_epi8(_mm256_setr_epi64x(low, high, low, high), bytes);
+    let numbers = _mm256_srlv_epi32(lanes, _mm256_setr_epi32(0, 4, 0, 0, 4, 0, 0, 0));
+    _mm256_and_si256(numbers, _mm256_set1_epi32((1 << PACKED_BITS) - 1))
+}
+
 impl Simd for Avx2 {
     type F32x16 = [__m256; 2];
+
+    #[inline(always)]
+    fn unpack(self, packed: [u64; 2], to: &mut [u32; PACKED]) {
+        // SAFETY: `self` proves AVX2.
+        let numbers = unsafe { unpack(packed) };
+        // SAFETY: `self` proves AVX; 32 bytes lie at the address, which need not be aligned.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), numbers) };
+    }
 
     #[inline(always)]
     fn load_f32(self, from: &[f32; LANES]) -> Self::F32x16 {

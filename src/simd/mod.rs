@@ -199,6 +199,15 @@ pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
     let _ = (slice, index);
 }
 
+/// The number of bits of a packed number.
+pub(crate) const PACKED_BITS: u32 = 20;
+
+/// How many of them a word holds.
+pub(crate) const PACKED_A_WORD: usize = 3;
+
+/// How many numbers [`Simd::unpack`] writes: two more than two words hold.
+pub(crate) const PACKED: usize = 2 * PACKED_A_WORD + 2;
+
 /// The number of lanes of a [`Simd::F32x16`].
 pub(crate) const LANES: usize = 16;
 
@@ -254,6 +263,13 @@ pub(crate) trait Simd: Copy {
 
     /// Sixteen `f32`.
     type F32x16: Copy;
+
+    /// Writes the numbers of two words, each with [`PACKED_A_WORD`], the first lowest; what follows
+    /// in `to` is meaningless.
+    #[inline(always)]
+    fn unpack(self, packed: [u64; 2], to: &mut [u32; PACKED]) {
+        scalar::unpack(packed, to);
+    }
 
     /// Reads sixteen `f32`.
     fn load_f32(self, from: &[f32; LANES]) -> Self::F32x16;

@@ -2,7 +2,9 @@
 
 use half::{bf16, f16};
 
-use super::{BLOCK, Block, Blocks, LANES, Lines, Nibbles, Simd};
+use super::{
+    BLOCK, Block, Blocks, LANES, Lines, Nibbles, PACKED, PACKED_A_WORD, PACKED_BITS, Simd,
+};
 
 /// Exponent bits of an `f32` infinity, and of an `f16` one.
 const INFINITY_F32: u32 = 0x7f80_0000;
@@ -100,6 +102,21 @@ pub(crate) fn round_bf16(value: f32) -> bf16 {
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
     let is_nan = bits & 0x7fff_ffff > INFINITY_F32;
     bf16::from_bits(if is_nan { 0xffff } else { rounded } as u16)
+}
+
+/// [`Simd::unpack`].
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "masked to the bits of a number"
+)]
+pub(super) fn unpack(packed: [u64; 2], to: &mut [u32; PACKED]) {
+    let (numbers, _) = to.as_chunks_mut::<PACKED_A_WORD>();
+    for (word, numbers) in packed.into_iter().zip(numbers) {
+        for (i, number) in (0..).zip(numbers) {
+            *number = (word >> (i * PACKED_BITS)) as u32 & ((1 << PACKED_BITS) - 1);
+        }
+    }
 }
 
 /// The level that every CPU has.

@@ -3,8 +3,8 @@
 use half::{bf16, f16};
 
 use super::{
-    BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, LINES_ELEMENTS, Level, Lines, Nibbles, Simd,
-    scalar,
+    BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, LINES_ELEMENTS, Level, Lines, Nibbles,
+    PACKED, PACKED_A_WORD, Simd, scalar,
 };
 
 /// Stamps each test once per level. A level that this CPU lacks is reported here, and a failure in
@@ -292,7 +292,35 @@ fn ones_are_found_in_order(level: Level) {
     }
 }
 
+/// Unpacks numbers.
+struct Unpack<'a>([u64; 2], &'a mut [u32; PACKED]);
+
+impl Kernel for Unpack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        s.unpack(self.0, self.1);
+    }
+}
+
+fn packed_numbers_are_unpacked(level: Level) {
+    let mut random = 1_u64;
+    for _ in 0..10_000 {
+        let words = [(); 2].map(|()| {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            random ^ random >> 32
+        });
+        let mut numbers = [7; PACKED];
+        level.dispatch(Unpack(words, &mut numbers));
+        let expected = words.map(|word| [0, 20, 40].map(|at| word >> at & 0xf_ffff));
+        let numbers = numbers[..2 * PACKED_A_WORD].iter().map(|&n| u64::from(n));
+        assert_eq!(numbers.collect::<Vec<_>>(), expected.concat());
+    }
+}
+
 for_each_level!(
+    packed_numbers_are_unpacked,
     ones_are_found_in_order,
     masks_say_what_each_byte_is,
     operations_are_the_specification,

@@ -11,7 +11,7 @@ use crate::bpe::cache::{Key, TAKEN};
 use crate::bpe::hash::{ID_BITS, KEY_BYTES};
 use crate::error::Result;
 use crate::map::Slab;
-use crate::simd::prefetch;
+use crate::simd::{PACKED_A_WORD, PACKED_BITS, Simd, prefetch};
 use crate::token::TokenId;
 
 /// From this size on, 2 MiB, tables double when they grow; below it, they quadruple.
@@ -28,21 +28,19 @@ const IDS_A_WORD: usize = 2;
 struct Entry {
     /// All zero if the entry is empty.
     key: [AtomicU64; 2],
-    /// The highest byte holds the number of ids, or [`SPILLED`]. Below it are up to [`MAX_WHOLE`]
-    /// ids of 32 bits, or up to [`MAX_PACKED`] of [`PACKED_BITS`], or the ids' offset in the arena
-    /// and their number, 32 bits each; the first is lowest.
+    /// The four highest bits hold the number of ids, or [`SPILLED`]. Below them are up to
+    /// [`MAX_PACKED`] ids, [`PACKED_A_WORD`] in a word, the first lowest; or, in the first word, the
+    /// ids' offset in the arena and their number, 32 bits each.
     value: [AtomicU64; 2],
 }
 
-const MAX_WHOLE: usize = 3;
-const MAX_PACKED: usize = 6;
-const PACKED_BITS: u32 = 20;
+const MAX_PACKED: usize = 2 * PACKED_A_WORD;
 /// The ids are in the arena.
-const SPILLED: usize = 7;
-/// The number of bits of a value below its highest byte.
-const COUNT_SHIFT: u32 = u128::BITS - u8::BITS;
+const SPILLED: usize = MAX_PACKED + 1;
+/// The number of bits of a word below these four.
+const COUNT_SHIFT: u32 = 3 * PACKED_BITS;
 
-const _: () = assert!(ID_BITS <= PACKED_BITS);
+const _: () = assert!(ID_BITS <= PACKED_BITS && PACKED_A_WORD == 3);
 
 /// The entries of a cache line.
 #[derive(Debug, Default, bytemuck::Zeroable)]
@@ -80,6 +78,7 @@ impl View<'_> {
         self,
         key: Key,
         hash: u64,
+        s: impl Simd,
         to: &mut [TokenId; KEY_BYTES],
     ) -> Option<usize> {
         let mask = self.lines.len() - 1;
@@ -88,7 +87,7 @@ impl View<'_> {
             for entry in &self.lines[at].0 {
                 let first = entry.key[0].load(Ordering::Acquire);
                 if entry.has(first, key) {
-                    return self.ids(entry, to);
+                    return self.ids(entry, s, to);
                 }
                 if first == 0 {
                     return None;
@@ -100,23 +99,15 @@ impl View<'_> {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a byte, and bits of an id")]
-    fn ids(self, entry: &Entry, to: &mut [TokenId; KEY_BYTES]) -> Option<usize> {
+    fn ids(self, entry: &Entry, s: impl Simd, to: &mut [TokenId; KEY_BYTES]) -> Option<usize> {
         let [low, high] = [0, 1].map(|i| entry.value[i].load(Ordering::Relaxed));
-        let ([at, len], [third, last]) = (halves(low), halves(high));
-        // Four are always written, whether they exist or not, so that the copy has no branch.
-        to[..4].copy_from_slice(&[at, len, third, last]);
-        let value = u128::from(high) << u64::BITS | u128::from(low);
-        let count = (value >> COUNT_SHIFT) as usize;
-        if count <= MAX_WHOLE {
-            return Some(count);
-        }
+        // As many are written as there can be, since their number is unpredictable.
+        s.unpack([low, high], to.first_chunk_mut()?);
+        let count = (high >> COUNT_SHIFT) as usize;
         if count <= MAX_PACKED {
-            for (i, to) in (0..).zip(&mut to[..MAX_PACKED]) {
-                *to = (value >> (i * PACKED_BITS)) as TokenId & ((1 << PACKED_BITS) - 1);
-            }
             return Some(count);
         }
+        let [at, len] = halves(low);
         // Read the maximum number; the last words may belong to other entries. A fixed size needs
         // no call.
         let words: &[_; LIST_WORDS] = self.arena.get(at, LIST_WORDS).first_chunk()?;
@@ -179,24 +170,22 @@ impl Short {
         if known != Some(false) {
             return false;
         }
-        let (count, value) = match ids.len() {
-            count @ ..=MAX_WHOLE => (count, pack(ids, TokenId::BITS)),
-            count @ ..=MAX_PACKED => (count, pack(ids, PACKED_BITS)),
-            count => {
-                let words = ids.chunks(IDS_A_WORD).map(|ids| match *ids {
-                    [a, b] => whole([a, b]),
-                    _ => ids.iter().map(|&a| u64::from(a)).sum(),
-                });
-                let len = ids.len().div_ceil(IDS_A_WORD);
-                let Some(at) = arena.push(len, LIST_WORDS, words) else {
-                    return false;
-                };
-                let count = u32::try_from(count).unwrap_or(0);
-                (SPILLED, pack(&[at, count], u32::BITS))
-            }
+        let (kind, value) = if ids.len() <= MAX_PACKED {
+            let (first, rest) = ids.split_at(ids.len().min(PACKED_A_WORD));
+            (ids.len(), [first, rest].map(pack))
+        } else {
+            let words = ids.chunks(IDS_A_WORD).map(|ids| match *ids {
+                [a, b] => whole([a, b]),
+                _ => ids.iter().map(|&a| u64::from(a)).sum(),
+            });
+            let Some(at) = arena.push(words.len(), LIST_WORDS, words) else {
+                return false;
+            };
+            let count = u32::try_from(ids.len()).unwrap_or(0);
+            (SPILLED, [whole([at, count]), 0])
         };
-        let value = (count as u128) << COUNT_SHIFT | value;
-        self.place(home, key, [value, value >> u64::BITS].map(low_half))
+        let [low, high] = value;
+        self.place(home, key, [low, high | (kind as u64) << COUNT_SHIFT])
     }
 
     /// Counts entries that [`Self::insert`] took.
@@ -263,15 +252,10 @@ fn home(hash: u64, len: usize) -> usize {
     at
 }
 
-/// Packs numbers of `bits` bits each, the first lowest.
-fn pack(numbers: &[u32], bits: u32) -> u128 {
-    let all = numbers.iter().rev();
-    all.fold(0, |all, &number| all << bits | u128::from(number))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-fn low_half(value: u128) -> u64 {
-    value as u64
+/// Packs up to [`PACKED_A_WORD`] ids, the first lowest.
+fn pack(ids: &[TokenId]) -> u64 {
+    let all = ids.iter().rev();
+    all.fold(0, |all, &id| all << PACKED_BITS | u64::from(id))
 }
 
 /// Two ids as a word, the first in its lower half.
@@ -290,6 +274,7 @@ mod tests {
     use std::sync::OnceLock;
 
     use super::*;
+    use crate::simd::scalar::Scalar;
 
     const MAX_LINES: usize = 1 << 17;
 
@@ -300,7 +285,7 @@ mod tests {
 
     fn get(short: &Short, arena: &Arena, key: Key) -> Option<Vec<TokenId>> {
         let mut ids = [TokenId::MAX; KEY_BYTES];
-        let count = short.view(arena).get(key, key.hash(), &mut ids)?;
+        let count = short.view(arena).get(key, key.hash(), Scalar, &mut ids)?;
         Some(ids[..count].to_vec())
     }
 
@@ -358,7 +343,7 @@ mod tests {
             for entry in short.lines.iter().flat_map(|line| &line.0) {
                 entry.key[0].store(first, Ordering::Relaxed);
                 entry.value[0].store(7, Ordering::Relaxed);
-                entry.value[1].store(1 << (COUNT_SHIFT - u64::BITS), Ordering::Relaxed);
+                entry.value[1].store(1 << COUNT_SHIFT, Ordering::Relaxed);
             }
             for key in [Key::NONE, key(1), key(2)] {
                 assert_eq!(get(&short, &arena, key), None);
@@ -407,7 +392,10 @@ mod tests {
                     scope.spawn(move || {
                         meet(short, thread);
                         // One thread copies the table while others insert more.
-                        meet(grown.get_or_init(|| short.grown(1 << 8).unwrap()), thread);
+                        meet(
+                            grown.get_or_init(|| short.grown(1 << 8).unwrap()),
+                            thread,
+                        );
                     });
                 }
             });

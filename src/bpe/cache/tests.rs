@@ -1,6 +1,7 @@
 //! The cache returns what was put in, even while other threads put things in.
 
 use super::*;
+use crate::simd::scalar::Scalar;
 
 fn key(text: &str) -> Key {
     Key::new(text.as_bytes())
@@ -36,7 +37,7 @@ fn get(tables: &Tables, i: u32) -> Option<Vec<TokenId>> {
         is_known.then_some(ids)
     } else {
         let mut ids = [7; KEY_BYTES];
-        let count = tables.short().get(key, hash, &mut ids)?;
+        let count = tables.short().get(key, hash, Scalar, &mut ids)?;
         Some(ids[..count].to_vec())
     }
 }
@@ -99,7 +100,9 @@ fn threads_see_what_others_put_in_and_nothing_else() {
                     // Each thread in its own order, sometimes alongside others and sometimes apart.
                     let i = (i ^ (thread * 0x155)) % 60_000;
                     let (_, hash) = key_and_hash(&name(i));
-                    let long = tables.short().get(Key::NONE, hash, &mut [0; KEY_BYTES]);
+                    let long = tables
+                        .short()
+                        .get(Key::NONE, hash, Scalar, &mut [0; KEY_BYTES]);
                     assert_eq!(long, None);
                     match get(&tables, i) {
                         Some(found) => {
