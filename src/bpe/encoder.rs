@@ -49,6 +49,8 @@ pub(crate) struct Encoder {
     long: Box<[u8; BATCH]>,
     found: Found,
     misses: Misses,
+    /// The number of bytes read that `memory` has not counted.
+    read: usize,
     /// The ids of a long pretoken.
     long_ids: Vec<TokenId>,
 }
@@ -109,8 +111,15 @@ impl Encoder {
                 count: 0,
             },
             misses: Misses::new(level),
+            read: 0,
             long_ids: Vec::new(),
         }
+    }
+
+    /// Makes the cache grow as suits `bytes` more of text. All encoders share the cache, so one of
+    /// them is told.
+    pub(crate) fn expect(&self, bytes: usize) {
+        self.memory.expect(bytes);
     }
 
     /// Whether it holds tables that have been replaced.
@@ -225,7 +234,9 @@ impl Encoder {
             self.make_room(part.text, (ends.len() - done - 1) * KEY_BYTES, ids);
             done = self.look_up(done + 1, ends.len());
         }
-        ends.last().copied().unwrap_or(start)
+        let end = ends.last().copied().unwrap_or(start);
+        self.read += end - start;
+        end
     }
 
     /// Finds the ids of the spans from `from` on, up to one that is not cached; returns its index,
@@ -299,7 +310,8 @@ impl Encoder {
             }
         };
         (self.misses).fill_in(&self.vocabulary.view(), text, found, ids, remember);
-        self.memory.added(tables, added);
+        self.memory
+            .added(tables, std::mem::take(&mut self.read), added);
         self.found.count = 0;
     }
 }

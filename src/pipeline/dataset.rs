@@ -220,10 +220,20 @@ pub(super) fn make_units(
         job_id,
         stats,
     };
+    // Of a compressed source, less than its text: the cache then grows in more steps.
+    let todo_bytes = todo.as_ref().map_or(0, |todo| {
+        let units = todo.len() as u64;
+        let most = units.saturating_mul(worker.config.settings.unit_size_bytes);
+        most.min(worker.corpus.total_bytes())
+    });
     let feed = Feed::new(worker.corpus, worker.tokenizer, site, todo, worker.config);
     let encoders = (0..pool.current_num_threads())
         .map(|_| worker.tokenizer.try_encoder().map(Mutex::new))
         .collect::<Result<Vec<_>>>()?;
+    if let Some(encoder) = encoders.first() {
+        let encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        encoder.expect(usize::try_from(todo_bytes).unwrap_or(usize::MAX));
+    }
     let broadcast = || {
         pool.broadcast(|thread| {
             let encoder = encoders[thread.index()].lock();

@@ -17,6 +17,13 @@ pub(crate) struct Encoder {
     pub(super) ends: Vec<usize>,
 }
 
+impl Encoder {
+    /// Says that all encoders of this tokenizer together get about `bytes` more of text.
+    pub(crate) fn expect(&self, bytes: usize) {
+        self.bpe.expect(bytes);
+    }
+}
+
 /// The encoders of a tokenizer that are not in use.
 #[derive(Debug, Default)]
 pub(super) struct Encoders {

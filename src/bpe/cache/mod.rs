@@ -5,6 +5,7 @@
 //! lines      the arena locations of longer pretokens, by hash
 //! arena      what does not fit above: more ids, and the bytes of long pretokens
 //! arena_ref  the location of a long pretoken in the arena
+//! forecast   how many more pretokens the rest of the text will have
 //! ```
 //!
 //! So two encoders merge the same pretoken only by chance: at the same time, or while a table
@@ -15,13 +16,15 @@
 //! then writes the first with `Release`. A reader loads the first word with `Acquire` and trusts
 //! the others only if the first is the one that it looks for.
 //!
-//! To grow, a table is rebuilt larger. When the short table reaches its bound, it restarts small
-//! and empty; when the long table or the arena does, everything restarts. Common pretokens come
-//! back at once. Encoders keep using the old tables until their next miss; until then, both take
-//! memory.
+//! To grow, a table is rebuilt larger. The short one grows at once to the size that a text of the
+//! expected length needs: the sizes between cost memory that is cleared, filled and copied. When it
+//! reaches its bound, it restarts small and empty; when the long table or the arena does, everything
+//! restarts. Common pretokens come back at once. Encoders keep using the old tables until their next
+//! miss; until then, both take memory.
 
 mod arena;
 mod arena_ref;
+mod forecast;
 mod lines;
 mod short;
 
@@ -34,6 +37,7 @@ use crate::token::TokenId;
 
 use arena::Arena;
 use arena_ref::{ArenaRef, id_words, unpack};
+use forecast::Forecast;
 use lines::Lines;
 use short::Short;
 
@@ -232,6 +236,7 @@ pub(crate) struct Memory {
     /// The version of `current`.
     version: AtomicUsize,
     encoders: AtomicUsize,
+    forecast: Forecast,
     /// Memory ran out for larger tables, so do not try again at every miss.
     is_out: AtomicBool,
 }
@@ -245,6 +250,7 @@ impl Memory {
             current: Mutex::new(Arc::new(tables)),
             version: AtomicUsize::new(0),
             encoders: AtomicUsize::new(0),
+            forecast: Forecast::default(),
             is_out: AtomicBool::new(false),
         })
     }
@@ -253,6 +259,11 @@ impl Memory {
     pub(super) fn join(&self) {
         let encoders = self.encoders.fetch_add(1, Ordering::Relaxed) + 1;
         self.tables().arena.allow(max_arena_bytes(encoders));
+    }
+
+    /// Expects `bytes` of text from now on.
+    pub(super) fn expect(&self, bytes: usize) {
+        self.forecast.expect(bytes);
     }
 
     /// Counts one encoder less.
@@ -271,8 +282,10 @@ impl Memory {
         self.version.load(Ordering::Relaxed) != tables.version
     }
 
-    /// Counts `entries` that were added to `tables`, and makes room for more if they are crowded.
-    pub(super) fn added(&self, tables: &Tables, entries: usize) {
+    /// Counts `bytes` that were read and `entries` that were added to `tables`, and makes room for
+    /// more if they are crowded.
+    pub(super) fn added(&self, tables: &Tables, bytes: usize, entries: usize) {
+        self.forecast.count(bytes);
         if entries > 0 {
             tables.short.count(entries);
         }
@@ -293,7 +306,7 @@ impl Memory {
             return;
         }
         let encoders = self.encoders.load(Ordering::Relaxed).max(1);
-        match current.next(encoders) {
+        match current.next(encoders, self.forecast.more()) {
             Ok(next) => {
                 self.version.store(next.version, Ordering::Relaxed);
                 *current = Arc::new(next);
@@ -304,7 +317,8 @@ impl Memory {
 }
 
 impl Tables {
-    fn next(&self, encoders: usize) -> Result<Self> {
+    /// Larger or empty tables; `more` as in [`Short::grown`].
+    fn next(&self, encoders: usize, more: usize) -> Result<Self> {
         let version = self.version + 1;
         let max_short = max_short_lines(encoders);
         let max_long = max_long_lines(encoders);
@@ -315,7 +329,7 @@ impl Tables {
         let short = if !self.is_short_crowded() {
             Arc::clone(&self.short)
         } else if self.short.len() < max_short {
-            Arc::new(self.short.grown(max_short)?)
+            Arc::new(self.short.grown(max_short, more)?)
         } else {
             // Only this table restarts, because long pretokens cost much more to merge again. What
             // short ones have in the arena is lost until the arena restarts.

@@ -14,7 +14,8 @@ use crate::map::Slab;
 use crate::simd::{PACKED_A_WORD, PACKED_BITS, Simd, prefetch};
 use crate::token::TokenId;
 
-/// From this size on, 2 MiB, tables double when they grow; below it, they quadruple.
+/// From this size on, 2 MiB, tables grow to the size that is expected to suffice; smaller ones
+/// quadruple.
 const LARGE_LINES: usize = 1 << 15;
 /// A pretoken is in one of this many lines, or not cached. This bounds every search, even in a full
 /// table or on adversarial text.
@@ -193,10 +194,16 @@ impl Short {
         self.used.fetch_add(entries, Ordering::Relaxed);
     }
 
-    /// A copy of the current entries in a larger table of at most `max` lines.
-    pub(super) fn grown(&self, max: usize) -> Result<Self> {
-        let times = if self.is_large() { 2 } else { 4 };
-        let grown = Self::new((self.len() * times).min(max))?;
+    /// A copy of the current entries in a larger table of at most `max` lines, for `more` times as
+    /// many entries as now.
+    pub(super) fn grown(&self, max: usize, more: usize) -> Result<Self> {
+        let times = if self.is_large() {
+            more.clamp(2, max)
+        } else {
+            4
+        };
+        let len = self.len() * times.next_power_of_two();
+        let grown = Self::new(len.min(max))?;
         let mut entries = 0;
         for entry in self.lines.iter().flat_map(|line| &line.0) {
             let first = entry.key[0].load(Ordering::Acquire);
@@ -300,7 +307,7 @@ mod tests {
             let ids = &lists[i as usize % lists.len()];
             short.count(short.insert(&arena, key(i), key(i).hash(), ids).into());
             if short.is_crowded(MAX_LINES) {
-                short = short.grown(MAX_LINES).unwrap();
+                short = short.grown(MAX_LINES, 1).unwrap();
             }
         }
         let mut found = 0;
@@ -393,7 +400,7 @@ mod tests {
                         meet(short, thread);
                         // One thread copies the table while others insert more.
                         meet(
-                            grown.get_or_init(|| short.grown(1 << 8).unwrap()),
+                            grown.get_or_init(|| short.grown(1 << 8, 1).unwrap()),
                             thread,
                         );
                     });

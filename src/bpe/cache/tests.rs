@@ -24,7 +24,7 @@ fn put(memory: &Memory, tables: &Tables, i: u32) {
     let name = name(i);
     let (key, hash) = key_and_hash(&name);
     let added = tables.remember(name.as_bytes(), key, hash, &ids(i));
-    memory.added(tables, added);
+    memory.added(tables, name.len(), added);
 }
 
 fn get(tables: &Tables, i: u32) -> Option<Vec<TokenId>> {
@@ -82,6 +82,30 @@ fn what_was_put_in_is_found() {
     assert!(found.count() > 97_000);
     assert!(tables.short.len() > 10 * MIN_SHORT_LINES);
     assert!(tables.long.len() > 10 * MIN_LONG_LINES);
+}
+
+/// The sizes of the short table while it fills, if `bytes` of text are expected.
+fn short_sizes(bytes: usize) -> Vec<usize> {
+    let memory = Memory::new().unwrap();
+    memory.expect(bytes);
+    let mut sizes = Vec::new();
+    for i in 0..300_000 {
+        let tables = memory.tables();
+        sizes.push(tables.short.len());
+        put(&memory, &tables, i);
+    }
+    sizes.dedup();
+    sizes
+}
+
+#[test]
+fn a_table_grows_at_once_to_what_a_long_text_needs() {
+    let first = [MIN_SHORT_LINES, 4 * MIN_SHORT_LINES, 16 * MIN_SHORT_LINES];
+    let unknown = short_sizes(0);
+    assert_eq!(unknown[..3], first);
+    assert!(unknown.len() > 5 && unknown[2..].windows(2).all(|two| two[1] == 2 * two[0]));
+    let long = short_sizes(usize::MAX);
+    assert_eq!(long, [&first[..], &[MAX_SHORT_LINES]].concat());
 }
 
 #[test]
