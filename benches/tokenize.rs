@@ -2,7 +2,9 @@
 //!
 //! `pretokenize` only splits, at each level of the CPU; everything else runs at the best level.
 //! `lookup` encodes a text that is already split and was seen before. `merge` encodes each of a
-//! text's pretokens that are not tokens once, with an encoding that has seen none. `encode` does
+//! text's pretokens that are not tokens once, with an encoding that has seen none. `new` encodes each
+//! distinct pretoken of a text once, in the order of the text: its times are those of one pretoken,
+//! `first` with an encoding that has seen none, `known` with one that has seen all. `encode` does
 //! everything: `first` with an encoding that has seen no text, `warm` with one that has seen this
 //! text. `long` encodes texts that the split pattern does not split, or not where it would help.
 //! `dataset` makes a dataset of the fixtures. Before anything is timed, splits are checked against
@@ -12,9 +14,10 @@ mod common;
 #[path = "../tests/it/support/long_texts.rs"]
 mod long_texts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use shardmill::{Corpus, CorpusOptions, Level, Stats, TokenizeConfig, Tokenizer, tokenize};
@@ -94,6 +97,51 @@ fn split(criterion: &mut Criterion) {
             group.finish();
         }
     }
+}
+
+/// The time of a pretoken that is met for the first time, and that of the same ones when known.
+fn new(criterion: &mut Criterion) {
+    let level = Level::detect();
+    let mut group = criterion.benchmark_group("new");
+    group.sample_size(10);
+    for (name, _) in common::encodings() {
+        for (corpus, file) in common::CORPORA {
+            let text = common::text(file);
+            let encoding = || Tokenizer::by_name(name).expect("a built-in encoding");
+            let ends = encoding().pretoken_ends(&text, level);
+            let mut known = HashSet::new();
+            let starts = std::iter::once(&0).chain(&ends);
+            let pretokens = starts.zip(&ends).map(|(&start, &end)| &text[start..end]);
+            let distinct: Vec<&str> = pretokens.filter(|&text| known.insert(text)).collect();
+            let text = distinct.concat();
+            let ends: Vec<usize> = distinct
+                .iter()
+                .scan(0, |end, pretoken| {
+                    *end += pretoken.len();
+                    Some(*end)
+                })
+                .collect();
+            let time = |encoding: &Tokenizer| {
+                let start = Instant::now();
+                black_box(encoding.encode_pretokens(&text, &ends).expect("ends rise"));
+                start.elapsed() / u32::try_from(ends.len()).expect("a short text")
+            };
+            group.bench_function(format!("{name}/{corpus}/first/{level}"), |bencher| {
+                let first = || {
+                    let encoding = encoding();
+                    // Memory for the first tables is not what is measured.
+                    encoding.encode_ordinary("");
+                    time(&encoding)
+                };
+                bencher.iter_custom(|times| (0..times).map(|_| first()).sum());
+            });
+            let warm = encoding();
+            group.bench_function(format!("{name}/{corpus}/known/{level}"), |bencher| {
+                bencher.iter_custom(|times| (0..times).map(|_| time(&warm)).sum());
+            });
+        }
+    }
+    group.finish();
 }
 
 fn encode(criterion: &mut Criterion) {
@@ -206,5 +254,5 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-criterion_group!(benches, pretokenize, split, encode, long, dataset);
+criterion_group!(benches, pretokenize, split, new, encode, long, dataset);
 criterion_main!(benches);
