@@ -77,6 +77,7 @@ pub mod pipeline;
 mod pretoken;
 mod progress;
 mod publish;
+mod remote;
 pub mod report;
 pub mod show;
 pub mod shuffle;

@@ -60,6 +60,35 @@ impl Display for Name<'_> {
     }
 }
 
+/// A URL, alone or after other text, without what gives access: a user with a password, and a query,
+/// which may be a signature. Text without a URL stays as it is.
+///
+/// ```
+/// use shardmill::show::url;
+///
+/// assert_eq!(url("https://me:secret@host/a.txt?sig=x"), "https://***@host/a.txt?***");
+/// assert_eq!(url("s3://bucket/a?.txt"), "s3://bucket/a?.txt");
+/// ```
+pub fn url(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let is_web = scheme.to_ascii_lowercase().contains("http");
+    let authority = match authority.rsplit_once('@') {
+        // Azure has a container there.
+        Some((user, host)) if is_web || user.contains(':') => format!("***@{host}"),
+        _ => authority.to_owned(),
+    };
+    let path = match path.split_once('?') {
+        // In a bucket, a name may have a question mark, and a pattern.
+        Some((path, query)) if is_web || query.contains('=') => format!("{path}?***"),
+        _ => path.to_owned(),
+    };
+    format!("{scheme}://{authority}{path}")
+}
+
 /// Whether a terminal or a reader would take `c` for something other than text: control characters,
 /// line and paragraph separators, and characters that change the direction of text.
 pub fn is_control(c: char) -> bool {

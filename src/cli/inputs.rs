@@ -19,7 +19,7 @@ use crate::cli::output::summary;
 /// Which corpus.
 #[derive(Debug, Args)]
 pub(crate) struct CorpusArgs {
-    /// Files, directories, globs or FIFOs to read, or - for standard input
+    /// Files, directories, globs, FIFOs or URLs to read, or - for standard input
     #[arg(required_unless_present = "files_from", value_name = "INPUT")]
     pub(crate) inputs: Vec<OsString>,
     #[command(flatten)]

@@ -70,7 +70,7 @@ pub(crate) fn pace(time: Duration, bytes: u64, making_time: Duration) -> String 
 /// hash.
 pub(crate) fn run_info(out: &Path) -> Value {
     let arguments: Vec<_> = std::env::args_os()
-        .map(|argument| argument.to_string_lossy().into_owned())
+        .map(|argument| shardmill::show::url(&argument.to_string_lossy()))
         .collect();
     let absolute = |path: &Path| {
         std::path::absolute(path)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parquet::basic::Compression;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
@@ -10,6 +9,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::columnar::parquet::{Columnar, careful, damaged};
+use crate::columnar::stored::Stored;
 use crate::error::{Error, Result};
 
 /// A column of a file.
@@ -22,7 +22,7 @@ pub(super) struct Column {
 }
 
 /// Reads the pages of a column in a row group.
-pub(super) type Pages = Box<SerializedPageReader<Bytes>>;
+pub(super) type Pages = Box<SerializedPageReader<Stored>>;
 
 impl Column {
     /// The pages of the column in row group `group`, and its metadata.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::remote::Blocks;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Columnar {}
@@ -30,6 +31,10 @@ impl Columnar {
     pub(crate) fn open(path: &Path, _: impl AsRef<[u8]> + Send + 'static) -> Result<Self> {
         let what = "is Parquet data, and this program was built without the feature 'parquet'";
         Err(Error::input(path, what))
+    }
+
+    pub(crate) fn open_object(path: &Path, _: Arc<Blocks>) -> Result<(Self, Vec<u8>)> {
+        Err(Self::open(path, []).map_or_else(|error| error, |never| match never {}))
     }
 
     pub(crate) fn layout(&self) -> &Layout {

@@ -6,6 +6,7 @@
 //! ```text
 //! layout   row groups, and where a file may be cut
 //! parquet  a file: what its metadata says, by the crate parquet
+//! stored   the bytes of a file, all of them or as they are needed
 //! column   the pages of a column
 //! slices   cuts the rows of a column into slices
 //! rows     decodes the rows of a slice
@@ -28,6 +29,8 @@ mod parquet;
 mod rows;
 #[cfg(feature = "parquet")]
 mod slices;
+#[cfg(feature = "parquet")]
+mod stored;
 
 #[cfg(not(feature = "parquet"))]
 pub(crate) use missing::{Columnar, Slice, Slices};

@@ -13,10 +13,12 @@ use parquet::file::metadata::{
 use parquet::schema::types::ColumnDescriptor;
 
 use crate::columnar::layout::Layout;
-use crate::columnar::{MAGIC, footer};
+use crate::columnar::stored::{Ranges, Stored};
+use crate::columnar::{MAGIC, TAIL_BYTES, footer};
 use crate::document::no_column;
 use crate::error::{Error, Problem, Result};
 use crate::guard::guarded;
+use crate::remote::Blocks;
 
 /// Ends a Parquet file whose metadata is encrypted, and begins it.
 const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
@@ -24,7 +26,7 @@ const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
 /// A Parquet file.
 pub(crate) struct Columnar {
     pub(super) path: PathBuf,
-    pub(super) bytes: Arc<Bytes>,
+    pub(super) bytes: Arc<Stored>,
     pub(super) metadata: ParquetMetaData,
     layout: Layout,
 }
@@ -44,10 +46,47 @@ impl Columnar {
     /// [`Error::Input`] if it is no Parquet file, or its metadata is damaged.
     pub(crate) fn open(path: &Path, bytes: impl AsRef<[u8]> + Send + 'static) -> Result<Self> {
         let bytes = Bytes::from_owner(bytes);
-        check_magic(path, &bytes)?;
+        check_magic(path, &bytes, &bytes)?;
         let metadata = careful(|| ParquetMetaDataReader::new().parse_and_finish(&bytes));
         let metadata = metadata.map_err(|error| damaged(path, "its metadata", &error))?;
-        let size = bytes.len() as u64;
+        Self::new(path, Stored::Whole(bytes), metadata)
+    }
+
+    /// Reads the metadata of an object, and nothing else of it. Also returns its footer.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; also if the object cannot be read.
+    pub(crate) fn open_object(path: &Path, blocks: Arc<Blocks>) -> Result<(Self, Bytes)> {
+        /// Most footers are shorter.
+        const END_BYTES: u64 = 64 << 10;
+        let size = blocks.len();
+        let start: Bytes = blocks.read_once(0..size.min(MAGIC.len() as u64))?;
+        let mut end: Bytes = blocks.read_once(size.saturating_sub(END_BYTES)..size)?;
+        let length = end.last_chunk::<TAIL_BYTES>().map(|tail| {
+            let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+            // The footer does not reach into the start.
+            length + (TAIL_BYTES + MAGIC.len()) as u64
+        });
+        let has_magic = end.ends_with(MAGIC);
+        if let Some(length) = length
+            && has_magic
+            && (end.len() as u64..=size).contains(&length)
+        {
+            end = blocks.read_once(size - length..size)?;
+        }
+        check_magic(path, &start, &end)?;
+        let footer = footer(&end)
+            .map(|footer| end.slice_ref(footer))
+            .unwrap_or_default();
+        let metadata = &footer[..footer.len().saturating_sub(TAIL_BYTES)];
+        let metadata = careful(|| ParquetMetaDataReader::decode_metadata(metadata));
+        let metadata = metadata.map_err(|error| damaged(path, "its metadata", &error))?;
+        let stored = Stored::Object(Arc::new(Ranges::new(blocks)));
+        Ok((Self::new(path, stored, metadata)?, footer))
+    }
+
+    fn new(path: &Path, bytes: Stored, metadata: ParquetMetaData) -> Result<Self> {
+        let size = parquet::file::reader::Length::len(&bytes);
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (index, group) in metadata.row_groups().iter().enumerate() {
             let found = rows_and_range(group).filter(|(_, range)| range.end <= size);
@@ -117,23 +156,24 @@ impl Columnar {
     }
 }
 
-/// Checks that `bytes`, all of the file at `path`, begin and end as a Parquet file.
+/// Checks that the file at `path`, which begins with `start` and ends with `end`, begins and ends as a
+/// Parquet file.
 ///
 /// # Errors
 /// [`Error::Input`] says what it is instead.
-fn check_magic(path: &Path, bytes: &[u8]) -> Result<()> {
+fn check_magic(path: &Path, start: &[u8], end: &[u8]) -> Result<()> {
     let refuse = |problem: Problem| Err(Error::input(path, problem));
-    if bytes.starts_with(ENCRYPTED_MAGIC) {
+    if start.starts_with(ENCRYPTED_MAGIC) {
         return refuse(("is encrypted Parquet, which is not supported", "decrypt it").into());
     }
-    if !bytes.starts_with(MAGIC) {
+    if !start.starts_with(MAGIC) {
         let what = "is not Parquet data";
         return refuse((what, "rename it to what it is, or choose its `format`").into());
     }
-    if bytes.ends_with(ENCRYPTED_MAGIC) {
+    if end.ends_with(ENCRYPTED_MAGIC) {
         return refuse(("is encrypted Parquet, which is not supported", "decrypt it").into());
     }
-    if footer(bytes).is_none() {
+    if footer(end).is_none() {
         let what = "is Parquet data without its end, where its metadata is";
         return refuse((what, "it was cut short; get the file again").into());
     }
@@ -221,7 +261,11 @@ pub(super) fn damaged(path: &Path, place: &str, error: &ParquetError) -> Error {
         ParquetError::NYI(what) => {
             return Error::input(path, format!("{place}: is not supported: {what}"));
         }
-        ParquetError::External(error) => error.to_string(),
+        ParquetError::External(error) => match error.downcast_ref::<Error>() {
+            // An object could not be read, whatever is in it.
+            Some(error) => return error.again(),
+            None => error.to_string(),
+        },
         other => other.to_string(),
     };
     Error::input(path, (format!("{place}: {what}"), AGAIN))

@@ -135,11 +135,7 @@ impl Decompressor {
     }
 
     fn unread(&self, source: io::Error) -> Error {
-        Error::Read {
-            path: self.path.clone(),
-            offset: self.stored_bytes,
-            source,
-        }
+        Error::read(&self.path, self.stored_bytes, source)
     }
 
     fn damaged(&self, damage: Damage) -> Error {

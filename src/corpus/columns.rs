@@ -1,20 +1,59 @@
 //! The file with columns that was opened last. Units follow each other in a file, and to read the
 //! metadata of many row groups again for each takes longer than to read the rows.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::columnar::{Columnar, footer};
 use crate::corpus::{Corpus, Opened};
 use crate::error::Result;
 use crate::hash::Hash128;
+use crate::remote::Blocks;
 
 /// A file with columns.
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnFile {
-    pub(crate) file: Opened,
+    bytes: Bytes,
     pub(crate) columnar: Arc<Columnar>,
     /// The hash of its metadata, which says what its bytes mean.
     pub(crate) metadata: Hash128,
+}
+
+#[derive(Clone, Debug)]
+enum Bytes {
+    Whole(Opened),
+    Object(Arc<Blocks>),
+}
+
+impl ColumnFile {
+    /// Its size.
+    pub(crate) fn len(&self) -> u64 {
+        match &self.bytes {
+            Bytes::Whole(file) => file.len() as u64,
+            Bytes::Object(blocks) => blocks.len(),
+        }
+    }
+
+    /// Calls `each` with the bytes `range`, which lies in the file, in one part or several.
+    pub(crate) fn read_each(&self, range: Range<u64>, mut each: impl FnMut(&[u8])) -> Result<()> {
+        match &self.bytes {
+            Bytes::Whole(file) => {
+                // In range: the offsets lie in the file.
+                let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+                each(&file[at(range.start)..at(range.end)]);
+                Ok(())
+            }
+            Bytes::Object(blocks) => blocks.read_each(range, each),
+        }
+    }
+
+    /// The file, if it is mapped or in memory.
+    pub(crate) fn whole(&self) -> Option<&Opened> {
+        match &self.bytes {
+            Bytes::Whole(file) => Some(file),
+            Bytes::Object(_) => None,
+        }
+    }
 }
 
 /// The index of a source, and what was opened.
@@ -33,11 +72,22 @@ impl Corpus {
         }
         let source = &self.sources[index as usize];
         let path = self.path(source);
-        let file = source.open(&path)?;
-        let opened = ColumnFile {
-            columnar: Arc::new(Columnar::open(&path, file.clone())?),
-            metadata: Hash128::of(footer(&file).unwrap_or_default()),
-            file,
+        let opened = if let Some(object) = source.object() {
+            source.check_content(&path, &[], false)?;
+            let blocks = Arc::new(Blocks::new(object));
+            let (columnar, footer) = Columnar::open_object(&path, Arc::clone(&blocks))?;
+            ColumnFile {
+                columnar: Arc::new(columnar),
+                metadata: Hash128::of(&footer),
+                bytes: Bytes::Object(blocks),
+            }
+        } else {
+            let file = source.open(&path)?;
+            ColumnFile {
+                columnar: Arc::new(Columnar::open(&path, file.clone())?),
+                metadata: Hash128::of(footer(&file).unwrap_or_default()),
+                bytes: Bytes::Whole(file),
+            }
         };
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some((index, opened.clone()));

@@ -1,8 +1,7 @@
 //! Which field or column holds the documents, if the user does not say.
 
-use std::fs::File;
-
 use crate::compression::Decompressor;
+use crate::corpus::json::read_more;
 use crate::corpus::{Corpus, Source};
 use crate::document::{Format, HEAD_BYTES, first_field};
 use crate::error::{Error, Result};
@@ -49,24 +48,40 @@ impl Corpus {
                 let columnar = self.columns(index)?.columnar;
                 Ok(NAMES.into_iter().find(|name| columnar.has_column(name)))
             }
+            None if source.object().is_some() => {
+                let mut reader = source.reader(&path)?;
+                field_in_growing(source.format(), |bytes, wanted| {
+                    let is_whole = read_more(&mut reader, bytes, wanted);
+                    is_whole.map_err(|error| Error::read(&path, 0, error))
+                })
+            }
             None => {
                 let bytes = source.open(&path)?;
                 let end = bytes.len().min(LOOKED_AT_BYTES);
                 Ok(field_in(source.format(), &bytes[..end], true))
             }
             Some(compression) => {
-                let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
-                let mut data = Decompressor::new(compression, &path, Box::new(file))?;
-                let mut bytes = Vec::new();
-                loop {
-                    let wanted = (2 * bytes.len()).max(HEAD_BYTES);
-                    let is_whole = data.read(&mut bytes, wanted)?;
-                    let found = field_in(source.format(), &bytes, is_whole);
-                    if found.is_some() || is_whole || bytes.len() >= LOOKED_AT_BYTES {
-                        return Ok(found);
-                    }
-                }
+                let reader = source.reader(&path)?;
+                let mut data = Decompressor::new(compression, &path, reader)?;
+                field_in_growing(source.format(), |bytes, wanted| data.read(bytes, wanted))
             }
+        }
+    }
+}
+
+/// The field of a source of which `read` appends more until there is as much as asked for, and returns
+/// whether that is all.
+fn field_in_growing(
+    format: Format,
+    mut read: impl FnMut(&mut Vec<u8>, usize) -> Result<bool>,
+) -> Result<Option<&'static str>> {
+    let mut bytes = Vec::new();
+    loop {
+        let wanted = (2 * bytes.len()).max(HEAD_BYTES);
+        let is_whole = read(&mut bytes, wanted)?;
+        let found = field_in(format, &bytes, is_whole);
+        if found.is_some() || is_whole || bytes.len() >= LOOKED_AT_BYTES {
+            return Ok(found);
         }
     }
 }

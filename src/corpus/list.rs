@@ -1,15 +1,16 @@
 //! Arguments -> sources.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::compression::Compression;
 use crate::corpus::crew::Crew;
-use crate::corpus::json::holds_json_lines;
+use crate::corpus::json::{holds_json_lines, object_holds_json_lines};
 use crate::corpus::pattern::is_pattern;
 use crate::corpus::select::{Filter, Selection};
 use crate::corpus::visit::{FileId, Found, id_of};
@@ -17,13 +18,15 @@ use crate::corpus::walk::walk;
 use crate::corpus::{Corpus, CorpusOptions, Kind, Source};
 use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
+use crate::remote::{Object, Stores, is_url};
 
 /// A corpus whose arguments are being listed.
 #[derive(Debug)]
 pub(super) struct Listing {
-    corpus: Corpus,
-    formats: Formats,
-    crew: Crew,
+    pub(super) corpus: Corpus,
+    pub(super) formats: Formats,
+    pub(super) crew: Crew,
+    pub(super) stores: Stores,
     /// The files of the sources, each with the source's index.
     files: Vec<(FileId, u32)>,
     /// Whether a file may be listed twice.
@@ -32,7 +35,7 @@ pub(super) struct Listing {
 
 /// Which format a source has, as far as its name and content do not say.
 #[derive(Clone, Copy, Debug)]
-struct Formats {
+pub(super) struct Formats {
     /// The format of all sources.
     chosen: Option<Format>,
     /// What is a document in a text.
@@ -49,9 +52,9 @@ impl Formats {
     }
 }
 
-/// A file that becomes a source.
-struct Listed {
-    source: Source,
+/// A file or an object that becomes a source.
+pub(super) struct Listed {
+    pub(super) source: Source,
     id: FileId,
     /// Whether the file has several names.
     is_linked: bool,
@@ -68,6 +71,7 @@ impl Listing {
                 documents: options.documents,
             },
             crew: Crew::new(options.threads),
+            stores: Stores::default(),
             files: Vec::new(),
             may_repeat: false,
         }
@@ -79,6 +83,9 @@ impl Listing {
         self.may_repeat |= !self.corpus.sources.is_empty();
         if argument == "-" {
             return self.add_stdin();
+        }
+        if is_url(argument) {
+            return self.add_url(argument);
         }
         let path = Path::new(argument);
         match fs::metadata(path) {
@@ -171,7 +178,7 @@ impl Listing {
         Ok(None)
     }
 
-    fn push(&mut self, listed: Listed) -> Result<()> {
+    pub(super) fn push(&mut self, listed: Listed) -> Result<()> {
         let Ok(index) = u32::try_from(self.corpus.sources.len()) else {
             return Err(Error::config(
                 "arguments",
@@ -213,7 +220,7 @@ impl Listing {
     }
 }
 
-fn refuse(path: &Path, what: impl Into<String>) -> Error {
+pub(super) fn refuse(path: &Path, what: impl Into<String>) -> Error {
     Error::input(path, what.into())
 }
 
@@ -225,34 +232,69 @@ fn source_of(
     path: &dyn Fn() -> PathBuf,
 ) -> Result<Listed> {
     let Found { relative, metadata } = found;
-    let kind = kind_of(path, &metadata)?;
-    let named = Compression::of_path(relative.as_ref());
-    let inside = named
-        .as_ref()
-        .map_or(relative.as_ref(), |(_, inside)| inside.as_path());
-    let compression = named.as_ref().map(|&(compression, _)| compression);
-    let format = formats.chosen;
-    let is_open = format.is_none() && matches!(kind, Kind::File { .. }) && Format::is_open(inside);
-    let is_lines = is_open && holds_json_lines(&path(), compression)?;
-    let chosen = match format {
-        Some(format) => format,
-        None if is_lines => Format::Jsonl,
-        None => Format::of_path(inside),
+    let named = Named {
+        base,
+        relative,
+        kind: kind_of(path, &metadata)?,
+        object: None,
+        id: id_of(&metadata),
     };
-    let is_believed = format.is_some();
-    Ok(Listed {
-        source: Source::new(
+    let mut listed = named.listed(formats, path)?;
+    listed.is_linked = metadata.nlink() > 1;
+    Ok(listed)
+}
+
+/// A file or an object whose format is not known yet.
+pub(super) struct Named {
+    pub(super) base: usize,
+    pub(super) relative: OsString,
+    pub(super) kind: Kind,
+    pub(super) object: Option<Arc<Object>>,
+    pub(super) id: FileId,
+}
+
+impl Named {
+    /// What it becomes; `path` returns its path.
+    pub(super) fn listed(self, formats: Formats, path: &dyn Fn() -> PathBuf) -> Result<Listed> {
+        let named = Compression::of_path(self.relative.as_ref());
+        let inside = named
+            .as_ref()
+            .map_or(self.relative.as_ref(), |(_, inside)| inside.as_path());
+        let compression = named.as_ref().map(|&(compression, _)| compression);
+        let format = formats.chosen;
+        let is_file = matches!(self.kind, Kind::File { .. });
+        let is_open = format.is_none() && is_file && Format::is_open(inside);
+        let is_lines = is_open
+            && match &self.object {
+                None => holds_json_lines(&path(), compression)?,
+                Some(object) => {
+                    let reader = object.reader(0..object.bytes());
+                    object_holds_json_lines(&path(), compression, reader)?
+                }
+            };
+        let chosen = match format {
+            Some(format) => format,
+            None if is_lines => Format::Jsonl,
+            None => Format::of_path(inside),
+        };
+        let format_name = formats.named(chosen);
+        let (base, kind) = (self.base, self.kind);
+        let is_believed = format.is_some();
+        let source = Source::new(
             base,
-            relative,
+            self.relative,
             kind,
             compression,
-            formats.named(chosen),
+            format_name,
             is_believed,
-        ),
-        id: id_of(&metadata),
-        is_linked: metadata.nlink() > 1,
-        is_json_as_text: is_open && !is_lines,
-    })
+        );
+        Ok(Listed {
+            source: source.of_object(self.object),
+            id: self.id,
+            is_linked: false,
+            is_json_as_text: is_open && !is_lines,
+        })
+    }
 }
 
 fn kind_of(path: &dyn Fn() -> PathBuf, metadata: &Metadata) -> Result<Kind> {

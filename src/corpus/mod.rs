@@ -11,6 +11,7 @@
 //! crew     the threads that list and sort
 //! select   which entries of a directory match, and whether hidden ones do
 //! pattern  how one path pattern is read, and which names match it
+//! objects  which objects of a store a URL names
 //! json     whether a `.json` file holds JSON Lines
 //! columns  the file with columns that was opened last
 //! field    which field or column holds the documents
@@ -24,6 +25,7 @@ mod crew;
 mod field;
 mod json;
 mod list;
+mod objects;
 mod output;
 mod pattern;
 mod report;
@@ -33,7 +35,7 @@ mod visit;
 mod walk;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
@@ -115,6 +117,10 @@ impl Corpus {
     /// Links are followed. Hidden files are read only if a pattern or the argument itself names
     /// them, FIFOs only if an argument does. What is left out is counted in [`Self::report`].
     ///
+    /// With the cargo feature `remote`, an argument may also be a URL: `s3://`, `gs://` or `az://`, then
+    /// a bucket, and an object, a prefix or a pattern, by the same rules; or an `https://` URL of one
+    /// object. Credentials and endpoints come from the environment.
+    ///
     /// Arguments keep their order; within an argument, sources are ordered by the bytes of their
     /// names. `.jsonl` and `.ndjson` are JSON Lines, and so is `.json` if its first lines are
     /// objects; `.csv`, `.tsv` and `.parquet` are what they say. Everything else is text, which is
@@ -148,6 +154,10 @@ impl Corpus {
     fn add_base(&mut self, base: PathBuf) -> usize {
         self.bases.push(base);
         self.bases.len() - 1
+    }
+
+    fn base(&self, index: usize) -> &Path {
+        &self.bases[index]
     }
 
     /// The number of sources.

@@ -80,7 +80,7 @@ impl Corpus {
         let mut outside = HashSet::new();
         let mut checked = PathBuf::new();
         self.sources.iter().find_map(|source| {
-            if source.kind() == Kind::Stdin {
+            if source.kind() == Kind::Stdin || source.object().is_some() {
                 return None;
             }
             let path = self.path(source);

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::corpus::report::escaped;
 use crate::document::{self, Format};
 use crate::error::{Error, Result};
 use crate::map::Map;
+use crate::remote::Object;
 
 /// Files below this size are read, larger ones mapped: a map costs more than a small read.
 pub(crate) const MAP_FROM_BYTES: u64 = 1 << 20;
@@ -30,12 +32,14 @@ pub(crate) struct Source {
     format: Format,
     /// Whether the user chose this format.
     is_believed: bool,
+    /// What is read if it is no file of this machine; it is listed like one.
+    object: Option<Arc<Object>>,
 }
 
 /// What kind of file a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A regular file, with its size and modification time when it was listed.
+    /// A regular file or an object, with its size and modification time when it was listed.
     File {
         bytes: u64,
         modified: Option<SystemTime>,
@@ -88,7 +92,19 @@ impl Source {
             compression,
             format,
             is_believed,
+            object: None,
         }
+    }
+
+    /// The same for an object instead of a file.
+    pub(super) fn of_object(mut self, object: Option<Arc<Object>>) -> Self {
+        self.object = object;
+        self
+    }
+
+    /// What is read, unless it is a file of this machine.
+    pub(crate) fn object(&self) -> Option<&Arc<Object>> {
+        self.object.as_ref()
     }
 
     pub(super) fn base(&self) -> usize {
@@ -132,6 +148,9 @@ impl Source {
         let Kind::File { bytes, .. } = self.kind else {
             return Err(Error::input(path, "is a stream and cannot be read twice"));
         };
+        if let Some(object) = &self.object {
+            return self.opened(path, object.read(0..bytes)?);
+        }
         let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         let opened = if bytes < MAP_FROM_BYTES {
             let bytes = usize::try_from(bytes).unwrap_or(0);
@@ -144,11 +163,31 @@ impl Source {
         if opened.len() as u64 != bytes {
             return Err(changed(path, opened.len() as u64));
         }
-        if self.compression.is_none() {
-            self.check_stored(path, &opened)?;
-            self.check_content(path, &opened, true)?;
-        }
+        self.check_opened(path, &opened)?;
         Ok(opened)
+    }
+
+    /// The small source of these bytes, which were read.
+    pub(crate) fn opened(&self, path: &Path, bytes: Vec<u8>) -> Result<Opened> {
+        self.check_opened(path, &bytes)?;
+        Ok(Opened::Read(Arc::new(bytes)))
+    }
+
+    fn check_opened(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        if self.compression.is_none() {
+            self.check_stored(path, bytes)?;
+            self.check_content(path, bytes, true)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the stored bytes of the regular file at `path`, or of an object, in order.
+    pub(crate) fn reader(&self, path: &Path) -> Result<Box<dyn Read + Send>> {
+        if let Some(object) = &self.object {
+            return Ok(object.reader(0..object.bytes()));
+        }
+        let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
+        Ok(Box::new(file))
     }
 
     /// The file's modification time when it was listed, in nanoseconds since 1970; `None` for a
@@ -167,8 +206,13 @@ impl Source {
     /// The first and the last bytes of the file at `path`, which must still be as it was listed.
     pub(crate) fn ends(&self, path: &Path) -> Result<Vec<u8>> {
         const END_BYTES: u64 = 4096;
-        let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         let size = self.bytes().unwrap_or(0);
+        if let Some(object) = &self.object {
+            let mut ends = object.read(0..size.min(END_BYTES))?;
+            ends.append(&mut object.read(size.saturating_sub(END_BYTES)..size)?);
+            return Ok(ends);
+        }
+        let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         let mut ends = Vec::new();
         for offset in [0, size.saturating_sub(END_BYTES)] {
             let mut part = vec![0; usize::try_from(size.min(END_BYTES)).unwrap_or(0)];
@@ -268,6 +312,9 @@ impl Source {
 
     /// Checks that the file still has the size and modification time with which it was listed.
     pub(crate) fn check_unchanged(&self, path: &Path) -> Result<()> {
+        if let Some(object) = &self.object {
+            return object.check_unchanged();
+        }
         if let Kind::File { bytes, modified } = self.kind {
             let now = std::fs::metadata(path).map_err(Error::io(path, "cannot read its size"))?;
             if now.len() != bytes || (modified.is_some() && now.modified().ok() != modified) {

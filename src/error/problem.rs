@@ -128,6 +128,44 @@ impl Error {
         Self::Output { path, what, hint }
     }
 
+    /// The same error again, of a read that is reported twice.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Byte {
+                path,
+                offset,
+                what,
+                hint,
+            } => Self::Byte {
+                path: path.clone(),
+                offset: *offset,
+                what: what.clone(),
+                hint: hint.clone(),
+            },
+            Self::Read {
+                path,
+                offset,
+                source,
+            } => Self::Read {
+                path: path.clone(),
+                offset: *offset,
+                source: io::Error::new(source.kind(), source.to_string()),
+            },
+            other => Self::input(other.path().unwrap_or(Path::new("")), other.problem()),
+        }
+    }
+
+    /// Byte `offset` of the input at `path` cannot be read. If the reader says why in an error of this
+    /// crate, that is returned.
+    pub(crate) fn read(path: &Path, offset: u64, source: io::Error) -> Self {
+        source.downcast().unwrap_or_else(|source| Self::Read {
+            path: path.to_owned(),
+            offset,
+            source,
+        })
+    }
+
     /// Wraps a system error; for use with `map_err`.
     pub(crate) fn io(path: impl AsRef<Path>, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {

@@ -11,6 +11,7 @@ use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::piece::{Contents, Piece, Stored, head_of};
 use crate::pipeline::reader::SourceReader;
 use crate::pipeline::rows::SourceRows;
+use crate::remote::Object;
 
 /// A chunk has at most this many pieces, so that a chunk of tiny files stays small.
 const MAX_PIECES: usize = 4096;
@@ -39,7 +40,7 @@ pub(crate) struct UnitCursor {
 enum Open {
     /// A large file, with its index and its head.
     Whole(u32, Opened, Option<Arc<[u8]>>),
-    /// A compressed file.
+    /// A compressed file, or a large object.
     Read(SourceReader),
     /// A file with columns.
     Rows(SourceRows),
@@ -114,9 +115,17 @@ impl UnitCursor {
         }
         let bytes = source.bytes().unwrap_or(0);
         let limit = self.limit(corpus);
+        if bytes >= MAP_FROM_BYTES
+            && let Some(object) = source.object()
+        {
+            let mut piece = self.object_piece(corpus, object)?;
+            piece.ends_source = piece.byte + piece.len_bytes() == bytes;
+            return Ok(piece);
+        }
         let (contents, head) = if bytes < MAP_FROM_BYTES {
             let bytes = limit - self.at.byte;
-            (Contents::Unread { bytes }, None)
+            let ahead = source.object().map(Object::read_ahead);
+            (Contents::Unread { bytes, ahead }, None)
         } else {
             self.large_piece(corpus, source.format(), limit)?
         };
@@ -144,6 +153,23 @@ impl UnitCursor {
         };
         let (piece, _) = reader.next(None)?;
         if !piece.ends_source {
+            self.open = Some(Open::Read(reader));
+        }
+        Ok(piece)
+    }
+
+    /// The next piece of a large object, which is read from here to the end of the unit.
+    fn object_piece(&mut self, corpus: &Corpus, object: &Arc<Object>) -> Result<Piece> {
+        let limit = self.limit(corpus);
+        let mut reader = if let Some(Open::Read(reader)) = self.open.take() {
+            reader
+        } else {
+            let range = self.at.byte..limit;
+            let rules = self.rules.clone();
+            SourceReader::open_range(corpus, self.at.source, object, range, rules)?
+        };
+        let (piece, _) = reader.next(None)?;
+        if reader.byte() < limit {
             self.open = Some(Open::Read(reader));
         }
         Ok(piece)

@@ -48,7 +48,7 @@ impl CutRules {
     }
 
     /// Whether a source of this format is a document that is not cut.
-    fn keeps(&self, format: Format) -> bool {
+    pub(super) fn keeps(&self, format: Format) -> bool {
         self.keeps_documents && format.row().is_one_document
     }
 }

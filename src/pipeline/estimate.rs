@@ -11,6 +11,7 @@ use crate::pipeline::chunk::{Chunk, UnitCursor};
 use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::piece::Piece;
 use crate::pipeline::plan::end_of;
+use crate::pipeline::search::Search;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::threads::thread_pool;
@@ -262,16 +263,8 @@ fn cut_after(corpus: &Corpus, rules: &CutRules, index: u32, before: u64, byte: u
     if byte == 0 || bytes <= CHUNK_BYTES as u64 || source.compression().is_some() {
         return Ok(0);
     }
-    let format = source.format();
-    if format.row().has_rows {
-        let columnar = corpus.columns(index)?.columnar;
-        return Ok(columnar.layout().next_cut(byte).unwrap_or(bytes));
-    }
-    let opened = source.open(&corpus.path(source))?;
-    let offset = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-    let rest = &opened[offset(before)..];
-    let cut = rules.unit_cut(format, rest, offset(byte - before));
-    Ok(cut.map_or(bytes, |cut| before + cut as u64))
+    let cut = Search::open(corpus, index)?.next_cut(rules, before, byte)?;
+    Ok(cut.unwrap_or(bytes))
 }
 
 /// The size of source `index`, a file.

@@ -91,12 +91,12 @@ impl OpenRange {
     }
 
     /// Adds the bytes of `piece`, which are not read again.
-    fn push(&mut self, piece: &Piece) {
+    fn push(&mut self, piece: &Piece) -> Result<()> {
         self.bytes += piece.stored_bytes();
         match &mut self.hash {
             RangeHash::Known(_) => {}
             RangeHash::Open { hasher, released } => {
-                hasher.update(piece.source_bytes());
+                piece.source_bytes(|bytes| hasher.update(bytes))?;
                 let behind = self.bytes - *released;
                 if behind >= BLOCK_BYTES as u64 {
                     piece.release(behind);
@@ -109,6 +109,7 @@ impl OpenRange {
                 }
             }
         }
+        Ok(())
     }
 
     /// How the source is compressed, and its hash.
@@ -275,8 +276,7 @@ impl Ledger {
             self.close_range(corpus)?;
         }
         let range = self.range.get_or_insert_with(|| OpenRange::new(piece));
-        range.push(piece);
-        Ok(())
+        range.push(piece)
     }
 
     fn close_range(&mut self, corpus: &Corpus) -> Result<()> {

@@ -1,10 +1,13 @@
 //! Counts the lines of a source before a given byte.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::corpus::Corpus;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::pipeline::CHUNK_BYTES;
 
 /// The lines before a unit are counted only if it begins at most this far into a source. Counting
 /// takes a second or two for each unit that has bad records and is made by its own process. In a
@@ -35,7 +38,11 @@ impl LineMarks {
             return Ok(lines);
         }
         let source = &corpus.sources()[index as usize];
-        let opened = source.open(&corpus.path(source))?;
+        let path = corpus.path(source);
+        if source.object().is_some() {
+            return count_lines(source.reader(&path)?.take(byte), &path);
+        }
+        let opened = source.open(&path)?;
         // In range: a unit begins there, and the size was checked when the file was opened.
         let offset = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
         while at < byte {
@@ -45,6 +52,21 @@ impl LineMarks {
             at = end;
         }
         Ok(lines)
+    }
+}
+
+/// The number of lines of the source at `path` that end in what `reader` returns.
+fn count_lines(mut reader: impl Read, path: &Path) -> Result<u64> {
+    let mut part = vec![0; CHUNK_BYTES];
+    let (mut at, mut lines) = (0, 0);
+    loop {
+        let read = reader.read(&mut part);
+        let read = read.map_err(|source| Error::read(path, at, source))?;
+        if read == 0 {
+            return Ok(lines);
+        }
+        lines += memchr::memchr_iter(b'\n', &part[..read]).count() as u64;
+        at += read as u64;
     }
 }
 

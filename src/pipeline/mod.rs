@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! plan        cuts the corpus into units; each becomes one shard
+//! search      where a source may be cut
 //! feed        which thread works on which chunk: of its own unit, or of the earliest; and who waits
 //! cut_rules   where a unit or a chunk may end
 //! cuts        cuts a unit, for one thread at a time
@@ -57,6 +58,7 @@ mod reader;
 mod repair;
 mod resume;
 mod rows;
+mod search;
 mod site;
 mod status;
 mod stream;

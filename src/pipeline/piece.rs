@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::hash::{Hash128, block_hashes};
 use crate::pipeline::CHUNK_BYTES;
 use crate::progress::Stats;
+use crate::remote::Ahead;
 
 /// A range of one source.
 #[derive(Clone, Debug)]
@@ -40,8 +41,8 @@ pub(crate) struct Piece {
 /// The bytes of a piece.
 #[derive(Clone, Debug)]
 pub(crate) enum Contents {
-    /// A range of a small file that the worker reads.
-    Unread { bytes: u64 },
+    /// A range of a small file that the worker reads; an object is read ahead.
+    Unread { bytes: u64, ahead: Option<Ahead> },
     /// Rows that the worker decodes.
     Encoded(Slice),
     /// Some of these rows, decoded, after `before` of them.
@@ -77,7 +78,7 @@ impl Piece {
     /// The length of its bytes; of rows, only about that until they are read.
     pub(crate) fn len_bytes(&self) -> u64 {
         match &self.contents {
-            Contents::Unread { bytes } => *bytes,
+            Contents::Unread { bytes, .. } => *bytes,
             Contents::Encoded(slice) => slice.text_bytes,
             Contents::Rows { texts, .. } => texts.len() as u64,
             Contents::Opened(_, range) => range.len() as u64,
@@ -111,15 +112,15 @@ impl Piece {
         before + start as u64
     }
 
-    /// The bytes of the source that the piece stands for, unless the source is compressed.
-    pub(crate) fn source_bytes(&self) -> &[u8] {
+    /// Calls `each` with the bytes of the source that the piece stands for, unless the source is
+    /// compressed, in one part or several.
+    pub(crate) fn source_bytes(&self, mut each: impl FnMut(&[u8])) -> Result<()> {
         match &self.stored {
-            Stored::Rows { file, range, .. } => {
-                // In range: the offsets lie in the file.
-                let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-                &file.file[at(range.0)..at(range.1)]
+            Stored::Rows { file, range, .. } => file.read_each(range.0..range.1, each),
+            Stored::AsIs | Stored::Compressed { .. } => {
+                each(self.bytes());
+                Ok(())
             }
-            Stored::AsIs | Stored::Compressed { .. } => self.bytes(),
         }
     }
 
@@ -171,10 +172,14 @@ impl Piece {
 
     /// Reads the bytes unless that has been done.
     fn read(&mut self, corpus: &Corpus) -> Result<()> {
-        if let Contents::Unread { bytes } = self.contents {
+        if let Contents::Unread { bytes, ahead } = &self.contents {
+            let bytes = *bytes;
             let source = &corpus.sources()[self.source as usize];
             let path = corpus.path(source);
-            let opened = source.open(&path)?;
+            let opened = match ahead {
+                Some(ahead) => source.opened(&path, ahead.take()?)?,
+                None => source.open(&path)?,
+            };
             let is_whole = self.byte == 0 && self.ends_source;
             if !is_whole || !self.format.row().is_one_document {
                 self.head = head_of(self.format, &path, &opened)?;
@@ -245,9 +250,10 @@ impl Piece {
     /// Nothing reads them again.
     pub(crate) fn release(&self, behind: u64) {
         let (opened, end) = match (&self.stored, &self.contents) {
-            (Stored::Rows { file, range, .. }, _) => {
-                (&file.file, usize::try_from(range.1).unwrap_or(usize::MAX))
-            }
+            (Stored::Rows { file, range, .. }, _) => match file.whole() {
+                Some(file) => (file, usize::try_from(range.1).unwrap_or(usize::MAX)),
+                None => return,
+            },
             (_, Contents::Opened(opened, range)) => (opened, range.end),
             (_, Contents::Unread { .. } | Contents::Encoded(_) | Contents::Rows { .. }) => return,
         };

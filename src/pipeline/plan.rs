@@ -14,6 +14,7 @@ use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::cut_rules::CutRules;
+use crate::pipeline::search::Search;
 use crate::tokenizer::Tokenizer;
 
 /// Finds unit boundaries while walking the sources.
@@ -137,24 +138,9 @@ pub(crate) fn units(
         }
         let (compression, format) = (source.compression(), source.format());
         if cutter.target() < bytes && cutter.cuts_inside(compression, format, Some(bytes)) {
-            let (opened, columnar) = if format.row().has_rows {
-                let columns = corpus.columns(index)?;
-                (columns.file, Some(columns.columnar))
-            } else {
-                (source.open(&corpus.path(source))?, None)
-            };
-            let next_cut = |last: u64, target: u64| {
-                if let Some(columnar) = &columnar {
-                    return columnar.layout().next_cut(target);
-                }
-                // In range: the target is below the size of mapped bytes, and after the last cut.
-                let ahead = usize::try_from(target - last).ok()?;
-                let rest = &opened[usize::try_from(last).ok()?..];
-                let cut = rules.unit_cut(format, rest, ahead)?;
-                Some(last + cut as u64)
-            };
+            let search = Search::open(corpus, index)?;
             let mut last = 0;
-            while let Some(byte) = next_cut(last, cutter.target()) {
+            while let Some(byte) = search.next_cut(&rules, last, cutter.target())? {
                 last = byte;
                 cutter.cut(byte);
                 cuts.push(Position {

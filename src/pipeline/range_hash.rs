@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::error::Result;
 use crate::hash::{BlockHasher, Hash128, block_hashes};
 use crate::progress::Stats;
 
@@ -45,10 +46,32 @@ impl RangeHasher {
 pub(super) fn range_hash(
     metadata: Option<Hash128>,
     file: &[u8],
-    range: Range<usize>,
+    range: Range<u64>,
     stats: &Stats,
 ) -> Hash128 {
-    combine(metadata, block_hashes(&file[range], stats))
+    // In range: the offsets lie in the file.
+    let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+    combine(
+        metadata,
+        block_hashes(&file[at(range.start)..at(range.end)], stats),
+    )
+}
+
+/// The same for a range that `read` passes on in parts.
+pub(super) fn read_hash(
+    metadata: Option<Hash128>,
+    read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<()>,
+    stats: &Stats,
+) -> Result<Hash128> {
+    let mut hasher = RangeHasher {
+        metadata,
+        blocks: BlockHasher::new(),
+    };
+    read(&mut |part| {
+        hasher.update(part);
+        stats.advance(part.len() as u64);
+    })?;
+    Ok(hasher.finish())
 }
 
 fn combine(metadata: Option<Hash128>, blocks: Vec<Hash128>) -> Hash128 {

@@ -1,7 +1,7 @@
 //! Reads a stream, a compressed file, or any file next to a stream, a piece at a time.
 
-use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::piece::{Piece, Stored, read_bytes};
+use crate::remote::Object;
 
 /// A source whose first bytes have been read and match its name.
 pub(super) struct Begun {
@@ -63,11 +64,7 @@ fn read_head(reader: &mut dyn Read, path: &Path) -> Result<(Vec<u8>, bool)> {
         .take(HEAD_BYTES as u64)
         .read_to_end(&mut head)
         // `read_to_end` keeps what was read before the error.
-        .map_err(|source| Error::Read {
-            path: path.to_owned(),
-            offset: head.len() as u64,
-            source,
-        })?;
+        .map_err(|source| Error::read(path, head.len() as u64, source))?;
     let is_whole = head.len() < HEAD_BYTES;
     Ok((head, is_whole))
 }
@@ -100,7 +97,10 @@ pub(super) struct SourceReader {
     /// Where the bytes that are not handed out yet begin in the source.
     byte: u64,
     is_at_end: bool,
-    lines: u64,
+    /// Whether only the bytes up to the expected size are read.
+    is_range: bool,
+    /// The number of lines before them; `None` if it does not begin where the source does.
+    lines: Option<u64>,
 }
 
 impl Input {
@@ -142,9 +142,38 @@ impl SourceReader {
     pub(super) fn open(corpus: &Corpus, index: u32, rules: CutRules) -> Result<Self> {
         let source = &corpus.sources()[index as usize];
         let path = corpus.path(source);
-        let file = File::open(&path).map_err(Error::io(&path, "cannot open"))?;
-        let begun = Begun::new(source, path, Box::new(file))?;
+        let reader = source.reader(&path)?;
+        let begun = Begun::new(source, path, reader)?;
         Self::new(index, source, begun, source.bytes(), rules)
+    }
+
+    /// Reads the bytes `range` of source `index`, an object that is not compressed. The range begins at
+    /// an allowed cut or at 0.
+    pub(super) fn open_range(
+        corpus: &Corpus,
+        index: u32,
+        object: &Arc<Object>,
+        range: Range<u64>,
+        rules: CutRules,
+    ) -> Result<Self> {
+        // Its start says whether it is what its name says, and what every piece needs.
+        let mut reader = Self::open(corpus, index, rules)?;
+        reader.expected_bytes = Some(range.end);
+        reader.is_range = true;
+        if range.start > 0 {
+            reader.input = Input::AsIs(object.reader(range.clone()));
+            reader.byte = range.start;
+            reader.buffer = Vec::new();
+            reader.is_at_end = false;
+            reader.lines = None;
+        }
+        // The start may be more than the range.
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        if reader.buffer.len() >= length {
+            reader.buffer.truncate(length);
+            reader.is_at_end = true;
+        }
+        Ok(reader)
     }
 
     /// Reads `source`, the `index`-th, which has `expected_bytes` stored bytes, if that is known.
@@ -174,7 +203,8 @@ impl SourceReader {
             taken: 0,
             byte: 0,
             is_at_end: false,
-            lines: 0,
+            is_range: false,
+            lines: Some(0),
         };
         if reader.compression().is_some() {
             reader.fill(HEAD_BYTES)?;
@@ -274,17 +304,18 @@ impl SourceReader {
         self.buffer.shrink_to(wanted);
         match &mut self.input {
             Input::AsIs(reader) => {
-                let missing = (wanted - self.buffer.len()) as u64;
+                let mut missing = (wanted - self.buffer.len()) as u64;
+                let rest = self.expected_bytes.filter(|_| self.is_range);
+                let rest = rest.map(|end| end - self.byte - self.buffer.len() as u64);
+                missing = missing.min(rest.unwrap_or(missing));
                 let read = reader
                     .take(missing)
                     .read_to_end(&mut self.buffer)
                     // `read_to_end` keeps what was read before the error.
-                    .map_err(|source| Error::Read {
-                        path: self.path.clone(),
-                        offset: self.byte + self.buffer.len() as u64,
-                        source,
+                    .map_err(|source| {
+                        Error::read(&self.path, self.byte + self.buffer.len() as u64, source)
                     })?;
-                self.is_at_end = (read as u64) < missing;
+                self.is_at_end = (read as u64) < missing || rest == Some(read as u64);
                 self.check_size(self.byte + self.buffered().len() as u64, self.is_at_end)
             }
             Input::Compressed { data, .. } => {
@@ -315,8 +346,10 @@ impl SourceReader {
         let bytes = self.buffered()[..length].to_vec();
         self.taken += length;
         let lines_before = self.lines;
-        if !self.format.row().is_one_document {
-            self.lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        if !self.format.row().is_one_document
+            && let Some(lines) = &mut self.lines
+        {
+            *lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         }
         let ends_source = self.is_at_end && self.buffered().is_empty();
         let handed_out = self.byte + length as u64;
@@ -329,7 +362,7 @@ impl SourceReader {
             head: self.head.clone(),
             stored: self.input.stored(ends_source, handed_out, decoded),
             ends_source,
-            lines_before: Some(lines_before),
+            lines_before,
             lines: 0,
             whole: None,
         };

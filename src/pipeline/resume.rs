@@ -3,15 +3,38 @@
 //! A unit is reused if its receipt belongs to this plan, and its files and the bytes of its inputs,
 //! which are read again, have the receipt's hashes. Everything else is made again.
 
+use std::io::Read;
+use std::path::Path;
+
 use rayon::prelude::*;
 
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Plan, RangeInfo, Receipt, SeenSource, Unit};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
-use crate::pipeline::range_hash::range_hash;
+use crate::pipeline::CHUNK_BYTES;
+use crate::pipeline::range_hash::{range_hash, read_hash};
 use crate::progress::Stats;
 use crate::publish::staging::Staging;
+
+/// Calls `each` with what `reader` returns, the bytes of the source at `path` from `at` on.
+fn read_each(
+    reader: &mut impl Read,
+    path: &Path,
+    mut at: u64,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<()> {
+    let mut part = vec![0; CHUNK_BYTES];
+    loop {
+        let read = reader.read(&mut part);
+        let read = read.map_err(|source| Error::read(path, at, source))?;
+        if read == 0 {
+            return Ok(());
+        }
+        each(&part[..read]);
+        at += read as u64;
+    }
+}
 
 /// The sources' ranges in a unit, in order.
 pub(crate) type Ranges = Vec<RangeInfo>;
@@ -120,17 +143,21 @@ pub(crate) fn range_hashes(
     for (index, start, end) in plan.ranges(unit) {
         let source = &corpus.sources()[index as usize];
         let path = corpus.path(source);
-        let (opened, metadata) = if source.format().row().has_rows && source.compression().is_none()
-        {
+        // The plan belongs to the corpus, and sizes are checked when files are opened.
+        let hash = if source.format().row().has_rows && source.compression().is_none() {
             let columns = corpus.columns(index)?;
-            (columns.file, Some(columns.metadata))
+            let metadata = Some(columns.metadata);
+            match columns.whole() {
+                Some(file) => range_hash(metadata, file, start..end, stats),
+                None => read_hash(metadata, |each| columns.read_each(start..end, each), stats)?,
+            }
+        } else if let Some(object) = source.object() {
+            let mut reader = object.reader(start..end);
+            let read = |each: &mut dyn FnMut(&[u8])| read_each(&mut reader, &path, start, each);
+            read_hash(None, read, stats)?
         } else {
-            (source.open(&path)?, None)
+            range_hash(None, &source.open(&path)?, start..end, stats)
         };
-        // In range: the plan belongs to the corpus, and the size was checked when the file was
-        // opened.
-        let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-        let hash = range_hash(metadata, &opened, at(start)..at(end), stats);
         source.check_unchanged(&path)?;
         ranges.push(RangeInfo {
             source: index,

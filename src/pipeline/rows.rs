@@ -66,7 +66,7 @@ impl SourceRows {
                 file: self.file.clone(),
                 range: (start, end),
             },
-            ends_source: end == self.file.file.len() as u64,
+            ends_source: end == self.file.len(),
             lines_before: Some(first_row),
             lines: 0,
             whole: None,

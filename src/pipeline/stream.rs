@@ -200,7 +200,7 @@ impl StreamCursor {
             Kind::Stream => {
                 PatientReader::open(path, is_stopped()).map(|stream| Box::new(stream) as _)
             }
-            Kind::File { .. } => File::open(path).map(|file| Box::new(file) as _),
+            Kind::File { .. } => return source.reader(path),
         };
         opened.map_err(Error::io(path, "cannot open"))
     }

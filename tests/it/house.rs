@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room, with the rooms that it may use, all of which are above it in this table.
-const ROOMS: [(&str, &[&str]); 35] = [
+const ROOMS: [(&str, &[&str]); 36] = [
     ("choice", &[]),
     ("guard", &[]),
     ("fault", &[]),
@@ -15,13 +15,17 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ("progress", &["times"]),
     ("dtype", &["choice"]),
     ("error", &["show"]),
+    ("remote", &["error", "show"]),
     ("threads", &["error"]),
     ("hash", &["progress"]),
     ("compression", &["choice", "error", "hash"]),
     ("map", &["dtype", "error"]),
     ("simd", &["dtype", "error"]),
     ("document", &["choice", "error", "show", "simd"]),
-    ("columnar", &["document", "error", "guard", "show"]),
+    (
+        "columnar",
+        &["document", "error", "guard", "remote", "show"],
+    ),
     ("pretoken", &["simd"]),
     ("bpe", &["error", "map", "pretoken", "simd", "token"]),
     ("definition", &["bpe", "pretoken", "token"]),
@@ -94,6 +98,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "error",
             "hash",
             "map",
+            "remote",
             "show",
             "threads",
         ],
@@ -112,6 +117,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "outputs",
             "progress",
             "publish",
+            "remote",
             "show",
             "threads",
             "times",

@@ -38,6 +38,8 @@ mod order;
 mod parquet;
 mod positions;
 mod publish;
+#[cfg(feature = "remote")]
+mod remote;
 mod report;
 mod resume;
 mod roundtrip;
@@ -48,3 +50,4 @@ mod states;
 mod support;
 mod tokenizers;
 mod unread;
+mod urls;

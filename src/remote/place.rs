@@ -1,0 +1,71 @@
+//! A place in a store: which objects it names.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use object_store::Error as StoreError;
+use object_store::path::Path as Key;
+
+use crate::error::Result;
+use crate::remote::failure::refused;
+use crate::remote::object::Object;
+use crate::remote::store::Store;
+
+/// A place in a store: an object, or those below a prefix.
+#[derive(Debug)]
+pub(crate) struct Place {
+    store: Arc<Store>,
+    key: String,
+}
+
+impl Place {
+    pub(super) fn new(store: Arc<Store>, key: String) -> Self {
+        Self { store, key }
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether the objects of its store can be listed.
+    pub(crate) fn has_list(&self) -> bool {
+        self.store.has_list
+    }
+
+    /// The object or prefix `key` of the store as shown in messages.
+    pub(crate) fn path(&self, key: &str) -> PathBuf {
+        self.store.path(key)
+    }
+
+    /// The object of exactly this key, if there is one.
+    pub(crate) fn object(&self) -> Result<Option<Arc<Object>>> {
+        let failed = |error: StoreError| refused(&self.path(&self.key), "cannot open", &error);
+        let key = parse(&self.key).map_err(failed)?;
+        let meta = self.store.look(key).map_err(failed)?;
+        Ok(meta.map(|meta| Arc::new(Object::new(Arc::clone(&self.store), meta))))
+    }
+
+    /// The objects whose keys are `prefix` and a slash and more, in no particular order. `path` is for
+    /// messages.
+    pub(crate) fn list(&self, prefix: &str, path: &Path) -> Result<Vec<Arc<Object>>> {
+        let failed = |error: StoreError| refused(path, "cannot list", &error);
+        let prefix = parse(prefix).map_err(failed)?;
+        let list = self.store.inner.list(Some(&prefix)).try_collect::<Vec<_>>();
+        let listed = self.store.requests.start(list).wait().map_err(failed)?;
+        let object = |meta| Arc::new(Object::new(Arc::clone(&self.store), meta));
+        Ok(listed.into_iter().map(object).collect())
+    }
+}
+
+/// `key` as it is, which is not encoded.
+fn parse(key: &str) -> object_store::Result<Key> {
+    if key.starts_with('/') || key.ends_with("//") {
+        // They would be left out silently.
+        let source = object_store::path::Error::EmptySegment {
+            path: key.to_owned(),
+        };
+        return Err(StoreError::InvalidPath { source });
+    }
+    Ok(Key::parse(key)?)
+}

@@ -1,0 +1,143 @@
+//! What cannot be read, in one line each, at once and without secrets.
+
+use std::time::{Duration, Instant};
+
+use super::server::server;
+use super::{SECRET, command, run, upload};
+use crate::support::{Done, Place, tree};
+
+#[test]
+fn what_is_not_there_is_said_at_once() {
+    let Some(server) = server("missing objects") else {
+        return;
+    };
+    let place = Place::new();
+    place.write("in/a.txt", "a");
+    place.write("in/.b/c.txt", "c");
+    let bucket = upload(server, &place);
+    let missing = "cannot open: there is no such object, and none below it";
+    let started = Instant::now();
+    for (url, code, what) in [
+        (format!("s3://{bucket}/pre/b.txt"), 1, missing),
+        (format!("s3://{bucket}/pr"), 1, missing),
+        (
+            format!("s3://{bucket}/nothing/"),
+            1,
+            "has no objects to read",
+        ),
+        (
+            format!("s3://{bucket}/pre/*.md"),
+            1,
+            "no object has this name or matches this pattern",
+        ),
+        (
+            format!("s3://{bucket}/pre/.b*/d"),
+            1,
+            "no object has this name or matches this pattern",
+        ),
+        (
+            "s3://no-such-bucket/a".to_owned(),
+            1,
+            "cannot list: the server answers 404 Not Found (NoSuchBucket)",
+        ),
+        (
+            format!("{}/{bucket}/pre/b.txt", server.url()),
+            1,
+            "cannot open: the server has no such object",
+        ),
+        (
+            format!("{}/{bucket}/pre/", server.url()),
+            1,
+            "names no object, and the objects below a URL of a web server cannot be listed; name \
+             each object",
+        ),
+        (
+            "s3:///a".to_owned(),
+            1,
+            "names no bucket; put its name after '://'",
+        ),
+    ] {
+        let done = run(&place, &server.url(), &["tokenize", &url, "--out", "d"]);
+        let line = format!("{url}: {what}");
+        let found = done.stderr.trim_end().strip_prefix("shardmill: error: ");
+        assert_eq!((found, done.code), (Some(&line[..]), Some(code)));
+    }
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn without_credentials_the_line_names_the_variables() {
+    let place = Place::new();
+    for (url, variable) in [
+        ("s3://bucket/a", "AWS_ACCESS_KEY_ID"),
+        ("gs://bucket/a", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ] {
+        let mut command = command(
+            &place,
+            "http://127.0.0.1:1",
+            &["tokenize", url, "--out", "d"],
+        );
+        command
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY");
+        // The machine that runs the tests may have some of its own.
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+            .env("NO_GCE_CHECK", "true")
+            .env("HOME", place.path(""));
+        let started = Instant::now();
+        let done = Done::new(command.output().unwrap());
+        assert!(started.elapsed() < Duration::from_secs(5));
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains(variable), "{done:?}");
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    }
+}
+
+#[test]
+fn plain_http_to_another_machine_must_be_allowed() {
+    let place = Place::new();
+    let args = ["tokenize", "s3://bucket/a", "--out", "d"];
+    let done = run(&place, "http://192.0.2.1:9", &args);
+    done.failed(
+        1,
+        "s3://bucket/a: the endpoint in the environment is http, so that others could read along; \
+         use an https endpoint, or set AWS_ALLOW_HTTP=true",
+    );
+}
+
+#[test]
+fn no_secret_is_written_or_shown() {
+    let Some(server) = server("secrets in URLs") else {
+        return;
+    };
+    let place = Place::new();
+    place.write("in/a.txt", "a");
+    let bucket = upload(server, &place);
+    let host = server.url().replace("http://", "");
+    let start = format!("http://user:{SECRET}@{host}/{bucket}/pre");
+    for (name, code) in [("a.txt", 0), ("b.txt", 1)] {
+        let url = format!("{start}/{name}?X-Amz-Signature={SECRET}");
+        let done = run(
+            &place,
+            &server.url(),
+            &["tokenize", &url, "--out", "d", "--json"],
+        );
+        assert_eq!(done.code, Some(code), "{done:?}");
+        assert!(!done.stderr.contains(SECRET), "{done:?}");
+        assert!(!done.text().contains(SECRET), "{done:?}");
+    }
+    let url = format!("s3://key:{SECRET}@{bucket}/pre/a.txt");
+    let done = run(&place, &server.url(), &["tokenize", &url, "--out", "e"]);
+    assert_eq!(done.code, Some(1));
+    assert!(!done.stderr.contains(SECRET), "{done:?}");
+    let files = tree(&place.path("d"));
+    assert!(files.contains(&"run.json".to_owned()));
+    for name in files {
+        let bytes = place.read(format!("d/{name}"));
+        assert!(
+            memchr::memmem::find(&bytes, SECRET.as_bytes()).is_none(),
+            "{name}"
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! URLs as inputs, with and without the feature `remote`.
+
+use crate::support::Place;
+
+#[test]
+fn the_hub_is_refused_with_the_command_that_downloads() {
+    let place = Place::new();
+    let done = place.run(["tokenize", "hf://datasets/org/name/data", "--out", "d"]);
+    done.failed(
+        1,
+        "hf://datasets/org/name/data: is on the Hugging Face Hub, which is not read; run `hf \
+         download --repo-type dataset org/name --include 'data/*' --local-dir name`, then read \
+         that directory",
+    );
+}
+
+#[cfg(not(feature = "remote"))]
+#[test]
+fn without_the_feature_a_url_is_refused_and_shows_no_secrets() {
+    let place = Place::new();
+    place.write("list", "s3://bucket/prefix/\n");
+    for (args, url) in [
+        (["s3://bucket/a.txt", "--json"], "s3://bucket/a.txt"),
+        (["--files-from", "list"], "s3://bucket/prefix/"),
+        (
+            ["https://me:pass@host/a.txt?sig=x", "--json"],
+            "https://***@host/a.txt?***",
+        ),
+    ] {
+        let done = place.run(["tokenize", args[0], args[1], "--out", "d"]);
+        done.failed(
+            1,
+            &format!(
+                "{url}: is a URL, and this program was built without the feature 'remote'; build \
+                 it with `cargo install --path . --profile dist --features remote`"
+            ),
+        );
+    }
+}
