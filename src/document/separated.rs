@@ -54,7 +54,7 @@ impl Documents for Parts<'_> {
             let (start, line) = (self.at, self.lines);
             self.at += taken;
             self.lines = line.saturating_add(lines_in(&rest[..taken]));
-            if !part.iter().all(is_blank) {
+            if !part.iter().copied().all(is_blank) {
                 return Some(record(start, line, part, self.reading));
             }
         }
@@ -66,7 +66,7 @@ impl Documents for Parts<'_> {
 }
 
 /// Whether a byte is white space, as for Python's `bytes.strip`.
-fn is_blank(byte: &u8) -> bool {
+fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
