@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::dataset::{EMBEDDINGS, MANIFEST, TokenStore, read_manifest, verify};
+use crate::dataset::{EMBEDDINGS, MANIFEST, TokenStore, check_shards, read_manifest, verify};
 use crate::dtype::{Element, with_element};
 use crate::embed::EmbedConfig;
 use crate::embed::record::EmbedRecord;
@@ -159,6 +159,7 @@ pub(super) fn embed_with(
     let started = Instant::now();
     let new = staging.new_output();
     let record = build(job, &gatherer, new, config.durability, stats)?;
+    check_unchanged(job.windows.store(), config.threads)?;
     staging.complete(run)?;
     staging.publish()?;
     Ok(outcome(record, false, started))
@@ -169,6 +170,13 @@ pub(super) fn embed_with(
 fn check_whole(store: &TokenStore, threads: usize) -> Result<()> {
     let verify = || verify(store.path(), &Stats::default());
     thread_pool(threads)?.install(verify).map(|_| ())
+}
+
+/// Checks the hashes of the dataset again after its ids were read: what was verified is what was read only
+/// if nothing wrote to it in between.
+fn check_unchanged(store: &TokenStore, threads: usize) -> Result<()> {
+    let check = || check_shards(store, &Stats::default());
+    thread_pool(threads)?.install(check)
 }
 
 /// Locks a dataset while its embeddings are made for a directory inside it, so that a run that
@@ -214,6 +222,7 @@ pub fn embed_to(
     let job = Job::new(windows(store, config)?, config, &tables)?;
     check_whole(store, config.threads)?;
     job.feed(&job.gatherer()?, sink, stats)?;
+    check_unchanged(store, config.threads)?;
     Ok(EmbedOutcome {
         was_there: false,
         repeated_tokens: job.repeated_tokens(),

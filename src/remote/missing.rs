@@ -40,7 +40,7 @@ impl Stores {
             show::url(&argument.to_string_lossy()),
             (
                 "is a URL, and this program was built without the feature 'remote'",
-                "build it with `cargo install --path . --profile dist --features remote`",
+                "build it again with that feature",
             ),
         ))
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::json;
+use shardmill::document::TextDocuments;
 use shardmill::{Corpus, CorpusOptions, Error, Stats, TokenStore, tokenize, verify};
 
 use super::base::config;
@@ -24,11 +25,13 @@ const PARQUET: [&[u8]; 4] = [
     include_bytes!("../../fixtures/parquet/duckdb.parquet"),
 ];
 
+const PARTS: &[u8] = b"\xef\xbb\xbfone|||two \n||| \n ||||\xc3\xa9||last";
+
 const TABLE: &[u8] =
     b"id,text,\"say \"\"it\"\"\"\n1,\"one, two\r\nthree\",\n\n2,\"\",\"x\"\r\n3,last,y";
 
 /// The number of files that [`check`] begins with.
-pub const FILES: u8 = 11;
+pub const FILES: u8 = 12;
 
 /// Whether the file of this number has pages.
 pub fn is_parquet(which: u8) -> bool {
@@ -67,7 +70,8 @@ fn base(which: u8) -> (&'static str, Vec<u8>) {
             ("a.tsv", tabs.join(&b'\t'))
         }
         6 => ("a.jsonl", LINES.to_vec()),
-        other => ("a.parquet", PARQUET[usize::from(other) - 7].to_vec()),
+        7 => ("a.txt", PARTS.to_vec()),
+        other => ("a.parquet", PARQUET[usize::from(other) - 8].to_vec()),
     }
 }
 
@@ -109,7 +113,12 @@ fn made(path: &Path, out: &Path, unit: u64, threads: usize) -> Result<Vec<u32>, 
     let mut config = config();
     config.settings.unit_size_bytes = unit;
     config.threads = threads;
-    let corpus = Corpus::open(&[path.into()], &CorpusOptions::default())?;
+    let mut options = CorpusOptions::default();
+    if path.extension().is_some_and(|extension| extension == "txt") {
+        options.documents = TextDocuments::Separated;
+        "||".clone_into(&mut config.settings.separator);
+    }
+    let corpus = Corpus::open(&[path.into()], &options)?;
     if let Some(field) = corpus.text_field() {
         field.clone_into(&mut config.settings.text_field);
     }

@@ -32,7 +32,7 @@ fn without_the_feature_a_url_is_refused_and_shows_no_secrets() {
             1,
             &format!(
                 "{url}: is a URL, and this program was built without the feature 'remote'; build \
-                 it with `cargo install --path . --profile dist --features remote`"
+                 it again with that feature"
             ),
         );
     }

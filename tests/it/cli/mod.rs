@@ -14,9 +14,11 @@ use serde_json::json;
 
 use support::{Done, Place, fixture, npy_table, output_bytes, run_to_full_disk, spawn};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "run",
     "tokenize",
+    "tokenizer",
+    "shuffle",
     "embed",
     "plan",
     "status",
