@@ -54,6 +54,7 @@ fn lines() -> Vec<(String, Option<&'static str>)> {
             "p.npy",
         ),
         ("report d --out o.html --json", "o.html"),
+        ("shuffle d --seed 1 --out s --json", "s"),
     ] {
         lines.push((line.to_owned(), Some(out)));
     }
