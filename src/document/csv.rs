@@ -15,7 +15,7 @@ use crate::document::header::Names;
 use crate::document::jsonl::BYTE_ORDER_MARK;
 use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
 use crate::document::record::{Bad, Csv};
-use crate::document::{DocumentFormat, Format, Header, decode};
+use crate::document::{Context, DocumentFormat, Format, Header, decode};
 
 pub(super) const COMMAS: DocumentFormat = DocumentFormat {
     format: Format::Csv,
@@ -28,6 +28,7 @@ pub(super) const COMMAS: DocumentFormat = DocumentFormat {
         names: |header| names(header, b','),
     }),
     next_cut: |bytes, from, _| next_cut(bytes, from, b','),
+    context: Context::All,
     documents: |span, reading| Box::new(Records::new(span, reading, b',')),
 };
 
@@ -42,6 +43,7 @@ pub(super) const TABS: DocumentFormat = DocumentFormat {
         names: |header| names(header, b'\t'),
     }),
     next_cut: |bytes, from, _| next_cut(bytes, from, b'\t'),
+    context: Context::All,
     documents: |span, reading| Box::new(Records::new(span, reading, b'\t')),
 };
 

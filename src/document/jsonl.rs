@@ -6,7 +6,7 @@ use crate::document::escapes::Unescaped;
 use crate::document::json::{self, Refused, Value};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
-use crate::document::{DocumentFormat, Format, InvalidUtf8, decode};
+use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, decode};
 use crate::simd::Level;
 use memchr::memchr;
 
@@ -18,6 +18,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     has_rows: false,
     header: None,
     next_cut: |bytes, from, _| next_cut(bytes, from),
+    context: Context::Line,
     documents: |span, reading| {
         Box::new(Records {
             lines: lines(span.bytes, span.begins),

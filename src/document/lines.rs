@@ -2,7 +2,7 @@
 
 use crate::document::jsonl::{self, Lines, lines};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
-use crate::document::{Bad, DocumentFormat, Format, decode};
+use crate::document::{Bad, Context, DocumentFormat, Format, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Lines,
@@ -12,6 +12,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     has_rows: false,
     header: None,
     next_cut: |bytes, from, _| jsonl::next_cut(bytes, from),
+    context: Context::Line,
     documents: |span, reading| {
         Box::new(LineDocuments {
             lines: lines(span.bytes, span.begins),

@@ -78,6 +78,17 @@ pub enum Format {
     Separated,
 }
 
+/// What must be known of the bytes before a place to say whether a cut is allowed there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Context {
+    /// The byte before it.
+    Byte,
+    /// The line before it.
+    Line,
+    /// All from an allowed cut on.
+    All,
+}
+
 /// The properties of a format: a row of [`FORMATS`].
 #[derive(Debug)]
 #[non_exhaustive]
@@ -98,6 +109,8 @@ pub struct DocumentFormat {
     /// Where a unit may end: the first allowed cut at or after a byte; `None` if these bytes have
     /// none. The last argument is the separator of documents.
     next_cut: fn(&[u8], usize, &str) -> Option<usize>,
+    /// What must be known of the bytes before a place to say whether a cut is allowed there.
+    pub(crate) context: Context,
     /// The documents in some bytes.
     documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents + 'a>,
 }

@@ -5,7 +5,7 @@ use memchr::{memchr, memrchr};
 use crate::document::jsonl::{Line, Lines, is_blank, lines};
 use crate::document::lines::record;
 use crate::document::reading::{Document, Documents, Reading};
-use crate::document::{DocumentFormat, Format};
+use crate::document::{Context, DocumentFormat, Format};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Paragraphs,
@@ -15,6 +15,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     has_rows: false,
     header: None,
     next_cut: |bytes, from, _| next_cut(bytes, from),
+    context: Context::Line,
     documents: |span, reading| {
         Box::new(Paragraphs {
             bytes: span.bytes,
@@ -79,28 +80,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::document::{InvalidUtf8, Span};
+    use crate::document::reading;
 
     fn texts(bytes: &[u8], begins: bool) -> Vec<(usize, u32, String)> {
-        let span = Span {
-            bytes,
-            begins,
-            ends: true,
-        };
-        let reading = Reading {
-            text_field: "",
-            separator: "",
-            head: &[],
-            invalid_utf8: InvalidUtf8::Strict,
-        };
-        let mut documents = Format::Paragraphs.documents(span, reading);
-        let mut found = Vec::new();
-        while let Some(document) = documents.next_document() {
-            let extent = document.extent;
-            let text = document.text.unwrap().text.into_owned();
-            found.push((extent.start, extent.line.unwrap(), text));
-        }
-        found
+        reading::tests::texts(Format::Paragraphs, bytes, begins, "").0
     }
 
     #[test]

@@ -64,3 +64,38 @@ pub(crate) trait Documents {
     /// format.
     fn lines(&self) -> u32;
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::document::Format;
+
+    /// The documents of `format` in `bytes`, which end a source: where each begins, after how many
+    /// lines, and its text. Also returns the number of lines read.
+    pub(in crate::document) fn texts(
+        format: Format,
+        bytes: &[u8],
+        begins: bool,
+        separator: &str,
+    ) -> (Vec<(usize, u32, String)>, u32) {
+        let span = Span {
+            bytes,
+            begins,
+            ends: true,
+        };
+        let reading = Reading {
+            text_field: "",
+            separator,
+            head: &[],
+            invalid_utf8: InvalidUtf8::Strict,
+        };
+        let mut documents = format.documents(span, reading);
+        let mut found = Vec::new();
+        while let Some(document) = documents.next_document() {
+            let extent = document.extent;
+            let text = document.text.unwrap().text.into_owned();
+            found.push((extent.start, extent.line.unwrap(), text));
+        }
+        (found, documents.lines())
+    }
+}

@@ -5,7 +5,7 @@
 
 use crate::document::json::Type;
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
-use crate::document::{Bad, DocumentFormat, Format, decode};
+use crate::document::{Bad, Context, DocumentFormat, Format, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Parquet,
@@ -16,6 +16,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     header: None,
     // Where such a file may be cut, only its metadata says.
     next_cut: |_, _, _| None,
+    context: Context::All,
     documents: |span, reading| {
         Box::new(Rows {
             rest: span.bytes,

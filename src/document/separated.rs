@@ -5,7 +5,7 @@ use memchr::memmem;
 use crate::document::jsonl::BYTE_ORDER_MARK;
 use crate::document::lines::record;
 use crate::document::reading::{Document, Documents, Reading, Span};
-use crate::document::{DocumentFormat, Format};
+use crate::document::{Context, DocumentFormat, Format};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Separated,
@@ -15,6 +15,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     has_rows: false,
     header: None,
     next_cut,
+    context: Context::All,
     documents: |span, reading| Box::new(Parts::new(span, reading)),
 };
 
@@ -104,28 +105,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::document::InvalidUtf8;
+    use crate::document::reading;
 
     fn parts(bytes: &[u8], begins: bool, separator: &str) -> Vec<(usize, u32, String)> {
-        let span = Span {
-            bytes,
-            begins,
-            ends: true,
-        };
-        let reading = Reading {
-            text_field: "",
-            separator,
-            head: &[],
-            invalid_utf8: InvalidUtf8::Strict,
-        };
-        let mut documents = Format::Separated.documents(span, reading);
-        let mut found = Vec::new();
-        while let Some(document) = documents.next_document() {
-            let extent = document.extent;
-            let text = document.text.unwrap().text.into_owned();
-            found.push((extent.start, extent.line.unwrap(), text));
-        }
-        assert_eq!(documents.lines(), lines_in(bytes));
+        let (found, lines) = reading::tests::texts(Format::Separated, bytes, begins, separator);
+        assert_eq!(lines, lines_in(bytes));
         found
     }
 

@@ -18,7 +18,7 @@
 use memchr::memchr_iter;
 
 use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
-use crate::document::{Bad, DocumentFormat, Format, decode};
+use crate::document::{Bad, Context, DocumentFormat, Format, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Text,
@@ -28,6 +28,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     has_rows: false,
     header: None,
     next_cut: |bytes, from, _| next_cut(bytes, from),
+    context: Context::Byte,
     documents: |span, reading| {
         Box::new(Whole {
             rest: Some(span),

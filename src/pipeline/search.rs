@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::columnar::Columnar;
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
-use crate::document::Format;
+use crate::document::{Context, Format};
 use crate::error::Result;
 use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::reader::SourceReader;
@@ -65,16 +65,11 @@ impl<'a> Search<'a> {
             Bytes::Object(object) if target >= object.bytes() || rules.keeps(self.format) => {
                 Ok(None)
             }
-            Bytes::Object(object) if self.is_read_in_order() => {
+            Bytes::Object(object) if self.format.row().context == Context::All => {
                 self.in_order(object, rules, last, target)
             }
             Bytes::Object(object) => self.around(object, rules, last, target),
         }
-    }
-
-    /// Whether it may depend on all bytes before it where a document begins.
-    fn is_read_in_order(&self) -> bool {
-        self.format.row().header.is_some() || self.format == Format::Separated
     }
 
     fn in_order(
@@ -110,9 +105,8 @@ impl<'a> Search<'a> {
             let end = object.bytes().min(target.saturating_add(after));
             let window = object.read(start..end)?;
             let from = usize::try_from(target - start).unwrap_or(usize::MAX);
-            // The line before the place may matter.
             let context = &window[..from.saturating_sub(1).min(window.len())];
-            let needs_line = !self.format.row().is_one_document;
+            let needs_line = self.format.row().context == Context::Line;
             if needs_line && start > last && memchr::memchr(b'\n', context).is_none() {
                 before *= 8;
                 continue;
