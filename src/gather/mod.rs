@@ -30,7 +30,7 @@ mod tuning;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::dtype::{Element, Elements, with_element};
+use crate::dtype::{Dtype, Element, Elements, with_element};
 use crate::error::{Error, Result};
 use crate::simd::{Level, scalar};
 use crate::table::{Rope, RopeStyle, Table};
@@ -252,9 +252,14 @@ impl Gatherer {
         if out.is_empty() {
             return Ok(());
         }
-        // The cast is from `E` to `E` itself, under the name that `DTYPE` selects.
-        with_element!(E::DTYPE, L => self.fill::<L>(ids, seq_len, bytemuck::cast_slice_mut(out)));
+        self.fill_bytes(ids, seq_len, E::DTYPE, bytemuck::cast_slice_mut(out));
         Ok(())
+    }
+
+    /// Fills the bytes of elements of `dtype`. Generic in nothing, so that the kernels are compiled
+    /// once, and not again in each crate that gathers.
+    fn fill_bytes(&self, ids: &[u32], seq_len: usize, dtype: Dtype, out: &mut [u8]) {
+        with_element!(dtype, E => self.fill::<E>(ids, seq_len, bytemuck::cast_slice_mut(out)));
     }
 
     /// Checks sizes and ids.
@@ -427,16 +432,22 @@ impl Gatherer {
                 fill(tile);
             }
         };
-        thread::scope(|scope| {
-            for _ in 1..parts {
-                // If the system refuses a thread, the existing threads do its work.
-                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
-        });
+        on_threads(parts, &work);
     }
+}
+
+/// Calls `work` on up to `threads` threads, of which the caller's is one. Not generic, as there is
+/// a kernel for each combination of types.
+fn on_threads(threads: usize, work: &(dyn Fn() + Sync)) {
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // If the system refuses a thread, the existing threads do its work.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
 }
 
 /// Whether `out` begins with a cache line, and each part of a row, of `elements` elements, ends
