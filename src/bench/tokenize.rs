@@ -62,7 +62,7 @@ fn first_pass(tokenizer: &Tokenizer, pieces: &[&str], threads: usize) -> Result<
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             ids.clear();
             // This cannot fail, because special tokens are treated as text.
-            let _ = tokenizer.encode_into(&mut encoder, piece, Special::Text, true, &mut ids);
+            let _ = tokenizer.encode_into(&mut encoder, piece, Special::Text, &mut ids);
             tokens.fetch_add(ids.len(), Ordering::Relaxed);
         }
     };

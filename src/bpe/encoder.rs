@@ -5,13 +5,13 @@
 //! many KB. All encoders share up to 7 MiB of their vocabulary's tables on huge pages. A text with
 //! few distinct pretokens takes as little as a tenth of that.
 
-use std::ops::Range;
 use std::sync::Arc;
+use std::vec::Drain;
 
 use crate::bpe::Vocabulary;
 use crate::bpe::cache::{Key, MAX_CACHED_BYTES, Memory, Tables, View};
 use crate::bpe::hash::{self, KEY_BYTES};
-use crate::bpe::misses::{Miss, Misses};
+use crate::bpe::misses::{Misses, Place};
 use crate::pretoken::{Ends, Masked, Scanner};
 use crate::simd::{Kernel, Level, Simd};
 use crate::token::TokenId;
@@ -23,6 +23,9 @@ const BATCH: usize = 192;
 /// How many ids are held back while some before them are missing. The more, the more misses can be
 /// merged interleaved.
 const HELD_BACK: usize = 5120;
+
+/// A longer pretoken is encoded at once, so that it need not be copied.
+const MAX_HELD_BYTES: usize = 4096;
 
 /// Room for these and for those of the batch that exceeds them, or for those of a long pretoken.
 const ROOM: usize = HELD_BACK + BATCH * KEY_BYTES;
@@ -49,6 +52,10 @@ pub(crate) struct Encoder {
     long: Box<[u8; BATCH]>,
     found: Found,
     misses: Misses,
+    /// Where documents end among the ids found and missing.
+    marks: Vec<Place>,
+    /// Where documents end in the caller's ids.
+    document_ends: Vec<usize>,
     /// The number of bytes read that `memory` has not counted.
     read: usize,
     /// The ids of a long pretoken.
@@ -74,13 +81,6 @@ impl Span {
         key: Key::NONE,
         hash: 0,
     };
-}
-
-/// The part of a text from a byte on.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    text: &'a [u8],
-    base: usize,
 }
 
 /// The ids found since none were missing.
@@ -111,6 +111,8 @@ impl Encoder {
                 count: 0,
             },
             misses: Misses::new(level),
+            marks: Vec::new(),
+            document_ends: Vec::new(),
             read: 0,
             long_ids: Vec::new(),
         }
@@ -127,83 +129,69 @@ impl Encoder {
         self.memory.is_newer(&self.tables)
     }
 
-    /// Appends the ids of `text`.
-    pub(crate) fn encode<P: Masked>(&mut self, text: &str, ids: &mut Vec<TokenId>) {
-        self.add::<P>(text, 0..text.len(), ids);
-        self.finish(text, ids);
-    }
-
-    /// Appends the ids of the pieces of `text` that end at `ends`, which increase up to its end.
-    pub(crate) fn encode_split(&mut self, text: &str, ends: &[usize], ids: &mut Vec<TokenId>) {
-        self.add_split(text, 0, ends, ids);
-        self.finish(text, ids);
-    }
-
-    /// Adds the ids of a part of `text`, as if it were a text of its own. They are all in `ids` only
-    /// after [`Self::finish`]; up to then, every part is of the same text.
-    pub(crate) fn add<P: Masked>(
-        &mut self,
-        text: &str,
-        part: Range<usize>,
-        ids: &mut Vec<TokenId>,
-    ) {
+    /// Adds the ids of `text`. They are all in `ids` only after [`Self::finish`]; up to then, more
+    /// texts may be added, and `ids` is always the same.
+    pub(crate) fn add<P: Masked>(&mut self, text: &str, ids: &mut Vec<TokenId>) {
         let mut scanner = Scanner::<P>::new();
         let mut ends = std::mem::replace(&mut self.ends, Ends::empty());
-        let from = Part {
-            text: text.as_bytes(),
-            base: part.start,
-        };
-        let bytes = &text.as_bytes()[part];
+        let text = text.as_bytes();
         let mut start = 0;
-        while scanner.next(self.level, bytes, &mut ends) {
+        while scanner.next(self.level, text, &mut ends) {
             for ends in ends.get().chunks(BATCH) {
-                start = self.batch(from, start, ends, ids);
+                start = self.batch(text, start, ends, ids);
             }
         }
         self.ends = ends;
     }
 
-    /// Adds the ids of the pieces of `text` from byte `base` on that end at `ends`, which count from
-    /// there; as [`Self::add`] does.
-    pub(crate) fn add_split(
-        &mut self,
-        text: &str,
-        base: usize,
-        ends: &[usize],
-        ids: &mut Vec<TokenId>,
-    ) {
-        let from = Part {
-            text: text.as_bytes(),
-            base,
-        };
+    /// Adds the ids of the pieces of `text` that end at `ends`, which increase up to its end; as
+    /// [`Self::add`] does.
+    pub(crate) fn add_split(&mut self, text: &str, ends: &[usize], ids: &mut Vec<TokenId>) {
         let mut start = 0;
         for ends in ends.chunks(BATCH) {
-            start = self.batch(from, start, ends, ids);
+            start = self.batch(text.as_bytes(), start, ends, ids);
         }
     }
 
-    /// Adds an id between parts of `text`.
-    pub(crate) fn add_id(&mut self, text: &str, id: TokenId, ids: &mut Vec<TokenId>) {
-        self.make_room(text.as_bytes(), 1, ids);
+    /// Adds an id between texts.
+    pub(crate) fn add_id(&mut self, id: TokenId, ids: &mut Vec<TokenId>) {
+        self.make_room(1, ids);
         self.found.push(&[id]);
     }
 
-    /// Appends the ids of all parts of `text` that were added.
-    pub(crate) fn finish(&mut self, text: &str, ids: &mut Vec<TokenId>) {
-        self.fill_in(text.as_bytes(), ids);
+    /// Ends a document: [`Self::finish`] returns how many ids there are up to here.
+    pub(crate) fn end_document(&mut self) {
+        self.marks.push(Place {
+            found: self.found.count,
+            misses: self.misses.len(),
+        });
+    }
+
+    /// Appends all ids that were added and are not in `ids` yet; returns where the documents end in
+    /// `ids` that ended since the last call.
+    pub(crate) fn finish(&mut self, ids: &mut Vec<TokenId>) -> Drain<'_, usize> {
+        self.fill_in(ids);
+        self.document_ends.drain(..)
+    }
+
+    /// Forgets all ids that were added since [`Self::finish`].
+    pub(crate) fn discard(&mut self) {
+        self.found.count = 0;
+        self.misses.clear();
+        self.marks.clear();
+        self.document_ends.clear();
     }
 
     /// Finds the ids of the pretokens that end at `ends`, the first of which begins at `start`;
     /// returns the end of the last one.
     fn batch(
         &mut self,
-        part: Part<'_>,
+        text: &[u8],
         start: usize,
         ends: &[usize],
         ids: &mut Vec<TokenId>,
     ) -> usize {
-        let text = &part.text[part.base..];
-        self.make_room(part.text, ends.len() * KEY_BYTES, ids);
+        self.make_room(ends.len() * KEY_BYTES, ids);
         let (found, long_count) = self.level.dispatch(Find {
             text,
             start,
@@ -229,9 +217,9 @@ impl Encoder {
         }
         let mut done = self.look_up(0, ends.len());
         while done < ends.len() {
-            self.uncommon(self.spans[done], part, range(done), ids);
+            self.uncommon(self.spans[done], &text[range(done)], ids);
             // Needed before each look-up, for every pretoken that is left.
-            self.make_room(part.text, (ends.len() - done - 1) * KEY_BYTES, ids);
+            self.make_room((ends.len() - done - 1) * KEY_BYTES, ids);
             done = self.look_up(done + 1, ends.len());
         }
         let end = ends.last().copied().unwrap_or(start);
@@ -252,48 +240,37 @@ impl Encoder {
 
     /// Handles a pretoken that is long or not cached.
     #[cold]
-    fn uncommon(
-        &mut self,
-        span: Span,
-        part: Part<'_>,
-        range: Range<usize>,
-        ids: &mut Vec<TokenId>,
-    ) {
+    fn uncommon(&mut self, span: Span, bytes: &[u8], ids: &mut Vec<TokenId>) {
         let Span { key, hash } = span;
-        let Part { text, base } = part;
-        let range = base + range.start..base + range.end;
-        let bytes = &text[range.clone()];
         if key == Key::NONE && bytes.len() <= MAX_CACHED_BYTES {
             self.long_ids.clear();
             if self.tables.get_long(bytes, hash, &mut self.long_ids) {
-                self.make_room(text, self.long_ids.len(), ids);
+                self.make_room(self.long_ids.len(), ids);
                 self.found.push(&self.long_ids);
                 return;
             }
         }
-        let miss = Miss {
-            found_before: self.found.count,
-            start: range.start,
-            end: range.end,
-            key,
-            hash,
-        };
+        if bytes.len() > MAX_HELD_BYTES {
+            self.fill_in(ids);
+            self.misses.encode(&self.vocabulary.view(), bytes, ids);
+            return;
+        }
         self.vocabulary.prefetch(hash);
-        self.misses.push(miss);
+        self.misses.push(self.found.count, bytes, key, hash);
         if self.misses.is_full() {
-            self.fill_in(text, ids);
+            self.fill_in(ids);
         }
     }
 
     /// Makes room for `more` ids.
-    fn make_room(&mut self, text: &[u8], more: usize, ids: &mut Vec<TokenId>) {
+    fn make_room(&mut self, more: usize, ids: &mut Vec<TokenId>) {
         if self.found.count + more > ROOM {
-            self.fill_in(text, ids);
+            self.fill_in(ids);
         }
     }
 
     /// Appends all found ids, together with the missing ones.
-    fn fill_in(&mut self, text: &[u8], ids: &mut Vec<TokenId>) {
+    fn fill_in(&mut self, ids: &mut Vec<TokenId>) {
         if self.memory.is_newer(&self.tables) {
             self.tables = self.memory.tables();
         }
@@ -304,12 +281,17 @@ impl Encoder {
         let tables = &*self.tables;
         let found = &self.found.ids[..self.found.count];
         let mut added = 0;
-        let remember = |miss: &Miss, bytes: &[u8], ids: &[TokenId]| {
+        let remember = |bytes: &[u8], key: Key, hash: u64, ids: &[TokenId]| {
             if bytes.len() <= MAX_CACHED_BYTES && !ids.is_empty() {
-                added += tables.remember(bytes, miss.key, miss.hash, ids);
+                added += tables.remember(bytes, key, hash, ids);
             }
         };
-        (self.misses).fill_in(&self.vocabulary.view(), text, found, ids, remember);
+        self.misses.find(&self.vocabulary.view());
+        let before = ids.len();
+        let ends = self.misses.ids_before(&self.marks);
+        self.document_ends.extend(ends.map(|end| before + end));
+        self.marks.clear();
+        self.misses.append(found, ids, remember);
         self.memory
             .added(tables, std::mem::take(&mut self.read), added);
         self.found.count = 0;

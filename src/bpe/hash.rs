@@ -35,6 +35,12 @@ pub(crate) const fn key(bytes: [u8; KEY_BYTES], len: usize) -> [u64; 2] {
     [key as u64, (key >> 64) as u64]
 }
 
+/// The bytes of a [`key`], and 0xFF after them.
+#[inline(always)]
+pub(crate) const fn bytes_of_key([low, high]: [u64; 2]) -> [u8; KEY_BYTES] {
+    (!(low as u128 | (high as u128) << u64::BITS)).to_le_bytes()
+}
+
 /// The [`key`] of up to [`KEY_BYTES`] bytes.
 pub(crate) fn padded_key(bytes: &[u8]) -> [u64; 2] {
     let mut padded = [0; KEY_BYTES];

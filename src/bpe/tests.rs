@@ -235,10 +235,75 @@ proptest! {
                     .collect();
                 for mut encoder in encoders {
                     let mut ids = vec![7];
-                    encoder.encode_split(&text, &ends, &mut ids);
+                    encoder.add_split(&text, &ends, &mut ids);
+                    encoder.finish(&mut ids);
                     prop_assert_eq!(&ids[1..], &expected);
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Documents in a row, with ids between them and pretokens of any length: each has the ids that
+    /// it has alone, and ends where they end.
+    #[test]
+    fn documents_in_a_row_are_as_each_alone(
+        documents in prop::collection::vec(prop::collection::vec(bytes(), 0..20), 0..60),
+        long in 0..3 * 4096_usize,
+        finish_every in 1..20_usize,
+    ) {
+        let long = "ab c".repeat(long.div_ceil(4));
+        let mut documents: Vec<Vec<&str>> = documents
+            .iter()
+            .map(|pieces| pieces.iter().filter_map(|piece| std::str::from_utf8(piece).ok()))
+            .map(|pieces| pieces.filter(|piece| !piece.is_empty()).collect())
+            .collect();
+        if !long.is_empty() {
+            documents.insert(documents.len() / 2, vec!["x", &long, "y"]);
+        }
+        let add = |encoder: &mut Encoder, pieces: &[&str], ids: &mut Vec<TokenId>| {
+            let ends = pieces.iter().scan(0, |end, piece| {
+                *end += piece.len();
+                Some(*end)
+            });
+            encoder.add_split(&pieces.concat(), &ends.collect::<Vec<_>>(), ids);
+        };
+        for owned in OWNED.iter() {
+            let memory = Arc::new(Memory::new().unwrap());
+            let mut encoder = Encoder::new(owned, &memory);
+            let mut ids = Vec::new();
+            // What is forgotten leaves nothing.
+            for pieces in &documents {
+                add(&mut encoder, pieces, &mut ids);
+                encoder.end_document();
+            }
+            encoder.discard();
+            let mut ids = vec![7];
+            let mut ends = Vec::new();
+            for (index, pieces) in documents.iter().enumerate() {
+                encoder.add_id(5, &mut ids);
+                add(&mut encoder, pieces, &mut ids);
+                encoder.end_document();
+                if index % finish_every == 0 {
+                    ends.extend(encoder.finish(&mut ids));
+                }
+            }
+            ends.extend(encoder.finish(&mut ids));
+            prop_assert_eq!(ends.len(), documents.len());
+            let mut start = 1;
+            for (pieces, end) in documents.iter().zip(ends) {
+                let mut alone = Vec::new();
+                let mut encoder = Encoder::new(owned, &Arc::new(Memory::new().unwrap()));
+                add(&mut encoder, pieces, &mut alone);
+                encoder.finish(&mut alone);
+                prop_assert_eq!(ids[start], 5);
+                prop_assert_eq!(&ids[start + 1..end], &alone);
+                start = end;
+            }
+            prop_assert_eq!(start, ids.len());
         }
     }
 }
@@ -257,7 +322,10 @@ fn encoders_at_once_find_what_one_alone_does() {
     }
     let encode = |memory: &Arc<Memory>| {
         let mut ids = Vec::new();
-        Encoder::new(&OWNED[0], memory).encode_split(&text, &ends, &mut ids);
+        let mut encoder = Encoder::new(&OWNED[0], memory);
+        encoder.add_split(&text, &ends, &mut ids);
+        encoder.finish(&mut ids);
+        drop(encoder);
         ids
     };
     let expected = encode(&Arc::new(Memory::new().unwrap()));

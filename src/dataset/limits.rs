@@ -35,6 +35,11 @@ impl Limits {
         is_longer.then_some(Limit::MaxDocumentBytes)
     }
 
+    /// Whether the number of tokens decides about a document.
+    pub(crate) fn are_of_tokens(self) -> bool {
+        self.min_tokens.is_some() || self.max_tokens.is_some()
+    }
+
     /// What leaves out a document whose text has so many tokens.
     pub(crate) fn of_tokens(self, tokens: u64) -> Option<Limit> {
         if self.min_tokens.is_some_and(|min| tokens < min) {

@@ -39,6 +39,15 @@ impl Encoded {
             TokenDtype::U16 => &bytes[..bytes.len() / 2],
         }
     }
+
+    /// Takes over all ids that `encoder` holds back, and the ends of the documents among them.
+    fn take_over(&mut self, encoder: &mut Encoder) {
+        let ends = encoder.finish(&mut self.ids);
+        let first = self.documents.len() - ends.len();
+        for (document, end) in self.documents[first..].iter_mut().zip(ends) {
+            document.end_tokens = end as u64;
+        }
+    }
 }
 
 /// Puts ids, each below 2^16, into the first half of their memory, as `u16`.
@@ -67,7 +76,7 @@ pub(crate) struct BadLine {
 /// A document, or a piece of one, in a chunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DocumentPiece {
-    /// End in the chunk's ids (exclusive).
+    /// End in the chunk's ids (exclusive); known when the encoder holds back no more of them.
     pub(crate) end_tokens: u64,
     pub(crate) source: u32,
     /// Where it lies in the source: its first byte, or its row.
@@ -151,6 +160,8 @@ impl<'a> Worker<'a> {
 
     /// The ids and documents of `chunk`.
     pub(crate) fn encode(&self, encoder: &mut Encoder, mut chunk: Chunk) -> Result<Encoded> {
+        // An error may have ended the chunk before.
+        encoder.discard();
         let bytes: u64 = chunk.pieces.iter().map(Piece::len_bytes).sum();
         // Hardly any text has more ids than bytes. Pages that are not filled take no memory.
         let room = usize::try_from(bytes).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES));
@@ -167,6 +178,7 @@ impl<'a> Worker<'a> {
             piece.lines = lines;
             piece.hash_whole(self.corpus)?;
         }
+        encoded.take_over(encoder);
         self.spare.put_rows(memory);
         encoded.pieces = chunk.pieces;
         if self.config.settings.token_dtype == TokenDtype::U16 {
@@ -265,22 +277,24 @@ impl<'a> Worker<'a> {
         encoded: &mut Encoded,
     ) -> Result<()> {
         let settings = &self.config.settings;
-        if let Some(limit) = settings.limits().of_text(text.len() as u64) {
+        let limits = settings.limits();
+        if let Some(limit) = limits.of_text(text.len() as u64) {
             encoded.outside_limits.add(limit);
             return Ok(());
         }
+        if limits.are_of_tokens() {
+            encoded.take_over(encoder);
+        }
         let start = encoded.ids.len();
         // `TokenizeConfig::validate` refuses a tokenizer without one, if it is needed.
-        let end_of_text = self.tokenizer.end_of_text();
-        if extent.begins {
-            encoded.ids.extend(settings.bos);
-            if settings.eot == Eot::Before {
-                encoded.ids.extend(end_of_text);
-            }
+        let end_of_text = |eot| self.tokenizer.end_of_text().filter(|_| settings.eot == eot);
+        let before = settings.bos.into_iter().chain(end_of_text(Eot::Before));
+        let before = before.filter(|_| extent.begins);
+        for id in before.clone() {
+            encoder.add_id(id, &mut encoded.ids);
         }
-        let text_start = encoded.ids.len();
         self.tokenizer
-            .encode_into(
+            .add(
                 encoder,
                 text,
                 settings.special,
@@ -288,17 +302,23 @@ impl<'a> Worker<'a> {
                 &mut encoded.ids,
             )
             .map_err(|found| self.special_error(&found, piece, extent))?;
-        let tokens = encoded.ids.len() - text_start;
-        if let Some(limit) = settings.limits().of_tokens(tokens as u64) {
-            encoded.ids.truncate(start);
-            encoded.outside_limits.add(limit);
-            return Ok(());
+        if limits.are_of_tokens() {
+            encoded.take_over(encoder);
+            let tokens = encoded.ids.len() - start - before.count();
+            if let Some(limit) = limits.of_tokens(tokens as u64) {
+                encoded.ids.truncate(start);
+                encoded.outside_limits.add(limit);
+                return Ok(());
+            }
         }
-        if extent.ends && settings.eot == Eot::After {
-            encoded.ids.extend(end_of_text);
+        if extent.ends
+            && let Some(id) = end_of_text(Eot::After)
+        {
+            encoder.add_id(id, &mut encoded.ids);
         }
+        encoder.end_document();
         encoded.documents.push(DocumentPiece {
-            end_tokens: encoded.ids.len() as u64,
+            end_tokens: 0,
             source: piece.source,
             place: piece.place(extent.start),
             byte_len: extent.len as u64,

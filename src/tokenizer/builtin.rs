@@ -48,12 +48,12 @@ impl Pattern {
         }
     }
 
-    /// Appends the ids of `text`, which has no special tokens in it.
-    pub(super) fn encode(self, encoder: &mut Encoder, text: &str, ids: &mut Vec<TokenId>) {
+    /// Adds the ids of `text`, which has no special tokens in it.
+    pub(super) fn add(self, encoder: &mut Encoder, text: &str, ids: &mut Vec<TokenId>) {
         match self {
-            Self::R50k => encoder.encode::<R50k>(text, ids),
-            Self::Cl100k => encoder.encode::<Cl100k>(text, ids),
-            Self::O200k => encoder.encode::<O200k>(text, ids),
+            Self::R50k => encoder.add::<R50k>(text, ids),
+            Self::Cl100k => encoder.add::<Cl100k>(text, ids),
+            Self::O200k => encoder.add::<O200k>(text, ids),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::vec::Drain;
 
 use crate::bpe::{self, Memory, Vocabulary};
 use crate::error::Result;
 use crate::pretoken::Scratch;
+use crate::token::TokenId;
 
 /// Encodes with one tokenizer, on one thread.
 #[derive(Debug)]
@@ -21,6 +23,27 @@ impl Encoder {
     /// Says that all encoders of this tokenizer together get about `bytes` more of text.
     pub(crate) fn expect(&self, bytes: usize) {
         self.bpe.expect(bytes);
+    }
+
+    /// Adds an id between texts.
+    pub(crate) fn add_id(&mut self, id: TokenId, ids: &mut Vec<TokenId>) {
+        self.bpe.add_id(id, ids);
+    }
+
+    /// Forgets all ids that were added since [`Self::finish`].
+    pub(crate) fn discard(&mut self) {
+        self.bpe.discard();
+    }
+
+    /// Ends a document: [`Self::finish`] returns how many ids there are up to here.
+    pub(crate) fn end_document(&mut self) {
+        self.bpe.end_document();
+    }
+
+    /// Appends all ids that were added and are not in `ids` yet; returns where the documents end in
+    /// `ids` that ended since the last call.
+    pub(crate) fn finish(&mut self, ids: &mut Vec<TokenId>) -> Drain<'_, usize> {
+        self.bpe.finish(ids)
     }
 }
 
@@ -59,7 +82,9 @@ impl Encoders {
 
     /// Keeps an encoder for the next caller. An idle encoder that still holds a cache that the
     /// others have replaced is dropped.
-    pub(super) fn put_back(&self, encoder: Encoder) {
+    pub(super) fn put_back(&self, mut encoder: Encoder) {
+        // After an error, some ids may not have been asked for.
+        encoder.bpe.discard();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare.retain(|encoder| !encoder.bpe.is_behind());
         spare.push(encoder);

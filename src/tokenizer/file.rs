@@ -1,8 +1,5 @@
 //! Tokenizers from files: what happens to a text before it is merged.
 
-use std::borrow::Cow;
-use std::ops::Range;
-
 use crate::definition::Normalizer;
 use crate::error::Result;
 use crate::pretoken::{scalar_at, scalar_before};
@@ -178,8 +175,8 @@ impl File {
         self.splitter.ends(level, text)
     }
 
-    /// [`Tokenizer::encode_into`](crate::Tokenizer::encode_into)
-    pub(super) fn encode(
+    /// [`Tokenizer::add`](crate::Tokenizer::add)
+    pub(super) fn add(
         &self,
         encoder: &mut Encoder,
         text: &str,
@@ -187,10 +184,10 @@ impl File {
         begins: bool,
         ids: &mut Vec<TokenId>,
     ) -> std::result::Result<(), SpecialFound> {
-        let found = self.raw.split(text, special, |piece| {
+        self.raw.split(text, special, |piece| {
             let (gap, at) = match piece {
                 Piece::Token(id) => {
-                    encoder.bpe.add_id(text, id, ids);
+                    encoder.bpe.add_id(id, ids);
                     return Ok(());
                 }
                 Piece::Text(gap, at) => (gap, at),
@@ -199,47 +196,31 @@ impl File {
                 gap: begins || at > 0,
                 document: begins && at == 0,
             };
-            let found = match normalize(&self.normalizers, gap, begins.gap) {
-                Cow::Borrowed(_) => {
-                    let part = at..at + gap.len();
-                    self.add_gap(encoder, text, part, special, begins, ids)
-                }
-                Cow::Owned(changed) => {
-                    encoder.bpe.finish(text, ids);
-                    let all = 0..changed.len();
-                    let found = self.add_gap(encoder, &changed, all, special, begins, ids);
-                    encoder.bpe.finish(&changed, ids);
-                    found
-                }
-            };
-            found.map_err(|found| SpecialFound {
-                offset: at,
-                ..found
-            })
-        });
-        encoder.bpe.finish(text, ids);
-        found
+            let gap = normalize(&self.normalizers, gap, begins.gap);
+            self.add_gap(encoder, &gap, special, begins, ids)
+                .map_err(|found| SpecialFound {
+                    offset: at,
+                    ..found
+                })
+        })
     }
 
-    /// Adds the ids of a normalized part of a text between added tokens that are not normalized.
+    /// Adds the ids of a normalized text between added tokens that are not normalized.
     fn add_gap(
         &self,
         encoder: &mut Encoder,
         text: &str,
-        part: Range<usize>,
         special: Special,
         begins: Begins,
         ids: &mut Vec<TokenId>,
     ) -> std::result::Result<(), SpecialFound> {
-        let base = part.start;
-        self.normalized.split(&text[part], special, |piece| {
+        self.normalized.split(text, special, |piece| {
             match piece {
-                Piece::Token(id) => encoder.bpe.add_id(text, id, ids),
-                Piece::Text(piece, within) => {
-                    let part = base + within..base + within + piece.len();
-                    let begins_gap = begins.gap || within > 0;
-                    let begins_document = begins.document && within == 0;
-                    (self.splitter).add(encoder, text, part, begins_gap, begins_document, ids);
+                Piece::Token(id) => encoder.bpe.add_id(id, ids),
+                Piece::Text(piece, at) => {
+                    let begins_gap = begins.gap || at > 0;
+                    let begins_document = begins.document && at == 0;
+                    (self.splitter).add(encoder, piece, begins_gap, begins_document, ids);
                 }
             }
             Ok(())

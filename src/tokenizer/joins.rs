@@ -236,7 +236,9 @@ mod tests {
         let vocabulary = std::sync::Arc::new(vocabulary);
         let memory = std::sync::Arc::new(crate::bpe::Memory::new().unwrap());
         let mut ids = Vec::new();
-        crate::bpe::Encoder::new(&vocabulary, &memory).encode_split(text, ends, &mut ids);
+        let mut encoder = crate::bpe::Encoder::new(&vocabulary, &memory);
+        encoder.add_split(text, ends, &mut ids);
+        encoder.finish(&mut ids);
         ids
     }
 

@@ -335,7 +335,7 @@ impl Tokenizer {
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
         // `Special::Text` never fails.
-        let _ = self.encode_into(&mut encoder, text, Special::Text, true, &mut ids);
+        let _ = self.encode_into(&mut encoder, text, Special::Text, &mut ids);
         self.put_back(encoder);
         ids
     }
@@ -379,7 +379,8 @@ impl Tokenizer {
         }
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
-        encoder.bpe.encode_split(text, ends, &mut ids);
+        encoder.bpe.add_split(text, ends, &mut ids);
+        encoder.finish(&mut ids);
         self.put_back(encoder);
         Ok(ids)
     }
@@ -391,7 +392,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, special: Special) -> Result<Vec<TokenId>> {
         let mut ids = Vec::new();
         let mut encoder = self.encoder();
-        let done = self.encode_into(&mut encoder, text, special, true, &mut ids);
+        let done = self.encode_into(&mut encoder, text, special, &mut ids);
         self.put_back(encoder);
         done.map_err(|found| {
             let place = format_args!("byte {}: ", found.offset);
@@ -420,9 +421,23 @@ impl Tokenizer {
         self.encoders.put_back(encoder);
     }
 
-    /// Appends the ids of `text` to `ids`; `encoder` belongs to this tokenizer. `begins` says
-    /// whether a document begins with this text, or continues with it.
+    /// Appends the ids of `text`, a whole document, to `ids`; `encoder` belongs to this tokenizer.
     pub(crate) fn encode_into(
+        &self,
+        encoder: &mut Encoder,
+        text: &str,
+        special: Special,
+        ids: &mut Vec<TokenId>,
+    ) -> std::result::Result<(), SpecialFound> {
+        let added = self.add(encoder, text, special, true, ids);
+        encoder.finish(ids);
+        added
+    }
+
+    /// Adds the ids of `text`; they are all in `ids` after [`Encoder::finish`]. `encoder` belongs to
+    /// this tokenizer. `begins` says whether a document begins with this text, or continues with
+    /// it.
+    pub(crate) fn add(
         &self,
         encoder: &mut Encoder,
         text: &str,
@@ -432,7 +447,7 @@ impl Tokenizer {
     ) -> std::result::Result<(), SpecialFound> {
         let (pattern, tokens) = match &self.inner.rules {
             Rules::Builtin(pattern, tokens) => (*pattern, tokens),
-            Rules::File(file) => return file.encode(encoder, text, special, begins, ids),
+            Rules::File(file) => return file.add(encoder, text, special, begins, ids),
         };
         let mut from = 0;
         if special != Special::Text {
@@ -443,12 +458,12 @@ impl Tokenizer {
                         name: name.to_owned(),
                     });
                 }
-                pattern.encode(&mut encoder.bpe, &text[from..at], ids);
-                ids.push(id);
+                pattern.add(&mut encoder.bpe, &text[from..at], ids);
+                encoder.bpe.add_id(id, ids);
                 from = at + name.len();
             }
         }
-        pattern.encode(&mut encoder.bpe, &text[from..], ids);
+        pattern.add(&mut encoder.bpe, &text[from..], ids);
         Ok(())
     }
 

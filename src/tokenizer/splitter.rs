@@ -1,7 +1,6 @@
 //! How the text of a tokenizer's file is split into pretokens.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use crate::definition::{Metaspace, PrefixScheme};
 use crate::error::Result;
@@ -135,43 +134,32 @@ impl Splitter {
         })
     }
 
-    /// Adds the ids of a part of a text that has no added tokens. `begins_gap` says whether it
-    /// begins the document or follows an added token, `begins_document` whether it begins the
-    /// document.
+    /// Adds the ids of a text that has no added tokens. `begins_gap` says whether it begins the
+    /// document or follows an added token, `begins_document` whether it begins the document.
     pub(super) fn add(
         &self,
         encoder: &mut Encoder,
         text: &str,
-        part: Range<usize>,
         begins_gap: bool,
         begins_document: bool,
         ids: &mut Vec<TokenId>,
     ) {
         let Encoder { bpe, pieces, ends } = encoder;
-        let base = part.start;
         match self {
             Self::Family(family, _) => {
-                with_scheme!(*family, P => bpe.add::<P>(text, part, ids));
+                with_scheme!(*family, P => bpe.add::<P>(text, ids));
             }
             Self::Chain(chain) => {
-                let pieces = chain.split(&text[part], pieces);
-                // Steps may have changed the text.
-                bpe.finish(text, ids);
-                bpe.encode_split(pieces.text, pieces.ends, ids);
+                let pieces = chain.split(text, pieces);
+                bpe.add_split(pieces.text, pieces.ends, ids);
             }
             Self::Words { marking, joins } => {
                 ends.clear();
-                let words = marking.map_or(Cow::Borrowed(&text[part.clone()]), |marking| {
-                    mark_words(marking, &text[part], begins_gap, begins_document)
+                let words = marking.map_or(Cow::Borrowed(text), |marking| {
+                    mark_words(marking, text, begins_gap, begins_document)
                 });
                 joins.ends(&words, ends);
-                match words {
-                    Cow::Borrowed(_) => bpe.add_split(text, base, ends, ids),
-                    Cow::Owned(words) => {
-                        bpe.finish(text, ids);
-                        bpe.encode_split(&words, ends, ids);
-                    }
-                }
+                bpe.add_split(&words, ends, ids);
             }
         }
     }

@@ -102,6 +102,12 @@ impl Key {
     pub(super) fn hash(self) -> u64 {
         hash::of_key(self.0)
     }
+
+    /// Its bytes, and 0xFF after them.
+    #[inline(always)]
+    pub(super) fn bytes(self) -> [u8; KEY_BYTES] {
+        hash::bytes_of_key(self.0)
+    }
 }
 
 /// The contents of the cache at some point.

@@ -193,7 +193,8 @@ proptest! {
             Tournament::default().merge(&view, text.as_bytes(), &mut numbers);
             prop_assert_eq!(&outside(numbers), &expected, "tournament");
             let mut ids = Vec::new();
-            encoder.encode_split(text, &[text.len()], &mut ids);
+            encoder.add_split(text, &[text.len()], &mut ids);
+            encoder.finish(&mut ids);
             prop_assert_eq!(&ids, &expected, "encoder");
         }
     }
