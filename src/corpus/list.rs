@@ -19,6 +19,7 @@ use crate::corpus::{Corpus, CorpusOptions, Kind, Source};
 use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
 use crate::remote::{Object, Stores, is_url};
+use crate::show;
 
 /// A corpus whose arguments are being listed.
 #[derive(Debug)]
@@ -97,6 +98,14 @@ impl Listing {
                 Ok(())
             }
             Ok(metadata) => self.add_file(path, &metadata),
+            Err(error) if error.kind() == ErrorKind::NotFound && has_scheme(argument) => {
+                let what = "is no file, and no URL that is read";
+                let hint = "URLs begin with s3, gs, az, abfss or https";
+                Err(Error::input(
+                    show::url(&argument.to_string_lossy()),
+                    (what, hint),
+                ))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(argument) => {
                 self.add_pattern(argument)
             }
@@ -218,6 +227,17 @@ impl Listing {
             self.corpus.report.repeated.add(&path, &earlier);
         }
     }
+}
+
+/// Whether `argument`, which is no file, looks like a URL.
+fn has_scheme(argument: &OsStr) -> bool {
+    let bytes = argument.as_bytes();
+    let Some(end) = memchr::memmem::find(bytes, b"://") else {
+        return false;
+    };
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+.-".contains(byte);
+    let directory = Path::new(OsStr::from_bytes(&bytes[..=end]));
+    end > 0 && bytes[..end].iter().all(is_part) && !directory.exists()
 }
 
 pub(super) fn refuse(path: &Path, what: impl Into<String>) -> Error {

@@ -24,9 +24,20 @@ impl Listing {
         let path = place.path(key);
         let is_prefix = key.is_empty() || key.ends_with('/');
         if !is_prefix && let Some(object) = place.object()? {
+            if object.bytes() == 0
+                && place.has_list()
+                && !place.list(&format!("{key}/"), &path)?.is_empty()
+            {
+                let what = "is an empty object, and there are objects below it";
+                let hint = "to read those, put '/' after the URL";
+                return Err(Error::input(&path, (what, hint)));
+            }
             let start = key.rfind('/').map_or(0, |slash| slash + 1);
             let base = self.corpus.add_base(place.path(&key[..start]));
-            let listed = self.listed(base, key[start..].to_owned(), &object)?;
+            // A web server's query may say which object it is. It has secrets, and stays here.
+            let query = argument.as_encoded_bytes();
+            let query = if place.has_list() { b"" } else { query };
+            let listed = self.listed(base, key[start..].to_owned(), &object, query)?;
             return self.push(listed);
         }
         let missing = |what: &str| {
@@ -67,19 +78,24 @@ impl Listing {
         self.corpus.report.left_out.add(skipped);
         let base = self.corpus.add_base(base);
         let listed = self.crew.map(&chosen, |object| {
-            self.listed(base, object.key()[prefix.len()..].to_owned(), object)
+            self.listed(base, object.key()[prefix.len()..].to_owned(), object, b"")
         });
         listed.into_iter().try_for_each(|listed| self.push(listed?))
     }
 
     /// The source that `object` becomes, which has the name `relative` below its argument.
-    fn listed(&self, base: usize, relative: String, object: &Arc<Object>) -> Result<Listed> {
+    fn listed(
+        &self,
+        base: usize,
+        relative: String,
+        object: &Arc<Object>,
+        query: &[u8],
+    ) -> Result<Listed> {
         let path = self.corpus.base(base).join(&relative);
         // Two objects are one if their URLs are equal.
         let [high, low] = {
-            let id = Hash128::of(path.as_os_str().as_encoded_bytes())
-                .number()
-                .to_be_bytes();
+            let url = [path.as_os_str().as_encoded_bytes(), query].concat();
+            let id = Hash128::of(&url).number().to_be_bytes();
             let halves = id.as_chunks::<8>().0;
             [halves[0], halves[1]].map(u64::from_be_bytes)
         };
@@ -105,7 +121,21 @@ impl Listing {
         mut objects: Vec<Arc<Object>>,
         selection: &Selection,
     ) -> Result<(Vec<Arc<Object>>, SkippedFiles)> {
-        objects.sort_unstable_by(|a, b| a.key().as_bytes().cmp(b.key().as_bytes()));
+        objects.sort_unstable_by(|a, b| {
+            let is_empty = |object: &Object| object.bytes() == 0;
+            let by_key = a.key().as_bytes().cmp(b.key().as_bytes());
+            by_key.then(is_empty(a).cmp(&is_empty(b)))
+        });
+        // The slash at the end of a directory's key does not show, so that an object may have the same.
+        objects.dedup_by(|later, object| later.bytes() == 0 && later.key() == object.key());
+        if let Some([_, object]) = objects.array_windows().find(|[a, b]| a.key() == b.key()) {
+            let what = "is the name of two objects, as a slash at the start or the end of a key does \
+                        not show";
+            return Err(Error::input(
+                base.join(&object.key()[prefix.len()..]),
+                (what, "rename one"),
+            ));
+        }
         // A listing may show a directory as an empty object.
         let is_there = self.crew.map(&objects, |object| match object.bytes() {
             0 => object.exists(),

@@ -11,22 +11,19 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3Key};
 use object_store::azure::{AzureConfigKey as AzureKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as GcsKey};
 use object_store::http::HttpBuilder;
+use object_store::list::PaginatedListStore;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
-use url::{Host, Position, Url};
+use url::{Position, Url};
 
 use crate::error::{Error, Result};
+use crate::remote::environment::{Endpoint, is_true, limits, variables};
 use crate::remote::failure::reason;
+use crate::remote::list::Lists;
 use crate::remote::place::Place;
 use crate::remote::requests::Requests;
-use crate::remote::store::Store;
+use crate::remote::store::{Client, Store};
 use crate::remote::url::{Scheme, parse};
 use crate::show;
-
-/// A body that does not move for so long is given up, and requested again from there.
-const SILENCE: &str = "30s";
-
-/// No answer takes longer.
-const ANSWER: &str = "10m";
 
 /// The machine's own address of a cloud's credentials.
 const METADATA_SERVICE: ([u8; 4], u16) = ([169, 254, 169, 254], 80);
@@ -54,19 +51,19 @@ impl Stores {
             let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
             check_bucket(scheme, bucket).map_err(refuse)?;
             let start = argument.len() - rest.len();
-            (format!("{}{bucket}", &argument[..start]), key.to_owned())
+            let scheme = argument[..start].to_ascii_lowercase();
+            (format!("{scheme}{bucket}"), key.to_owned())
         };
         if let Some(store) = self.stores.get(&name) {
             return Ok(Place::new(Arc::clone(store), key));
         }
-        let inner = connect(scheme, &name, Path::new(&shown))?;
+        let client = connect(scheme, &name, Path::new(&shown))?;
         let requests = match &self.requests {
             Some(requests) => Arc::clone(requests),
             None => Arc::clone(self.requests.insert(Arc::new(Requests::new(&shown)?))),
         };
         let shown = show::url(name.split('?').next().unwrap_or_default());
-        let store = Store::new(inner, requests, shown, scheme != Scheme::Http);
-        let store = Arc::new(store);
+        let store = Arc::new(Store::new(client, requests, shown));
         self.stores.insert(name, Arc::clone(&store));
         Ok(Place::new(store, key))
     }
@@ -116,7 +113,7 @@ fn check_bucket(
 }
 
 /// The store of this name. `shown` is for messages.
-fn connect(scheme: Scheme, name: &str, shown: &Path) -> Result<Arc<dyn ObjectStore>> {
+fn connect(scheme: Scheme, name: &str, shown: &Path) -> Result<Client> {
     // If the process has one already, that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let retry = RetryConfig {
@@ -128,51 +125,52 @@ fn connect(scheme: Scheme, name: &str, shown: &Path) -> Result<Arc<dyn ObjectSto
         max_retries: 8,
         retry_timeout: Duration::from_mins(1),
     };
-    let built: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
-        Scheme::S3 => s3(name, shown)?
-            .with_retry(retry)
-            .build()
-            .map(|store| Arc::new(store) as _),
+    let built: object_store::Result<Client> = match scheme {
+        Scheme::S3 => {
+            // Those in one zone only, whose names end so, list in no order.
+            let has_order = !name.ends_with("--x-s3");
+            let store = s3(name, shown)?.with_retry(retry).build();
+            store.map(|store| listed(store, has_order))
+        }
         Scheme::Gcs => gcs(name, shown)?
             .with_retry(retry)
             .build()
-            .map(|store| Arc::new(store) as _),
+            .map(|store| listed(store, false)),
         Scheme::Azure => azure(name, shown)?
             .with_retry(retry)
             .build()
-            .map(|store| Arc::new(store) as _),
+            .map(|store| listed(store, false)),
         Scheme::Http | Scheme::Hub => {
-            let options = ClientOptions::new()
-                .with_config(ClientConfigKey::ReadTimeout, SILENCE)
-                .with_config(ClientConfigKey::Timeout, ANSWER)
-                // Whoever types http:// wants it.
-                .with_allow_http(true);
+            let options = limits(|key| key).fold(ClientOptions::new(), |options, (key, value)| {
+                options.with_config(key, value)
+            });
+            // Whoever types http:// wants it. A redirect does not leave https.
+            let options = options.with_allow_http(name.starts_with("http:"));
             let builder = HttpBuilder::new()
                 .with_url(name)
                 .with_client_options(options);
             builder
                 .with_retry(retry)
                 .build()
-                .map(|store| Arc::new(store) as _)
+                .map(|store| (Arc::new(store) as _, None))
         }
     };
     built.map_err(|error| Error::input(shown, format!("cannot be used: {}", reason(&error))))
 }
 
+fn listed<T: ObjectStore + PaginatedListStore>(store: T, begins_after: bool) -> Client {
+    let store = Arc::new(store);
+    let lists = Lists::new(Arc::clone(&store) as _, begins_after);
+    (store, Some(Arc::new(lists)))
+}
+
 fn s3(name: &str, shown: &Path) -> Result<AmazonS3Builder> {
-    let mut builder = AmazonS3Builder::from_env().with_url(name);
-    for (key, value) in [
-        (ClientConfigKey::ReadTimeout, SILENCE),
-        (ClientConfigKey::Timeout, ANSWER),
-    ] {
-        builder = builder.with_config(S3Key::Client(key), value);
-    }
+    let settings = limits(S3Key::Client).chain(variables("AWS_", shown)?);
+    let builder = AmazonS3Builder::new().with_url(name);
+    let builder = settings.fold(builder, |builder, (key, value)| {
+        builder.with_config(key, value)
+    });
     let get = |key| builder.get_config_value(&key);
-    let allows_http = get(S3Key::Client(ClientConfigKey::AllowHttp)).as_deref() == Some("true");
-    let endpoint = get(S3Key::S3Endpoint).or_else(|| get(S3Key::Endpoint));
-    let is_http = endpoint
-        .as_ref()
-        .is_some_and(|endpoint| endpoint.starts_with("http://"));
     let sources = [
         S3Key::AccessKeyId,
         S3Key::WebIdentityTokenFile,
@@ -182,32 +180,41 @@ fn s3(name: &str, shown: &Path) -> Result<AmazonS3Builder> {
     ];
     let has_credentials =
         is_true(get(S3Key::SkipSignature)) || sources.into_iter().any(|key| get(key).is_some());
-    if is_http && !allows_http {
-        if !endpoint.as_deref().is_some_and(is_loopback) {
-            let what = "the endpoint in the environment is http, so that others could read along";
-            let hint = "use an https endpoint, or set AWS_ALLOW_HTTP=true";
-            return Err(Error::input(shown, (what, hint)));
-        }
-        builder = builder.with_allow_http(true);
+    let allows_http = is_true(get(S3Key::Client(ClientConfigKey::AllowHttp)));
+    let endpoint = get(S3Key::S3Endpoint).or_else(|| get(S3Key::Endpoint));
+    let endpoint = check_endpoint(endpoint, allows_http, "AWS_ALLOW_HTTP", shown)?;
+    let mut hint =
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for \
+                    a public bucket"
+            .to_owned();
+    let has_profiles = || {
+        let home = std::env::home_dir();
+        home.is_some_and(|home| home.join(".aws").is_dir())
+    };
+    if std::env::var_os("AWS_PROFILE").is_some() || has_profiles() {
+        hint += "; profiles are not read: eval \"$(aws configure export-credentials --format env)\" \
+                 sets the variables of one";
     }
-    need_credentials(
-        has_credentials,
-        "AWS_EC2_METADATA_DISABLED",
-        shown,
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public \
-         bucket",
-    )?;
-    Ok(builder)
+    need_credentials(has_credentials, "AWS_EC2_METADATA_DISABLED", shown, &hint)?;
+    Ok(match endpoint {
+        Some(endpoint) => builder
+            .with_config(S3Key::S3Endpoint, &endpoint.url)
+            .with_allow_http(endpoint.is_http),
+        None => builder.with_allow_http(false),
+    })
 }
 
 fn gcs(name: &str, shown: &Path) -> Result<GoogleCloudStorageBuilder> {
-    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(name);
-    for (key, value) in [
-        (ClientConfigKey::ReadTimeout, SILENCE),
-        (ClientConfigKey::Timeout, ANSWER),
-    ] {
-        builder = builder.with_config(GcsKey::Client(key), value);
+    let settings = limits(GcsKey::Client).chain(variables("GOOGLE_", shown)?);
+    let mut builder = GoogleCloudStorageBuilder::new().with_url(name);
+    if let Ok(file) = std::env::var("SERVICE_ACCOUNT") {
+        builder = builder.with_service_account_path(file);
     }
+    // Unlike those of the other stores, it begins with plain http allowed.
+    let builder = builder.with_config(GcsKey::Client(ClientConfigKey::AllowHttp), "false");
+    let builder = settings.fold(builder, |builder, (key, value)| {
+        builder.with_config(key, value)
+    });
     let get = |key| builder.get_config_value(&key);
     let sources = [
         GcsKey::ServiceAccount,
@@ -222,23 +229,37 @@ fn gcs(name: &str, shown: &Path) -> Result<GoogleCloudStorageBuilder> {
     let has_credentials = of_gcloud
         || is_true(get(GcsKey::SkipSignature))
         || sources.into_iter().any(|key| get(key).is_some());
+    let allows_http = is_true(get(GcsKey::Client(ClientConfigKey::AllowHttp)));
+    let endpoint = check_endpoint(
+        get(GcsKey::BaseUrl),
+        allows_http,
+        "GOOGLE_ALLOW_HTTP",
+        shown,
+    )?;
     need_credentials(
         has_credentials,
         "NO_GCE_CHECK",
         shown,
         "set GOOGLE_APPLICATION_CREDENTIALS, or GOOGLE_SKIP_SIGNATURE=true for a public bucket",
     )?;
-    Ok(builder)
+    Ok(match endpoint {
+        Some(endpoint) => builder.with_base_url(&endpoint.url).with_config(
+            GcsKey::Client(ClientConfigKey::AllowHttp),
+            endpoint.is_http.to_string(),
+        ),
+        None => builder,
+    })
 }
 
 fn azure(name: &str, shown: &Path) -> Result<MicrosoftAzureBuilder> {
-    let mut builder = MicrosoftAzureBuilder::from_env().with_url(name);
-    for (key, value) in [
-        (ClientConfigKey::ReadTimeout, SILENCE),
-        (ClientConfigKey::Timeout, ANSWER),
-    ] {
-        builder = builder.with_config(AzureKey::Client(key), value);
+    let settings = limits(AzureKey::Client).chain(variables("AZURE_", shown)?);
+    let mut builder = MicrosoftAzureBuilder::new().with_url(name);
+    if let Ok(endpoint) = std::env::var("IDENTITY_ENDPOINT") {
+        builder = builder.with_msi_endpoint(endpoint);
     }
+    let builder = settings.fold(builder, |builder, (key, value)| {
+        builder.with_config(key, value)
+    });
     let get = |key| builder.get_config_value(&key);
     let sources = [
         AzureKey::AccessKey,
@@ -255,28 +276,34 @@ fn azure(name: &str, shown: &Path) -> Result<MicrosoftAzureBuilder> {
     ];
     let has_credentials = switches.into_iter().any(|key| is_true(get(key)))
         || sources.into_iter().any(|key| get(key).is_some());
+    let allows_http = is_true(get(AzureKey::Client(ClientConfigKey::AllowHttp)));
+    let endpoint = get(AzureKey::Endpoint);
+    let endpoint = check_endpoint(endpoint, allows_http, "AZURE_ALLOW_HTTP", shown)?;
     need_credentials(
         has_credentials,
         "",
         shown,
         "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, \
-         or AZURE_SKIP_SIGNATURE=true for a public container",
+         or AZURE_SKIP_SIGNATURE=true for a public container; connection strings are not read",
     )?;
-    Ok(builder)
+    Ok(match endpoint {
+        Some(endpoint) => builder
+            .with_endpoint(endpoint.url)
+            .with_allow_http(endpoint.is_http),
+        None => builder,
+    })
 }
 
-fn is_true(value: Option<String>) -> bool {
-    value.is_some_and(|value| value == "true" || value == "1")
-}
-
-fn is_loopback(endpoint: &str) -> bool {
-    let url = Url::parse(endpoint).ok();
-    match url.as_ref().and_then(Url::host) {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+fn check_endpoint(
+    value: Option<String>,
+    allows_http: bool,
+    switch: &str,
+    shown: &Path,
+) -> Result<Option<Endpoint>> {
+    let endpoint = value.map(|value| Endpoint::new(&value, allows_http, switch));
+    endpoint
+        .transpose()
+        .map_err(|what| Error::input(shown, what))
 }
 
 /// Without credentials in the environment, the machine may have some, unless `switch` is set there.
@@ -304,19 +331,5 @@ mod tests {
         assert_eq!((&name[..], &key[..]), ("https://h:8/?sig=x", "a b/c++.txt"));
         assert!(http_parts("https://h/a/").is_err());
         assert!(http_parts("https://h").is_err());
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for (endpoint, is) in [
-            ("http://127.0.0.1:5000", true),
-            ("http://localhost:1/x", true),
-            ("http://[::1]", true),
-            ("http://10.0.0.1", false),
-            ("http://localhost.example.com", false),
-            ("nonsense", false),
-        ] {
-            assert_eq!(is_loopback(endpoint), is, "{endpoint}");
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use object_store::Error as StoreError;
+use object_store::path::Error as KeyError;
 
 use crate::error::Error;
 use crate::show;
@@ -16,16 +17,48 @@ const CHANGED: (&str, &str) = (
     "run again when nothing writes to it",
 );
 
+/// The message for an object that was listed, and is not there. In a listing, a slash at the start or
+/// the end of a key does not show.
+const GONE: (&str, &str) = (
+    "the object is gone since it was listed, or its key begins or ends with '/'",
+    "run again when nothing removes objects, or rename it",
+);
+
+/// What to do, by what is in a message.
+const HINTS: [(&str, &str); 7] = [
+    ("(ExpiredToken)", "renew the credentials in the environment"),
+    ("(RequestTimeTooSkewed)", "set the clock of this machine"),
+    ("(AuthorizationHeaderMalformed)", REGION),
+    ("(PermanentRedirect)", REGION),
+    ("redirect without LOCATION", REGION),
+    (
+        "UnknownIssuer",
+        "if an authority of your own signed its certificate, name the authority's file in \
+         SSL_CERT_FILE",
+    ),
+    (
+        "URL scheme is not allowed",
+        "it redirects from https to http; ask for a URL without such a redirect",
+    ),
+];
+
+const REGION: &str = "set AWS_REGION to the region of the bucket";
+
 /// Why what is at `path` cannot be opened or listed, as `what` says.
 pub(super) fn refused(path: &Path, what: &'static str, error: &StoreError) -> Error {
     match error {
-        StoreError::InvalidPath { .. } => Error::input(
-            path,
-            format!(
-                "{what}: a name in it is empty, '.' or '..': {}",
-                reason(error)
-            ),
-        ),
+        StoreError::InvalidPath { source } => {
+            let key = match source {
+                KeyError::EmptySegment { path } | KeyError::BadSegment { path, .. } => path,
+                _ => "",
+            };
+            let what = format!(
+                "{what}: the key '{}' has a name in it that is empty, '.' or '..', or has a control \
+                 character",
+                show::name(key)
+            );
+            Error::input(path, (what, "rename that object, or read others by name"))
+        }
         StoreError::NotSupported { .. } | StoreError::NotImplemented { .. } => {
             Error::input(path, format!("{what}: {}", reason(error)))
         }
@@ -40,9 +73,8 @@ pub(super) fn refused(path: &Path, what: &'static str, error: &StoreError) -> Er
 /// Why byte `at` of the object at `path`, which was listed, cannot be read.
 pub(super) fn unread(path: &Path, at: u64, error: &StoreError) -> Error {
     match error {
-        StoreError::NotFound { .. }
-        | StoreError::Precondition { .. }
-        | StoreError::NotModified { .. } => changed(path, at),
+        StoreError::NotFound { .. } => Error::at_byte(path, at, GONE),
+        StoreError::Precondition { .. } | StoreError::NotModified { .. } => changed(path, at),
         StoreError::NotSupported { .. } => Error::at_byte(
             path,
             at,
@@ -71,11 +103,30 @@ fn cause(error: &StoreError) -> io::Error {
     if answers("404") || matches!(error, StoreError::NotFound { .. }) {
         return io::Error::new(ErrorKind::NotFound, reason);
     }
+    if let Some((_, hint)) = HINTS.iter().find(|(text, _)| reason.contains(text)) {
+        return io::Error::other(format!("{reason}; {hint}"));
+    }
     if answers("401") || answers("403") {
         let text = format!("{reason}; check the credentials in the environment");
         return io::Error::new(ErrorKind::PermissionDenied, text);
     }
     io::Error::other(reason)
+}
+
+/// Whether an answer broke off, so that it may be asked for again. If no answer came, the client of the
+/// store has asked again already.
+pub(super) fn breaks_off(error: &StoreError) -> bool {
+    let StoreError::Generic { source, .. } = error else {
+        return false;
+    };
+    let mut next: Option<&(dyn StdError + 'static)> = Some(&**source);
+    while let Some(error) = next {
+        if error.to_string().starts_with("Error performing") {
+            return false;
+        }
+        next = error.source();
+    }
+    true
 }
 
 const ANSWERS: &str = "the server answers";

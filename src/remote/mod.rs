@@ -4,16 +4,18 @@
 //! ahead of what is read. It knows bytes, and no formats.
 //!
 //! ```text
-//! url      which arguments are URLs, and which of them are refused
-//! connect  a URL -> its store, with credentials from the environment
-//! requests the threads that run requests
-//! store    a bucket, a container, or a web server
-//! place    which objects a URL names
-//! object   one object, in the state in which it was listed; retries
-//! reader   a range of an object, read in order
-//! blocks   an object read here and there
-//! failure  what to say if a store refuses, fails or is silent
-//! missing  instead of all these, without the feature
+//! url         which arguments are URLs, and which of them are refused
+//! connect     a URL -> its store, with credentials from the environment
+//! environment what the environment says of a store
+//! requests    the threads that run requests
+//! store       a bucket, a container, or a web server
+//! list        all objects below a prefix
+//! place       which objects a URL names
+//! object      one object, in the state in which it was listed; retries
+//! reader      a range of an object, read in order
+//! blocks      an object read here and there
+//! failure     what to say if a store refuses, fails or is silent
+//! missing     instead of all these, without the feature
 //! ```
 
 #[cfg(feature = "remote")]
@@ -21,7 +23,11 @@ mod blocks;
 #[cfg(feature = "remote")]
 mod connect;
 #[cfg(feature = "remote")]
+mod environment;
+#[cfg(feature = "remote")]
 mod failure;
+#[cfg(feature = "remote")]
+mod list;
 #[cfg(not(feature = "remote"))]
 mod missing;
 #[cfg(feature = "remote")]

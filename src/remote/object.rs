@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -11,18 +11,11 @@ use object_store::{Error as StoreError, GetOptions, ObjectMeta};
 
 use crate::error::{Error, Result};
 use crate::remote::failure::{changed, unread};
-use crate::remote::requests::Answer;
+use crate::remote::requests::{Answer, TRIES, wait_before};
 use crate::remote::store::Store;
-
-/// How often a range is requested again after its body broke off and brought less than
-/// [`PROGRESS_BYTES`]. The store's client tries each request several times before it fails.
-const TRIES: u32 = 4;
 
 /// With so many bytes more, the tries are counted anew.
 const PROGRESS_BYTES: usize = 64 << 10;
-
-/// How long the first wait before another try is; each is twice as long as the one before.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// An object that was listed.
 #[derive(Debug)]
@@ -158,7 +151,7 @@ impl Object {
             if tries == TRIES {
                 return Err(broken);
             }
-            tokio::time::sleep(FIRST_WAIT * 2_u32.pow(tries - 1)).await;
+            wait_before(tries).await;
         }
         Ok(())
     }

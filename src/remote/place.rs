@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
 use object_store::Error as StoreError;
 use object_store::path::Path as Key;
 
@@ -30,7 +29,7 @@ impl Place {
 
     /// Whether the objects of its store can be listed.
     pub(crate) fn has_list(&self) -> bool {
-        self.store.has_list
+        self.store.lists.is_some()
     }
 
     /// The object or prefix `key` of the store as shown in messages.
@@ -51,7 +50,14 @@ impl Place {
     pub(crate) fn list(&self, prefix: &str, path: &Path) -> Result<Vec<Arc<Object>>> {
         let failed = |error: StoreError| refused(path, "cannot list", &error);
         let prefix = parse(prefix).map_err(failed)?;
-        let list = self.store.inner.list(Some(&prefix)).try_collect::<Vec<_>>();
+        let prefix = match prefix.as_ref() {
+            "" => None,
+            prefix => Some(format!("{prefix}/")),
+        };
+        let Some(lists) = self.store.lists.clone() else {
+            return Ok(Vec::new());
+        };
+        let list = async move { lists.all(prefix.as_deref()).await };
         let listed = self.store.requests.start(list).wait().map_err(failed)?;
         let object = |meta| Arc::new(Object::new(Arc::clone(&self.store), meta));
         Ok(listed.into_iter().map(object).collect())

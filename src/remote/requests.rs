@@ -1,6 +1,7 @@
-//! The threads that run requests, and how a caller waits for one.
+//! The threads that run requests, how a caller waits for one, and how long before another try.
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -13,6 +14,18 @@ const THREADS: usize = 2;
 
 /// So many requests run at once; others wait. Small objects are requested by the thousand.
 const AT_ONCE: usize = 64;
+
+/// How often an answer is asked for that breaks off. The store's client tries each request several times
+/// before it fails.
+pub(super) const TRIES: u32 = 4;
+
+/// How long the first wait before another try is; each is twice as long as the one before.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// Waits before try `number`, of which the first is 0.
+pub(super) async fn wait_before(number: u32) {
+    tokio::time::sleep(FIRST_WAIT * 2_u32.pow(number - 1)).await;
+}
 
 /// The threads that run requests.
 #[derive(Debug)]

@@ -14,6 +14,23 @@ fn the_hub_is_refused_with_the_command_that_downloads() {
     );
 }
 
+#[test]
+fn a_url_of_an_unknown_scheme_is_not_taken_for_a_file() {
+    let place = Place::new();
+    for (url, shown) in [
+        ("gcs://bucket/a.txt", "gcs://bucket/a.txt"),
+        ("ftp://me:pass@host/*.txt", "ftp://***@host/*.txt"),
+    ] {
+        let done = place.run(["tokenize", url, "--out", "d"]);
+        let what =
+            "is no file, and no URL that is read; URLs begin with s3, gs, az, abfss or https";
+        done.failed(1, &format!("{shown}: {what}"));
+    }
+    place.write("x:/a.txt", "a");
+    let done = place.run(["tokenize", "x://a.txt", "--out", "d"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
 #[cfg(not(feature = "remote"))]
 #[test]
 fn without_the_feature_a_url_is_refused_and_shows_no_secrets() {

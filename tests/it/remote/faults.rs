@@ -108,6 +108,54 @@ fn a_body_that_breaks_off_goes_on_where_it_did() {
 }
 
 #[test]
+fn a_list_that_breaks_off_is_asked_for_again() {
+    let Some(server) = server("lists that break off") else {
+        return;
+    };
+    let place = Place::new();
+    place.write("in/a.txt", "a");
+    place.write("in/b.txt", "b");
+    let bucket = upload(server, &place);
+    let url = format!("s3://{bucket}/pre/");
+    let proxy = Proxy::new(server.port(), |request| match request.number {
+        0..3 => Fault::Cut(100),
+        _ => Fault::None,
+    });
+    let done = run(&place, &proxy.url(), &["tokenize", &url, "--out", "d"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stderr.contains("2 documents"), "{done:?}");
+}
+
+#[test]
+fn a_server_that_answers_no_head_is_read() {
+    let Some(server) = server("servers without HEAD") else {
+        return;
+    };
+    let place = Place::new();
+    place.write("in/a.txt", "a");
+    let bucket = upload(server, &place);
+    let proxy = Proxy::new(server.port(), |request| {
+        if request.line.starts_with("HEAD") {
+            Fault::Status(405)
+        } else {
+            Fault::None
+        }
+    });
+    let url = format!("{}/{bucket}/pre/a.txt", proxy.url());
+    let done = run(&place, "", &["tokenize", &url, "--out", "d"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    // A query may say which object it is.
+    let [first, second] = [1, 2].map(|id| format!("{url}?id={id}"));
+    let done = run(
+        &place,
+        "",
+        &["tokenize", &first, &second, "--out", "e", "--json"],
+    );
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(done.json()["inputs"]["repeated"]["count"], 0, "{done:?}");
+}
+
+#[test]
 fn a_store_that_stays_broken_is_one_line() {
     let Some(server) = server("object stores that stay broken") else {
         return;

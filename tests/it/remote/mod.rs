@@ -8,6 +8,7 @@ mod refused;
 mod same;
 mod server;
 mod shared;
+mod tls;
 
 use std::process::{Command, Stdio};
 

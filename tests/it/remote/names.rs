@@ -75,6 +75,68 @@ fn odd_names_come_in_the_order_of_their_bytes() {
 }
 
 #[test]
+fn a_name_that_cannot_be_read_is_reported() {
+    let Some(server) = server("names that cannot be read") else {
+        return;
+    };
+    let place = Place::new();
+    place.write("in/a.txt", "a");
+    let bucket = upload(server, &place);
+    let what = "cannot list: the key";
+    let why = "has a name in it that is empty, '.' or '..', or has a control character; rename that \
+               object, or read others by name";
+    for key in ["empty/a//b.txt", "dots/../b.txt", "control/b.txt\u{1}"] {
+        server.put(&bucket, key, b"b");
+        let url = format!("s3://{bucket}/{}/", key.split('/').next().unwrap());
+        let shown = key.replace('\u{1}', "\\u{1}");
+        let done = run(&place, &server.url(), &["tokenize", &url, "--out", "d"]);
+        done.failed(1, &format!("{url}: {what} '{shown}' {why}"));
+    }
+    let url = format!("s3://{bucket}//a.txt");
+    let done = run(&place, &server.url(), &["tokenize", &url, "--out", "d"]);
+    done.failed(1, &format!("{url}: cannot open: the key '/a.txt' {why}"));
+}
+
+#[test]
+fn a_slash_at_the_end_of_a_key_adds_and_hides_nothing() {
+    let Some(server) = server("keys that end in a slash") else {
+        return;
+    };
+    let place = Place::new();
+    place.write("in/both", "a");
+    place.write("in/both.txt", "b");
+    let bucket = upload(server, &place);
+    server.put(&bucket, "pre/both/", b"");
+    let (names, _) = listed(&place, &server.url(), &format!("s3://{bucket}/pre/"), &[]);
+    assert_eq!(names, ["both", "both.txt"]);
+
+    let failed = |url: String, what: &str| {
+        let done = run(&place, &server.url(), &["tokenize", &url, "--out", "d"]);
+        done.failed(1, &format!("{url}{what}"));
+    };
+    server.put(&bucket, "full/dir/", b"c");
+    failed(
+        format!("s3://{bucket}/full/"),
+        "dir: byte 0: the object is gone since it was listed, or its key begins or ends with '/'; \
+         run again when nothing removes objects, or rename it",
+    );
+    server.put(&bucket, "full/dir", b"d");
+    failed(
+        format!("s3://{bucket}/full/"),
+        "dir: is the name of two objects, as a slash at the start or the end of a key does not \
+         show; rename one",
+    );
+    server.put(&bucket, "mark", b"");
+    server.put(&bucket, "mark/a.txt", b"e");
+    failed(
+        format!("s3://{bucket}/mark"),
+        ": is an empty object, and there are objects below it; to read those, put '/' after the URL",
+    );
+    let (names, _) = listed(&place, &server.url(), &format!("s3://{bucket}/mark/"), &[]);
+    assert_eq!(names, ["a.txt"]);
+}
+
+#[test]
 fn what_is_left_out_of_directories_is_left_out_of_prefixes() {
     let Some(server) = server("what is left out of prefixes") else {
         return;

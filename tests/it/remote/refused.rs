@@ -95,6 +95,86 @@ fn without_credentials_the_line_names_the_variables() {
 }
 
 #[test]
+fn a_value_that_is_no_part_of_a_request_is_named() {
+    let place = Place::new();
+    let endpoint = "the endpoint in the environment is not a URL of http or https; set it to one \
+                    such as https://host:9000";
+    let line_end =
+        |name| format!("{name} has a line end or another control character in it; set it without");
+    for (url, name, value, what) in [
+        (
+            "s3",
+            "AWS_ENDPOINT_URL",
+            "localhost:9000",
+            endpoint.to_owned(),
+        ),
+        (
+            "gs",
+            "GOOGLE_BASE_URL",
+            "localhost:9000",
+            endpoint.to_owned(),
+        ),
+        (
+            "az",
+            "AZURE_STORAGE_ENDPOINT",
+            "localhost:1",
+            endpoint.to_owned(),
+        ),
+        (
+            "s3",
+            "AWS_SESSION_TOKEN",
+            "hush\n",
+            line_end("AWS_SESSION_TOKEN"),
+        ),
+        (
+            "s3",
+            "AWS_ACCESS_KEY_ID",
+            "hush\n",
+            line_end("AWS_ACCESS_KEY_ID"),
+        ),
+        (
+            "gs",
+            "GOOGLE_BEARER_TOKEN",
+            "hush\n",
+            line_end("GOOGLE_BEARER_TOKEN"),
+        ),
+        (
+            "s3",
+            "AWS_REGION",
+            "us east",
+            "AWS_REGION is not the name of a region; set it to one such as us-east-1".to_owned(),
+        ),
+    ] {
+        let url = format!("{url}://bucket/a");
+        let mut command = command(&place, "https://h", &["tokenize", &url, "--out", "d"]);
+        command.env("AZURE_STORAGE_ACCOUNT_NAME", "me");
+        command.env("AZURE_STORAGE_ACCOUNT_KEY", "aHVzaA==");
+        let done = Done::new(command.env(name, value).output().unwrap());
+        done.failed(1, &format!("{url}: {what}"));
+    }
+}
+
+#[test]
+fn without_credentials_the_line_says_that_profiles_are_not_read() {
+    let place = Place::new();
+    let args = ["tokenize", "s3://bucket/a", "--out", "d"];
+    let mut command = command(&place, "http://127.0.0.1:1", &args);
+    // Empty counts as not set.
+    command
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_SECRET_ACCESS_KEY", "");
+    command
+        .env("AWS_EC2_METADATA_DISABLED", "1")
+        .env("AWS_PROFILE", "me");
+    let done = Done::new(command.output().unwrap());
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(
+        done.stderr.contains("; profiles are not read: "),
+        "{done:?}"
+    );
+}
+
+#[test]
 fn plain_http_to_another_machine_must_be_allowed() {
     let place = Place::new();
     let args = ["tokenize", "s3://bucket/a", "--out", "d"];
@@ -104,6 +184,17 @@ fn plain_http_to_another_machine_must_be_allowed() {
         "s3://bucket/a: the endpoint in the environment is http, so that others could read along; \
          use an https endpoint, or set AWS_ALLOW_HTTP=true",
     );
+    let args = ["tokenize", "gs://bucket/a", "--out", "d"];
+    let mut command = command(&place, "", &args);
+    command
+        .env("GOOGLE_BASE_URL", "http://192.0.2.1:9")
+        .env("GOOGLE_BEARER_TOKEN", SECRET);
+    let done = Done::new(command.output().unwrap());
+    assert!(
+        done.stderr.contains("set GOOGLE_ALLOW_HTTP=true"),
+        "{done:?}"
+    );
+    assert!(!done.stderr.contains(SECRET), "{done:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A server with the interface of S3, which all tests of this process share.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -37,9 +38,14 @@ pub(super) fn server(unchecked: &str) -> Option<&'static Server> {
     server
 }
 
+/// The Python that has moto, or should.
+pub(super) fn python() -> OsString {
+    std::env::var_os("SHARDMILL_MOTO").unwrap_or("python3".into())
+}
+
 impl Server {
     fn start() -> Option<Self> {
-        let python = std::env::var_os("SHARDMILL_MOTO").unwrap_or("python3".into());
+        let python = python();
         let import = Command::new(&python)
             .args(["-c", "import moto.server"])
             .output();
@@ -81,7 +87,8 @@ impl Server {
 
     /// Makes a bucket.
     pub(super) fn bucket(&self) -> String {
-        let bucket = format!("bucket-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
+        // No hyphen: clients of Google Cloud Storage encode it, and moto does not decode it.
+        let bucket = format!("bucket{}", self.buckets.fetch_add(1, Ordering::Relaxed));
         self.request("PUT", &bucket, b"");
         bucket
     }
