@@ -1,6 +1,7 @@
 //! Object stores as inputs, against a server with the interface of S3 on this machine: `moto`, if
 //! `SHARDMILL_MOTO`, or `python3`, is a Python that has it.
 
+mod azure;
 mod faults;
 mod names;
 mod proxy;

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use parquet::basic::Compression;
 
 use super::server::{Server, encoded, server};
-use super::{run, run_with, upload};
+use super::{command, run, run_with, upload};
 use crate::common_dataset::text;
 use crate::compressed::{all, pack, records, thirds};
 use crate::parquet::{Layout, parquet};
-use crate::support::{Place, output_bytes};
+use crate::support::{Done, Place, output_bytes};
 
 /// Files of each format and compression, most of them larger than what is read at once.
-fn corpus() -> Place {
+pub(super) fn corpus() -> Place {
     let place = Place::new();
     let [shakespeare, udhr] = ["tinyshakespeare.txt", "udhr.txt"].map(text);
     place.write("in/text/large.txt", format!("{shakespeare}{udhr}"));
@@ -132,6 +132,26 @@ fn each_format_and_compression_makes_the_same_dataset() {
         ],
     );
     assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+#[test]
+fn google_cloud_storage_makes_the_same_dataset() {
+    // Its lists and objects are those of S3; who asks is said in another way.
+    let Some((server, place, bucket)) = large_corpus("datasets from Google Cloud Storage") else {
+        return;
+    };
+    let [local, remote] =
+        [("local", "in"), ("remote", &format!("gs://{bucket}/pre/"))].map(|(out, input)| {
+            let args = ["tokenize", input, "--out", out, "--unit-size", "300kB"];
+            let mut command = command(&place, "", &args);
+            command
+                .env("GOOGLE_BASE_URL", server.url())
+                .env("GOOGLE_BEARER_TOKEN", "token");
+            let done = Done::new(command.output().unwrap());
+            assert_eq!(done.code, Some(0), "{args:?}: {done:?}");
+            output_bytes(&place.path(out))
+        });
+    assert!(local == remote);
 }
 
 #[test]
