@@ -1,5 +1,6 @@
 //! Arguments -> sources.
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
@@ -20,6 +21,9 @@ use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
 use crate::remote::{Object, Stores, is_url};
 use crate::show;
+
+/// Of so many URLs it is asked at once whether they name an object.
+const AHEAD: usize = 64;
 
 /// A corpus whose arguments are being listed.
 #[derive(Debug)]
@@ -78,15 +82,33 @@ impl Listing {
         }
     }
 
-    /// Adds the sources that `argument` names.
-    pub(super) fn add(&mut self, argument: &OsStr) -> Result<()> {
-        // Two arguments may reach the same file.
-        self.may_repeat |= !self.corpus.sources.is_empty();
+    /// Adds the sources that each of `arguments` names, in order.
+    pub(super) fn add_all(&mut self, arguments: &[OsString]) -> Result<()> {
+        let mut urls = arguments.iter().filter(|argument| is_url(argument));
+        let mut places = VecDeque::new();
+        for argument in arguments {
+            // Two arguments may reach the same file.
+            self.may_repeat |= !self.corpus.sources.is_empty();
+            if is_url(argument) {
+                // What fails may take a while, and nothing after it matters.
+                while places.len() < AHEAD && !places.back().is_some_and(Result::is_err) {
+                    let Some(url) = urls.next() else { break };
+                    places.push_back(self.stores.open(url));
+                }
+                if let Some(place) = places.pop_front() {
+                    self.add_url(argument, &place?)?;
+                }
+            } else {
+                self.add(argument)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the sources that `argument`, which is no URL, names.
+    fn add(&mut self, argument: &OsStr) -> Result<()> {
         if argument == "-" {
             return self.add_stdin();
-        }
-        if is_url(argument) {
-            return self.add_url(argument);
         }
         let path = Path::new(argument);
         match fs::metadata(path) {

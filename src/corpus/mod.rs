@@ -133,9 +133,7 @@ impl Corpus {
         let filter = Filter::new(&options.include, &options.exclude)
             .map_err(|(path, what)| Error::input(path, what))?;
         let mut listing = Listing::new(options, filter);
-        for argument in arguments {
-            listing.add(argument)?;
-        }
+        listing.add_all(arguments)?;
         Ok(listing.finish())
     }
 

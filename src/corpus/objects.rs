@@ -14,12 +14,11 @@ use crate::corpus::report::SkippedFiles;
 use crate::corpus::select::{Filter, Selection, is_hidden};
 use crate::error::{Error, Result};
 use crate::hash::Hash128;
-use crate::remote::Object;
+use crate::remote::{Object, Place};
 
 impl Listing {
-    /// Adds the objects that the URL `argument` names.
-    pub(super) fn add_url(&mut self, argument: &OsStr) -> Result<()> {
-        let place = self.stores.open(argument)?;
+    /// Adds the objects that the URL `argument` names, at `place`.
+    pub(super) fn add_url(&mut self, argument: &OsStr, place: &Place) -> Result<()> {
         let key = place.key();
         let path = place.path(key);
         let is_prefix = key.is_empty() || key.ends_with('/');

@@ -10,19 +10,18 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3Key};
 use object_store::azure::{AzureConfigKey as AzureKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as GcsKey};
-use object_store::http::HttpBuilder;
 use object_store::list::PaginatedListStore;
-use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
-use url::{Position, Url};
+use object_store::{ClientConfigKey, ObjectStore};
 
 use crate::error::{Error, Result};
-use crate::remote::environment::{Endpoint, is_true, limits, variables};
+use crate::remote::environment::{Endpoint, is_true, limits, retries, variables};
 use crate::remote::failure::reason;
 use crate::remote::list::Lists;
 use crate::remote::place::Place;
 use crate::remote::requests::Requests;
 use crate::remote::store::{Client, Store};
 use crate::remote::url::{Scheme, parse};
+use crate::remote::web::{self, Web};
 use crate::show;
 
 /// The machine's own address of a cloud's credentials.
@@ -32,7 +31,8 @@ const METADATA_SERVICE: ([u8; 4], u16) = ([169, 254, 169, 254], 80);
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
     requests: Option<Arc<Requests>>,
-    stores: HashMap<String, Arc<Store>>,
+    by_name: HashMap<String, Arc<Store>>,
+    web: Web,
 }
 
 impl Stores {
@@ -46,7 +46,7 @@ impl Stores {
         let shown = show::url(argument);
         let refuse = |(what, hint): (&str, &str)| Error::input(&shown, (what, hint));
         let (name, key) = if scheme == Scheme::Http {
-            http_parts(argument).map_err(refuse)?
+            web::parts(argument).map_err(refuse)?
         } else {
             let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
             check_bucket(scheme, bucket).map_err(refuse)?;
@@ -54,47 +54,19 @@ impl Stores {
             let scheme = argument[..start].to_ascii_lowercase();
             (format!("{scheme}{bucket}"), key.to_owned())
         };
-        if let Some(store) = self.stores.get(&name) {
+        if let Some(store) = self.by_name.get(&name) {
             return Ok(Place::new(Arc::clone(store), key));
         }
-        let client = connect(scheme, &name, Path::new(&shown))?;
+        let client = connect(scheme, &name, &self.web, Path::new(&shown))?;
         let requests = match &self.requests {
             Some(requests) => Arc::clone(requests),
             None => Arc::clone(self.requests.insert(Arc::new(Requests::new(&shown)?))),
         };
         let shown = show::url(name.split('?').next().unwrap_or_default());
         let store = Arc::new(Store::new(client, requests, shown));
-        self.stores.insert(name, Arc::clone(&store));
+        self.by_name.insert(name, Arc::clone(&store));
         Ok(Place::new(store, key))
     }
-}
-
-/// A place, by the name of its store and its key.
-type Parts = std::result::Result<(String, String), (&'static str, &'static str)>;
-
-/// The URL without its path, and the path, decoded.
-fn http_parts(argument: &str) -> Parts {
-    let url = Url::parse(argument).map_err(|_| ("is not a URL", "check how it is spelled"))?;
-    if url.path().ends_with('/') {
-        return Err((
-            "names no object, and the objects below a URL of a web server cannot be listed",
-            "name each object",
-        ));
-    }
-    let path = object_store::path::Path::from_url_path(url.path()).map_err(|_| {
-        (
-            "has a path with an empty name, '.', '..', or bytes that are not UTF-8",
-            "rename the object",
-        )
-    })?;
-    // A query belongs to every request.
-    let query = url
-        .query()
-        .map_or_else(String::new, |query| format!("/?{query}"));
-    Ok((
-        format!("{}{query}", &url[..Position::BeforePath]),
-        path.into(),
-    ))
 }
 
 fn check_bucket(
@@ -113,18 +85,10 @@ fn check_bucket(
 }
 
 /// The store of this name. `shown` is for messages.
-fn connect(scheme: Scheme, name: &str, shown: &Path) -> Result<Client> {
+fn connect(scheme: Scheme, name: &str, web: &Web, shown: &Path) -> Result<Client> {
     // If the process has one already, that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let retry = RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(5),
-            base: 2.0,
-        },
-        max_retries: 8,
-        retry_timeout: Duration::from_mins(1),
-    };
+    let retry = retries();
     let built: object_store::Result<Client> = match scheme {
         Scheme::S3 => {
             // Those in one zone only, whose names end so, list in no order.
@@ -140,20 +104,7 @@ fn connect(scheme: Scheme, name: &str, shown: &Path) -> Result<Client> {
             .with_retry(retry)
             .build()
             .map(|store| listed(store, false)),
-        Scheme::Http | Scheme::Hub => {
-            let options = limits(|key| key).fold(ClientOptions::new(), |options, (key, value)| {
-                options.with_config(key, value)
-            });
-            // Whoever types http:// wants it. A redirect does not leave https.
-            let options = options.with_allow_http(name.starts_with("http:"));
-            let builder = HttpBuilder::new()
-                .with_url(name)
-                .with_client_options(options);
-            builder
-                .with_retry(retry)
-                .build()
-                .map(|store| (Arc::new(store) as _, None))
-        }
+        Scheme::Http | Scheme::Hub => web.store(name, retry).map(|store| (store, None)),
     };
     built.map_err(|error| Error::input(shown, format!("cannot be used: {}", reason(&error))))
 }
@@ -319,17 +270,4 @@ fn need_credentials(has_credentials: bool, switch: &str, shown: &Path, hint: &st
     }
     let what = "there are no credentials in the environment, and this machine has none of its own";
     Err(Error::input(shown, (what, hint)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_stays_with_the_server_and_a_path_is_decoded() {
-        let (name, key) = http_parts("https://h:8/a%20b/c%2B+.txt?sig=x").unwrap();
-        assert_eq!((&name[..], &key[..]), ("https://h:8/?sig=x", "a b/c++.txt"));
-        assert!(http_parts("https://h/a/").is_err());
-        assert!(http_parts("https://h").is_err());
-    }
 }

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
-use object_store::ClientConfigKey;
+use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 use url::{Host, Url};
 
 use crate::error::{Error, Result};
@@ -25,6 +26,19 @@ const LIMITS: [(ClientConfigKey, &str); 2] = [
 pub(super) fn limits<K>(key: fn(ClientConfigKey) -> K) -> impl Iterator<Item = (K, String)> {
     let limits = LIMITS.into_iter();
     limits.map(move |(limit, value)| (key(limit), value.to_owned()))
+}
+
+/// How often a request is tried again that fails.
+pub(super) fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        },
+        max_retries: 8,
+        retry_timeout: Duration::from_mins(1),
+    }
 }
 
 /// The variables of the environment that begin with `start` and have a key. Empty ones count as not set.

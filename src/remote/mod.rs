@@ -6,6 +6,7 @@
 //! ```text
 //! url         which arguments are URLs, and which of them are refused
 //! connect     a URL -> its store, with credentials from the environment
+//! web         web servers, and their connections
 //! environment what the environment says of a store
 //! requests    the threads that run requests
 //! store       a bucket, a container, or a web server
@@ -41,13 +42,17 @@ mod requests;
 #[cfg(feature = "remote")]
 mod store;
 mod url;
+#[cfg(feature = "remote")]
+mod web;
 
 #[cfg(feature = "remote")]
 pub(crate) use blocks::Blocks;
 #[cfg(feature = "remote")]
 pub(crate) use connect::Stores;
 #[cfg(not(feature = "remote"))]
-pub(crate) use missing::{Ahead, Blocks, Object, Stores};
+pub(crate) use missing::{Ahead, Blocks, Object, Place, Stores};
 #[cfg(feature = "remote")]
 pub(crate) use object::{Ahead, Object};
+#[cfg(feature = "remote")]
+pub(crate) use place::Place;
 pub(crate) use url::is_url;

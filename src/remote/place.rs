@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use object_store::Error as StoreError;
 use object_store::path::Path as Key;
+use object_store::{Error as StoreError, ObjectMeta};
 
 use crate::error::Result;
 use crate::remote::failure::refused;
 use crate::remote::object::Object;
+use crate::remote::requests::Answer;
 use crate::remote::store::Store;
 
 /// A place in a store: an object, or those below a prefix.
@@ -16,11 +17,18 @@ use crate::remote::store::Store;
 pub(crate) struct Place {
     store: Arc<Store>,
     key: String,
+    /// What the store says of this key. `None` if it is a prefix for sure.
+    look: Option<Look>,
 }
 
+type Look = object_store::Result<Answer<object_store::Result<Option<ObjectMeta>>>>;
+
 impl Place {
+    /// Begins to ask whether there is an object.
     pub(super) fn new(store: Arc<Store>, key: String) -> Self {
-        Self { store, key }
+        let is_prefix = key.is_empty() || key.ends_with('/');
+        let look = (!is_prefix).then(|| Ok(store.start_look(parse(&key)?)));
+        Self { store, key, look }
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -37,11 +45,14 @@ impl Place {
         self.store.path(key)
     }
 
-    /// The object of exactly this key, if there is one.
+    /// The object of exactly this key, if there is one. To be called once.
     pub(crate) fn object(&self) -> Result<Option<Arc<Object>>> {
-        let failed = |error: StoreError| refused(&self.path(&self.key), "cannot open", &error);
-        let key = parse(&self.key).map_err(failed)?;
-        let meta = self.store.look(key).map_err(failed)?;
+        let failed = |error: &StoreError| refused(&self.path(&self.key), "cannot open", error);
+        let meta = match &self.look {
+            None => None,
+            Some(Ok(look)) => look.wait().map_err(|error| failed(&error))?,
+            Some(Err(error)) => return Err(failed(error)),
+        };
         Ok(meta.map(|meta| Arc::new(Object::new(Arc::clone(&self.store), meta))))
     }
 

@@ -9,7 +9,7 @@ use object_store::{
 };
 
 use crate::remote::list::Lists;
-use crate::remote::requests::Requests;
+use crate::remote::requests::{Answer, Requests};
 
 /// The client of a store, and its lists, if it has them.
 pub(super) type Client = (Arc<dyn ObjectStore>, Option<Arc<Lists>>);
@@ -43,6 +43,11 @@ impl Store {
 
     /// What the store says of `key`; `None` if it has no such object.
     pub(super) fn look(&self, key: Key) -> object_store::Result<Option<ObjectMeta>> {
+        self.start_look(key).wait()
+    }
+
+    /// Begins to ask what the store says of `key`.
+    pub(super) fn start_look(&self, key: Key) -> Answer<object_store::Result<Option<ObjectMeta>>> {
         let inner = Arc::clone(&self.inner);
         let has_list = self.lists.is_some();
         let head = async move {
@@ -69,7 +74,7 @@ impl Store {
                 found => found,
             }
         };
-        self.requests.start(head).wait()
+        self.requests.start(head)
     }
 }
 

@@ -50,6 +50,25 @@ fn a_private_authority_is_named_in_the_environment() {
         assert_eq!(done.code, Some(0), "{done:?}");
         assert!(done.stderr.contains("1 document from 15 B"), "{done:?}");
     }
+    // Each query may be another object. They share connections, of which there may be few.
+    let urls = (0..600).map(|id| format!("{start}/a.txt?id={id}\n"));
+    place.write("list", urls.collect::<String>());
+    let command = command(
+        &place,
+        "",
+        &["tokenize", "--files-from", "list", "--out", "many"],
+    );
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 400 && exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(place.path(""))
+        .env("SSL_CERT_FILE", place.path("authority.pem"));
+    let done = Done::new(limited.output().unwrap());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stderr.contains("600 documents"), "{done:?}");
+
     let url = format!("{start}/plain/a.txt");
     let done = tokenize(&url, true);
     done.failed(
