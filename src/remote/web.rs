@@ -23,7 +23,7 @@ impl Web {
         name: &str,
         retry: RetryConfig,
     ) -> object_store::Result<Arc<dyn ObjectStore>> {
-        // Whoever types http:// wants it. A redirect does not leave https.
+        // A URL that begins with http: asks for it. A redirect does not leave https.
         let is_plain = name
             .split_once(':')
             .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"));
