@@ -182,7 +182,8 @@ extern "C" fn unreadable(signal: c_int, info: *mut libc::siginfo_t, _context: *m
         // A fault happens again, at the same place, and ends the program with a core dump.
         return;
     }
-    // Without /proc, the message names no file.
+    // Without /proc, as on macOS, the message names no file, and a fault at any other address, such
+    // as a stack overflow there, is reported in the same way.
     end(scan.say(found.ok().flatten()))
 }
 

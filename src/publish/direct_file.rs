@@ -21,6 +21,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::map::Slab;
 use crate::publish::durability::Durability;
+use crate::publish::system::{is_in_memory, set_direct};
 use crate::publish::write_back::WriteBack;
 
 /// The maximum size of a write to the page cache, in bytes. A file in pieces of this size is
@@ -318,43 +319,6 @@ fn is_refusal(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
     )
-}
-
-/// Sets whether writes to `file` bypass the page cache.
-#[cfg(target_os = "linux")]
-fn set_direct(file: &File, is_direct: bool) -> io::Result<()> {
-    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-
-    let mut flags = fcntl_getfl(file)?;
-    flags.set(OFlags::DIRECT, is_direct);
-    Ok(fcntl_setfl(file, flags)?)
-}
-
-/// On macOS, `F_NOCACHE` ("Turns data caching off/on", fcntl(2)) needs no alignment.
-#[cfg(target_vendor = "apple")]
-fn set_direct(file: &File, is_direct: bool) -> io::Result<()> {
-    Ok(rustix::fs::fcntl_nocache(file, is_direct)?)
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn set_direct(_: &File, _: bool) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Whether `file` is not backed by a disk.
-#[cfg(target_os = "linux")]
-fn is_in_memory(file: &File) -> bool {
-    const TMPFS: u64 = 0x0102_1994;
-    const RAMFS: u64 = 0x8584_58f6;
-    rustix::fs::fstatfs(file)
-        .ok()
-        .and_then(|found| u64::try_from(found.f_type).ok())
-        .is_some_and(|kind| kind == TMPFS || kind == RAMFS)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_in_memory(_: &File) -> bool {
-    false
 }
 
 #[cfg(test)]

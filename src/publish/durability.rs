@@ -20,6 +20,11 @@ choice! {
 
 impl Durability {
     /// Syncs `file`, which is at `path`, if that is asked for.
+    ///
+    /// On macOS the standard library does this by `F_FULLFSYNC`. fcntl(2) there: "Does the same thing
+    /// as fsync(2) then asks the drive to flush all buffered data to the permanent storage device".
+    /// After fsync(2) alone, "the drive itself may not physically write the data to the platters for
+    /// quite some time". On a file system without it, such as a network one, this is an error.
     pub(crate) fn sync(self, file: &File, path: &Path) -> Result<()> {
         match self {
             Self::Full => file.sync_all().map_err(Error::io(path, "cannot sync")),

@@ -3,6 +3,11 @@
 //! Local file systems on Linux support both. NFS, `CephFS`, Lustre, 9p and many file systems in
 //! user space refuse the flags with EINVAL. There a file gets its name by a link, and two
 //! directories trade places by two plain renames, between which a reader finds neither.
+//!
+//! On macOS the calls are `renameatx_np` with `RENAME_EXCL` and `RENAME_SWAP`. rename(2) there: the
+//! first "will cause EEXIST to be returned if the destination already exists", the second "will
+//! cause the source and target to be atomically swapped", both "on file systems that support it". Any
+//! other refuses with one of the errors of [`is_unknown`], and the fallbacks are the same.
 
 use std::fs;
 use std::io;

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::publish::direct_file::Output;
 use crate::publish::durability::Durability;
 use crate::publish::rename::rename_new;
+use crate::publish::system::nameless;
 
 /// A file that gets its final name when it is complete, and is removed if it never is.
 #[derive(Debug)]
@@ -168,21 +169,6 @@ impl Drop for TempFile {
             let _ = fs::remove_file(&self.temporary);
         }
     }
-}
-
-/// A new file in `directory` that has no name, if the system has such files.
-#[cfg(target_os = "linux")]
-fn nameless(directory: &Path) -> Option<File> {
-    use rustix::fs::{Mode, OFlags, openat};
-
-    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o666);
-    openat(CWD, directory, flags, mode).map(File::from).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn nameless(_: &Path) -> Option<File> {
-    None
 }
 
 /// The kernel's path for an open file.

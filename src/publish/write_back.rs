@@ -1,4 +1,4 @@
-//! UNSAFE ROOM: starts writeback while a file is still being written through the page cache.
+//! Starts writeback while a file is still being written through the page cache.
 //!
 //! ```text
 //! 0 ............ waited ............ begun ............ written
@@ -8,11 +8,11 @@
 //!
 //! The final sync then has little left to wait for, and a file of any length has at most
 //! [`BEHIND_BYTES`] and one step in memory that are not on the disk.
-#![allow(unsafe_code, reason = "the call has no safe wrapper")]
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
+
+use crate::publish::system::{drop_cached, start_writeback, wait_for_writeback};
 
 /// Writeback is started each time this many bytes have been written.
 const STEP_BYTES: u64 = 8 << 20;
@@ -37,71 +37,17 @@ impl WriteBack {
         if written - self.begun < STEP_BYTES {
             return Ok(());
         }
-        start(file, self.begun..written)?;
+        start_writeback(file, self.begun..written)?;
         self.begun = written;
         let until = self.begun.saturating_sub(BEHIND_BYTES);
         if until > self.waited {
-            wait(file, self.waited..until)?;
+            wait_for_writeback(file, self.waited..until)?;
             drop_cached(file, self.waited..until);
             self.waited = until;
         }
         Ok(())
     }
 }
-
-#[cfg(target_os = "linux")]
-fn start(file: &File, range: Range<u64>) -> io::Result<()> {
-    sync_range(file, range, libc::SYNC_FILE_RANGE_WRITE)
-}
-
-#[cfg(target_os = "linux")]
-fn wait(file: &File, range: Range<u64>) -> io::Result<()> {
-    let all = libc::SYNC_FILE_RANGE_WAIT_BEFORE
-        | libc::SYNC_FILE_RANGE_WRITE
-        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-    sync_range(file, range, all)
-}
-
-#[cfg(target_os = "linux")]
-fn drop_cached(file: &File, range: Range<u64>) {
-    let len = std::num::NonZeroU64::new(range.end - range.start);
-    // Only a hint: the file is correct without it.
-    let _ = rustix::fs::fadvise(file, range.start, len, rustix::fs::Advice::DontNeed);
-}
-
-#[cfg(target_os = "linux")]
-fn sync_range(file: &File, range: Range<u64>, flags: libc::c_uint) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-
-    let (Ok(start), Ok(len)) = (range.start.try_into(), (range.end - range.start).try_into())
-    else {
-        return Ok(());
-    };
-    // SAFETY: the descriptor is open as long as `file` is borrowed, and no memory is passed.
-    if unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, flags) } == 0 {
-        return Ok(());
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EINTR) => sync_range(file, range, flags),
-        // Not every sandbox and not every file supports the call; the final sync is enough.
-        Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::EPERM) => Ok(()),
-        _ => Err(error),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn start(_: &File, _: Range<u64>) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn wait(_: &File, _: Range<u64>) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn drop_cached(_: &File, _: Range<u64>) {}
 
 #[cfg(test)]
 mod tests {
