@@ -94,8 +94,7 @@ struct Found {
 
 impl Encoder {
     /// An encoder that shares `memory` with others of the same vocabulary.
-    pub(crate) fn new(vocabulary: &Arc<Vocabulary>, memory: &Arc<Memory>) -> Self {
-        let level = Level::detect();
+    pub(crate) fn new(level: Level, vocabulary: &Arc<Vocabulary>, memory: &Arc<Memory>) -> Self {
         memory.join();
         Self {
             vocabulary: Arc::clone(vocabulary),

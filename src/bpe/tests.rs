@@ -231,7 +231,7 @@ proptest! {
             for encoders in [1, 2] {
                 let memory = Arc::new(Memory::new().unwrap());
                 let encoders: Vec<_> = (0..encoders)
-                    .map(|_| Encoder::new(owned, &memory))
+                    .map(|_| Encoder::new(Level::detect(), owned, &memory))
                     .collect();
                 for mut encoder in encoders {
                     let mut ids = vec![7];
@@ -273,7 +273,7 @@ proptest! {
         };
         for owned in OWNED.iter() {
             let memory = Arc::new(Memory::new().unwrap());
-            let mut encoder = Encoder::new(owned, &memory);
+            let mut encoder = Encoder::new(Level::detect(), owned, &memory);
             let mut ids = Vec::new();
             // What is forgotten leaves nothing.
             for pieces in &documents {
@@ -296,7 +296,7 @@ proptest! {
             let mut start = 1;
             for (pieces, end) in documents.iter().zip(ends) {
                 let mut alone = Vec::new();
-                let mut encoder = Encoder::new(owned, &Arc::new(Memory::new().unwrap()));
+                let mut encoder = Encoder::new(Level::detect(), owned, &Arc::new(Memory::new().unwrap()));
                 add(&mut encoder, pieces, &mut alone);
                 encoder.finish(&mut alone);
                 prop_assert_eq!(ids[start], 5);
@@ -322,7 +322,7 @@ fn encoders_at_once_find_what_one_alone_does() {
     }
     let encode = |memory: &Arc<Memory>| {
         let mut ids = Vec::new();
-        let mut encoder = Encoder::new(&OWNED[0], memory);
+        let mut encoder = Encoder::new(Level::detect(), &OWNED[0], memory);
         encoder.add_split(&text, &ends, &mut ids);
         encoder.finish(&mut ids);
         drop(encoder);

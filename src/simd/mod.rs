@@ -23,15 +23,13 @@
     reason = "what is not inlined into the entered function loses its instructions"
 )]
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 #[cfg(target_arch = "aarch64")]
-mod neon;
+mod aarch64;
 pub(crate) mod scalar;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 use std::fmt;
 use std::str::FromStr;
@@ -39,6 +37,11 @@ use std::str::FromStr;
 use half::{bf16, f16};
 
 use crate::error::{Error, Result};
+
+#[cfg(target_arch = "aarch64")]
+use aarch64::Neon;
+#[cfg(target_arch = "x86_64")]
+use x86_64::{avx2::Avx2, avx512::Avx512};
 
 /// A set of CPU instructions that kernels may use.
 ///
@@ -60,21 +63,21 @@ pub struct Level(Tier);
 enum Tier {
     Scalar,
     #[cfg(target_arch = "x86_64")]
-    Avx2(avx2::Avx2),
+    Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Avx512),
+    Avx512(Avx512),
     #[cfg(target_arch = "aarch64")]
-    Neon(neon::Neon),
+    Neon(Neon),
 }
 
 impl Level {
     /// The fastest level that this CPU has.
     pub fn detect() -> Self {
         #[cfg(target_arch = "aarch64")]
-        return Self(Tier::Neon(neon::Neon::baseline()));
+        return Self(Tier::Neon(Neon::baseline()));
         #[cfg(target_arch = "x86_64")]
-        if let Some(token) = avx2::Avx2::detect() {
-            return Self(avx512::Avx512::detect(token).map_or(Tier::Avx2(token), Tier::Avx512));
+        if let Some(token) = Avx2::detect() {
+            return Self(Avx512::detect(token).map_or(Tier::Avx2(token), Tier::Avx512));
         }
         #[cfg(not(target_arch = "aarch64"))]
         Self::scalar()
@@ -89,12 +92,12 @@ impl Level {
     pub fn available() -> Vec<Self> {
         let mut levels = vec![Self::scalar()];
         #[cfg(target_arch = "x86_64")]
-        if let Some(token) = avx2::Avx2::detect() {
+        if let Some(token) = Avx2::detect() {
             levels.push(Self(Tier::Avx2(token)));
-            levels.extend(avx512::Avx512::detect(token).map(|token| Self(Tier::Avx512(token))));
+            levels.extend(Avx512::detect(token).map(|token| Self(Tier::Avx512(token))));
         }
         #[cfg(target_arch = "aarch64")]
-        levels.push(Self(Tier::Neon(neon::Neon::baseline())));
+        levels.push(Self(Tier::Neon(Neon::baseline())));
         levels
     }
 
@@ -120,7 +123,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512(token) => token.avx2().enter(kernel),
             #[cfg(target_arch = "aarch64")]
-            Tier::Neon(token) => kernel.run(token),
+            Tier::Neon(token) => token.enter(kernel),
         }
     }
 
@@ -133,7 +136,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512(token) => token.enter_blocks(kernel),
             #[cfg(target_arch = "aarch64")]
-            Tier::Neon(token) => kernel.run(token),
+            Tier::Neon(token) => token.enter_blocks(kernel),
         }
     }
 }
@@ -194,7 +197,7 @@ pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(index).cast()) };
     }
     #[cfg(target_arch = "aarch64")]
-    neon::prefetch::<false>(slice.as_ptr().wrapping_add(index).cast());
+    aarch64::prefetch::<false>(slice.as_ptr().wrapping_add(index).cast());
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = (slice, index);
 }

@@ -7,6 +7,7 @@ use std::vec::Drain;
 use crate::bpe::{self, Memory, Vocabulary};
 use crate::error::Result;
 use crate::pretoken::Scratch;
+use crate::simd::Level;
 use crate::token::TokenId;
 
 /// Encodes with one tokenizer, on one thread.
@@ -48,14 +49,34 @@ impl Encoder {
 }
 
 /// The encoders of a tokenizer that are not in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Encoders {
+    level: Level,
     spare: Mutex<Vec<Encoder>>,
     /// The cache that all encoders share.
     memory: OnceLock<Arc<Memory>>,
 }
 
+impl Default for Encoders {
+    fn default() -> Self {
+        Self::new(Level::detect())
+    }
+}
+
 impl Encoders {
+    pub(super) fn new(level: Level) -> Self {
+        Self {
+            level,
+            spare: Mutex::default(),
+            memory: OnceLock::new(),
+        }
+    }
+
+    /// The level of its encoders.
+    pub(super) fn level(&self) -> Level {
+        self.level
+    }
+
     /// An encoder of `vocabulary`, which is always the same one.
     pub(super) fn take(&self, vocabulary: &Arc<Vocabulary>) -> Result<Encoder> {
         let spare = self
@@ -74,7 +95,7 @@ impl Encoders {
             self.memory.get_or_init(|| memory)
         };
         Ok(Encoder {
-            bpe: bpe::Encoder::new(vocabulary, memory),
+            bpe: bpe::Encoder::new(self.level, vocabulary, memory),
             pieces: Scratch::default(),
             ends: Vec::new(),
         })

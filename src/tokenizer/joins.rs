@@ -236,7 +236,8 @@ mod tests {
         let vocabulary = std::sync::Arc::new(vocabulary);
         let memory = std::sync::Arc::new(crate::bpe::Memory::new().unwrap());
         let mut ids = Vec::new();
-        let mut encoder = crate::bpe::Encoder::new(&vocabulary, &memory);
+        let mut encoder =
+            crate::bpe::Encoder::new(crate::simd::Level::detect(), &vocabulary, &memory);
         encoder.add_split(text, ends, &mut ids);
         encoder.finish(&mut ids);
         ids

@@ -206,10 +206,18 @@ impl Tokenizer {
         self
     }
 
+    /// This tokenizer with the instructions of `level` instead of those of the fastest one, and with
+    /// an empty cache. The ids are the same.
+    #[must_use]
+    pub fn with_level(mut self, level: Level) -> Self {
+        self.encoders = Arc::new(Encoders::new(level));
+        self
+    }
+
     /// This tokenizer with an empty cache.
     pub(crate) fn with_empty_cache(&self) -> Self {
         Self {
-            encoders: Arc::default(),
+            encoders: Arc::new(Encoders::new(self.encoders.level())),
             ..self.clone()
         }
     }

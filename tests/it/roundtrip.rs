@@ -304,6 +304,10 @@ fn a_text_that_is_split_already_has_the_ids_of_its_pieces() {
     let ends = gpt2.pretoken_ends(&text, Level::detect());
     let ids = gpt2.encode_pretokens(&text, &ends).unwrap();
     assert_same_ids(&ids, &gpt2.encode_ordinary(&text), "udhr.txt");
+    for level in Level::available() {
+        let gpt2 = gpt2.clone().with_level(level);
+        assert_same_ids(&ids, &gpt2.encode_ordinary(&text), level.name());
+    }
     assert_eq!(gpt2.encode_pretokens("", &[]).unwrap(), [0; 0]);
     for (text, ends, what) in [
         (

@@ -58,6 +58,7 @@ impl Arena {
     ) -> Option<u32> {
         debug_assert!(len > 0);
         let room = room.max(len);
+        // Every thread gets words of its own, in whatever order the threads see that.
         let mut at = self.used.fetch_add(len, Ordering::Relaxed);
         while segment_of(at).0 != segment_of(at + room - 1).0 {
             // The rest of the segment stays empty; the next one is larger and has room.
@@ -71,6 +72,7 @@ impl Arena {
             .get_or_init(|| Slab::zeroed(FIRST_WORDS << segment).ok())
             .as_ref()?;
         for (to, word) in table.get(start..start + len)?.iter().zip(words) {
+            // The caller publishes the offset with `Release`.
             to.store(word, Ordering::Relaxed);
         }
         u32::try_from(at).ok()

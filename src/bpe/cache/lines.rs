@@ -71,6 +71,7 @@ impl Lines {
     pub(super) fn get(&self, hash: u64) -> Option<ArenaRef> {
         for line in self.candidates(hash) {
             let hashes = line.hashes.iter();
+            // `Acquire` pairs with `insert`: the place, and the words there, were written before.
             let entry = hashes.zip(&line.places).find_map(|(found, place)| {
                 (found.load(Ordering::Acquire) == hash).then(|| place.load(Ordering::Relaxed))
             });
@@ -78,7 +79,8 @@ impl Lines {
                 return Some(ArenaRef(place));
             }
             // Entries are filled from the first on. An entry goes to the other line only if this
-            // one is full, and entries are never removed.
+            // one is full, and entries are never removed. If this one has become full meanwhile, the
+            // pretoken is only merged once more.
             if line.has_room() {
                 break;
             }
@@ -125,12 +127,14 @@ impl Line {
 
     fn insert(&self, hash: u64, place: ArenaRef) -> bool {
         for (to, to_place) in self.hashes.iter().zip(&self.places) {
+            // Only one thread turns the zero into `TAKEN`, and it reads nothing of another's.
             let is_free = to.load(Ordering::Relaxed) == 0
                 && to
                     .compare_exchange(0, TAKEN, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok();
             if is_free {
                 to_place.store(place.0, Ordering::Relaxed);
+                // Pairs with every `Acquire`: comes after the place, and after the words there.
                 to.store(hash, Ordering::Release);
                 return true;
             }

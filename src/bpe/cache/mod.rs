@@ -285,6 +285,8 @@ impl Memory {
     /// Whether the current tables are not `tables`.
     #[inline(always)]
     pub(super) fn is_newer(&self, tables: &Tables) -> bool {
+        // The tables themselves come through the lock. An old version only means that old tables,
+        // which stay right, are used a little longer.
         self.version.load(Ordering::Relaxed) != tables.version
     }
 

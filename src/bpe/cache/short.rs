@@ -86,10 +86,12 @@ impl View<'_> {
         let mut at = home(hash, self.lines.len());
         for _ in 0..PROBES {
             for entry in &self.lines[at].0 {
+                // Pairs with `place`: if this is the first word of the key, the rest is there.
                 let first = entry.key[0].load(Ordering::Acquire);
                 if entry.has(first, key) {
                     return self.ids(entry, s, to);
                 }
+                // If an entry is there by now, the pretoken is only merged once more.
                 if first == 0 {
                     return None;
                 }
@@ -101,6 +103,7 @@ impl View<'_> {
 
     #[inline(always)]
     fn ids(self, entry: &Entry, s: impl Simd, to: &mut [TokenId; KEY_BYTES]) -> Option<usize> {
+        // Written before the key, which was loaded with `Acquire`, and never again.
         let [low, high] = [0, 1].map(|i| entry.value[i].load(Ordering::Relaxed));
         // As many are written as there can be, since their number is unpredictable.
         s.unpack([low, high], to.first_chunk_mut()?);
@@ -109,8 +112,8 @@ impl View<'_> {
             return Some(count);
         }
         let [at, len] = halves(low);
-        // Read the maximum number; the last words may belong to other entries. A fixed size needs
-        // no call.
+        // Read the maximum number; the last words may belong to other entries, and be written just
+        // now. The others were written before the key. A fixed size needs no call.
         let words: &[_; LIST_WORDS] = self.arena.get(at, LIST_WORDS).first_chunk()?;
         for (word, to) in words.iter().zip(to.as_chunks_mut().0) {
             *to = halves(word.load(Ordering::Relaxed));
@@ -226,6 +229,8 @@ impl Short {
     fn place(&self, home: usize, key: Key, value: [u64; 2]) -> bool {
         let free = self.places(home).find(|entry| {
             let first = &entry.key[0];
+            // Only one thread turns the zero into `TAKEN`, whatever it sees of other memory, and it
+            // reads nothing that another has written.
             first.load(Ordering::Relaxed) == 0
                 && first
                     .compare_exchange(0, TAKEN, Ordering::Relaxed, Ordering::Relaxed)
@@ -236,6 +241,7 @@ impl Short {
             for (to, word) in entry.value.iter().zip(value) {
                 to.store(word, Ordering::Relaxed);
             }
+            // Pairs with every `Acquire`: comes after the other words, and after those in the arena.
             entry.key[0].store(key.0[0], Ordering::Release);
         }
         free.is_some()
@@ -246,6 +252,7 @@ impl Entry {
     /// Whether its key is `key`; `first` is the first word of its own key, loaded with `Acquire`.
     #[inline(always)]
     fn has(&self, first: u64, key: Key) -> bool {
+        // May be newer than `first`, but then `first` is 0 or `TAKEN`, which no key has.
         let second = self.key[1].load(Ordering::Relaxed);
         (first ^ key.0[0]) | (second ^ key.0[1]) == 0
     }

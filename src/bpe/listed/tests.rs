@@ -176,7 +176,7 @@ proptest! {
         let vocabulary = Arc::new(Vocabulary::of_tables(&image, None).unwrap());
         let view = vocabulary.view();
         let mut merger = Merger::new(Level::detect());
-        let mut encoder = Encoder::new(&vocabulary, &Arc::new(Memory::new().unwrap()));
+        let mut encoder = Encoder::new(Level::detect(), &vocabulary, &Arc::new(Memory::new().unwrap()));
         for text in &texts {
             let mut expected = Vec::new();
             ranked.merge(text.as_bytes(), &mut Scratch::default(), &mut expected);

@@ -1,54 +1,24 @@
-//! NEON, which is in the baseline of `AArch64`.
-//!
-//! So nothing need be entered: every function may use it.
+//! [`Simd`] with NEON.
 #![allow(
     clippy::unused_self,
     reason = "taking `self` is how a method shows the proof that the CPU has the instructions"
 )]
 
 use std::arch::aarch64::{
-    float32x4_t, float32x4x4_t, uint8x16_t, uint8x16x4_t, uint16x8_t, uint32x4_t, vaddhn_high_u32,
-    vaddhn_u32, vaddq_f32, vandq_u8, vbslq_u8, vceqq_f32, vdupq_n_u8, vdupq_n_u32, vget_lane_u64,
-    vget_low_u16, vgetq_lane_u64, vld1q_f32_x4, vld1q_u8, vld1q_u16, vld4q_u8, vmulq_f32,
-    vornq_u16, vqtbl1q_u8, vreinterpret_u64_u8, vreinterpretq_f32_u32, vreinterpretq_u16_u8,
-    vreinterpretq_u16_u32, vreinterpretq_u32_f32, vreinterpretq_u64_u8, vshll_high_n_u16,
-    vshll_n_u16, vshlq_n_u8, vshlq_n_u32, vshrn_n_u16, vshrq_n_u8, vsliq_n_u8, vsraq_n_u32,
-    vsriq_n_u8, vst1q_f32, vst1q_u16, vsubq_f32, vuzp1q_f32, vuzp1q_u8, vuzp1q_u16, vuzp2q_f32,
-    vuzp2q_u8, vzip1q_f32, vzip2q_f32,
+    float32x4_t, float32x4x4_t, uint16x8_t, uint32x4_t, vaddhn_high_u32, vaddhn_u32, vaddq_f32,
+    vandq_u32, vceqq_f32, vcombine_u64, vcreate_u64, vdupq_n_u32, vget_low_u16, vld1q_f32_x4,
+    vld1q_s32, vld1q_u8, vld1q_u16, vmulq_f32, vornq_u16, vqtbl1q_u8, vreinterpretq_f32_u32,
+    vreinterpretq_u8_u64, vreinterpretq_u16_u32, vreinterpretq_u32_f32, vreinterpretq_u32_u8,
+    vshll_high_n_u16, vshll_n_u16, vshlq_n_u32, vshlq_u32, vsraq_n_u32, vst1q_f32, vst1q_u16,
+    vst1q_u32, vsubq_f32, vuzp1q_f32, vuzp1q_u16, vuzp2q_f32, vzip1q_f32, vzip2q_f32,
 };
 use std::arch::asm;
 
 use half::{bf16, f16};
 
-use super::{BLOCK, Block, Blocks, LANES, Lines, Nibbles, Simd, scalar};
+use crate::simd::{LANES, Lines, PACKED, PACKED_BITS, Simd};
 
-/// Proof that this CPU has NEON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Neon(());
-
-impl Neon {
-    /// The proof, which exists wherever this compiles.
-    pub(super) const fn baseline() -> Self {
-        const { assert!(cfg!(target_feature = "neon")) };
-        Self(())
-    }
-
-    /// Reads a block as four vectors: byte `4 * i + j` is in lane `i` of vector `j`. So the bits of
-    /// four neighbors are put together without moving lanes.
-    #[inline(always)]
-    fn load_block(self, from: &Block) -> [uint8x16_t; 4] {
-        const { assert!(BLOCK == size_of::<uint8x16x4_t>()) };
-        // SAFETY: `self` proves NEON; 64 bytes lie at the address, which need not be aligned.
-        let uint8x16x4_t(a, b, c, d) = unsafe { vld4q_u8(from.as_ptr()) };
-        [a, b, c, d]
-    }
-
-    #[inline(always)]
-    fn load_table(self, from: &[u8; 16]) -> uint8x16_t {
-        // SAFETY: `self` proves NEON; 16 bytes lie at the address, which need not be aligned.
-        unsafe { vld1q_u8(from.as_ptr()) }
-    }
-}
+use super::{Neon, prefetch_lines};
 
 /// Sixteen elements as two times eight.
 #[inline(always)]
@@ -73,34 +43,6 @@ fn vectors_mut<E>(to: &mut Lines<E>) -> [&mut [E; LANES]; 2] {
         unreachable!("lines are two vectors");
     };
     [first, second]
-}
-
-/// Prefetches the cache line at `from`, which may be any address. If `ONCE`, it is used soon and
-/// then never again.
-#[inline(always)]
-pub(super) fn prefetch<const ONCE: bool>(from: *const u8) {
-    if cfg!(miri) {
-        return;
-    }
-    // SAFETY: a prefetch is part of every `AArch64` CPU and reads nothing, whatever the address.
-    unsafe {
-        asm!(
-            // 0 is pldl1keep, 1 is pldl1strm.
-            "prfm #{hint}, [{from}]",
-            hint = const ONCE as u8,
-            from = in(reg) from,
-            options(readonly, nostack, preserves_flags),
-        );
-    }
-}
-
-/// [`prefetch`] for the cache lines of a `T`. Some CPUs have longer ones.
-#[inline(always)]
-fn prefetch_lines<const ONCE: bool, T>(from: *const T) {
-    const LINE_BYTES: usize = 64;
-    for offset in (0..size_of::<T>()).step_by(LINE_BYTES) {
-        prefetch::<ONCE>(from.cast::<u8>().wrapping_add(offset));
-    }
 }
 
 /// Widens eight `f16`. The intrinsic needs the type `f16` of the language, which is not stable.
@@ -226,111 +168,27 @@ fn turn_pairs(
     [vzip1q_f32(first, second), vzip2q_f32(first, second)]
 }
 
-/// The class bits of each byte.
+/// Copies the bytes of each number to a lane, then shifts it to the start of the lane.
 #[inline]
 #[target_feature(enable = "neon")]
-fn class_bits(bytes: uint8x16_t, [low, high]: [uint8x16_t; 2]) -> uint8x16_t {
-    // An index of 16 or more produces zero, so that the top bit must stay.
-    let lower = vandq_u8(bytes, vdupq_n_u8(0x8f));
-    let upper = vshrq_n_u8::<4>(bytes);
-    vandq_u8(vqtbl1q_u8(low, lower), vqtbl1q_u8(high, upper))
-}
-
-/// Moves bit `BIT` of each byte to the top.
-#[inline]
-#[target_feature(enable = "neon")]
-fn to_top<const BIT: u32>(bytes: uint8x16_t) -> uint8x16_t {
-    match BIT {
-        0 => vshlq_n_u8::<7>(bytes),
-        1 => vshlq_n_u8::<6>(bytes),
-        2 => vshlq_n_u8::<5>(bytes),
-        3 => vshlq_n_u8::<4>(bytes),
-        4 => vshlq_n_u8::<3>(bytes),
-        5 => vshlq_n_u8::<2>(bytes),
-        6 => vshlq_n_u8::<1>(bytes),
-        _ => bytes,
-    }
-}
-
-/// Bit `BIT` of each byte of a block.
-#[inline]
-#[target_feature(enable = "neon")]
-fn mask<const BIT: u32>(block: [uint8x16_t; 4]) -> u64 {
-    let [a, b, c, d] = block;
-    let [a, b, c, d] = [
-        to_top::<BIT>(a),
-        to_top::<BIT>(b),
-        to_top::<BIT>(c),
-        to_top::<BIT>(d),
+fn unpack([low, high]: [u64; 2]) -> [uint32x4_t; 2] {
+    // An index of 16 or more produces zero.
+    const BYTES: [[u8; 16]; 2] = [
+        [0, 1, 2, 3, 2, 3, 4, 5, 5, 6, 7, 16, 8, 9, 10, 11],
+        [
+            10, 11, 12, 13, 13, 14, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16,
+        ],
     ];
-    // Each vector keeps its top bits, and those of the vector before come right below them.
-    let ab = vsriq_n_u8::<1>(b, a);
-    let cd = vsriq_n_u8::<1>(d, c);
-    let nibbles = vsriq_n_u8::<2>(cd, ab);
-    // From each pair of bytes, the nibble of the first one and then that of the second.
-    let twice = vsriq_n_u8::<4>(nibbles, nibbles);
-    let packed = vshrn_n_u16::<4>(vreinterpretq_u16_u8(twice));
-    vget_lane_u64::<0>(vreinterpret_u64_u8(packed))
-}
-
-/// The masks of the classes.
-#[inline]
-#[target_feature(enable = "neon")]
-fn class_masks([a, b, c, d]: [uint8x16_t; 4], tables: [uint8x16_t; 2]) -> [u64; 8] {
-    masks([
-        class_bits(a, tables),
-        class_bits(b, tables),
-        class_bits(c, tables),
-        class_bits(d, tables),
-    ])
-}
-
-/// Each bit of every byte of a block: its bits are transposed in three steps, for all masks at once.
-#[inline]
-#[target_feature(enable = "neon")]
-fn masks([a, b, c, d]: [uint8x16_t; 4]) -> [u64; 8] {
-    let [ab_even, ab_odd] = pairs(a, b);
-    let [cd_even, cd_odd] = pairs(c, d);
-    let [nibbles_04, nibbles_26] = nibbles(ab_even, cd_even);
-    let [nibbles_15, nibbles_37] = nibbles(ab_odd, cd_odd);
-    let [[m0, m1], [m4, m5]] = pack(nibbles_04, nibbles_15);
-    let [[m2, m3], [m6, m7]] = pack(nibbles_26, nibbles_37);
-    [m0, m1, m2, m3, m4, m5, m6, m7]
-}
-
-/// Pairs of a bit of `a` and that bit of `b`: of bits 0, 2, 4 and 6, then of 1, 3, 5 and 7.
-#[inline]
-#[target_feature(enable = "neon")]
-fn pairs(a: uint8x16_t, b: uint8x16_t) -> [uint8x16_t; 2] {
-    let first = vdupq_n_u8(0b0101_0101);
-    [
-        vbslq_u8(first, a, vshlq_n_u8::<1>(b)),
-        vbslq_u8(first, vshrq_n_u8::<1>(a), b),
-    ]
-}
-
-/// Nibbles of a pair of `ab` and that pair of `cd`: of pairs 0 and 2, then of 1 and 3.
-#[inline]
-#[target_feature(enable = "neon")]
-fn nibbles(ab: uint8x16_t, cd: uint8x16_t) -> [uint8x16_t; 2] {
-    let first = vdupq_n_u8(0b0011_0011);
-    [
-        vbslq_u8(first, ab, vshlq_n_u8::<2>(cd)),
-        vbslq_u8(first, vshrq_n_u8::<2>(ab), cd),
-    ]
-}
-
-/// The lower nibbles of `a` and of `b`, then the upper ones.
-#[inline]
-#[target_feature(enable = "neon")]
-fn pack(a: uint8x16_t, b: uint8x16_t) -> [[u64; 2]; 2] {
-    let (even, odd) = (vuzp1q_u8(a, b), vuzp2q_u8(a, b));
-    let lower = vreinterpretq_u64_u8(vsliq_n_u8::<4>(even, odd));
-    let upper = vreinterpretq_u64_u8(vsriq_n_u8::<4>(odd, even));
-    [
-        [vgetq_lane_u64::<0>(lower), vgetq_lane_u64::<1>(lower)],
-        [vgetq_lane_u64::<0>(upper), vgetq_lane_u64::<1>(upper)],
-    ]
+    const SHIFTS: [[i32; 4]; 2] = [[0, -4, 0, 0], [-4, 0, 0, 0]];
+    let words = vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(low), vcreate_u64(high)));
+    let number = vdupq_n_u32((1 << PACKED_BITS) - 1);
+    [0, 1].map(|i| {
+        // SAFETY: 16 bytes lie at each address.
+        let (bytes, shifts) =
+            unsafe { (vld1q_u8(BYTES[i].as_ptr()), vld1q_s32(SHIFTS[i].as_ptr())) };
+        let lanes = vreinterpretq_u32_u8(vqtbl1q_u8(words, bytes));
+        vandq_u32(vshlq_u32(lanes, shifts), number)
+    })
 }
 
 impl Neon {
@@ -355,6 +213,16 @@ impl Neon {
 /// Stores are regular ones: there are none past the caches, only pairs with a hint.
 impl Simd for Neon {
     type F32x16 = [float32x4_t; 4];
+
+    #[inline(always)]
+    fn unpack(self, packed: [u64; 2], to: &mut [u32; PACKED]) {
+        // SAFETY: `self` proves NEON.
+        let numbers = unsafe { unpack(packed) };
+        for (numbers, to) in numbers.into_iter().zip(to.as_chunks_mut::<4>().0) {
+            // SAFETY: `self` proves NEON; 16 bytes lie at the address, which is aligned for `u32`.
+            unsafe { vst1q_u32(to.as_mut_ptr(), numbers) };
+        }
+    }
 
     #[inline(always)]
     fn load_f32(self, from: &[f32; LANES]) -> Self::F32x16 {
@@ -466,28 +334,5 @@ impl Simd for Neon {
     #[inline(always)]
     fn prefetch_after<const ONCE: bool, T, const N: usize>(self, from: &[T; N], elements: usize) {
         prefetch_lines::<ONCE, [T; N]>(from.as_ptr().wrapping_add(elements).cast());
-    }
-}
-
-impl Blocks for Neon {
-    #[inline(always)]
-    fn classes(self, block: &Block, nibbles: &Nibbles) -> [u64; 8] {
-        let tables = [
-            self.load_table(&nibbles.low),
-            self.load_table(&nibbles.high),
-        ];
-        // SAFETY: `self` proves NEON.
-        unsafe { class_masks(self.load_block(block), tables) }
-    }
-
-    #[inline(always)]
-    fn bits<const BIT: u32>(self, block: &Block) -> u64 {
-        // SAFETY: `self` proves NEON.
-        unsafe { mask::<BIT>(self.load_block(block)) }
-    }
-
-    #[inline(always)]
-    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]) {
-        scalar::ones(bits, base, to);
     }
 }

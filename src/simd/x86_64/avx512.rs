@@ -9,28 +9,28 @@ use std::arch::x86_64::_pdep_u64;
 use std::mem::offset_of;
 
 use super::avx2::Avx2;
-use super::scalar;
-use super::{BLOCK, Block, BlockKernel, Blocks, Nibbles};
+use crate::simd::scalar;
+use crate::simd::{BLOCK, Block, BlockKernel, Blocks, Nibbles};
 
 /// Proof that this CPU has AVX-512 F, BW and VBMI2, besides AVX2; only detection creates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Avx512(Avx2);
+pub(in crate::simd) struct Avx512(Avx2);
 
 impl Avx512 {
     /// The proof, if the CPU has the features.
-    pub(super) fn detect(avx2: Avx2) -> Option<Self> {
+    pub(in crate::simd) fn detect(avx2: Avx2) -> Option<Self> {
         let has_all = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vbmi2");
         has_all.then_some(Self(avx2))
     }
 
-    pub(super) const fn avx2(self) -> Avx2 {
+    pub(in crate::simd) const fn avx2(self) -> Avx2 {
         self.0
     }
 
     /// Runs `kernel` with these instructions.
-    pub(super) fn enter_blocks<K: BlockKernel>(self, kernel: K) -> K::Output {
+    pub(in crate::simd) fn enter_blocks<K: BlockKernel>(self, kernel: K) -> K::Output {
         // SAFETY: the proof has one of every feature that `enter_blocks` enables.
         unsafe { enter_blocks(self, kernel) }
     }

@@ -19,7 +19,7 @@ use std::arch::x86_64::{
 
 use half::{bf16, f16};
 
-use super::{
+use crate::simd::{
     BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, Lines, Nibbles, PACKED, PACKED_BITS, Simd,
     scalar,
 };
@@ -27,12 +27,12 @@ use super::{
 /// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; only detection creates
 /// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Avx2(());
+pub(in crate::simd) struct Avx2(());
 
 impl Avx2 {
     /// The proof, if the CPU has the features. The standard library queries the CPU once and caches
     /// the result.
-    pub(super) fn detect() -> Option<Self> {
+    pub(in crate::simd) fn detect() -> Option<Self> {
         let has_all = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
@@ -44,13 +44,13 @@ impl Avx2 {
     }
 
     /// Runs `kernel` with these instructions.
-    pub(super) fn enter<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(in crate::simd) fn enter<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: `self` exists only where `detect` found every feature that `enter` enables.
         unsafe { enter(self, kernel) }
     }
 
     /// Runs `kernel` with these instructions.
-    pub(super) fn enter_blocks<K: BlockKernel>(self, kernel: K) -> K::Output {
+    pub(in crate::simd) fn enter_blocks<K: BlockKernel>(self, kernel: K) -> K::Output {
         // SAFETY: as above.
         unsafe { enter_blocks(self, kernel) }
     }

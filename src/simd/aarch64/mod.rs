@@ -1,0 +1,76 @@
+//! NEON, which is in the baseline of `AArch64`: every function may use it.
+//!
+//! ```text
+//! mod     the proof, how a kernel is entered, and prefetches
+//! blocks  operations on blocks of bytes
+//! floats  operations on sixteen `f32`, and packed numbers
+//! ```
+
+mod blocks;
+mod floats;
+
+use std::arch::asm;
+
+use super::{BlockKernel, Kernel};
+
+/// Proof that this CPU has NEON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Neon(());
+
+impl Neon {
+    /// The proof, which exists wherever this compiles.
+    pub(super) const fn baseline() -> Self {
+        const { assert!(cfg!(target_feature = "neon")) };
+        Self(())
+    }
+
+    /// Runs `kernel` with these instructions.
+    pub(super) fn enter<K: Kernel>(self, kernel: K) -> K::Output {
+        enter(self, kernel)
+    }
+
+    /// Runs `kernel` with these instructions.
+    pub(super) fn enter_blocks<K: BlockKernel>(self, kernel: K) -> K::Output {
+        enter_blocks(self, kernel)
+    }
+}
+
+/// A kernel is one function, as at the other levels, so that `.ci/check-kernels` finds it.
+#[inline(never)]
+fn enter<K: Kernel>(token: Neon, kernel: K) -> K::Output {
+    kernel.run(token)
+}
+
+/// [`enter`] for a kernel on blocks.
+#[inline(never)]
+fn enter_blocks<K: BlockKernel>(token: Neon, kernel: K) -> K::Output {
+    kernel.run(token)
+}
+
+/// Prefetches the cache line at `from`, which may be any address. If `ONCE`, it is used soon and
+/// then never again.
+#[inline(always)]
+pub(super) fn prefetch<const ONCE: bool>(from: *const u8) {
+    if cfg!(miri) {
+        return;
+    }
+    // SAFETY: a prefetch is part of every `AArch64` CPU and reads nothing, whatever the address.
+    unsafe {
+        asm!(
+            // 0 is pldl1keep, 1 is pldl1strm.
+            "prfm #{hint}, [{from}]",
+            hint = const ONCE as u8,
+            from = in(reg) from,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+}
+
+/// [`prefetch`] for the cache lines of a `T`. Some CPUs have longer ones.
+#[inline(always)]
+fn prefetch_lines<const ONCE: bool, T>(from: *const T) {
+    const LINE_BYTES: usize = 64;
+    for offset in (0..size_of::<T>()).step_by(LINE_BYTES) {
+        prefetch::<ONCE>(from.cast::<u8>().wrapping_add(offset));
+    }
+}
