@@ -7,6 +7,7 @@
     reason = "a value that is not there fails the test"
 )]
 
+mod every_cpu;
 mod gather;
 mod positions;
 mod qemu;
