@@ -328,11 +328,11 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn prefetch<T, const N: usize>(self, from: &[T; N]) {
-        prefetch_lines::<false, [T; N]>(from);
+        prefetch_lines::<false, _>(from, 0);
     }
 
     #[inline(always)]
     fn prefetch_after<const ONCE: bool, T, const N: usize>(self, from: &[T; N], elements: usize) {
-        prefetch_lines::<ONCE, [T; N]>(from.as_ptr().wrapping_add(elements).cast());
+        prefetch_lines::<ONCE, _>(from, elements.wrapping_mul(size_of::<T>()));
     }
 }

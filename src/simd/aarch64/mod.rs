@@ -66,11 +66,30 @@ pub(super) fn prefetch<const ONCE: bool>(from: *const u8) {
     }
 }
 
-/// [`prefetch`] for the cache lines of a `T`. Some CPUs have longer ones.
+/// [`prefetch`] of the line at `offset` from `from`. With one register for each, the compiler reads at
+/// `from` without computing either from the other.
 #[inline(always)]
-fn prefetch_lines<const ONCE: bool, T>(from: *const T) {
+fn prefetch_at<const ONCE: bool>(from: *const u8, offset: usize) {
+    if cfg!(miri) {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "prfm #{hint}, [{from}, {offset}]",
+            hint = const ONCE as u8,
+            from = in(reg) from,
+            offset = in(reg) offset,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+}
+
+/// [`prefetch`] for the cache lines of a `T`, `bytes` after `from`. Some CPUs have longer ones.
+#[inline(always)]
+fn prefetch_lines<const ONCE: bool, T>(from: *const T, bytes: usize) {
     const LINE_BYTES: usize = 64;
     for offset in (0..size_of::<T>()).step_by(LINE_BYTES) {
-        prefetch::<ONCE>(from.cast::<u8>().wrapping_add(offset));
+        prefetch_at::<ONCE>(from.cast(), bytes.wrapping_add(offset));
     }
 }
