@@ -183,9 +183,10 @@ fn unpack([low, high]: [u64; 2]) -> [uint32x4_t; 2] {
     let words = vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(low), vcreate_u64(high)));
     let number = vdupq_n_u32((1 << PACKED_BITS) - 1);
     [0, 1].map(|i| {
-        // SAFETY: 16 bytes lie at each address.
-        let (bytes, shifts) =
-            unsafe { (vld1q_u8(BYTES[i].as_ptr()), vld1q_s32(SHIFTS[i].as_ptr())) };
+        // SAFETY: 16 bytes lie at the address.
+        let bytes = unsafe { vld1q_u8(BYTES[i].as_ptr()) };
+        // SAFETY: as above.
+        let shifts = unsafe { vld1q_s32(SHIFTS[i].as_ptr()) };
         let lanes = vreinterpretq_u32_u8(vqtbl1q_u8(words, bytes));
         vandq_u32(vshlq_u32(lanes, shifts), number)
     })
