@@ -255,7 +255,10 @@ pub(crate) trait Blocks: Copy {
     fn bits<const BIT: u32>(self, block: &Block) -> u64;
     /// Writes `base` plus the position of each one of `bits`, lowest first; what follows in `to` is
     /// meaningless.
-    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]);
+    #[inline(always)]
+    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]) {
+        scalar::ones(bits, base, to);
+    }
 }
 
 /// The vector operations of the kernels, on sixteen `f32` lanes. As [`Blocks`].

@@ -258,11 +258,6 @@ impl Blocks for Scalar {
     fn bits<const BIT: u32>(self, block: &Block) -> u64 {
         bits::<BIT>(block)
     }
-
-    #[inline(always)]
-    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]) {
-        ones(bits, base, to);
-    }
 }
 
 /// How many places [`Blocks::ones`] writes at least: a word has 14 pretokens on average, and a CPU

@@ -11,7 +11,7 @@ use std::arch::aarch64::{
     vuzp2q_u8,
 };
 
-use crate::simd::{BLOCK, Block, Blocks, Nibbles, scalar};
+use crate::simd::{BLOCK, Block, Blocks, Nibbles};
 
 use super::Neon;
 
@@ -155,10 +155,5 @@ impl Blocks for Neon {
     fn bits<const BIT: u32>(self, block: &Block) -> u64 {
         // SAFETY: `self` proves NEON.
         unsafe { mask::<BIT>(self.load_block(block)) }
-    }
-
-    #[inline(always)]
-    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]) {
-        scalar::ones(bits, base, to);
     }
 }

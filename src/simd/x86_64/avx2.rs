@@ -21,7 +21,6 @@ use half::{bf16, f16};
 
 use crate::simd::{
     BLOCK, Block, BlockKernel, Blocks, Kernel, LANES, Lines, Nibbles, PACKED, PACKED_BITS, Simd,
-    scalar,
 };
 
 /// Proof that this CPU has AVX2, BMI1, BMI2, LZCNT, POPCNT, F16C and FMA; only detection creates
@@ -462,11 +461,6 @@ impl Blocks for Avx2 {
     fn bits<const BIT: u32>(self, block: &Block) -> u64 {
         // SAFETY: `self` proves AVX2.
         unsafe { masks::<BIT>(self.load_block(block)) }
-    }
-
-    #[inline(always)]
-    fn ones(self, bits: u64, base: usize, to: &mut [usize; BLOCK]) {
-        scalar::ones(bits, base, to);
     }
 }
 
