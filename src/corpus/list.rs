@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::remote::{Object, Stores, is_url};
 use crate::show;
 
-/// Of so many URLs it is asked at once whether they name an object.
+/// How many URLs are looked up at once.
 const AHEAD: usize = 64;
 
 /// A corpus whose arguments are being listed.

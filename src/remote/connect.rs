@@ -14,7 +14,7 @@ use object_store::list::PaginatedListStore;
 use object_store::{ClientConfigKey, ObjectStore};
 
 use crate::error::{Error, Result};
-use crate::remote::environment::{Endpoint, is_true, limits, retries, variables};
+use crate::remote::environment::{Endpoint, is_true, limits, retries, variable, variables};
 use crate::remote::failure::reason;
 use crate::remote::list::Lists;
 use crate::remote::place::Place;
@@ -91,8 +91,9 @@ fn connect(scheme: Scheme, name: &str, web: &Web, shown: &Path) -> Result<Client
     let retry = retries();
     let built: object_store::Result<Client> = match scheme {
         Scheme::S3 => {
-            // Those in one zone only, whose names end so, list in no order.
-            let has_order = !name.ends_with("--x-s3");
+            // Those in one zone only, whose names end with two hyphens and `x-s3`, list in no order.
+            let rest = name.strip_suffix("-x-s3");
+            let has_order = !rest.is_some_and(|rest| rest.ends_with('-'));
             let store = s3(name, shown)?.with_retry(retry).build();
             store.map(|store| listed(store, has_order))
         }
@@ -135,16 +136,16 @@ fn s3(name: &str, shown: &Path) -> Result<AmazonS3Builder> {
     let endpoint = get(S3Key::S3Endpoint).or_else(|| get(S3Key::Endpoint));
     let endpoint = check_endpoint(endpoint, allows_http, "AWS_ALLOW_HTTP", shown)?;
     let mut hint =
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for \
-                    a public bucket"
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a \
+                    public bucket"
             .to_owned();
     let has_profiles = || {
         let home = std::env::home_dir();
         home.is_some_and(|home| home.join(".aws").is_dir())
     };
     if std::env::var_os("AWS_PROFILE").is_some() || has_profiles() {
-        hint += "; profiles are not read: eval \"$(aws configure export-credentials --format env)\" \
-                 sets the variables of one";
+        hint += "; profiles are not read: 'aws configure export-credentials', of version 2 of the \
+                 AWS CLI, prints the values of one";
     }
     need_credentials(has_credentials, "AWS_EC2_METADATA_DISABLED", shown, &hint)?;
     Ok(match endpoint {
@@ -158,7 +159,7 @@ fn s3(name: &str, shown: &Path) -> Result<AmazonS3Builder> {
 fn gcs(name: &str, shown: &Path) -> Result<GoogleCloudStorageBuilder> {
     let settings = limits(GcsKey::Client).chain(variables("GOOGLE_", shown)?);
     let mut builder = GoogleCloudStorageBuilder::new().with_url(name);
-    if let Ok(file) = std::env::var("SERVICE_ACCOUNT") {
+    if let Some(file) = variable("SERVICE_ACCOUNT", shown)? {
         builder = builder.with_service_account_path(file);
     }
     // Unlike those of the other stores, it begins with plain http allowed.
@@ -205,7 +206,7 @@ fn gcs(name: &str, shown: &Path) -> Result<GoogleCloudStorageBuilder> {
 fn azure(name: &str, shown: &Path) -> Result<MicrosoftAzureBuilder> {
     let settings = limits(AzureKey::Client).chain(variables("AZURE_", shown)?);
     let mut builder = MicrosoftAzureBuilder::new().with_url(name);
-    if let Ok(endpoint) = std::env::var("IDENTITY_ENDPOINT") {
+    if let Some(endpoint) = variable("IDENTITY_ENDPOINT", shown)? {
         builder = builder.with_msi_endpoint(endpoint);
     }
     let builder = settings.fold(builder, |builder, (key, value)| {

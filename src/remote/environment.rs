@@ -41,6 +41,17 @@ pub(super) fn retries() -> RetryConfig {
     }
 }
 
+/// The variable `name` of the environment. An empty one counts as not set.
+///
+/// # Errors
+/// [`Error::Input`] for `shown` if it cannot be part of a request.
+pub(super) fn variable(name: &str, shown: &Path) -> Result<Option<String>> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    let checked = value.as_ref().map_or(Ok(()), |value| check(name, value));
+    checked.map_err(|what| Error::input(shown, what))?;
+    Ok(value)
+}
+
 /// The variables of the environment that begin with `start` and have a key. Empty ones count as not set.
 ///
 /// # Errors
@@ -67,7 +78,7 @@ fn check(name: &str, value: &str) -> std::result::Result<(), (String, &'static s
     // JSON has line ends.
     if value.contains(char::is_control) && !name.ends_with("SERVICE_ACCOUNT_KEY") {
         let what = format!("{name} has a line end or another control character in it");
-        return Err((what, "set it without"));
+        return Err((what, "remove it from the value"));
     }
     if name.ends_with("REGION")
         && !value
@@ -90,8 +101,8 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint `value`. Whoever is on the way can read what is sent to one that is plain http, so
-    /// that it must be on this machine, or allowed.
+    /// The endpoint `value`. Anyone on the way can read what is sent over plain http, so an endpoint
+    /// of that kind must be on this machine, or allowed.
     ///
     /// # Errors
     /// What is wrong and what to do; `switch` is the variable that allows it.

@@ -8,7 +8,7 @@ use object_store::{Error as StoreError, ObjectMeta};
 use crate::remote::failure::breaks_off;
 use crate::remote::requests::{TRIES, wait_before};
 
-/// A store that has lists answers at least so many objects at once, unless there are no more.
+/// A store that has lists sends at least this many objects at once, unless there are no more.
 const PAGE: usize = 1000;
 
 /// The lists of a store.
@@ -49,8 +49,8 @@ impl Lists {
         }
     }
 
-    /// Checks that nothing comes after `listed`. A server that does not know how its pages are asked
-    /// for answers the first one, and nothing says that there are more.
+    /// Checks that nothing comes after `listed`. A server that does not know how to send further pages
+    /// sends the first one, and nothing says that there are more.
     async fn check_end(
         &self,
         prefix: Option<&str>,

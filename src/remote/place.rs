@@ -17,7 +17,7 @@ use crate::remote::store::Store;
 pub(crate) struct Place {
     store: Arc<Store>,
     key: String,
-    /// What the store says of this key. `None` if it is a prefix for sure.
+    /// What the store says of this key. `None` if it can only be a prefix.
     look: Option<Look>,
 }
 

@@ -15,7 +15,7 @@ const THREADS: usize = 2;
 /// So many requests run at once; others wait. Small objects are requested by the thousand.
 const AT_ONCE: usize = 64;
 
-/// How often an answer is asked for that breaks off. The store's client tries each request several times
+/// How often an answer that breaks off is asked for. The store's client tries each request several times
 /// before it fails.
 pub(super) const TRIES: u32 = 4;
 

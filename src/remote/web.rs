@@ -40,8 +40,8 @@ impl Web {
     }
 }
 
-/// One client, from when it is first needed. Each has connections of its own, and reads the certificates
-/// of the system.
+/// One client, made when it is first needed. Each has connections of its own, and reads the
+/// certificates of the system.
 #[derive(Clone, Debug, Default)]
 struct Connections(Arc<Mutex<Option<HttpClient>>>);
 

@@ -99,8 +99,11 @@ fn a_value_that_is_no_part_of_a_request_is_named() {
     let place = Place::new();
     let endpoint = "the endpoint in the environment is not a URL of http or https; set it to one \
                     such as https://host:9000";
-    let line_end =
-        |name| format!("{name} has a line end or another control character in it; set it without");
+    let line_end = |name| {
+        format!(
+            "{name} has a line end or another control character in it; remove it from the value"
+        )
+    };
     for (url, name, value, what) in [
         (
             "s3",
