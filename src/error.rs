@@ -5,6 +5,7 @@
 //! known, what to do. Settings are named by their Rust fields and parameters, in backquotes; a
 //! front end that calls them something else translates these.
 
+mod below;
 mod message;
 mod problem;
 #[cfg(test)]
@@ -227,8 +228,8 @@ impl Error {
     /// Whether a setting is wrong, whatever the data: the caller must change the call.
     ///
     /// ```
-    /// let error = shardmill::Tokenizer::by_name("gpt1").unwrap_err();
-    /// assert!(error.is_usage());
+    /// let unknown = shardmill::Tokenizer::by_name("gpt1").unwrap_err();
+    /// assert!(shardmill::Error::from(unknown).is_usage());
     /// ```
     pub fn is_usage(&self) -> bool {
         matches!(

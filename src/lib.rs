@@ -51,54 +51,40 @@
 //! - Errors are values of [`Error`]. Their messages are one line that says what is wrong, in which
 //!   file, at which byte or line.
 
-#[cfg(windows)]
-compile_error!("shardmill needs Linux or macOS; on Windows, build and run it in WSL");
+#![forbid(unsafe_code)]
 
 pub mod bench;
-mod bpe;
-mod choice;
 mod columnar;
 pub mod compression;
 pub mod corpus;
 pub mod dataset;
-mod definition;
 pub mod document;
-mod dtype;
 pub mod embed;
 mod error;
 pub mod gather;
 pub mod guard;
 mod hash;
 pub mod loader;
-mod map;
 mod outputs;
 pub mod page;
 pub mod pipeline;
-mod pretoken;
 mod progress;
 mod publish;
 mod remote;
 pub mod report;
-pub mod show;
 pub mod shuffle;
-mod simd;
 pub mod sink;
 pub mod table;
 mod threads;
 mod times;
-mod token;
-pub mod tokenizer;
 pub mod window;
 
 pub use corpus::{Corpus, CorpusOptions};
 pub use dataset::{Manifest, TokenStore, verify};
-pub use dtype::{Dtype, Element, Elements};
 pub use embed::{EmbedConfig, embed, run, verify_embeddings};
 pub use error::{Error, Result};
 pub use gather::Gatherer;
-pub use hash::Hash128;
 pub use loader::{Loader, LoaderConfig};
-pub use map::Buffer;
 pub use pipeline::{
     TokenizeConfig, UnitShare, estimate, finish, plan, repair, status, tokenize, tokenize_units,
     verify_inputs,
@@ -106,10 +92,15 @@ pub use pipeline::{
 pub use progress::Stats;
 pub use publish::Durability;
 pub use report::Report;
-pub use simd::Level;
+pub use shardmill_core::dtype::{Dtype, Element, Elements};
+pub use shardmill_core::hash::Hash128;
+pub use shardmill_core::map::Buffer;
+pub use shardmill_core::show;
+pub use shardmill_core::simd::Level;
+pub use shardmill_core::token::TokenId;
+pub use shardmill_tokenizer as tokenizer;
+pub use shardmill_tokenizer::{Special, Tokenizer};
 pub use table::{InitialTables, Table};
-pub use token::TokenId;
-pub use tokenizer::{Special, Tokenizer};
 pub use window::{Order, Windows};
 
 /// The examples of the README are tests.

@@ -266,7 +266,7 @@ def file_system(path: Path) -> str:
 
 
 def facts(args: argparse.Namespace) -> dict[str, str]:
-    changed = "" if output_of("git", "status", "--porcelain", "src", "Cargo.lock") == "" else ", changed"
+    changed = "" if output_of("git", "status", "--porcelain", "src", "crates", "Cargo.lock") == "" else ", changed"
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
     found = {
         "CPU": f"{cpu_model()}, {os.cpu_count()} cores, {len(os.sched_getaffinity(0))} usable",

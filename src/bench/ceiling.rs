@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::{BenchConfig, Sample, elements, sample::shares, scratch, spawn};
 use crate::error::{Error, Result};
 use crate::gather::Stores;
-use crate::map::Buffer;
 use crate::progress::Stats;
-use crate::simd::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd};
 use crate::sink::widen_pipe;
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd};
 
 /// The size of one write in bytes.
 const WRITE_BYTES: usize = 1 << 20;
@@ -240,7 +240,7 @@ fn through_pipe(bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::tests::for_each_level;
+    use shardmill_core::for_each_level;
 
     fn every_whole_line_is_stored(level: Level) {
         for (stores, threads) in [

@@ -11,13 +11,13 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{BenchConfig, Sample, elements};
-use crate::dtype::{Dtype, Element, with_element};
 use crate::error::Result;
 use crate::gather::Gatherer;
-use crate::map::Buffer;
 use crate::progress::Stats;
-use crate::simd::scalar;
 use crate::table::Table;
+use shardmill_core::dtype::{Dtype, Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::scalar;
 
 pub(super) const SEQ_LEN: usize = 1024;
 const MAX_ROWS: usize = 50_257;

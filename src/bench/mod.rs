@@ -34,9 +34,9 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::progress::Stats;
-use crate::simd::Level;
 use crate::threads::check_threads;
-use crate::tokenizer::{FileOptions, Tokenizer};
+use shardmill_core::simd::Level;
+use shardmill_tokenizer::{FileOptions, Tokenizer};
 
 pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;
@@ -113,7 +113,8 @@ impl BenchConfig {
     /// [`Error::Config`] names the setting, [`Error::UnknownTokenizer`] lists the encodings.
     pub fn validate(&self) -> Result<()> {
         check_sizes(self.threads, &self.dims, self.size_bytes)?;
-        Tokenizer::find(&self.encoding, &FileOptions::default()).map(drop)
+        Tokenizer::find(&self.encoding, &FileOptions::default())?;
+        Ok(())
     }
 }
 

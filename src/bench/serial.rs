@@ -13,7 +13,7 @@ use crate::pipeline::{TokenizeConfig, tokenize};
 use crate::progress::Stats;
 use crate::publish::durability::Durability;
 use crate::times::Part;
-use crate::tokenizer::{FileOptions, Tokenizer};
+use shardmill_tokenizer::{FileOptions, Tokenizer};
 
 /// The numbers of threads for which limits are computed.
 const THREADS: [u32; 3] = [16, 64, 192];

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Sample, spawn};
 use crate::error::Result;
 use crate::progress::Stats;
-use crate::tokenizer::{Special, Tokenizer};
+use shardmill_tokenizer::{Encoder, Special, Tokenizer};
 
 /// The approximate size of a piece in bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -56,21 +56,22 @@ fn first_pass(tokenizer: &Tokenizer, pieces: &[&str], threads: usize) -> Result<
     let tokenizer = tokenizer.with_empty_cache();
     let next = AtomicUsize::new(0);
     let tokens = AtomicUsize::new(0);
-    let work = || {
-        let mut encoder = tokenizer.encoder();
+    let work = |mut encoder: Encoder| {
         let mut ids = Vec::new();
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             ids.clear();
             // This cannot fail, because special tokens are treated as text.
-            let _ = tokenizer.encode_into(&mut encoder, piece, Special::Text, &mut ids);
+            let _ = encoder.add(piece, Special::Text, true, &mut ids);
+            encoder.finish(&mut ids);
             tokens.fetch_add(ids.len(), Ordering::Relaxed);
         }
     };
-    thread::scope(|scope| {
+    thread::scope(|scope| -> Result<()> {
         for _ in 1..threads {
-            spawn(scope, threads, work)?;
+            let encoder = tokenizer.encoder()?;
+            spawn(scope, threads, move || work(encoder))?;
         }
-        work();
+        work(tokenizer.encoder()?);
         Ok(())
     })?;
     Ok(tokens.into_inner() as u64)

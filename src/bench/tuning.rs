@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::gather::{SEQ_LEN, batch, table};
 use super::{Sample, check_sizes, elements, thread_counts};
-use crate::dtype::{Dtype, Element, with_element};
 use crate::error::Result;
 use crate::gather::{Gatherer, Shape, Tuning, has_whole_lines};
-use crate::map::Buffer;
 use crate::progress::Stats;
-use crate::simd::Level;
+use shardmill_core::dtype::{Dtype, Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::Level;
 
 /// Rounds that count, over all settings.
 const ROUNDS: usize = 3;

@@ -40,6 +40,12 @@ impl Failure {
     }
 }
 
+impl From<shardmill::tokenizer::Error> for Failure {
+    fn from(error: shardmill::tokenizer::Error) -> Self {
+        Self::Library(error.into())
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Library(error)

@@ -7,7 +7,7 @@ use crate::columnar::parquet::careful;
 use crate::columnar::slices::Slice;
 use crate::document::push_row;
 use crate::error::{Error, Result};
-use crate::show::counted;
+use shardmill_core::show::counted;
 
 /// How many rows are decoded at once. Their values lie in the memory of their pages.
 const STEP_ROWS: usize = 256;

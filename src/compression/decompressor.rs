@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::compression::{Compression, Damage, Decode};
 use crate::error::{Error, Result};
-use crate::hash::{BlockHasher, Hash128};
+use crate::hash::BlockHasher;
+use shardmill_core::hash::Hash128;
 
 /// How many stored bytes are read at once.
 const READ_BYTES: usize = 128 << 10;

@@ -23,8 +23,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::choice::choice;
 use crate::error::{Error, Problem, Result};
+use shardmill_core::choice;
 
 pub(crate) use decompressor::Decompressor;
 

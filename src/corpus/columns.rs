@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::columnar::{Columnar, footer};
 use crate::corpus::{Corpus, Opened};
 use crate::error::Result;
-use crate::hash::Hash128;
 use crate::remote::Blocks;
+use shardmill_core::hash::Hash128;
 
 /// A file with columns.
 #[derive(Clone, Debug)]

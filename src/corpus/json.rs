@@ -9,7 +9,7 @@ use memchr::memchr;
 use crate::compression::{Compression, Decompressor};
 use crate::document::{HEAD_BYTES, is_json_lines};
 use crate::error::{Error, Result};
-use crate::map::Map;
+use shardmill_core::map::Map;
 
 /// Whether the file at `path`, whose name does not tell, holds JSON Lines. `compression` is what
 /// its name says.

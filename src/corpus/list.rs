@@ -20,7 +20,7 @@ use crate::corpus::{Corpus, CorpusOptions, Kind, Source};
 use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
 use crate::remote::{Object, Stores, is_url};
-use crate::show;
+use shardmill_core::show;
 
 /// How many URLs are looked up at once.
 const AHEAD: usize = 64;

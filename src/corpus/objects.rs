@@ -13,8 +13,8 @@ use crate::corpus::pattern::is_pattern;
 use crate::corpus::report::SkippedFiles;
 use crate::corpus::select::{Filter, Selection, is_hidden};
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::remote::{Object, Place};
+use shardmill_core::hash::Hash128;
 
 impl Listing {
     /// Adds the objects that the URL `argument` names, at `place`.

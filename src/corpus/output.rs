@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::corpus::visit::{FileId, id_of};
 use crate::corpus::{Corpus, Kind};
 use crate::error::{Error, Result};
-use crate::show::name;
+use shardmill_core::show::name;
 
 /// The files of an output, one name of each kind.
 const MADE: [&str; 5] = [

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::document::BadKind;
-use crate::hash::Hash128;
+use shardmill_core::hash::Hash128;
 
 /// How many records were left out, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use crate::dataset::bad::{BadCounts, BadFile, BadRecord};
 use crate::dataset::manifest::{Manifest, Position, ShardInfo, SourceInfo};
 use crate::dataset::reader::TokenStore;
 use crate::error::{Error, Result};
-use crate::map::Map;
 use crate::publish::json_file::open_regular;
+use shardmill_core::map::Map;
 
 /// The first `limit` records that the dataset in the directory `path` leaves out.
 ///

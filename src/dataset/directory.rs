@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::dataset::MANIFEST;
 use crate::error::{Error, Result};
-use crate::map::Map;
+use shardmill_core::map::Map;
 
 /// Opens the directory `path`, so that its files belong together even if it is replaced meanwhile.
 fn open_directory(path: &Path) -> Result<OwnedFd> {
@@ -44,7 +44,7 @@ pub(crate) fn map_in(directory: &OwnedFd, path: &Path, name: &str) -> Result<Map
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = openat(directory, name, flags, Mode::empty())
         .map_err(|errno| not_opened(&path, name, errno))?;
-    Map::from_file(&File::from(file), &path)
+    Ok(Map::from_file(&File::from(file), &path)?)
 }
 
 /// Why the file `name` at `path` cannot be opened.

@@ -17,8 +17,8 @@ use crate::dataset::{
     DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
 };
 use crate::error::{Error, Result};
-use crate::map::Map;
-use crate::token::TokenId;
+use shardmill_core::map::Map;
+use shardmill_core::token::TokenId;
 
 /// How many shards are mapped at once. They take an eighth of the maps that a process may have, and
 /// hold 1 TB of text in units of the default size.
@@ -65,7 +65,7 @@ pub enum Tokens<'a> {
 
 impl Shard {
     fn open(directory: &OwnedFd, path: &Path, info: &ShardInfo, dtype: TokenDtype) -> Result<Self> {
-        let map = |name: &str, expected_bytes: u64| {
+        let map = |name: &str, expected_bytes: u64| -> Result<Map> {
             let map = map_in(directory, path, name)?;
             check_size(&path.join(name), map.len() as u64, expected_bytes)?;
             Ok(map)

@@ -49,7 +49,7 @@ mod split;
 mod verify;
 mod writer;
 
-use crate::choice::choice;
+use shardmill_core::choice;
 
 pub(crate) use bad::bad_file_name;
 pub use bad::{BadCounts, BadFile, BadRecord};

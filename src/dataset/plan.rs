@@ -14,9 +14,9 @@ use crate::compression::Compression;
 use crate::dataset::{EncodingInfo, FORMAT_VERSION, Position, Settings};
 use crate::document::Format;
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::publish::durability::Durability;
 use crate::publish::json_file::{read_json, write_json, write_new_json};
+use shardmill_core::hash::Hash128;
 
 /// The name of the plan in a directory that is being filled.
 pub(crate) const PLAN: &str = "plan.json";

@@ -8,7 +8,7 @@ use crate::dataset::directory::{map_in, read_directory};
 use crate::dataset::mapped::{ShardRef, Shards};
 use crate::dataset::{DocRecord, MANIFEST, Manifest};
 use crate::error::{Error, Result};
-use crate::token::TokenId;
+use shardmill_core::token::TokenId;
 
 /// A dataset whose shards are memory-mapped: every token by its offset over all shards.
 ///

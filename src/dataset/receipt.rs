@@ -22,12 +22,13 @@ use crate::dataset::{
     file_names,
 };
 use crate::error::{Error, Result};
-use crate::hash::{BLOCK_BYTES, Hash128};
-use crate::map::Map;
+use crate::hash::BLOCK_BYTES;
 use crate::progress::Stats;
 use crate::publish::durability::{Durability, sync_directory};
 use crate::publish::inventory::NEW;
 use crate::publish::json_file::{open_regular, read_json, write_json};
+use shardmill_core::hash::Hash128;
+use shardmill_core::map::Map;
 
 /// Larger receipts are not read. A source's range takes some 100 bytes.
 const MAX_BYTES: u64 = 1 << 30;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::Hash128;
+use shardmill_core::hash::Hash128;
 
 /// How the documents of a dataset were shuffled. What a shard's entry says of a unit is then as it was
 /// before, and its documents are from anywhere in the corpus.

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::choice::choice;
 use crate::document::TEXT_HEAD_BYTES;
-use crate::hash::Hash128;
+use shardmill_core::choice;
+use shardmill_core::hash::Hash128;
 
 choice! {
     /// A part of a corpus that is split for training and validation.

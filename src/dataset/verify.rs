@@ -9,10 +9,11 @@ use crate::dataset::{
     Tokens, Totals,
 };
 use crate::error::{Error, Result};
-use crate::hash::{BLOCK_BYTES, Hash128, block_hashes};
-use crate::map::Map;
+use crate::hash::{BLOCK_BYTES, block_hashes};
 use crate::progress::Stats;
 use crate::publish::json_file::is_text_of;
+use shardmill_core::hash::Hash128;
+use shardmill_core::map::Map;
 
 /// What was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -6,10 +6,10 @@ use crate::dataset::{
     BadCounts, BadFile, BadRecord, DocRecord, TokenDtype, bad_file_name, file_names,
 };
 use crate::error::Result;
-use crate::hash::Hash128;
 use crate::publish::durability::Durability;
 use crate::publish::hashed_file::HashedFile;
 use crate::publish::temp_file::TempFile;
+use shardmill_core::hash::Hash128;
 
 /// The ids of a shard that is being written.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl RecordWriter {
         let (docs_bytes, docs_blocks) = self.docs_file.finish()?;
         let bad_records = self
             .bad_file
-            .map(|file| {
+            .map(|file| -> Result<BadFile> {
                 let (bytes, blocks) = file.finish()?;
                 Ok(BadFile {
                     file: bad_file_name(self.index),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::document::Format;
 use crate::error::Problem;
-use crate::show::shortened;
+use shardmill_core::show::shortened;
 
 /// How the header of a format is read.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::document::escapes::{Unescaped, hex, shown, unescaped};
 use crate::document::special::Specials;
-use crate::simd::Level;
+use shardmill_core::simd::Level;
 
 /// How many fields are named if the wanted one is missing.
 const FIELDS_SHOWN: usize = 10;

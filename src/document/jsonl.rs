@@ -7,8 +7,8 @@ use crate::document::json::{self, Refused, Value};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
 use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, decode};
-use crate::simd::Level;
 use memchr::memchr;
+use shardmill_core::simd::Level;
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Jsonl,

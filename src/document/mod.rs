@@ -41,7 +41,7 @@ mod utf8;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::choice::choice;
+use shardmill_core::choice;
 
 #[cfg(feature = "parquet")]
 pub(crate) use header::no_column;

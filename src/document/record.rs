@@ -1,10 +1,10 @@
 //! Records that cannot be read: what to do with them, and what is wrong with each.
 
-use crate::choice::choice;
 use crate::document::escapes::shown;
 use crate::document::json::{Syntax, Type};
 use crate::error::Problem;
-use crate::show::counted;
+use shardmill_core::choice;
+use shardmill_core::show::counted;
 
 choice! {
     /// What to do with a record or row that holds no document.

@@ -1,7 +1,7 @@
 //! The bytes that end or interrupt a JSON string: quotes, backslashes and control characters. They are
 //! found by vectors, 64 bytes at a time, and taken one by one.
 
-use crate::simd::{BLOCK, Block, BlockKernel, Blocks, Level, Nibbles};
+use shardmill_core::simd::{BLOCK, Block, BlockKernel, Blocks, Level, Nibbles};
 
 /// How many blocks are searched at once.
 const BLOCKS: usize = 32;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::choice::choice;
+use shardmill_core::choice;
 
 choice! {
     /// What to do with bytes that are not UTF-8: the error handlers of Python's `bytes.decode`. In

@@ -6,14 +6,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::dataset::{EMBEDDINGS, MANIFEST, TokenStore, check_shards, read_manifest, verify};
-use crate::dtype::{Element, with_element};
 use crate::embed::EmbedConfig;
 use crate::embed::record::EmbedRecord;
 use crate::embed::size::{check_room, shape, windows};
 use crate::embed::tables::{TablePlan, to_usize};
 use crate::error::{Error, Result};
 use crate::gather::Gatherer;
-use crate::map::Buffer;
 use crate::outputs::{EMBED, OUTPUTS};
 use crate::progress::Stats;
 use crate::publish::claim::{Claim, claim};
@@ -22,12 +20,14 @@ use crate::publish::json_file::write_json;
 use crate::publish::lock::{Sharing, lock_existing};
 use crate::publish::target::parent_of;
 use crate::publish::terms::Terms;
-use crate::show::{self, counted};
 use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
 use crate::table::TableSpec;
 use crate::threads::thread_pool;
-use crate::token::TokenId;
 use crate::window::{Order, WindowSet};
+use shardmill_core::dtype::{Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::show::{self, counted};
+use shardmill_core::token::TokenId;
 
 /// How many bytes of embeddings are gathered between two writes: few enough to stay in the cache.
 const STEP_BYTES: usize = 4 << 20;

@@ -6,18 +6,18 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{TokenStore, check_blocks, map_in, read_directory};
-use crate::dtype::Dtype;
 use crate::embed::EmbedConfig;
 use crate::embed::tables::TableInfo;
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::outputs::EMBED;
 use crate::progress::Stats;
 use crate::publish::json_file::is_text_of;
 use crate::sink::{ArrayFile, ArrayFormat, ArrayLayout};
 use crate::threads::thread_pool;
-use crate::token::TokenId;
 use crate::window::{IGNORED_TARGET, LeftOut, ShuffleOrder, Tail, WindowKind, WindowSet};
+use shardmill_core::dtype::Dtype;
+use shardmill_core::hash::Hash128;
+use shardmill_core::token::TokenId;
 
 /// Incremented whenever a byte of the arrays could change for the same dataset and settings.
 const FORMAT_VERSION: u32 = 1;

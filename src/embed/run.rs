@@ -19,7 +19,7 @@ use crate::publish::inventory::RUN;
 use crate::publish::json_file::write_json;
 use crate::publish::target::create_output;
 use crate::publish::terms::Terms;
-use crate::tokenizer::Tokenizer;
+use shardmill_tokenizer::Tokenizer;
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
 ///

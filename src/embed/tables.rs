@@ -5,14 +5,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dtype::Dtype;
 use crate::embed::{EmbedConfig, ROPE};
 use crate::error::{Error, Result};
 use crate::gather::Gatherer;
-use crate::hash::{Hash128, block_hashes};
+use crate::hash::block_hashes;
 use crate::progress::Stats;
 use crate::table::{InitialTables, ROTARY_BASE, Rope, RopeStyle, Table, TableOptions, TableSpec};
 use crate::threads::thread_pool;
+use shardmill_core::dtype::Dtype;
+use shardmill_core::hash::Hash128;
 
 /// The token table of a run, and its positions, if it has any.
 #[derive(Clone, Debug)]

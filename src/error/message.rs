@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::Error;
-use crate::show::{count, counted, name};
+use shardmill_core::show::{count, counted, name};
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

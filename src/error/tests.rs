@@ -66,7 +66,7 @@ fn every_error_is_of_usage_or_of_data_or_worth_another_try() {
 fn a_line_is_the_problem_and_then_the_hint() {
     for error in all() {
         let line = match error.hint() {
-            Some(hint) => format!("{}; {}", error.problem(), crate::show::name(hint)),
+            Some(hint) => format!("{}; {}", error.problem(), shardmill_core::show::name(hint)),
             None => error.problem(),
         };
         assert_eq!(error.to_string(), line);

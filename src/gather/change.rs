@@ -20,7 +20,7 @@
 use super::lane::Lane;
 use super::row::{Change, Operands, Span};
 use super::tuning::POSITION_ELEMENTS_AHEAD;
-use crate::simd::{LANES, Simd};
+use shardmill_core::simd::{LANES, Simd};
 
 /// The rows of all positions.
 pub(super) trait PerPosition: Copy + Send + Sync {

@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::row::Span;
 use super::tile::{Tile, TileSpot};
 use super::tuning::Tuning;
-use crate::simd::{Kernel, Simd};
+use shardmill_core::simd::{Kernel, Simd};
 
 /// Fills one tile.
 #[derive(Debug)]

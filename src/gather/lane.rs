@@ -8,8 +8,8 @@ use std::convert::identity;
 
 use half::{bf16, f16};
 
-use crate::dtype::Element;
-use crate::simd::{LANES, Lines, Simd, scalar};
+use shardmill_core::dtype::Element;
+use shardmill_core::simd::{LANES, Lines, Simd, scalar};
 
 /// An element type, as a vector lane.
 pub(super) trait Lane: Element {

@@ -11,7 +11,7 @@
 use std::{array, iter};
 
 use super::lane::Lane;
-use crate::simd::{LANES, LINES_ELEMENTS, Lines, Simd};
+use shardmill_core::simd::{LANES, LINES_ELEMENTS, Lines, Simd};
 
 /// The number of elements in one step of the inner loop; for any type they fill whole cache lines.
 const STEP: usize = LINES_ELEMENTS;

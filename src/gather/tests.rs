@@ -9,11 +9,11 @@
 use super::lane::Lane;
 use super::tile::{Tile, TileOrder};
 use super::{Gatherer, Positions, Stores};
-use crate::dtype::Dtype;
-use crate::simd::Level;
-use crate::simd::tests::for_each_level;
 use crate::table::{Rope, RopeStyle, Table};
 use half::{bf16, f16};
+use shardmill_core::dtype::Dtype;
+use shardmill_core::for_each_level;
+use shardmill_core::simd::Level;
 
 const TOKEN_ROWS: usize = 11;
 const POSITION_ROWS: usize = 9;
@@ -132,9 +132,13 @@ impl Reference for bf16 {
 /// Element `index` of `table`, as `f32` and as raw bits.
 fn element(table: &Table, index: usize) -> (f32, u32) {
     match table.elements() {
-        crate::dtype::Elements::F32(values) => (values[index], values[index].bits()),
-        crate::dtype::Elements::F16(values) => (values[index].to_f32_const(), values[index].bits()),
-        crate::dtype::Elements::BF16(values) => (values[index].widen(), values[index].bits()),
+        shardmill_core::dtype::Elements::F32(values) => (values[index], values[index].bits()),
+        shardmill_core::dtype::Elements::F16(values) => {
+            (values[index].to_f32_const(), values[index].bits())
+        }
+        shardmill_core::dtype::Elements::BF16(values) => {
+            (values[index].widen(), values[index].bits())
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A tile is a range of sequences by a range of positions. It owns its piece of each sequence's
 //! output, so tiles are disjoint by construction.
 
-use crate::choice::choice;
+use shardmill_core::choice;
 
 choice! {
     /// The order in which the rows of a tile are filled.

@@ -5,7 +5,7 @@
 //! and a large and slow L3. `bench gather-tuning` measures them against [`Tuning::candidates`].
 
 use super::tile::TileOrder;
-use crate::choice::choice;
+use shardmill_core::choice;
 
 /// A position row of at least this many elements stays in the L1 cache across all sequences. In
 /// order of the output, the whole position table has to come from the L2 cache, once for each

@@ -1,9 +1,9 @@
 //! How a loader traverses a dataset.
 
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::show::counted;
 use crate::window::{Rank, WindowConfig};
+use shardmill_core::dtype::Dtype;
+use shardmill_core::show::counted;
 
 /// More threads or batches ahead than this make no sense; a larger number is a typo.
 const MAX_DEPTH: usize = 1024;

@@ -29,12 +29,12 @@ pub use state::LoaderState;
 use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
 use crate::gather::Gatherer;
-use crate::show::counted;
 use crate::window::{Batches, Rank};
 use batch::{Buffers, Shape};
 use fill::Filler;
 use ring::Ring;
 use segments::Segments;
+use shardmill_core::show::counted;
 
 /// An iterator over the batches of one pass over a dataset, made ahead by threads.
 ///

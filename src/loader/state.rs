@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::loader::LoaderConfig;
 use crate::window::{ShuffleOrder, Tail, WindowKind};
+use shardmill_core::hash::Hash128;
 
 /// Incremented whenever the same state could stand for other samples.
 const FORMAT_VERSION: u32 = 1;

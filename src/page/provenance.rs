@@ -6,7 +6,7 @@ use crate::page::table::Column::{Number, Text};
 use crate::page::table::{Table, facts};
 use crate::page::text::{escape, name};
 use crate::report::Report;
-use crate::show::{self, count, counted};
+use shardmill_core::show::{self, count, counted};
 
 /// What of the inputs is not in the dataset.
 pub(super) fn left_out(report: &Report) -> String {

@@ -7,7 +7,7 @@ use crate::page::text::{decimals, name, percent, ratio, short, token};
 use crate::report::{
     Bar, Coverage, Distribution, Report, SourceShare, SourceSums, TO_COVER, TokenUse,
 };
-use crate::show::{count, counted};
+use shardmill_core::show::{count, counted};
 
 /// A section with a heading.
 pub(super) fn section(heading: &str, body: &str) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use unicode_normalization_alignments::char::is_combining_mark;
 
-use crate::show;
+use shardmill_core::show;
 
 /// At most this many characters or bytes of a token are shown.
 const TOKEN_CHARS: usize = 40;

@@ -246,7 +246,7 @@ mod tests {
     use crate::pipeline::worker::Worker;
     use crate::progress::Stats;
     use crate::publish::durability::Durability;
-    use crate::tokenizer::Tokenizer;
+    use shardmill_tokenizer::Tokenizer;
 
     /// The contents of files by their names.
     type Files = BTreeMap<String, Vec<u8>>;
@@ -351,7 +351,7 @@ mod tests {
             std::thread::scope(|scope| {
                 for _ in 0..threads {
                     scope.spawn(|| {
-                        let mut encoder = tokenizer.try_encoder().unwrap();
+                        let mut encoder = tokenizer.encoder().unwrap();
                         loop {
                             let Some((number, chunk)) = lock(&coming).next() else {
                                 break;

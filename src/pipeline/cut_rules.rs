@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::dataset::Settings;
 use crate::document::Format;
-use crate::tokenizer::Tokenizer;
+use shardmill_tokenizer::Tokenizer;
 
 /// Where sources may be cut. Every cut of a unit is also one of a chunk.
 #[derive(Clone, Debug)]

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
 use crate::error::Result;
-use crate::hash::Hash128;
 use crate::outputs::OUTPUTS;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::feed::{Feed, Todo};
@@ -27,7 +26,8 @@ use crate::publish::staging::Staging;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 use crate::times::Part;
-use crate::tokenizer::{Encoder, Tokenizer};
+use shardmill_core::hash::Hash128;
+use shardmill_tokenizer::{Encoder, Tokenizer};
 
 /// Tokenizes `corpus` into the directory `out`, which appears once it is complete.
 ///
@@ -228,10 +228,10 @@ pub(super) fn make_units(
     });
     let feed = Feed::new(worker.corpus, worker.tokenizer, site, todo, worker.config);
     let encoders = (0..pool.current_num_threads())
-        .map(|_| worker.tokenizer.try_encoder().map(Mutex::new))
+        .map(|_| Ok(Mutex::new(worker.tokenizer.encoder()?)))
         .collect::<Result<Vec<_>>>()?;
     if let Some(encoder) = encoders.first() {
-        let encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
         encoder.expect(usize::try_from(todo_bytes).unwrap_or(usize::MAX));
     }
     let broadcast = || {
@@ -242,9 +242,6 @@ pub(super) fn make_units(
         })
     };
     stats.time(Part::Pool, broadcast);
-    for encoder in encoders.into_iter().flat_map(Mutex::into_inner) {
-        worker.tokenizer.put_back(encoder);
-    }
     feed.finish()
 }
 

@@ -15,7 +15,7 @@ use crate::pipeline::search::Search;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::threads::thread_pool;
-use crate::tokenizer::Tokenizer;
+use shardmill_tokenizer::Tokenizer;
 
 /// At how many places of a corpus a chunk is tokenized.
 const PLACES: u32 = 48;
@@ -186,11 +186,10 @@ impl Sample {
     /// Tokenizes `chunk`.
     fn add(&mut self, worker: &Worker<'_>, chunk: Chunk) -> Result<()> {
         self.stored_bytes += chunk.pieces.iter().map(Piece::stored_bytes).sum::<u64>();
-        let mut encoder = worker.tokenizer.encoder();
+        let mut encoder = worker.tokenizer.encoder()?;
         let started = Instant::now();
         let encoded = worker.encode(&mut encoder, chunk)?;
         self.time += started.elapsed();
-        worker.tokenizer.put_back(encoder);
         self.tokens += encoded.ids.len() as u64;
         let begins_text = |piece: &&Piece| piece.byte == 0 && piece.format.row().is_one_document;
         self.texts += encoded.pieces.iter().filter(begins_text).count() as u64;

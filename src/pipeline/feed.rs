@@ -19,7 +19,7 @@ use crate::pipeline::site::ShardSite;
 use crate::pipeline::stream::StreamCursor;
 use crate::pipeline::worker::Encoded;
 use crate::times::Part;
-use crate::tokenizer::Tokenizer;
+use shardmill_tokenizer::Tokenizer;
 
 /// What a thread has to do next.
 #[derive(Debug)]

@@ -32,9 +32,9 @@ use crate::publish::lock::Sharing;
 use crate::publish::staging::Staging;
 use crate::publish::state::Stage;
 use crate::publish::terms::Terms;
-use crate::show::{count, counted};
 use crate::threads::thread_pool;
-use crate::tokenizer::Tokenizer;
+use shardmill_core::show::{count, counted};
+use shardmill_tokenizer::Tokenizer;
 
 /// How many bad records of a share its outcome lists.
 const BAD_RECORDS_SHOWN: usize = 10;

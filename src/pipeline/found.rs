@@ -10,7 +10,6 @@ use crate::dataset::{
 };
 use crate::document::Format;
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::join::SourceHashes;
 use crate::pipeline::outcome::{Outcome, TakenOver};
@@ -18,7 +17,8 @@ use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
 use crate::threads::thread_pool;
-use crate::tokenizer::Tokenizer;
+use shardmill_core::hash::Hash128;
+use shardmill_tokenizer::Tokenizer;
 
 /// What is in the place of an output.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]

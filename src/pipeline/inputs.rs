@@ -11,8 +11,8 @@ use crate::pipeline::found::source_hashes;
 use crate::pipeline::plan::check_cuts;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
-use crate::show::{count, counted};
-use crate::tokenizer::Tokenizer;
+use shardmill_core::show::{count, counted};
+use shardmill_tokenizer::Tokenizer;
 
 /// The name of standard input among sources.
 const STDIN: &str = "-";

@@ -6,12 +6,13 @@ use crate::compression::Compression;
 use crate::corpus::Corpus;
 use crate::dataset::{BadRecord, DocRecord, RangeInfo, RecordWriter, Totals};
 use crate::error::Result;
-use crate::hash::{BLOCK_BYTES, Hash128};
+use crate::hash::BLOCK_BYTES;
 use crate::pipeline::line_marks::COUNTED_BYTES;
 use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::range_hash::RangeHasher;
 use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
+use shardmill_core::hash::Hash128;
 
 /// The records of a unit; takes its chunks in order.
 #[derive(Debug)]

@@ -79,7 +79,7 @@ use crate::dataset::{Eot, Settings, Split};
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 use crate::threads::check_threads;
-use crate::tokenizer::Tokenizer;
+use shardmill_tokenizer::Tokenizer;
 
 /// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;

@@ -10,10 +10,11 @@ use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Settings, Split};
 use crate::document::{Documents, Format, Reading, Span};
 use crate::error::{Error, Result};
-use crate::hash::{Hash128, block_hashes};
+use crate::hash::block_hashes;
 use crate::pipeline::CHUNK_BYTES;
 use crate::progress::Stats;
 use crate::remote::Ahead;
+use shardmill_core::hash::Hash128;
 
 /// A range of one source.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::search::Search;
-use crate::tokenizer::Tokenizer;
+use shardmill_tokenizer::Tokenizer;
 
 /// Finds unit boundaries while walking the sources.
 #[derive(Debug)]

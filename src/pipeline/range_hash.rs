@@ -6,8 +6,9 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::hash::{BlockHasher, Hash128, block_hashes};
+use crate::hash::{BlockHasher, block_hashes};
 use crate::progress::Stats;
+use shardmill_core::hash::Hash128;
 
 /// Hashes a range as its bytes come.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ use crate::publish::target::identity;
 use crate::publish::temp_file::link_or_copy;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
-use crate::tokenizer::Tokenizer;
+use shardmill_tokenizer::Tokenizer;
 
 /// Remakes the damaged shards of the dataset in `out`; the other shards and the embeddings stay as
 /// they are. If there is no dataset, or nothing is damaged, this is the same as [`tokenize`].

@@ -5,13 +5,13 @@ use std::path::Path;
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Receipt, TokenDtype};
 use crate::error::Result;
-use crate::hash::Hash128;
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::resume::seen_sources;
 use crate::pipeline::worker::Spare;
 use crate::progress::Stats;
 use crate::publish::durability::Durability;
+use shardmill_core::hash::Hash128;
 
 /// Where shards go, and which job their receipts name.
 #[derive(Clone, Copy, Debug)]

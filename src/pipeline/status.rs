@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::dataset::{MANIFEST, Plan, Receipt, TokenStore};
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::outputs::OUTPUTS;
 use crate::publish::inventory::NEW;
 use crate::publish::lock::is_locked;
 use crate::publish::state::{Stage, stage};
 use crate::publish::target::places;
+use shardmill_core::hash::Hash128;
 
 /// The progress of the dataset in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -10,8 +10,8 @@ use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
-use crate::token::TokenId;
-use crate::tokenizer::{Encoder, SpecialFound, Tokenizer};
+use shardmill_core::token::TokenId;
+use shardmill_tokenizer::{Encoder, SpecialFound, Tokenizer};
 
 /// An encoded chunk.
 #[derive(Debug, Default)]
@@ -293,14 +293,8 @@ impl<'a> Worker<'a> {
         for id in before.clone() {
             encoder.add_id(id, &mut encoded.ids);
         }
-        self.tokenizer
-            .add(
-                encoder,
-                text,
-                settings.special,
-                extent.begins,
-                &mut encoded.ids,
-            )
+        encoder
+            .add(text, settings.special, extent.begins, &mut encoded.ids)
             .map_err(|found| self.special_error(&found, piece, extent))?;
         if limits.are_of_tokens() {
             encoded.take_over(encoder);
@@ -331,11 +325,11 @@ impl<'a> Worker<'a> {
 
     fn special_error(&self, found: &SpecialFound, piece: &Piece, extent: Extent) -> Error {
         match extent.line {
-            Some(line) => self.line_error(piece, line, found.problem()),
+            Some(line) => self.line_error(piece, line, Problem::from(found)),
             None => Error::at_byte(
                 self.corpus.path_of(piece.source as usize),
                 piece.byte + found.offset as u64,
-                found.problem(),
+                Problem::from(found),
             ),
         }
     }

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::choice::choice;
 use crate::error::{Error, Result};
+use shardmill_core::choice;
 
 choice! {
     /// Whether output is forced to the disk before it becomes visible.

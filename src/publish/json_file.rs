@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::map::Map;
 use crate::publish::durability::Durability;
 use crate::publish::temp_file::TempFile;
+use shardmill_core::map::Map;
 
 /// Opens a regular file without following a link. `None` if there is none.
 pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {

@@ -4,7 +4,6 @@
 //! durability    whether files are forced to the disk
 //! direct_file   writes a file's bytes, past the page cache if possible
 //! write_back    the same through the page cache
-//! system        what each operating system has of its own for this
 //! temp_file     a file that gets its name when it is complete
 //! hashed_file   the same, with hashes of its blocks
 //! single_file   one file as output, and whether what is there may be replaced
@@ -30,7 +29,6 @@ mod rename;
 pub(crate) mod single_file;
 pub(crate) mod staging;
 pub(crate) mod state;
-mod system;
 pub(crate) mod target;
 pub(crate) mod temp_file;
 pub(crate) mod terms;

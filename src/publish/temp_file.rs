@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::publish::direct_file::Output;
 use crate::publish::durability::Durability;
 use crate::publish::rename::rename_new;
-use crate::publish::system::nameless;
+use shardmill_core::system::nameless;
 
 /// A file that gets its final name when it is complete, and is removed if it never is.
 #[derive(Debug)]

@@ -12,7 +12,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::publish::system::{drop_cached, start_writeback, wait_for_writeback};
+use shardmill_core::system::{drop_cached, start_writeback, wait_for_writeback};
 
 /// Writeback is started each time this many bytes have been written.
 const STEP_BYTES: u64 = 8 << 20;

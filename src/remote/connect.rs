@@ -22,7 +22,7 @@ use crate::remote::requests::Requests;
 use crate::remote::store::{Client, Store};
 use crate::remote::url::{Scheme, parse};
 use crate::remote::web::{self, Web};
-use crate::show;
+use shardmill_core::show;
 
 /// The machine's own address of a cloud's credentials.
 const METADATA_SERVICE: ([u8; 4], u16) = ([169, 254, 169, 254], 80);

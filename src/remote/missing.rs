@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::remote::url;
-use crate::show;
+use shardmill_core::show;
 
 /// No stores are known.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use crate::error::{Error, Result};
-use crate::show;
+use shardmill_core::show;
 
 /// What serves the objects of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

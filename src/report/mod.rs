@@ -23,9 +23,9 @@ use crate::dataset::{
     BadRecord, EncodingInfo, Settings, Shuffled, TokenStore, Totals, first_bad_records,
 };
 use crate::error::{Error, Result};
-use crate::hash::Hash128;
 use crate::progress::Stats;
-use crate::tokenizer::Tokenizer;
+use shardmill_core::hash::Hash128;
+use shardmill_tokenizer::Tokenizer;
 
 pub use buckets::{Bar, Distribution};
 pub use sources::{SourceShare, SourceSums, Sources};

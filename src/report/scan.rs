@@ -17,8 +17,8 @@ use crate::hash::BLOCK_BYTES;
 use crate::progress::Stats;
 use crate::report::buckets::Buckets;
 use crate::report::sources::{SourceSums, Tally};
-use crate::token::TokenId;
-use crate::tokenizer::Tokenizer;
+use shardmill_core::token::TokenId;
+use shardmill_tokenizer::Tokenizer;
 
 /// What was counted.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use crate::token::TokenId;
-use crate::tokenizer::Tokenizer;
+use shardmill_core::token::TokenId;
+use shardmill_tokenizer::Tokenizer;
 
 /// A frequent id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -31,11 +31,11 @@ use crate::publish::durability::Durability;
 use crate::publish::json_file::write_json;
 use crate::publish::temp_file::link_or_copy;
 use crate::publish::terms::Terms;
-use crate::show;
 use crate::shuffle::documents::Documents;
 use crate::sink::check_room;
 use crate::threads::{check_threads, thread_pool};
 use crate::window::KeyedPermutation;
+use shardmill_core::show;
 
 /// How documents are shuffled.
 #[derive(Clone, Debug)]

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::choice::choice;
-use crate::dtype::{Dtype, Element};
 use crate::error::Result;
-use crate::hash::Hash128;
 use crate::publish::durability::Durability;
 use crate::publish::hashed_file::HashedFile;
 use crate::sink::{Batch, Sink};
 use crate::table::{npy, safetensors};
-use crate::token::TokenId;
+use shardmill_core::choice;
+use shardmill_core::dtype::{Dtype, Element};
+use shardmill_core::hash::Hash128;
+use shardmill_core::token::TokenId;
 
 choice! {
     /// How arrays are laid out in files and streams.
@@ -154,7 +154,7 @@ impl ArraySink {
     ) -> Result<Self> {
         let names = layout.names();
         let [embeddings, inputs, targets] = layout.headers();
-        let begin = |name: &str, header: &[u8]| {
+        let begin = |name: &str, header: &[u8]| -> Result<HashedFile> {
             let mut file = HashedFile::create(directory, name, durability)?;
             file.write(header)?;
             Ok(file)

@@ -1,9 +1,9 @@
 //! Keeps everything in memory.
 
-use crate::dtype::Element;
 use crate::error::Result;
 use crate::sink::{Batch, Sink};
-use crate::token::TokenId;
+use shardmill_core::dtype::Element;
+use shardmill_core::token::TokenId;
 
 /// Collects batches; for tests and for what fits in memory.
 #[derive(Clone, Debug, Default)]

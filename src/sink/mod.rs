@@ -26,9 +26,9 @@ pub(crate) use room::check_room;
 pub use stream::StreamSink;
 pub(crate) use stream::widen_pipe;
 
-use crate::dtype::{Dtype, Element};
 use crate::error::Result;
-use crate::token::TokenId;
+use shardmill_core::dtype::{Dtype, Element};
+use shardmill_core::token::TokenId;
 
 /// Windows with their targets and embeddings, in the run's order.
 #[derive(Clone, Copy, Debug)]

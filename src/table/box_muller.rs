@@ -4,7 +4,7 @@
 //! them: eight lanes at once, with one rounding for every multiply-add that its compiler fuses.
 //! Here they are plain loops over lanes, without a branch inside.
 
-use crate::simd::{Kernel, Simd};
+use shardmill_core::simd::{Kernel, Simd};
 
 /// How many numbers are transformed together: element `k` of the first half with `k` of the second.
 pub(super) const BLOCK: usize = 16;

@@ -31,9 +31,9 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
-use crate::dtype::{Dtype, Element, Elements, Values, with_element};
 use crate::error::{Error, Result};
-use crate::map::{Buffer, Map, Slab};
+use shardmill_core::dtype::{Dtype, Element, Elements, Values, with_element};
+use shardmill_core::map::{Buffer, Map, Slab};
 
 pub use mt19937::TorchGenerator;
 pub use open::{FORMATS, TableFormat, TableSpec};
@@ -315,7 +315,7 @@ fn zeroed_f32(rows: usize, dim: usize) -> Result<Buffer<f32>> {
     let len = rows
         .checked_mul(dim)
         .ok_or_else(|| Error::shape(format!("a table of {rows} x {dim} is too large")))?;
-    Buffer::zeroed(len)
+    Ok(Buffer::zeroed(len)?)
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use std::fmt::Write as _;
 
 use self::header::Header;
 use super::{Extent, TableOptions};
-use crate::dtype::Dtype;
 use crate::error::Problem;
-use crate::show::shortened;
+use shardmill_core::dtype::Dtype;
+use shardmill_core::show::shortened;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 

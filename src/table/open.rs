@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::options::TableOptions;
 use super::{Extent, Table, npy, safetensors};
 use crate::error::{Error, Problem, Result};
-use crate::map::Map;
-use crate::show;
+use shardmill_core::map::Map;
+use shardmill_core::show;
 
 /// The name of a table: `FILE`, or `FILE#key` for one tensor of a file that holds several.
 #[derive(Clone, Debug, PartialEq, Eq)]

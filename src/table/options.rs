@@ -1,6 +1,6 @@
 //! How to open a table of any file format.
 
-use crate::dtype::Dtype;
+use shardmill_core::dtype::Dtype;
 
 /// How to open a table.
 #[derive(Clone, Debug, Default)]

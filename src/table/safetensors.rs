@@ -16,9 +16,9 @@ use safetensors::Dtype as FileDtype;
 use safetensors::tensor::Metadata;
 
 use super::{Extent, TableOptions};
-use crate::dtype::Dtype;
 use crate::error::Problem;
-use crate::show::shortened;
+use shardmill_core::dtype::Dtype;
+use shardmill_core::show::shortened;
 
 /// The format's own limit.
 const MAX_HEADER_BYTES: usize = 100_000_000;

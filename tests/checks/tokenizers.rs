@@ -1,7 +1,7 @@
 //! Tokenizer files: refused in one line, or a tokenizer that encodes and decodes any text.
 
-use shardmill::tokenizer::FileOptions;
-use shardmill::{Error, Special, Tokenizer};
+use shardmill::tokenizer::{Error, FileOptions};
+use shardmill::{Special, Tokenizer};
 
 use super::edits::{Entry, Files, apply, write};
 use super::place;
@@ -46,7 +46,7 @@ pub fn check(input: &[u8]) {
             let line = error.to_string();
             assert!(line.len() < 4000 && !line.contains('\n'), "{line}");
             assert!(
-                matches!(error, Error::Tokenizer { .. } | Error::Io { .. }),
+                matches!(error, Error::File { .. } | Error::Io { .. }),
                 "{line}"
             );
             return;
@@ -76,7 +76,7 @@ pub fn open_unchanged(which: u8) -> shardmill::Result<Tokenizer> {
     }
     let mut options = FileOptions::default();
     options.pattern = pattern.map(str::to_owned);
-    Tokenizer::open(path.to_str().unwrap(), &options)
+    Ok(Tokenizer::open(path.to_str().unwrap(), &options)?)
 }
 
 /// A file's name, its bytes, and the pattern that it needs.

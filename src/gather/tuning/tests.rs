@@ -7,13 +7,13 @@
 )]
 
 use super::{PositionHint, Shape, Tuning};
-use crate::dtype::{Dtype, Element, with_element};
 use crate::gather::lane::Lane;
 use crate::gather::tile::TileOrder::{PositionMajor, TokenMajor};
 use crate::gather::{Gatherer, Stores, has_whole_lines};
-use crate::map::Buffer;
-use crate::simd::Level;
 use crate::table::Table;
+use shardmill_core::dtype::{Dtype, Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::Level;
 
 const TOKEN_ROWS: usize = 13;
 

@@ -4,7 +4,7 @@
 //! exactly once; strings without escapes; `True` or `False`; a tuple of plain integers; spaces
 //! between any two of these; a trailing comma in dict and tuple.
 
-use crate::show::shortened;
+use shardmill_core::show::shortened;
 
 /// NumPy's own limit on dimensions.
 const MAX_DIMENSIONS: usize = 64;

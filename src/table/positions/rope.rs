@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::zeroed_f32;
 use super::{check_base, rates, sin_cos};
-use crate::choice::choice;
 use crate::error::{Error, Result};
-use crate::map::Buffer;
+use shardmill_core::choice;
+use shardmill_core::map::Buffer;
 
 choice! {
     /// Which columns make a pair.

@@ -41,7 +41,7 @@ pub(super) fn fill_row(position: usize, rates: &[f64], row: &mut [f32]) {
 mod tests {
     use super::super::rate;
     use super::*;
-    use crate::dtype::Elements;
+    use shardmill_core::dtype::Elements;
 
     #[test]
     fn double_precision_values_equal_numpys_to_the_last_place() {

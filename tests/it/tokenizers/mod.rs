@@ -33,5 +33,8 @@ fn unpack(name: &str, dir: &Path) -> PathBuf {
 }
 
 fn open(path: &Path) -> shardmill::Result<Tokenizer> {
-    Tokenizer::open(path.to_str().unwrap(), &FileOptions::default())
+    Ok(Tokenizer::open(
+        path.to_str().unwrap(),
+        &FileOptions::default(),
+    )?)
 }

@@ -1,0 +1,204 @@
+//! Opens the tokenizer of a file.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::bpe::Vocabulary;
+use crate::definition::{self, Refusal, Source};
+use crate::error::{Error, Result};
+use crate::pretoken::Syntax;
+use crate::tokenizer::compiled::{Compiled, Head};
+use crate::tokenizer::file::File;
+use crate::tokenizer::refusal::unsupported;
+use crate::tokenizer::stored;
+use shardmill_core::hash::{Hash128, Hasher128};
+use shardmill_core::map;
+use shardmill_core::token::TokenId;
+
+/// What a tokenizer's file does not say itself.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct FileOptions {
+    /// For rank files: how text is split, as the name of a pattern or as a regular expression in
+    /// the syntax of tiktoken.
+    pub pattern: Option<String>,
+    /// For rank files: special tokens and their ids.
+    pub special_tokens: Vec<(String, TokenId)>,
+    /// A directory for compiled tokenizers, which open several times faster. It is created if
+    /// needed, and never needed for the same ids: what is in it is used if it was compiled from the
+    /// same bytes with the same options by this version of this crate, and is not damaged.
+    pub cache: Option<PathBuf>,
+}
+
+/// A tokenizer that was read.
+pub(super) struct Opened {
+    pub(super) name: String,
+    pub(super) n_vocab: u32,
+    pub(super) end_of_text: Option<TokenId>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) file: File,
+}
+
+/// Reads the tokenizer that `name` says: a path, or a Hub id that is in the local cache.
+pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
+    let refuse = |path: &Path, refusal: Refusal| Error::File {
+        path: path.to_owned(),
+        what: refusal.to_string(),
+        hint: refusal.hint.map(Cow::into_owned),
+    };
+    let located = definition::locate(name).map_err(|refusal| refuse(name.as_ref(), refusal))?;
+    let path = &located.path;
+    let special = &options.special_tokens;
+    if let Some(pattern) = &options.pattern {
+        definition::check_pattern(pattern).map_err(|refusal| refuse(path, refusal))?;
+    }
+    let key = |file_hash| stored::key(file_hash, options.pattern.as_deref(), special);
+    let load = |dir: &PathBuf| {
+        let paths = std::iter::once(path).chain(&located.merges);
+        let file_hash = hash_of_files(paths.map(PathBuf::as_path)).ok()?;
+        stored::load(dir, key(file_hash))
+    };
+    let compile = || {
+        let bytes = &*read(path)?;
+        let merges = located.merges.as_deref().map(read).transpose()?;
+        let mut hasher = Hasher128::new();
+        hasher.update(bytes);
+        hasher.update(merges.as_deref().unwrap_or_default());
+        let file_hash = hasher.finish();
+        let named = options.pattern.as_deref().map(|pattern| {
+            definition::pattern(pattern).map_or((pattern, Syntax::Fancy), |named| {
+                (named.pattern, named.syntax)
+            })
+        });
+        let source = Source {
+            bytes,
+            merges: merges.as_deref(),
+            pattern: named,
+            special: &options.special_tokens,
+        };
+        let definition = definition::parse(&source).map_err(|refusal| refuse(path, refusal))?;
+        let compiled = Compiled::of(&definition, file_hash)?;
+        if let Some(dir) = &options.cache {
+            stored::store(dir, key(file_hash), &compiled);
+        }
+        Ok(compiled)
+    };
+    let compiled = (options.cache.as_ref().and_then(load)).map_or_else(compile, Ok);
+    let made = compiled.and_then(|compiled| {
+        let Compiled {
+            head,
+            decoded,
+            joins,
+            vocabulary,
+        } = compiled;
+        let n_vocab = head.n_vocab;
+        let mut notes = head.notes.clone();
+        notes.extend(notes_beside(&head, &located.names));
+        let end_of_text = match &head.candidates[..] {
+            [(_, id)] => Some(*id),
+            _ => None,
+        };
+        let file = File::new(head, decoded, joins, notes)?;
+        let mut typical = (' '..='~').chain("\t\n\u{e9}\u{401}\u{4e2d}\u{1f600}\u{301}".chars());
+        if options.pattern.is_some() && !file.keeps(&mut typical) {
+            return Err(unsupported(
+                "has a split pattern that leaves some characters out, whose text would be lost",
+            ));
+        }
+        Ok(Opened {
+            name: display_name(name, path),
+            n_vocab,
+            end_of_text,
+            vocabulary,
+            file,
+        })
+    });
+    made.map_err(|error| match error {
+        Error::File { what, hint, .. } => Error::File {
+            path: path.clone(),
+            what,
+            hint,
+        },
+        error => error,
+    })
+}
+
+/// A longer file is no tokenizer.
+const MOST_BYTES: u64 = 1 << 28;
+
+/// Opens a regular file for reading.
+fn open_file(path: &Path) -> Result<fs::File> {
+    let file = map::open_file(path).map_err(Error::io(path, "cannot read"))?;
+    let metadata = (file.metadata()).map_err(Error::io(path, "cannot read its size"))?;
+    if !metadata.is_file() {
+        return Err(unsupported("is not a regular file"));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(unsupported(
+            "is more than 256 MiB, too large for a tokenizer",
+        ));
+    }
+    Ok(file)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let file = open_file(path)?;
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    // Two more, so that the end is found without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 2);
+    let done = file.take(MOST_BYTES).read_to_end(&mut bytes);
+    done.map_err(Error::io(path, "cannot read"))?;
+    Ok(bytes)
+}
+
+/// The hash of files, one after the other, without holding them in memory.
+fn hash_of_files<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<Hash128> {
+    let mut hasher = Hasher128::new();
+    let mut buffer = vec![0; 1 << 20];
+    for path in paths {
+        let mut file = open_file(path)?;
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => hasher.update(&buffer[..n]),
+                Err(error) => return Err(Error::io(path, "cannot read")(error)),
+            }
+        }
+    }
+    Ok(hasher.finish())
+}
+
+/// What the file, and those beside it, would add to texts or call their end.
+fn notes_beside(head: &Head, beside: &[PathBuf]) -> Vec<String> {
+    let contents: Vec<_> = beside.iter().filter_map(|path| read(path).ok()).collect();
+    let contents: Vec<_> = contents.iter().map(Vec::as_slice).collect();
+    let named = definition::names(&contents);
+    let mut notes = Vec::new();
+    for (what, ids) in [("before", &head.bos), ("after", &head.eos)] {
+        if !ids.is_empty() {
+            notes.push(format!(
+                "its post-processor adds ids {ids:?} {what} a text; they are left out"
+            ));
+        }
+    }
+    if let Some(bos) = &named.bos {
+        notes.push(format!("the files beside it call {bos:?} BOS"));
+    }
+    if let Some(eos) = &named.eos {
+        notes.push(format!(
+            "the files beside it call {eos:?} EOS, which may end a turn, not a document"
+        ));
+    }
+    notes
+}
+
+/// The name of a tokenizer in manifests: the file's, which is the same on every machine, or a Hub
+/// id.
+fn display_name(name: &str, path: &Path) -> String {
+    match path.file_name() {
+        Some(file) if Path::new(name).exists() => file.to_string_lossy().into_owned(),
+        _ => name.to_owned(),
+    }
+}
