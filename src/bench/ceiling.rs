@@ -6,14 +6,14 @@ use std::path::Path;
 use std::thread;
 
 use serde::Serialize;
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd};
 
 use super::{BenchConfig, Sample, elements, sample::shares, scratch, spawn};
 use crate::error::{Error, Result};
 use crate::gather::Stores;
 use crate::progress::Stats;
 use crate::sink::widen_pipe;
-use shardmill_core::map::Buffer;
-use shardmill_core::simd::{Kernel, LANES, LINES_ELEMENTS, Level, Lines, Simd};
 
 /// The size of one write in bytes.
 const WRITE_BYTES: usize = 1 << 20;
@@ -239,8 +239,9 @@ fn through_pipe(bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use shardmill_core::for_each_level;
+
+    use super::*;
 
     fn every_whole_line_is_stored(level: Level) {
         for (stores, threads) in [

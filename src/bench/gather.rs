@@ -9,15 +9,15 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
+use shardmill_core::dtype::{Dtype, Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::scalar;
 
 use super::{BenchConfig, Sample, elements};
 use crate::error::Result;
 use crate::gather::Gatherer;
 use crate::progress::Stats;
 use crate::table::Table;
-use shardmill_core::dtype::{Dtype, Element, with_element};
-use shardmill_core::map::Buffer;
-use shardmill_core::simd::scalar;
 
 pub(super) const SEQ_LEN: usize = 1024;
 const MAX_ROWS: usize = 50_257;

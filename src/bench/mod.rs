@@ -31,12 +31,12 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use serde::Serialize;
+use shardmill_core::simd::Level;
+use shardmill_tokenizer::{FileOptions, Tokenizer};
 
 use crate::error::{Error, Result};
 use crate::progress::Stats;
 use crate::threads::check_threads;
-use shardmill_core::simd::Level;
-use shardmill_tokenizer::{FileOptions, Tokenizer};
 
 pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use shardmill_tokenizer::{FileOptions, Tokenizer};
 
 use super::scratch;
 use crate::corpus::{Corpus, CorpusOptions};
@@ -13,7 +14,6 @@ use crate::pipeline::{TokenizeConfig, tokenize};
 use crate::progress::Stats;
 use crate::publish::durability::Durability;
 use crate::times::Part;
-use shardmill_tokenizer::{FileOptions, Tokenizer};
 
 /// The numbers of threads for which limits are computed.
 const THREADS: [u32; 3] = [16, 64, 192];

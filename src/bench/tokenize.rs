@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde::Serialize;
+use shardmill_tokenizer::{Encoder, Special, Tokenizer};
 
 use super::{Sample, spawn};
 use crate::error::Result;
 use crate::progress::Stats;
-use shardmill_tokenizer::{Encoder, Special, Tokenizer};
 
 /// The approximate size of a piece in bytes.
 const PIECE_BYTES: usize = 1 << 20;

@@ -8,15 +8,15 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use shardmill_core::dtype::{Dtype, Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::Level;
 
 use super::gather::{SEQ_LEN, batch, table};
 use super::{Sample, check_sizes, elements, thread_counts};
 use crate::error::Result;
 use crate::gather::{Gatherer, Shape, Tuning, has_whole_lines};
 use crate::progress::Stats;
-use shardmill_core::dtype::{Dtype, Element, with_element};
-use shardmill_core::map::Buffer;
-use shardmill_core::simd::Level;
 
 /// Rounds that count, over all settings.
 const ROUNDS: usize = 3;

@@ -2,12 +2,12 @@
 
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType};
+use shardmill_core::show::counted;
 
 use crate::columnar::parquet::careful;
 use crate::columnar::slices::Slice;
 use crate::document::push_row;
 use crate::error::{Error, Result};
-use shardmill_core::show::counted;
 
 /// How many rows are decoded at once. Their values lie in the memory of their pages.
 const STEP_ROWS: usize = 256;

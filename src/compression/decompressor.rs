@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
 
+use shardmill_core::hash::Hash128;
+
 use crate::compression::{Compression, Damage, Decode};
 use crate::error::{Error, Result};
 use crate::hash::BlockHasher;
-use shardmill_core::hash::Hash128;
 
 /// How many stored bytes are read at once.
 const READ_BYTES: usize = 128 << 10;

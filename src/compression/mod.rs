@@ -23,8 +23,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Problem, Result};
 use shardmill_core::choice;
+
+use crate::error::{Error, Problem, Result};
 
 pub(crate) use decompressor::Decompressor;
 

@@ -4,11 +4,12 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use shardmill_core::hash::Hash128;
+
 use crate::columnar::{Columnar, footer};
 use crate::corpus::{Corpus, Opened};
 use crate::error::Result;
 use crate::remote::Blocks;
-use shardmill_core::hash::Hash128;
 
 /// A file with columns.
 #[derive(Clone, Debug)]

@@ -5,11 +5,11 @@ use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 
 use memchr::memchr;
+use shardmill_core::map::Map;
 
 use crate::compression::{Compression, Decompressor};
 use crate::document::{HEAD_BYTES, is_json_lines};
 use crate::error::{Error, Result};
-use shardmill_core::map::Map;
 
 /// Whether the file at `path`, whose name does not tell, holds JSON Lines. `compression` is what
 /// its name says.

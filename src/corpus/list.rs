@@ -9,6 +9,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use shardmill_core::show;
+
 use crate::compression::Compression;
 use crate::corpus::crew::Crew;
 use crate::corpus::json::{holds_json_lines, object_holds_json_lines};
@@ -20,7 +22,6 @@ use crate::corpus::{Corpus, CorpusOptions, Kind, Source};
 use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
 use crate::remote::{Object, Stores, is_url};
-use shardmill_core::show;
 
 /// How many URLs are looked up at once.
 const AHEAD: usize = 64;

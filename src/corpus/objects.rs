@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use shardmill_core::hash::Hash128;
+
 use crate::corpus::Kind;
 use crate::corpus::list::{Listed, Listing, Named, refuse};
 use crate::corpus::pattern::is_pattern;
@@ -14,7 +16,6 @@ use crate::corpus::report::SkippedFiles;
 use crate::corpus::select::{Filter, Selection, is_hidden};
 use crate::error::{Error, Result};
 use crate::remote::{Object, Place};
-use shardmill_core::hash::Hash128;
 
 impl Listing {
     /// Adds the objects that the URL `argument` names, at `place`.

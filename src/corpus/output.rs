@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use shardmill_core::show::name;
+
 use crate::corpus::visit::{FileId, id_of};
 use crate::corpus::{Corpus, Kind};
 use crate::error::{Error, Result};
-use shardmill_core::show::name;
 
 /// The files of an output, one name of each kind.
 const MADE: [&str; 5] = [

@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, read};
+use shardmill_core::map::Map;
 
 use crate::compression::Compression;
 use crate::corpus::report::escaped;
 use crate::document::{self, Format};
 use crate::error::{Error, Result};
 use crate::remote::Object;
-use shardmill_core::map::Map;
 
 /// Files below this size are read, larger ones mapped: a map costs more than a small read.
 pub(crate) const MAP_FROM_BYTES: u64 = 1 << 20;

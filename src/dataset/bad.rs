@@ -1,9 +1,9 @@
 //! The records that a shard leaves out: how many of each kind, and the file that lists them.
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::Hash128;
 
 use crate::document::BadKind;
-use shardmill_core::hash::Hash128;
 
 /// How many records were left out, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use shardmill_core::map::Map;
+
 use crate::dataset::bad::{BadCounts, BadFile, BadRecord};
 use crate::dataset::manifest::{Manifest, Position, ShardInfo, SourceInfo};
 use crate::dataset::reader::TokenStore;
 use crate::error::{Error, Result};
 use crate::publish::json_file::open_regular;
-use shardmill_core::map::Map;
 
 /// The first `limit` records that the dataset in the directory `path` leaves out.
 ///

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat, stat};
 use rustix::io::Errno;
+use shardmill_core::map::Map;
 
 use crate::dataset::MANIFEST;
 use crate::error::{Error, Result};
-use shardmill_core::map::Map;
 
 /// Opens the directory `path`, so that its files belong together even if it is replaced meanwhile.
 fn open_directory(path: &Path) -> Result<OwnedFd> {

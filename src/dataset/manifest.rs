@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::Hash128;
+use shardmill_core::token::TokenId;
+use shardmill_tokenizer::{Special, Tokenizer, TokenizerInfo};
 
 use crate::compression::Compression;
 use crate::dataset::bad::is_zero;
 use crate::dataset::{BadCounts, BadFile, Eot, Limits, OutsideLimits, Shuffled, Split, TokenDtype};
 use crate::document::{BadRecords, Format, InvalidUtf8};
 use crate::error::{Error, Result};
-use shardmill_core::hash::Hash128;
-use shardmill_core::token::TokenId;
-use shardmill_tokenizer::{Special, Tokenizer, TokenizerInfo};
 
 /// Incremented whenever a byte of a dataset could change for the same inputs and settings.
 pub const FORMAT_VERSION: u32 = 2;

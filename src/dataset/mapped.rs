@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
+use shardmill_core::map::Map;
+use shardmill_core::token::TokenId;
 
 use crate::dataset::directory::{is_replaced, map_in, not_opened};
 use crate::dataset::{
     DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
 };
 use crate::error::{Error, Result};
-use shardmill_core::map::Map;
-use shardmill_core::token::TokenId;
 
 /// How many shards are mapped at once. They take an eighth of the maps that a process may have, and
 /// hold 1 TB of text in units of the default size.

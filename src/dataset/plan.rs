@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::Hash128;
 
 use crate::compression::Compression;
 use crate::dataset::{EncodingInfo, FORMAT_VERSION, Position, Settings};
@@ -16,7 +17,6 @@ use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::publish::durability::Durability;
 use crate::publish::json_file::{read_json, write_json, write_new_json};
-use shardmill_core::hash::Hash128;
 
 /// The name of the plan in a directory that is being filled.
 pub(crate) const PLAN: &str = "plan.json";

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use shardmill_core::token::TokenId;
+
 use crate::dataset::directory::{map_in, read_directory};
 use crate::dataset::mapped::{ShardRef, Shards};
 use crate::dataset::{DocRecord, MANIFEST, Manifest};
 use crate::error::{Error, Result};
-use shardmill_core::token::TokenId;
 
 /// A dataset whose shards are memory-mapped: every token by its offset over all shards.
 ///

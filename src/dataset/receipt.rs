@@ -14,6 +14,8 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::Hash128;
+use shardmill_core::map::Map;
 
 use crate::compression::Compression;
 use crate::dataset::manifest::ShardFile;
@@ -27,8 +29,6 @@ use crate::progress::Stats;
 use crate::publish::durability::{Durability, sync_directory};
 use crate::publish::inventory::NEW;
 use crate::publish::json_file::{open_regular, read_json, write_json};
-use shardmill_core::hash::Hash128;
-use shardmill_core::map::Map;
 
 /// Larger receipts are not read. A source's range takes some 100 bytes.
 const MAX_BYTES: u64 = 1 << 30;

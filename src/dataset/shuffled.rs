@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-
 use shardmill_core::hash::Hash128;
 
 /// How the documents of a dataset were shuffled. What a shard's entry says of a unit is then as it was

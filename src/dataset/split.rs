@@ -4,10 +4,10 @@
 //! ordered in another way or is stored in another format, and so do its copies.
 
 use serde::{Deserialize, Serialize};
-
-use crate::document::TEXT_HEAD_BYTES;
 use shardmill_core::choice;
 use shardmill_core::hash::Hash128;
+
+use crate::document::TEXT_HEAD_BYTES;
 
 choice! {
     /// A part of a corpus that is split for training and validation.

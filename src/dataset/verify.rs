@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use shardmill_core::hash::Hash128;
+use shardmill_core::map::Map;
+
 use crate::dataset::bad_list::{check_bad_records, check_length};
 use crate::dataset::directory::{map_in, read_directory};
 use crate::dataset::{
@@ -12,8 +15,6 @@ use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, block_hashes};
 use crate::progress::Stats;
 use crate::publish::json_file::is_text_of;
-use shardmill_core::hash::Hash128;
-use shardmill_core::map::Map;
 
 /// What was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use shardmill_core::hash::Hash128;
+
 use crate::dataset::{
     BadCounts, BadFile, BadRecord, DocRecord, TokenDtype, bad_file_name, file_names,
 };
@@ -9,7 +11,6 @@ use crate::error::Result;
 use crate::publish::durability::Durability;
 use crate::publish::hashed_file::HashedFile;
 use crate::publish::temp_file::TempFile;
-use shardmill_core::hash::Hash128;
 
 /// The ids of a shard that is being written.
 #[derive(Debug)]

@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use shardmill_core::show::shortened;
+
 use crate::document::Format;
 use crate::error::Problem;
-use shardmill_core::show::shortened;
 
 /// How the header of a format is read.
 #[derive(Debug)]

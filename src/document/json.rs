@@ -7,9 +7,10 @@
 
 use std::ops::Range;
 
+use shardmill_core::simd::Level;
+
 use crate::document::escapes::{Unescaped, hex, shown, unescaped};
 use crate::document::special::Specials;
-use shardmill_core::simd::Level;
 
 /// How many fields are named if the wanted one is missing.
 const FIELDS_SHOWN: usize = 10;

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use shardmill_core::simd::Level;
+
 use crate::document::escapes::Unescaped;
 use crate::document::json::{self, Refused, Value};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
 use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, decode};
 use memchr::memchr;
-use shardmill_core::simd::Level;
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Jsonl,

@@ -1,10 +1,11 @@
 //! Records that cannot be read: what to do with them, and what is wrong with each.
 
+use shardmill_core::choice;
+use shardmill_core::show::counted;
+
 use crate::document::escapes::shown;
 use crate::document::json::{Syntax, Type};
 use crate::error::Problem;
-use shardmill_core::choice;
-use shardmill_core::show::counted;
 
 choice! {
     /// What to do with a record or row that holds no document.

@@ -5,6 +5,11 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use shardmill_core::dtype::{Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::show::{self, counted};
+use shardmill_core::token::TokenId;
+
 use crate::dataset::{EMBEDDINGS, MANIFEST, TokenStore, check_shards, read_manifest, verify};
 use crate::embed::EmbedConfig;
 use crate::embed::record::EmbedRecord;
@@ -24,10 +29,6 @@ use crate::sink::{ArrayLayout, ArraySink, Batch, Sink};
 use crate::table::TableSpec;
 use crate::threads::thread_pool;
 use crate::window::{Order, WindowSet};
-use shardmill_core::dtype::{Element, with_element};
-use shardmill_core::map::Buffer;
-use shardmill_core::show::{self, counted};
-use shardmill_core::token::TokenId;
 
 /// How many bytes of embeddings are gathered between two writes: few enough to stay in the cache.
 const STEP_BYTES: usize = 4 << 20;

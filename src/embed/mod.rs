@@ -23,14 +23,15 @@ pub use record::{EmbedRecord, VerifiedEmbeddings, verify_embeddings};
 pub use run::run;
 pub use tables::EmbedTables;
 
+use shardmill_core::dtype::Dtype;
+use shardmill_core::simd::Level;
+
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 use crate::sink::ArrayFormat;
 use crate::table::{RopeStyle, check_base};
 use crate::threads::check_threads;
 use crate::window::WindowConfig;
-use shardmill_core::dtype::Dtype;
-use shardmill_core::simd::Level;
 
 /// The name that selects rotary positions instead of a position table.
 const ROPE: &str = "rope";

@@ -4,6 +4,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::dtype::Dtype;
+use shardmill_core::hash::Hash128;
+use shardmill_core::token::TokenId;
 
 use crate::dataset::{TokenStore, check_blocks, map_in, read_directory};
 use crate::embed::EmbedConfig;
@@ -15,9 +18,6 @@ use crate::publish::json_file::is_text_of;
 use crate::sink::{ArrayFile, ArrayFormat, ArrayLayout};
 use crate::threads::thread_pool;
 use crate::window::{IGNORED_TARGET, LeftOut, ShuffleOrder, Tail, WindowKind, WindowSet};
-use shardmill_core::dtype::Dtype;
-use shardmill_core::hash::Hash128;
-use shardmill_core::token::TokenId;
 
 /// Incremented whenever a byte of the arrays could change for the same dataset and settings.
 const FORMAT_VERSION: u32 = 1;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use shardmill_tokenizer::Tokenizer;
+
 use crate::corpus::Corpus;
 use crate::dataset::{EMBEDDINGS, TokenStore};
 use crate::embed::EmbedConfig;
@@ -19,7 +21,6 @@ use crate::publish::inventory::RUN;
 use crate::publish::json_file::write_json;
 use crate::publish::target::create_output;
 use crate::publish::terms::Terms;
-use shardmill_tokenizer::Tokenizer;
 
 /// Tokenizes `corpus` into the directory `out` and embeds its windows into `out/embeddings`.
 ///

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use shardmill_core::show::counted;
+
 use crate::dataset::TokenStore;
 use crate::embed::EmbedConfig;
 use crate::error::{Error, Result};
 use crate::sink::{self, ArrayLayout};
 use crate::window::{Batches, WindowSet};
-use shardmill_core::show::counted;
 
 /// The windows that `config` asks for.
 pub(super) fn windows<'a>(

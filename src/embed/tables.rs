@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::dtype::Dtype;
+use shardmill_core::hash::Hash128;
 
 use crate::embed::{EmbedConfig, ROPE};
 use crate::error::{Error, Result};
@@ -12,8 +14,6 @@ use crate::hash::block_hashes;
 use crate::progress::Stats;
 use crate::table::{InitialTables, ROTARY_BASE, Rope, RopeStyle, Table, TableOptions, TableSpec};
 use crate::threads::thread_pool;
-use shardmill_core::dtype::Dtype;
-use shardmill_core::hash::Hash128;
 
 /// The token table of a run, and its positions, if it has any.
 #[derive(Clone, Debug)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::error::Error;
 use shardmill_core::show::{count, counted, name};
+
+use crate::error::Error;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

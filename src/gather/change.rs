@@ -17,10 +17,11 @@
     reason = "what is not inlined into the entered function loses its instructions"
 )]
 
+use shardmill_core::simd::{LANES, Simd};
+
 use super::lane::Lane;
 use super::row::{Change, Operands, Span};
 use super::tuning::POSITION_ELEMENTS_AHEAD;
-use shardmill_core::simd::{LANES, Simd};
 
 /// The rows of all positions.
 pub(super) trait PerPosition: Copy + Send + Sync {

@@ -7,12 +7,13 @@
     reason = "what is not inlined into the entered function loses its instructions"
 )]
 
+use shardmill_core::simd::{Kernel, Simd};
+
 use super::change::PerPosition;
 use super::lane::Lane;
 use super::row::Span;
 use super::tile::{Tile, TileSpot};
 use super::tuning::Tuning;
-use shardmill_core::simd::{Kernel, Simd};
 
 /// Fills one tile.
 #[derive(Debug)]

@@ -7,7 +7,6 @@
 use std::convert::identity;
 
 use half::{bf16, f16};
-
 use shardmill_core::dtype::Element;
 use shardmill_core::simd::{LANES, Lines, Simd, scalar};
 

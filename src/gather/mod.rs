@@ -30,13 +30,14 @@ mod tuning;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use shardmill_core::dtype::{Dtype, Element, Elements, with_element};
+use shardmill_core::simd::{Level, scalar};
+
 use crate::error::{Error, Result};
 use crate::table::{Rope, RopeStyle, Table};
 use change::{AddedRows, Ahead, HalfAngles, NoHint, NoRows, PairAngles, PerPosition, PositionRows};
 use kernel::Gather;
 use lane::Lane;
-use shardmill_core::dtype::{Dtype, Element, Elements, with_element};
-use shardmill_core::simd::{Level, scalar};
 use tile::Tile;
 
 pub(crate) use tuning::{PositionHint, Shape, Tuning};

@@ -10,8 +10,9 @@
 
 use std::{array, iter};
 
-use super::lane::Lane;
 use shardmill_core::simd::{LANES, LINES_ELEMENTS, Lines, Simd};
+
+use super::lane::Lane;
 
 /// The number of elements in one step of the inner loop; for any type they fill whole cache lines.
 const STEP: usize = LINES_ELEMENTS;

@@ -6,14 +6,15 @@
     reason = "random bits are cut to size, angles rounded to f32, and counts are small"
 )]
 
+use half::{bf16, f16};
+use shardmill_core::dtype::{Dtype, Elements};
+use shardmill_core::for_each_level;
+use shardmill_core::simd::Level;
+
 use super::lane::Lane;
 use super::tile::{Tile, TileOrder};
 use super::{Gatherer, Positions, Stores};
 use crate::table::{Rope, RopeStyle, Table};
-use half::{bf16, f16};
-use shardmill_core::dtype::Dtype;
-use shardmill_core::for_each_level;
-use shardmill_core::simd::Level;
 
 const TOKEN_ROWS: usize = 11;
 const POSITION_ROWS: usize = 9;
@@ -132,13 +133,9 @@ impl Reference for bf16 {
 /// Element `index` of `table`, as `f32` and as raw bits.
 fn element(table: &Table, index: usize) -> (f32, u32) {
     match table.elements() {
-        shardmill_core::dtype::Elements::F32(values) => (values[index], values[index].bits()),
-        shardmill_core::dtype::Elements::F16(values) => {
-            (values[index].to_f32_const(), values[index].bits())
-        }
-        shardmill_core::dtype::Elements::BF16(values) => {
-            (values[index].widen(), values[index].bits())
-        }
+        Elements::F32(values) => (values[index], values[index].bits()),
+        Elements::F16(values) => (values[index].to_f32_const(), values[index].bits()),
+        Elements::BF16(values) => (values[index].widen(), values[index].bits()),
     }
 }
 

@@ -4,8 +4,9 @@
 //! The defaults were measured on two processors: Zen, with 1 MiB of L2, and a Xeon with 2 MiB of L2
 //! and a large and slow L3. `bench gather-tuning` measures them against [`Tuning::candidates`].
 
-use super::tile::TileOrder;
 use shardmill_core::choice;
+
+use super::tile::TileOrder;
 
 /// A position row of at least this many elements stays in the L1 cache across all sequences. In
 /// order of the output, the whole position table has to come from the L2 cache, once for each

@@ -1,11 +1,12 @@
 //! A batch, in buffers that return to the loader.
 
-use crate::error::{Error, Result};
-use crate::loader::LoaderState;
-use crate::loader::ring::Lent;
 use shardmill_core::dtype::{Dtype, Elements};
 use shardmill_core::map::Slab;
 use shardmill_core::token::TokenId;
+
+use crate::error::{Error, Result};
+use crate::loader::LoaderState;
+use crate::loader::ring::Lent;
 
 /// The document number of padding.
 pub const NO_DOCUMENT: u64 = u64::MAX;

@@ -1,9 +1,10 @@
 //! How a loader traverses a dataset.
 
-use crate::error::{Error, Result};
-use crate::window::{Rank, WindowConfig};
 use shardmill_core::dtype::Dtype;
 use shardmill_core::show::counted;
+
+use crate::error::{Error, Result};
+use crate::window::{Rank, WindowConfig};
 
 /// More threads or batches ahead than this make no sense; a larger number is a typo.
 const MAX_DEPTH: usize = 1024;

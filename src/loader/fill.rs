@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use shardmill_core::dtype::{Dtype, Element, with_element};
+
 use crate::dataset::TokenStore;
 use crate::error::Result;
 use crate::gather::Gatherer;
 use crate::loader::batch::{Buffers, NO_DOCUMENT};
 use crate::loader::segments::Segments;
 use crate::window::{Order, Rank, WindowSet};
-use shardmill_core::dtype::{Dtype, Element, with_element};
 
 /// Everything that a batch depends on, except its number.
 #[derive(Debug)]

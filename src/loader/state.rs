@@ -1,12 +1,12 @@
 //! A loader's position: a small value to save with a checkpoint.
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::Hash128;
 
 use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
 use crate::loader::LoaderConfig;
 use crate::window::{ShuffleOrder, Tail, WindowKind};
-use shardmill_core::hash::Hash128;
 
 /// Incremented whenever the same state could stand for other samples.
 const FORMAT_VERSION: u32 = 1;

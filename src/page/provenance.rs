@@ -1,12 +1,13 @@
 //! The sections of a page that say what was left out, and how the dataset was made.
 
+use shardmill_core::show::{self, count, counted};
+
 use crate::document::{BadKind, InvalidUtf8};
 use crate::page::sections::{note, section};
 use crate::page::table::Column::{Number, Text};
 use crate::page::table::{Table, facts};
 use crate::page::text::{escape, name};
 use crate::report::Report;
-use shardmill_core::show::{self, count, counted};
 
 /// What of the inputs is not in the dataset.
 pub(super) fn left_out(report: &Report) -> String {

@@ -1,5 +1,7 @@
 //! The sections of a page that say what is in the dataset, in their order.
 
+use shardmill_core::show::{count, counted};
+
 use crate::page::chart::{Curve, Histogram, log2, row_bar};
 use crate::page::table::Column::{Number, Text};
 use crate::page::table::{Table, figures, on_demand};
@@ -7,7 +9,6 @@ use crate::page::text::{decimals, name, percent, ratio, short, token};
 use crate::report::{
     Bar, Coverage, Distribution, Report, SourceShare, SourceSums, TO_COVER, TokenUse,
 };
-use shardmill_core::show::{count, counted};
 
 /// A section with a heading.
 pub(super) fn section(heading: &str, body: &str) -> String {

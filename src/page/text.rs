@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use unicode_normalization_alignments::char::is_combining_mark;
-
 use shardmill_core::show;
+use unicode_normalization_alignments::char::is_combining_mark;
 
 /// At most this many characters or bytes of a token are shown.
 const TOKEN_CHARS: usize = 40;

@@ -233,6 +233,7 @@ mod tests {
 
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
+    use shardmill_tokenizer::Tokenizer;
 
     use super::*;
     use crate::corpus::CorpusOptions;
@@ -246,7 +247,6 @@ mod tests {
     use crate::pipeline::worker::Worker;
     use crate::progress::Stats;
     use crate::publish::durability::Durability;
-    use shardmill_tokenizer::Tokenizer;
 
     /// The contents of files by their names.
     type Files = BTreeMap<String, Vec<u8>>;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use shardmill_tokenizer::Tokenizer;
+
 use crate::dataset::Settings;
 use crate::document::Format;
-use shardmill_tokenizer::Tokenizer;
 
 /// Where sources may be cut. Every cut of a unit is also one of a chunk.
 #[derive(Clone, Debug)]

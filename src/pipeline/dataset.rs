@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use shardmill_core::hash::Hash128;
+use shardmill_tokenizer::{Encoder, Tokenizer};
+
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, EncodingInfo, MANIFEST, Manifest, Plan};
 use crate::error::Result;
@@ -26,8 +29,6 @@ use crate::publish::staging::Staging;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
 use crate::times::Part;
-use shardmill_core::hash::Hash128;
-use shardmill_tokenizer::{Encoder, Tokenizer};
 
 /// Tokenizes `corpus` into the directory `out`, which appears once it is complete.
 ///

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use shardmill_tokenizer::Tokenizer;
 
 use crate::corpus::{Corpus, Source};
 use crate::dataset::{DocRecord, Position, Split, TokenDtype, Unit};
@@ -15,7 +16,6 @@ use crate::pipeline::search::Search;
 use crate::pipeline::worker::Worker;
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
 use crate::threads::thread_pool;
-use shardmill_tokenizer::Tokenizer;
 
 /// At how many places of a corpus a chunk is tokenized.
 const PLACES: u32 = 48;

@@ -7,6 +7,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use shardmill_tokenizer::Tokenizer;
+
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Unit};
 use crate::error::{Error, Result};
@@ -19,7 +21,6 @@ use crate::pipeline::site::ShardSite;
 use crate::pipeline::stream::StreamCursor;
 use crate::pipeline::worker::Encoded;
 use crate::times::Part;
-use shardmill_tokenizer::Tokenizer;
 
 /// What a thread has to do next.
 #[derive(Debug)]

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use shardmill_core::show::{count, counted};
+use shardmill_tokenizer::Tokenizer;
 
 use crate::corpus::Corpus;
 use crate::dataset::{
@@ -33,8 +35,6 @@ use crate::publish::staging::Staging;
 use crate::publish::state::Stage;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
-use shardmill_core::show::{count, counted};
-use shardmill_tokenizer::Tokenizer;
 
 /// How many bad records of a share its outcome lists.
 const BAD_RECORDS_SHOWN: usize = 10;

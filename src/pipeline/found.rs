@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use shardmill_core::hash::Hash128;
+use shardmill_tokenizer::Tokenizer;
+
 use crate::corpus::Corpus;
 use crate::dataset::{
     EncodingInfo, FORMAT_VERSION, MANIFEST, Manifest, Plan, read_manifest, verify,
@@ -17,8 +20,6 @@ use crate::pipeline::plan::plan;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
 use crate::threads::thread_pool;
-use shardmill_core::hash::Hash128;
-use shardmill_tokenizer::Tokenizer;
 
 /// What is in the place of an output.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]

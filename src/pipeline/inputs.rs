@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use shardmill_core::show::{count, counted};
+use shardmill_tokenizer::Tokenizer;
 
 use crate::corpus::Corpus;
 use crate::dataset::{MANIFEST, Manifest, Plan, PlannedSource, Unit, read_manifest};
@@ -11,8 +13,6 @@ use crate::pipeline::found::source_hashes;
 use crate::pipeline::plan::check_cuts;
 use crate::pipeline::resume::{Ranges, range_hashes};
 use crate::progress::Stats;
-use shardmill_core::show::{count, counted};
-use shardmill_tokenizer::Tokenizer;
 
 /// The name of standard input among sources.
 const STDIN: &str = "-";

@@ -1,10 +1,11 @@
 //! Finished units -> the manifest.
 
+use shardmill_core::hash::Hash128;
+
 use crate::dataset::{
     DoneUnit, EncodingInfo, FORMAT_VERSION, Manifest, RangeInfo, Settings, SourceInfo, Totals,
 };
 use crate::document::Format;
-use shardmill_core::hash::Hash128;
 
 /// The manifest of a dataset of `units`, which are in order and cover the corpus. `name` returns a
 /// source's name and format; it is called once for each source.

@@ -2,6 +2,8 @@
 //! collects the hashes of its input. Those of small files and of compressed sources are computed
 //! where they are read.
 
+use shardmill_core::hash::Hash128;
+
 use crate::compression::Compression;
 use crate::corpus::Corpus;
 use crate::dataset::{BadRecord, DocRecord, RangeInfo, RecordWriter, Totals};
@@ -12,7 +14,6 @@ use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::range_hash::RangeHasher;
 use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::{BadLine, DocumentPiece, Encoded};
-use shardmill_core::hash::Hash128;
 
 /// The records of a unit; takes its chunks in order.
 #[derive(Debug)]

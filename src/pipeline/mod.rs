@@ -75,11 +75,12 @@ pub use plan::plan;
 pub use repair::repair;
 pub use status::{Partial, Status, status};
 
+use shardmill_tokenizer::Tokenizer;
+
 use crate::dataset::{Eot, Settings, Split};
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 use crate::threads::check_threads;
-use shardmill_tokenizer::Tokenizer;
 
 /// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;

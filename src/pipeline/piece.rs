@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use shardmill_core::hash::Hash128;
+
 use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
@@ -14,7 +16,6 @@ use crate::hash::block_hashes;
 use crate::pipeline::CHUNK_BYTES;
 use crate::progress::Stats;
 use crate::remote::Ahead;
-use shardmill_core::hash::Hash128;
 
 /// A range of one source.
 #[derive(Clone, Debug)]

@@ -7,6 +7,8 @@
 //! bytes that are stored, and is never cut inside. The rule looks at nothing after a boundary, so a
 //! stream is cut like a file.
 
+use shardmill_tokenizer::Tokenizer;
+
 use crate::compression::Compression;
 use crate::corpus::{CHANGED, Corpus};
 use crate::dataset::{EncodingInfo, Plan, PlannedSource, Position, Settings, Unit};
@@ -15,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::cut_rules::CutRules;
 use crate::pipeline::search::Search;
-use shardmill_tokenizer::Tokenizer;
 
 /// Finds unit boundaries while walking the sources.
 #[derive(Debug)]

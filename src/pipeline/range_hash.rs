@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
+use shardmill_core::hash::Hash128;
+
 use crate::error::Result;
 use crate::hash::{BlockHasher, block_hashes};
 use crate::progress::Stats;
-use shardmill_core::hash::Hash128;
 
 /// Hashes a range as its bytes come.
 #[derive(Debug)]

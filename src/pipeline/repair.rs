@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use shardmill_tokenizer::Tokenizer;
+
 use crate::corpus::Corpus;
 use crate::dataset::{
     DoneUnit, Manifest, Plan, Receipt, ShardInfo, Unit, empty_documents, read_manifest,
@@ -27,7 +29,6 @@ use crate::publish::target::identity;
 use crate::publish::temp_file::link_or_copy;
 use crate::publish::terms::Terms;
 use crate::threads::thread_pool;
-use shardmill_tokenizer::Tokenizer;
 
 /// Remakes the damaged shards of the dataset in `out`; the other shards and the embeddings stay as
 /// they are. If there is no dataset, or nothing is damaged, this is the same as [`tokenize`].

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use rayon::prelude::*;
+use shardmill_core::hash::Hash128;
 
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Plan, RangeInfo, Receipt, SeenSource, Unit};
@@ -15,7 +16,6 @@ use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::range_hash::{range_hash, read_hash};
 use crate::progress::Stats;
 use crate::publish::staging::Staging;
-use shardmill_core::hash::Hash128;
 
 /// Calls `each` with what `reader` returns, the bytes of the source at `path` from `at` on.
 fn read_each(

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use shardmill_core::hash::Hash128;
+
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Receipt, TokenDtype};
 use crate::error::Result;
@@ -11,7 +13,6 @@ use crate::pipeline::resume::seen_sources;
 use crate::pipeline::worker::Spare;
 use crate::progress::Stats;
 use crate::publish::durability::Durability;
-use shardmill_core::hash::Hash128;
 
 /// Where shards go, and which job their receipts name.
 #[derive(Clone, Copy, Debug)]

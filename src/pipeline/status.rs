@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use shardmill_core::hash::Hash128;
+
 use crate::dataset::{MANIFEST, Plan, Receipt, TokenStore};
 use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
@@ -12,7 +14,6 @@ use crate::publish::inventory::NEW;
 use crate::publish::lock::is_locked;
 use crate::publish::state::{Stage, stage};
 use crate::publish::target::places;
-use shardmill_core::hash::Hash128;
 
 /// The progress of the dataset in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

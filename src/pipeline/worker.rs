@@ -2,6 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use shardmill_core::token::TokenId;
+use shardmill_tokenizer::{Encoder, SpecialFound, Tokenizer};
+
 use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, OutsideLimits, TokenDtype};
@@ -10,8 +13,6 @@ use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
-use shardmill_core::token::TokenId;
-use shardmill_tokenizer::{Encoder, SpecialFound, Tokenizer};
 
 /// An encoded chunk.
 #[derive(Debug, Default)]

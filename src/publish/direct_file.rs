@@ -19,10 +19,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
-use crate::publish::durability::Durability;
-use crate::publish::write_back::WriteBack;
 use shardmill_core::map::Slab;
 use shardmill_core::system::{is_in_memory, set_direct};
+
+use crate::publish::durability::Durability;
+use crate::publish::write_back::WriteBack;
 
 /// The maximum size of a write to the page cache, in bytes. A file in pieces of this size is
 /// written four times as fast as in pieces of 1 MiB and more, for which the kernel allocates fresh

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::error::{Error, Result};
 use shardmill_core::choice;
+
+use crate::error::{Error, Result};
 
 choice! {
     /// Whether output is forced to the disk before it becomes visible.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use shardmill_core::hash::Hash128;
+
 use crate::error::Result;
 use crate::hash::BlockHasher;
 use crate::publish::durability::Durability;
 use crate::publish::temp_file::TempFile;
-use shardmill_core::hash::Hash128;
 
 /// A temporary file with block hashes.
 #[derive(Debug)]

@@ -7,10 +7,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
+use shardmill_core::map::Map;
+
 use crate::error::{Error, Result};
 use crate::publish::json_file::{open_regular, read_json};
 use crate::publish::temp_file::name_of_temporary;
-use shardmill_core::map::Map;
 
 /// The name of the file that says how an output was made.
 pub(crate) const RUN: &str = "run.json";

@@ -7,11 +7,11 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use shardmill_core::map::Map;
 
 use crate::error::{Error, Result};
 use crate::publish::durability::Durability;
 use crate::publish::temp_file::TempFile;
-use shardmill_core::map::Map;
 
 /// Opens a regular file without following a link. `None` if there is none.
 pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {

@@ -15,12 +15,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::{Hash128, Hasher128};
 
 use crate::error::{Error, Result};
 use crate::publish::durability::Durability;
 use crate::publish::inventory::{MAX_STATE_BYTES, NEW, OLD, RUN, STATE, is_unbegun};
 use crate::publish::json_file::{read_json, write_json};
-use shardmill_core::hash::{Hash128, Hasher128};
 
 /// `run.json` has the arguments of a command, which are at most some MB.
 const MAX_RUN_BYTES: u64 = 64 << 20;

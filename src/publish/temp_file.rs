@@ -8,12 +8,12 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, linkat};
+use shardmill_core::system::nameless;
 
 use crate::error::{Error, Result};
 use crate::publish::direct_file::Output;
 use crate::publish::durability::Durability;
 use crate::publish::rename::rename_new;
-use shardmill_core::system::nameless;
 
 /// A file that gets its final name when it is complete, and is removed if it never is.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use object_store::azure::{AzureConfigKey as AzureKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as GcsKey};
 use object_store::list::PaginatedListStore;
 use object_store::{ClientConfigKey, ObjectStore};
+use shardmill_core::show;
 
 use crate::error::{Error, Result};
 use crate::remote::environment::{Endpoint, is_true, limits, retries, variable, variables};
@@ -22,7 +23,6 @@ use crate::remote::requests::Requests;
 use crate::remote::store::{Client, Store};
 use crate::remote::url::{Scheme, parse};
 use crate::remote::web::{self, Web};
-use shardmill_core::show;
 
 /// The machine's own address of a cloud's credentials.
 const METADATA_SERVICE: ([u8; 4], u16) = ([169, 254, 169, 254], 80);

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use object_store::Error as StoreError;
 use object_store::path::Error as KeyError;
+use shardmill_core::show;
 
 use crate::error::Error;
-use shardmill_core::show;
 
 /// The message for an object that is not what was listed.
 const CHANGED: (&str, &str) = (

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use shardmill_core::show;
+
 use crate::error::{Error, Result};
 use crate::remote::url;
-use shardmill_core::show;
 
 /// No stores are known.
 #[derive(Debug, Default)]

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 
-use crate::error::{Error, Result};
 use shardmill_core::show;
+
+use crate::error::{Error, Result};
 
 /// What serves the objects of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

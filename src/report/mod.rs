@@ -18,14 +18,14 @@ mod sources;
 mod vocabulary;
 
 use serde::Serialize;
+use shardmill_core::hash::Hash128;
+use shardmill_tokenizer::Tokenizer;
 
 use crate::dataset::{
     BadRecord, EncodingInfo, Settings, Shuffled, TokenStore, Totals, first_bad_records,
 };
 use crate::error::{Error, Result};
 use crate::progress::Stats;
-use shardmill_core::hash::Hash128;
-use shardmill_tokenizer::Tokenizer;
 
 pub use buckets::{Bar, Distribution};
 pub use sources::{SourceShare, SourceSums, Sources};

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
+use shardmill_core::token::TokenId;
+use shardmill_tokenizer::Tokenizer;
 
 use crate::dataset::{
     DocRecord, DocumentCheck, Eot, ShardInfo, TokenStore, Tokens, beyond_vocabulary, check_block,
@@ -17,8 +19,6 @@ use crate::hash::BLOCK_BYTES;
 use crate::progress::Stats;
 use crate::report::buckets::Buckets;
 use crate::report::sources::{SourceSums, Tally};
-use shardmill_core::token::TokenId;
-use shardmill_tokenizer::Tokenizer;
 
 /// What was counted.
 #[derive(Debug)]

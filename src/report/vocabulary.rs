@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 
 use serde::Serialize;
-
 use shardmill_core::token::TokenId;
 use shardmill_tokenizer::Tokenizer;
 

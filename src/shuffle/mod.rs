@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use shardmill_core::show;
 
 use crate::dataset::{
     MANIFEST, Manifest, ShardInfo, Shuffled, TokenStore, check_shards, read_manifest, verify,
@@ -35,7 +36,6 @@ use crate::shuffle::documents::Documents;
 use crate::sink::check_room;
 use crate::threads::{check_threads, thread_pool};
 use crate::window::KeyedPermutation;
-use shardmill_core::show;
 
 /// How documents are shuffled.
 #[derive(Clone, Debug)]

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::choice;
+use shardmill_core::dtype::{Dtype, Element};
+use shardmill_core::hash::Hash128;
+use shardmill_core::token::TokenId;
 
 use crate::error::Result;
 use crate::publish::durability::Durability;
 use crate::publish::hashed_file::HashedFile;
 use crate::sink::{Batch, Sink};
 use crate::table::{npy, safetensors};
-use shardmill_core::choice;
-use shardmill_core::dtype::{Dtype, Element};
-use shardmill_core::hash::Hash128;
-use shardmill_core::token::TokenId;
 
 choice! {
     /// How arrays are laid out in files and streams.

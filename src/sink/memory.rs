@@ -1,9 +1,10 @@
 //! Keeps everything in memory.
 
-use crate::error::Result;
-use crate::sink::{Batch, Sink};
 use shardmill_core::dtype::Element;
 use shardmill_core::token::TokenId;
+
+use crate::error::Result;
+use crate::sink::{Batch, Sink};
 
 /// Collects batches; for tests and for what fits in memory.
 #[derive(Clone, Debug, Default)]

@@ -26,9 +26,10 @@ pub(crate) use room::check_room;
 pub use stream::StreamSink;
 pub(crate) use stream::widen_pipe;
 
-use crate::error::Result;
 use shardmill_core::dtype::{Dtype, Element};
 use shardmill_core::token::TokenId;
+
+use crate::error::Result;
 
 /// Windows with their targets and embeddings, in the run's order.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,10 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use shardmill_core::dtype::{Dtype, Element};
+
 use crate::error::{Error, Result};
 use crate::sink::{ArrayFormat, ArrayLayout, Batch, Sink};
-use shardmill_core::dtype::{Dtype, Element};
 
 /// The capacity to request for a pipe: the most that Linux allows unprivileged processes. It halves
 /// the switches to the reader and back.

@@ -30,10 +30,10 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use half::{bf16, f16};
-
-use crate::error::{Error, Result};
 use shardmill_core::dtype::{Dtype, Element, Elements, Values, with_element};
 use shardmill_core::map::{Buffer, Map, Slab};
+
+use crate::error::{Error, Result};
 
 pub use mt19937::TorchGenerator;
 pub use open::{FORMATS, TableFormat, TableSpec};

@@ -14,11 +14,12 @@ mod tests;
 
 use std::fmt::Write as _;
 
+use shardmill_core::dtype::Dtype;
+use shardmill_core::show::shortened;
+
 use self::header::Header;
 use super::{Extent, TableOptions};
 use crate::error::Problem;
-use shardmill_core::dtype::Dtype;
-use shardmill_core::show::shortened;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 

@@ -5,11 +5,12 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use shardmill_core::map::Map;
+use shardmill_core::show;
+
 use super::options::TableOptions;
 use super::{Extent, Table, npy, safetensors};
 use crate::error::{Error, Problem, Result};
-use shardmill_core::map::Map;
-use shardmill_core::show;
 
 /// The name of a table: `FILE`, or `FILE#key` for one tensor of a file that holds several.
 #[derive(Clone, Debug, PartialEq, Eq)]

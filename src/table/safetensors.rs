@@ -14,11 +14,11 @@ mod tests;
 
 use safetensors::Dtype as FileDtype;
 use safetensors::tensor::Metadata;
+use shardmill_core::dtype::Dtype;
+use shardmill_core::show::shortened;
 
 use super::{Extent, TableOptions};
 use crate::error::Problem;
-use shardmill_core::dtype::Dtype;
-use shardmill_core::show::shortened;
 
 /// The format's own limit.
 const MAX_HEADER_BYTES: usize = 100_000_000;

@@ -12,10 +12,11 @@
 
 use std::slice;
 
+use shardmill_core::simd::Level;
+
 use super::box_muller::{BLOCK, BoxMuller};
 use super::{Table, TorchGenerator, zeroed_f32};
 use crate::error::{Error, Result};
-use shardmill_core::simd::Level;
 
 /// How many blocks are drawn before they are transformed: 16 KiB, which stay in L1 in between.
 const TILE_BLOCKS: usize = 256;
@@ -223,10 +224,11 @@ impl InitialTables {
 
 #[cfg(test)]
 mod tests {
+    use shardmill_core::for_each_level;
+
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use shardmill_core::for_each_level;
 
     fn golden(name: &str) -> serde_json::Value {
         let path = format!("{}/fixtures/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));

@@ -9,11 +9,11 @@ use std::ops::{Deref, Range};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use shardmill_core::choice;
 
 use crate::dataset::{DocRecord, Shard, TokenStore};
 use crate::error::{Error, Result};
 use crate::window::{at_least_1, covered, repeated};
-use shardmill_core::choice;
 
 /// How many records lie between two entries of the index.
 const BLOCK_RECORDS: usize = 64;

@@ -1,11 +1,11 @@
 //! The order in which windows are visited.
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::choice;
 
 use crate::error::{Error, Result};
 use crate::table::TorchGenerator;
 use crate::window::KeyedPermutation;
-use shardmill_core::choice;
 
 /// From this many numbers on, PyTorch uses another permutation method.
 const MAX_SHUFFLED: u64 = u32::MAX as u64 / 20;

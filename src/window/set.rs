@@ -3,14 +3,14 @@
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::choice;
+use shardmill_core::show::counted;
+use shardmill_core::token::TokenId;
 
 use crate::dataset::TokenStore;
 use crate::error::{Error, Result};
 use crate::threads::thread_pool;
 use crate::window::{DocumentWindows, LeftOut, Tail, Windows};
-use shardmill_core::choice;
-use shardmill_core::show::counted;
-use shardmill_core::token::TokenId;
 
 /// The target of padding: -100 as an `i32`, which PyTorch's `cross_entropy` ignores by default.
 pub const IGNORED_TARGET: TokenId = (-100_i32).cast_unsigned();

@@ -6,14 +6,15 @@
     reason = "pseudo-random numbers are small"
 )]
 
+use shardmill_core::dtype::{Dtype, Element, with_element};
+use shardmill_core::map::Buffer;
+use shardmill_core::simd::Level;
+
 use super::{PositionHint, Shape, Tuning};
 use crate::gather::lane::Lane;
 use crate::gather::tile::TileOrder::{PositionMajor, TokenMajor};
 use crate::gather::{Gatherer, Stores, has_whole_lines};
 use crate::table::Table;
-use shardmill_core::dtype::{Dtype, Element, with_element};
-use shardmill_core::map::Buffer;
-use shardmill_core::simd::Level;
 
 const TOKEN_ROWS: usize = 13;
 

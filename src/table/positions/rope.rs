@@ -8,12 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::choice;
+use shardmill_core::map::Buffer;
 
 use super::super::zeroed_f32;
 use super::{check_base, rates, sin_cos};
 use crate::error::{Error, Result};
-use shardmill_core::choice;
-use shardmill_core::map::Buffer;
 
 choice! {
     /// Which columns make a pair.

@@ -39,9 +39,10 @@ pub(super) fn fill_row(position: usize, rates: &[f64], row: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use shardmill_core::dtype::Elements;
+
     use super::super::rate;
     use super::*;
-    use shardmill_core::dtype::Elements;
 
     #[test]
     fn double_precision_values_equal_numpys_to_the_last_place() {

@@ -8,13 +8,14 @@
 use std::sync::Arc;
 use std::vec::Drain;
 
+use shardmill_core::simd::{Kernel, Level, Simd};
+use shardmill_core::token::TokenId;
+
 use crate::bpe::Vocabulary;
 use crate::bpe::cache::{Key, MAX_CACHED_BYTES, Memory, Tables, View};
 use crate::bpe::hash::{self, KEY_BYTES};
 use crate::bpe::misses::{Misses, Place};
 use crate::pretoken::{Ends, Masked, Scanner};
-use shardmill_core::simd::{Kernel, Level, Simd};
-use shardmill_core::token::TokenId;
 
 /// How many pretokens are found before the first of them is looked up: enough that its cache line
 /// has arrived, few enough that it has not been evicted.

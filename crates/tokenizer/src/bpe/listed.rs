@@ -3,11 +3,12 @@
 use std::cell::LazyCell;
 use std::collections::HashMap;
 
+use shardmill_core::token::TokenId;
+
 use crate::bpe::chars::NONE;
 use crate::bpe::image::Image;
 use crate::bpe::pairs::Pairs;
 use crate::bpe::ranked::{Alphabet, Merge, Ranked};
-use shardmill_core::token::TokenId;
 
 /// A vocabulary with a list of merges.
 pub(crate) struct List<'a> {

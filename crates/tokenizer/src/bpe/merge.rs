@@ -3,11 +3,12 @@
 
 use std::ops::Range;
 
+use shardmill_core::simd::Level;
+use shardmill_core::token::TokenId;
+
 use crate::bpe::VocabularyRef;
 use crate::bpe::stitch::Stitcher;
 use crate::bpe::sweep::{self, Merged, Sweep};
-use shardmill_core::simd::Level;
-use shardmill_core::token::TokenId;
 
 /// The size of a piece of a long pretoken in bytes: small enough to stay in the L1 cache, large
 /// enough that the overlap of pieces costs little.

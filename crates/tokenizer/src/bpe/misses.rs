@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use shardmill_core::simd::Level;
+use shardmill_core::token::TokenId;
+
 use crate::bpe::VocabularyRef;
 use crate::bpe::cache::{Key, MAX_CACHED_BYTES};
 use crate::bpe::hash;
 use crate::bpe::merge::Merger;
 use crate::bpe::ranked::Scratch;
-use shardmill_core::simd::Level;
-use shardmill_core::token::TokenId;
 
 /// The maximum number of misses that are collected.
 pub(super) const MAX_MISSES: usize = 64;

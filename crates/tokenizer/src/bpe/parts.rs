@@ -29,10 +29,11 @@
 //! When P has no merge left, all of S is finished, both have the same parts, and Q has no merge
 //! left.
 
+use shardmill_core::token::TokenId;
+
 use crate::bpe::chars::NONE;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{VocabularyRef, character};
-use shardmill_core::token::TokenId;
 
 /// The most parts of one item.
 const MAX_PARTS: usize = 4;

@@ -4,10 +4,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use shardmill_core::token::TokenId;
+
 use crate::bpe::VocabularyRef;
 use crate::bpe::parts::load;
 use crate::bpe::vocabulary::NO_MERGE;
-use shardmill_core::token::TokenId;
 
 /// Appends the ids of `bytes`, using a linked list of parts and a heap of merges. O(n log n) for
 /// any bytes; takes 24 bytes of memory per byte, and up to 32 more for the heap.

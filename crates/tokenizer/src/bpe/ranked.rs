@@ -4,9 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use shardmill_core::token::TokenId;
+
 use crate::bpe::chars::{CharIds, NONE};
 use crate::bpe::hash;
-use shardmill_core::token::TokenId;
 
 /// Ranks are below this.
 pub(crate) const MAX_RANKS: u32 = 1 << RANK_BITS;

@@ -25,9 +25,10 @@
 
 use std::ops::Range;
 
+use shardmill_core::token::TokenId;
+
 use crate::bpe::tournament::{MAX_BYTES, Tournament};
 use crate::bpe::{VocabularyRef, plain};
-use shardmill_core::token::TokenId;
 
 /// Merges with reused memory, all of it for one piece.
 #[derive(Debug, Default)]

@@ -9,13 +9,14 @@
 //! The slow part is waiting for the memory in which the two pairs are looked up. So a merge is two
 //! steps, and between them the other texts take theirs while this text's memory is prefetched.
 
+use shardmill_core::simd::{Kernel, Level, Simd};
+use shardmill_core::token::TokenId;
+
 use crate::bpe::VocabularyRef;
 use crate::bpe::hash::ID_BITS;
 use crate::bpe::pairs::Pair;
 use crate::bpe::parts::load;
 use crate::bpe::vocabulary::NO_MERGE;
-use shardmill_core::simd::{Kernel, Level, Simd};
-use shardmill_core::token::TokenId;
 
 /// The number of places, two of which are edges; `live` has this many bits.
 const ROOM: usize = 64;

@@ -3,6 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
+use shardmill_core::simd::Level;
+use shardmill_core::token::TokenId;
 
 use crate::bpe::merge::Merger;
 use crate::bpe::stitch::Stitcher;
@@ -10,8 +12,6 @@ use crate::bpe::sweep::{self, Merged, Sweep};
 use crate::bpe::tournament::Tournament;
 use crate::bpe::vocabulary::NO_MERGE;
 use crate::bpe::{CL100K, Encoder, Memory, O200K, P50K, R50K, Vocabulary, VocabularyRef, plain};
-use shardmill_core::simd::Level;
-use shardmill_core::token::TokenId;
 
 /// Real text, as bytes.
 const CODE: &[u8] = include_bytes!("../../../../fixtures/text/code.txt");

@@ -4,10 +4,11 @@
 //! holds the lesser of its two children, so the root is the next merge. A merge changes three
 //! pairs, and each replays its matches on the way up. No branch depends on the winner.
 
+use shardmill_core::token::TokenId;
+
 use crate::bpe::VocabularyRef;
 use crate::bpe::parts::load;
 use crate::bpe::vocabulary::NO_MERGE;
-use shardmill_core::token::TokenId;
 
 /// Ids have the 20 bits of [`hash::pair_key`](crate::bpe::hash::pair_key); a place has the rest of
 /// 32.

@@ -3,15 +3,16 @@
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use shardmill_core::map::{OutOfMemory, Slab};
+use shardmill_core::simd::prefetch;
+use shardmill_core::token::TokenId;
+
 use crate::bpe::cache::MAX_CACHED_BYTES;
 use crate::bpe::chars;
 use crate::bpe::hash;
 use crate::bpe::image::{Image, LENGTHS, SEED};
 use crate::bpe::pairs::{Pair, PairTableRef};
 use crate::bpe::ranked::Ranked;
-use shardmill_core::map::{OutOfMemory, Slab};
-use shardmill_core::simd::prefetch;
-use shardmill_core::token::TokenId;
 
 /// Takes the place of an id if a pair does not merge. Greater than every id.
 pub(super) const NO_MERGE: TokenId = TokenId::MAX;

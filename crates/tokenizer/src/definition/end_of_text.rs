@@ -1,7 +1,8 @@
 //! Tokens that may end a document.
 
-use crate::definition::{Definition, Use};
 use shardmill_core::token::TokenId;
+
+use crate::definition::{Definition, Use};
 
 /// The texts that models are trained with at the end of a document.
 const TEXTS: [&str; 5] = [

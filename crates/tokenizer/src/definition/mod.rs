@@ -49,9 +49,9 @@ pub(crate) use refusal::{Cause, Place, Refusal};
 pub(crate) use tokens::{Merges, Tokens, Use};
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::token::TokenId;
 
 use crate::pretoken::{Stage, Syntax};
-use shardmill_core::token::TokenId;
 
 /// No id may be this or more.
 pub(crate) const ID_LIMIT: u32 = 1 << 19;

@@ -1,8 +1,9 @@
 //! The names of BOS and EOS in the files beside a tokenizer. They are hints for the user: the EOS
 //! there is often the end of a turn in a chat, and not of a document.
 
-use crate::definition::node::Node;
 use shardmill_core::token::TokenId;
+
+use crate::definition::node::Node;
 
 /// What the files beside a tokenizer call BOS and EOS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

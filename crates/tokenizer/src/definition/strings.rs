@@ -1,8 +1,9 @@
 //! The texts of a vocabulary, and which id each has.
 
+use shardmill_core::token::TokenId;
+
 use crate::definition::ID_LIMIT;
 use crate::definition::refusal::quoted;
-use shardmill_core::token::TokenId;
 
 /// The texts of a vocabulary, one after the other.
 #[derive(Debug, Default)]

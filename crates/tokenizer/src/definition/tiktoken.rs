@@ -2,6 +2,8 @@
 //!
 //! How texts are split, and special tokens, come from outside.
 
+use shardmill_core::token::TokenId;
+
 use crate::definition::base64;
 use crate::definition::patterns::PATTERNS;
 use crate::definition::refusal::quoted;
@@ -11,7 +13,6 @@ use crate::definition::{
     Refusal, Source, TokenizerFormat, Tokens, Use,
 };
 use crate::pretoken::{Behavior, Stage, Syntax};
-use shardmill_core::token::TokenId;
 
 pub(super) const FORMAT: TokenizerFormat = TokenizerFormat {
     kind: Kind::Tiktoken,

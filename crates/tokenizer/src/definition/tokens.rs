@@ -1,8 +1,9 @@
 //! The tokens of a model, and merges between them.
 
+use shardmill_core::token::TokenId;
+
 pub(crate) use crate::bpe::Merge;
 use crate::definition::refusal::Refusal;
-use shardmill_core::token::TokenId;
 
 /// The tokens of the model. Added tokens that the model's vocabulary lacks are not among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

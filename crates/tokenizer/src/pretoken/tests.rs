@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use fancy_regex::Regex;
 use proptest::prelude::*;
 use rayon::prelude::*;
+use shardmill_core::simd::Level;
 
 use super::family::tests::chains;
 use super::{Family, Scheme, Stage, ends, with_scheme};
-use shardmill_core::simd::Level;
 
 /// One step of a chain.
 enum Step {

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use aho_corasick::{AhoCorasick, Anchored, Input, Match, MatchKind, StartKind};
 use memchr::memmem;
+use shardmill_core::token::TokenId;
 
 use crate::definition::AddedToken;
 use crate::error::{Result, SpecialFound};
 use crate::tokenizer::Special;
 use crate::tokenizer::refusal::unsupported;
-use shardmill_core::token::TokenId;
 
 /// The added tokens that are found in one pass over a text.
 #[derive(Debug, Default)]

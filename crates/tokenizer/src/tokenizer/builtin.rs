@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::bpe::{CL100K, Encoder, O200K, P50K, R50K, Vocabulary};
-use crate::pretoken::{Cl100k, O200k, R50k, next_cut};
 use shardmill_core::hash::Hash128;
 use shardmill_core::token::TokenId;
+
+use crate::bpe::{CL100K, Encoder, O200K, P50K, R50K, Vocabulary};
+use crate::pretoken::{Cl100k, O200k, R50k, next_cut};
 
 /// The definition of a built-in encoding, as in tiktoken's `openai_public.py`.
 #[derive(Debug)]

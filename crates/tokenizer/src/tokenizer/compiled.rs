@@ -3,6 +3,8 @@
 use std::thread;
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::Hash128;
+use shardmill_core::token::TokenId;
 
 use crate::bpe::Vocabulary;
 use crate::definition::{
@@ -16,8 +18,6 @@ use crate::tokenizer::joins::Joins;
 use crate::tokenizer::model::{self, Texts};
 use crate::tokenizer::normalize::single;
 use crate::tokenizer::refusal::unsupported;
-use shardmill_core::hash::Hash128;
-use shardmill_core::token::TokenId;
 
 /// A tokenizer's file, compiled.
 #[derive(Debug)]

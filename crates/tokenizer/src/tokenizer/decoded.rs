@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::definition::{Decoding, Definition, Use};
 use shardmill_core::token::TokenId;
+
+use crate::definition::{Decoding, Definition, Use};
 
 /// The bytes of tokens, by id.
 #[derive(Debug, Default)]

@@ -3,10 +3,11 @@
 use std::alloc::{Layout, handle_alloc_error};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use shardmill_core::simd::Level;
+
 use crate::bpe::{self, Memory, Vocabulary};
 use crate::error::Result;
 use crate::pretoken::Scratch;
-use shardmill_core::simd::Level;
 
 /// What an encoder works with.
 #[derive(Debug)]

@@ -1,5 +1,8 @@
 //! Tokenizers from files: what happens to a text before it is merged.
 
+use shardmill_core::simd::Level;
+use shardmill_core::token::TokenId;
+
 use crate::definition::Normalizer;
 use crate::error::{Result, SpecialFound};
 use crate::pretoken::{scalar_at, scalar_before};
@@ -12,8 +15,6 @@ use crate::tokenizer::info::TokenizerInfo;
 use crate::tokenizer::joins::Joins;
 use crate::tokenizer::normalize::{across_cut, adds_prefix, normalize};
 use crate::tokenizer::splitter::Splitter;
-use shardmill_core::simd::Level;
-use shardmill_core::token::TokenId;
 
 /// What happens to a text before it is merged.
 #[derive(Debug)]

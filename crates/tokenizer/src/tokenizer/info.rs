@@ -1,9 +1,9 @@
 //! What a tokenizer's file is and says, for manifests and people.
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::{Hash128, Hasher128};
 
 use crate::definition::{Definition, Merges, Normalizer};
-use shardmill_core::hash::{Hash128, Hasher128};
 
 /// What a tokenizer's file is and says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

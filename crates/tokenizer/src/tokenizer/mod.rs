@@ -47,12 +47,13 @@ mod stored;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use crate::bpe::Vocabulary;
-use crate::error::{Error, Result};
-use crate::pretoken::{Cl100k, O200k, R50k, ends};
 use shardmill_core::hash::Hash128;
 use shardmill_core::simd::Level;
 use shardmill_core::token::TokenId;
+
+use crate::bpe::Vocabulary;
+use crate::error::{Error, Result};
+use crate::pretoken::{Cl100k, O200k, R50k, ends};
 
 use builtin::Pattern;
 use encoders::Encoders;

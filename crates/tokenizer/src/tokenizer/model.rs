@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use shardmill_core::token::TokenId;
+
 use crate::bpe::{self, CharIds, Image, Ranked};
 use crate::definition::{Alphabet, Merges, Model, NO_BYTE, Use};
 use crate::error::Result;
 use crate::tokenizer::refusal::unsupported;
-use shardmill_core::token::TokenId;
 
 /// The longest token, in bytes, of a vocabulary whose merges have to be found in its tokens.
 const LONGEST_SPLIT: usize = 1024;

@@ -5,6 +5,10 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use shardmill_core::hash::{Hash128, Hasher128};
+use shardmill_core::map;
+use shardmill_core::token::TokenId;
+
 use crate::bpe::Vocabulary;
 use crate::definition::{self, Refusal, Source};
 use crate::error::{Error, Result};
@@ -13,9 +17,6 @@ use crate::tokenizer::compiled::{Compiled, Head};
 use crate::tokenizer::file::File;
 use crate::tokenizer::refusal::unsupported;
 use crate::tokenizer::stored;
-use shardmill_core::hash::{Hash128, Hasher128};
-use shardmill_core::map;
-use shardmill_core::token::TokenId;
 
 /// What a tokenizer's file does not say itself.
 #[derive(Clone, Debug, Default)]

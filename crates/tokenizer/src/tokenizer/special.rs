@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use memchr::memmem;
-
-use crate::pretoken;
 use shardmill_core::choice;
 use shardmill_core::token::TokenId;
+
+use crate::pretoken;
 
 choice! {
     /// What to do with the text of a special token in a document.

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use shardmill_core::simd::Level;
+use shardmill_core::token::TokenId;
+
 use crate::definition::{Metaspace, PrefixScheme};
 use crate::error::Result;
 use crate::pretoken::{Chain, Family, Scratch, ends, recognize, with_scheme};
@@ -10,8 +13,6 @@ use crate::tokenizer::encoders::Parts;
 use crate::tokenizer::joins::Joins;
 use crate::tokenizer::normalize::replace;
 use crate::tokenizer::refusal::unsupported;
-use shardmill_core::simd::Level;
-use shardmill_core::token::TokenId;
 
 /// How text is split.
 #[derive(Debug)]

@@ -19,14 +19,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use shardmill_core::hash::Hash128;
+use shardmill_core::map::{self, Slab};
+use shardmill_core::token::TokenId;
 
 use crate::bpe::Vocabulary;
 use crate::tokenizer::compiled::{Compiled, Head};
 use crate::tokenizer::decoded::Decoded;
 use crate::tokenizer::joins::Joins;
-use shardmill_core::hash::Hash128;
-use shardmill_core::map::{self, Slab};
-use shardmill_core::token::TokenId;
 
 /// Changes whenever the same file compiles to something else; a test tells.
 const FORMAT: u64 = 2;

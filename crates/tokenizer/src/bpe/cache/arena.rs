@@ -4,7 +4,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
-
 use shardmill_core::map::Slab;
 use shardmill_core::simd::prefetch;
 

@@ -1,7 +1,8 @@
 //! The location of a long pretoken in the arena.
 
-use crate::bpe::hash::ID_BITS;
 use shardmill_core::token::TokenId;
+
+use crate::bpe::hash::ID_BITS;
 
 /// How many ids a word of the arena holds.
 const IDS_A_WORD: usize = 3;

@@ -4,11 +4,11 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
+use shardmill_core::map::{OutOfMemory, Slab};
+use shardmill_core::simd::prefetch;
 
 use crate::bpe::cache::TAKEN;
 use crate::bpe::cache::arena_ref::ArenaRef;
-use shardmill_core::map::{OutOfMemory, Slab};
-use shardmill_core::simd::prefetch;
 
 /// The number of entries of a line.
 const ENTRIES: usize = 4;

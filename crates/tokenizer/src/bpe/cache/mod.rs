@@ -31,9 +31,10 @@ mod short;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bpe::hash::{self, KEY_BYTES};
 use shardmill_core::map::OutOfMemory;
 use shardmill_core::token::TokenId;
+
+use crate::bpe::hash::{self, KEY_BYTES};
 
 use arena::Arena;
 use arena_ref::{ArenaRef, id_words, unpack};

@@ -5,13 +5,13 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
+use shardmill_core::map::{OutOfMemory, Slab};
+use shardmill_core::simd::{PACKED_A_WORD, PACKED_BITS, Simd, prefetch};
+use shardmill_core::token::TokenId;
 
 use crate::bpe::cache::arena::Arena;
 use crate::bpe::cache::{Key, TAKEN};
 use crate::bpe::hash::{ID_BITS, KEY_BYTES};
-use shardmill_core::map::{OutOfMemory, Slab};
-use shardmill_core::simd::{PACKED_A_WORD, PACKED_BITS, Simd, prefetch};
-use shardmill_core::token::TokenId;
 
 /// From this size on, 2 MiB, tables grow to the size that is expected to suffice; smaller ones
 /// quadruple.
@@ -286,8 +286,9 @@ fn halves(word: u64) -> [u32; 2] {
 mod tests {
     use std::sync::OnceLock;
 
-    use super::*;
     use shardmill_core::simd::scalar::Scalar;
+
+    use super::*;
 
     const MAX_LINES: usize = 1 << 17;
 

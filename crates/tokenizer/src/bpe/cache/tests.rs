@@ -1,7 +1,8 @@
 //! The cache returns what was put in, even while other threads put things in.
 
-use super::*;
 use shardmill_core::simd::scalar::Scalar;
+
+use super::*;
 
 fn key(text: &str) -> Key {
     Key::new(text.as_bytes())

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use shardmill_core::simd::Level;
 
 use super::*;
 use crate::bpe::merge::Merger;
 use crate::bpe::ranked::{Ranked, Scratch};
 use crate::bpe::tournament::Tournament;
 use crate::bpe::{CharIds, Encoder, Memory, Vocabulary, plain};
-use shardmill_core::simd::Level;
 
 /// Texts by id, and merges in the order of their ranks.
 type Made = (Vec<String>, Vec<Merge>);

@@ -5,13 +5,14 @@
 //! that were merged; user-defined pieces are found first, and are not merged. So the merges are all
 //! splits of a piece into two pieces, in the order of the scores of the whole.
 
+use shardmill_core::token::TokenId;
+
 use super::{Piece, Type, unsupported};
 use crate::definition::refusal::quoted;
 use crate::definition::strings::{Strings, Texts};
 use crate::definition::tokenizer_json::byte_token;
 use crate::definition::tokens::Merge;
 use crate::definition::{AddedToken, NO_BYTE, Refusal, Tokens, Use};
-use shardmill_core::token::TokenId;
 
 /// What pieces mean.
 #[derive(Debug)]

@@ -8,12 +8,12 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use shardmill_core::token::TokenId;
 
 use super::Version;
 use crate::definition::refusal::quoted;
 use crate::definition::strings::Strings;
 use crate::definition::{AddedToken, Cause, ID_LIMIT, Place, Refusal};
-use shardmill_core::token::TokenId;
 
 /// An added token as in the file. All fields are required.
 #[expect(clippy::struct_excessive_bools, reason = "the flags of the files")]

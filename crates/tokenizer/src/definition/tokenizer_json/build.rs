@@ -1,5 +1,7 @@
 //! A model's parts -> what they mean.
 
+use shardmill_core::token::TokenId;
+
 use super::model::RawModel;
 use crate::definition::refusal::quoted;
 use crate::definition::strings::Strings;
@@ -7,7 +9,6 @@ use crate::definition::tokens::Merge;
 use crate::definition::{
     Alphabet, Merges, Model, NO_BYTE, Refusal, Tokens, Unknown, Use, alphabet,
 };
-use shardmill_core::token::TokenId;
 
 /// The meaning of a model whose vocabulary is byte-level, or not.
 pub(in crate::definition) fn model(

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use shardmill_core::token::TokenId;
 
 use crate::definition::Refusal;
 use crate::definition::refusal::quoted;
 use crate::definition::strings::{NOT_FOUND, Strings};
 use crate::definition::tokens::{Merge, MergeList};
-use shardmill_core::token::TokenId;
 
 /// How many merges are looked up at once.
 const BATCH: usize = 32;

@@ -1,10 +1,11 @@
 //! Post-processors of tokenizer.json, for the ids of BOS and EOS, and decoders.
 
+use shardmill_core::token::TokenId;
+
 use super::Version;
 use crate::definition::node::{Fields, Node, type_of, unsupported_type, wrong};
 use crate::definition::refusal::quoted;
 use crate::definition::{Decoding, Refusal};
-use shardmill_core::token::TokenId;
 
 /// What a post-processor adds around a text.
 #[derive(Debug, Default, PartialEq, Eq)]
