@@ -1,9 +1,9 @@
 //! Compares the gatherer with a plain loop, bit for bit, at every level.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(
+    clippy::unwrap_used,
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "random bits are cut to size, angles rounded to f32, and counts are small"
+    reason = "a test stops at the first surprise; random bits are cut to size, angles rounded to f32, and counts are small"
 )]
 
 use half::{bf16, f16};
@@ -424,10 +424,8 @@ fn refusal(ids: &[u32], seq_len: usize, out_len: usize) -> String {
     let mut out = vec![-1.0_f32; out_len];
     let gatherer = Gatherer::new(token, Some(position)).unwrap();
     let error = gatherer.gather_into(ids, seq_len, &mut out).unwrap_err();
-    assert!(
-        out.iter()
-            .all(|value| value.to_bits() == (-1.0_f32).to_bits())
-    );
+    let untouched = (-1.0_f32).to_bits();
+    assert!(out.iter().all(|value| value.to_bits() == untouched));
     error.to_string()
 }
 
@@ -457,10 +455,9 @@ fn what_does_not_fit_is_refused_and_nothing_written() {
     }
     let token = Table::from_vec(3, 4, vec![1.0_f32; 12]).unwrap();
     let position = Table::from_vec(2, 3, vec![1.0_f32; 6]).unwrap();
+    let error = Gatherer::new(token, Some(position)).unwrap_err();
     assert_eq!(
-        Gatherer::new(token, Some(position))
-            .unwrap_err()
-            .to_string(),
+        error.to_string(),
         "the token table's rows have 4 elements and the position table's 3"
     );
 }

@@ -191,6 +191,8 @@ fn place(x: char, y: char, words: usize) -> usize {
 mod tests {
     use proptest::prelude::*;
 
+    use shardmill_core::simd::Level;
+
     use super::*;
     use crate::definition::{Definition, Source, parse};
     use crate::tokenizer::model::{self, Texts};
@@ -236,8 +238,7 @@ mod tests {
         let vocabulary = std::sync::Arc::new(vocabulary);
         let memory = std::sync::Arc::new(crate::bpe::Memory::new().unwrap());
         let mut ids = Vec::new();
-        let mut encoder =
-            crate::bpe::Encoder::new(shardmill_core::simd::Level::detect(), &vocabulary, &memory);
+        let mut encoder = crate::bpe::Encoder::new(Level::detect(), &vocabulary, &memory);
         encoder.add_split(text, ends, &mut ids);
         encoder.finish(&mut ids);
         ids
