@@ -120,8 +120,10 @@ const SHARDMILL: [Room; 26] = [
 /// A file of `src/` by its module path, such as `bpe::cache`.
 type Module = String;
 
-/// The source of every file of a crate, without comments and tests.
-fn sources(directory: &str) -> BTreeMap<Module, String> {
+/// The source of each file of a crate, without comments and tests.
+type Sources = BTreeMap<Module, String>;
+
+fn sources(directory: &str) -> Sources {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let src = root.join(directory).join("src");
     let mut found = BTreeMap::new();
@@ -155,7 +157,12 @@ fn module(path: &Path) -> Module {
 
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let lines = text.lines().map(|line| line.split("//").next().unwrap());
+    let lines = text.lines().map(|line| {
+        // Two slashes in a string do not begin a comment.
+        let mut comments = line.match_indices("//").map(|(at, _)| &line[..at]);
+        let is_outside = |before: &&str| before.matches('"').count() % 2 == 0;
+        comments.find(is_outside).unwrap_or(line)
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -183,10 +190,10 @@ fn leaves(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// The paths in `code` that begin with `crate`, `super` or `self`.
-fn paths(code: &str) -> BTreeSet<String> {
+/// The paths in `code` that begin with one of `starts`, such as `crate::`.
+fn paths(code: &str, starts: &[String]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for start in ["crate::", "super::", "self::"] {
+    for start in starts {
         for (at, _) in code.match_indices(start) {
             let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
             if code[..at].ends_with(is_word) {
@@ -197,7 +204,7 @@ fn paths(code: &str) -> BTreeSet<String> {
             if rest[end..].starts_with('{') {
                 found.extend(leaves(&rest[..rest.find(';').unwrap()]));
             } else {
-                found.insert(rest[..end].to_owned());
+                found.insert(rest[..end].trim_end_matches(':').to_owned());
             }
         }
     }
@@ -220,8 +227,9 @@ fn absolute(path: &str, module: &str) -> Vec<String> {
     base
 }
 
-/// The file that a room's face takes each of its names from, by `(room, name)`.
-fn exports(sources: &BTreeMap<Module, String>) -> BTreeMap<(Module, String), Module> {
+/// The file that a face takes each of its names from, by `(face, name)`; `None` if from another
+/// crate. The face of the crate is `lib`.
+fn exports(sources: &Sources) -> BTreeMap<(Module, String), Option<Module>> {
     let mut found = BTreeMap::new();
     for (module, code) in sources {
         for statement in code.split(';') {
@@ -229,11 +237,18 @@ fn exports(sources: &BTreeMap<Module, String>) -> BTreeMap<(Module, String), Mod
                 continue;
             };
             for leaf in leaves(tree) {
-                if let Some((from, name)) = leaf.rsplit_once("::") {
-                    let from = format!("{module}::{from}");
-                    if sources.contains_key(&from) {
-                        found.insert((module.clone(), name.to_owned()), from);
-                    }
+                let Some((from, name)) = leaf.rsplit_once("::") else {
+                    continue;
+                };
+                let from = if module == "lib" {
+                    from.to_owned()
+                } else {
+                    format!("{module}::{from}")
+                };
+                let is_here = sources.contains_key(&from);
+                if is_here || leaf.starts_with("shardmill_") {
+                    let key = (module.clone(), name.to_owned());
+                    found.insert(key, Some(from).filter(|_| is_here));
                 }
             }
         }
@@ -242,30 +257,59 @@ fn exports(sources: &BTreeMap<Module, String>) -> BTreeMap<(Module, String), Mod
 }
 
 /// Which files each file uses.
-fn uses(sources: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<Module>> {
+///
+/// # Panics
+/// If a path leads nowhere.
+fn uses(sources: &Sources) -> BTreeMap<Module, BTreeSet<Module>> {
     let exports = exports(sources);
-    let owner = |segments: Vec<String>| {
+    let macros: BTreeMap<_, _> = sources
+        .iter()
+        .flat_map(|(module, code)| {
+            let names = code.split("macro_rules! ").skip(1);
+            names.map(move |rest| (rest.split_whitespace().next().unwrap(), module))
+        })
+        .collect();
+    // `None` if there is none; else the file, unless it is in another crate.
+    let owner = |segments: &[String]| {
         let lengths = (1..=segments.len()).rev();
         let mut modules = lengths.map(|length| (segments[..length].join("::"), length));
-        let (module, length) = modules.find(|(module, _)| sources.contains_key(module))?;
-        let name = segments.get(length).cloned().unwrap_or_default();
-        Some(
-            exports
-                .get(&(module.clone(), name))
-                .cloned()
-                .unwrap_or(module),
-        )
+        let face = modules.find(|(module, _)| sources.contains_key(module));
+        let (face, length) = face.unwrap_or_else(|| ("lib".to_owned(), 0));
+        let Some(name) = segments.get(length) else {
+            return Some(Some(face));
+        };
+        let key = (face, name.clone());
+        match exports.get(&key) {
+            Some(from) => Some(from.clone()),
+            None if length > 0 => Some(Some(key.0)),
+            None => macros.get(name.as_str()).copied().cloned().map(Some),
+        }
     };
-    let used_by = |module: &Module, code| {
-        let paths = paths(code);
-        let owners = paths
-            .iter()
-            .filter_map(|path| owner(absolute(path, module)));
+    let used_by = |module: &Module, code: &str| {
+        let starts = ["crate::", "super::", "self::"].map(str::to_owned);
+        let own = paths(code, &starts);
+        for path in own.iter().filter(|path| path.starts_with("crate::")) {
+            let is_known = owner(&absolute(path, module)).is_some();
+            assert!(is_known, "{path}, in {module}, leads nowhere");
+        }
+        let mut used: Vec<_> = own.iter().map(|path| absolute(path, module)).collect();
+        // What is used through a module that was imported as such.
+        for imported in used.clone() {
+            if sources.contains_key(&imported.join("::")) {
+                let start = format!("{}::", imported.last().unwrap());
+                let through = paths(code, &[start]).into_iter().map(|path| {
+                    let rest = path.split("::").skip(1).map(str::to_owned);
+                    imported.iter().cloned().chain(rest).collect()
+                });
+                used.extend(through);
+            }
+        }
+        let owners = used.iter().filter_map(|path| owner(path)?);
         owners.filter(|used| used != module).collect()
     };
     sources
         .iter()
-        .map(|(module, code)| (module, used_by(module, code)))
+        .map(|(module, code)| (module.clone(), used_by(module, code)))
         .collect()
 }
 
@@ -290,63 +334,154 @@ fn circle(from: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Ve
     None
 }
 
-#[test]
-fn rooms_use_those_that_the_table_allows() {
-    for (directory, rooms) in CRATES {
-        check_rooms(&sources(directory), rooms);
-    }
-}
-
-fn check_rooms(sources: &BTreeMap<Module, String>, rooms: &[Room]) {
+/// What is wrong with the rooms of a crate: those that use others than the table allows, or that
+/// the table lacks.
+fn wrong_rooms(sources: &Sources, rooms: &[Room]) -> Vec<String> {
     let allowed: BTreeMap<_, BTreeSet<_>> = rooms
         .iter()
         .map(|&(room, uses)| (room, uses.iter().copied().collect()))
         .collect();
+    let mut wrong = Vec::new();
     for (index, (room, uses)) in rooms.iter().enumerate() {
         for used in *uses {
             let is_above = rooms[..index].iter().any(|(above, _)| above == used);
-            assert!(is_above, "{room} uses {used}, which is not above it");
+            if !is_above {
+                wrong.push(format!("{room} may use {used}, which is not above it"));
+            }
         }
     }
-    let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for (module, used) in uses(sources) {
-        let used = used.iter().map(|used| room(used).to_owned());
-        let others = used.filter(|used| used != room(module));
+    let uses = uses(sources);
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (module, used) in &uses {
+        let others = used.iter().map(|used| room(used));
+        // `super` of a module within a file may lead to `lib`, which has nothing of its own.
+        let others = others.filter(|&used| used != room(module) && used != "lib");
         found.entry(room(module)).or_default().extend(others);
     }
-    for (name, used) in found {
-        if ["cli", "lib", "main"].contains(&name) {
-            continue;
+    for (room, used) in found {
+        let may_use_any = ["cli", "lib", "main"].contains(&room);
+        if !may_use_any && Some(&used) != allowed.get(room) {
+            let allowed = allowed.get(room);
+            wrong.push(format!(
+                "{room} uses {used:?}, and the table says {allowed:?}"
+            ));
         }
-        let used: BTreeSet<_> = used.iter().map(String::as_str).collect();
-        assert_eq!(Some(&used), allowed.get(name), "what {name} uses");
+    }
+    wrong
+}
+
+/// The files and folders of one folder that use each other in a circle, in any folder of a crate. A
+/// folder counts as one with all that is in it; its face, which names its files, is not among them.
+fn circles(sources: &Sources) -> Vec<Vec<Module>> {
+    let uses = uses(sources);
+    let folders: BTreeSet<&str> = sources
+        .keys()
+        .filter_map(|module| Some(module.rsplit_once("::")?.0))
+        .collect();
+    let circles_in = |folder: &str| {
+        let inside = format!("{folder}::");
+        let child = |module: &Module| {
+            let name = module.strip_prefix(&inside)?.split("::").next()?;
+            Some(format!("{inside}{name}"))
+        };
+        let mut between: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
+        for (module, used) in &uses {
+            if let Some(from) = child(module) {
+                let others = used.iter().filter_map(child);
+                let others: Vec<_> = others.filter(|to| *to != from).collect();
+                between.entry(from).or_default().extend(others);
+            }
+        }
+        let circles = between.keys().filter_map(|from| circle(from, &between));
+        circles.collect::<Vec<_>>()
+    };
+    folders.into_iter().flat_map(circles_in).collect()
+}
+
+#[test]
+fn rooms_use_those_that_the_table_allows() {
+    for (directory, rooms) in CRATES {
+        let wrong = wrong_rooms(&sources(directory), rooms);
+        assert!(wrong.is_empty(), "{directory}: {wrong:#?}");
     }
 }
 
 #[test]
 fn no_files_use_each_other() {
     for (directory, _) in CRATES {
-        check_files(&sources(directory));
+        let circles = circles(&sources(directory));
+        assert!(circles.is_empty(), "{directory}: {circles:#?}");
     }
 }
 
-fn check_files(sources: &BTreeMap<Module, String>) {
-    // The face of a room names its files, and they use what is in it.
-    let is_face = |module: &Module| {
-        let inside = format!("{module}::");
-        sources.keys().any(|other| other.starts_with(&inside)) || module == "lib"
-    };
-    let between_files = uses(sources)
-        .into_iter()
-        .filter(|(module, _)| !is_face(module))
-        .map(|(module, used)| {
-            let files = used.into_iter().filter(|used| !is_face(used));
-            (module.clone(), files.collect())
-        })
-        .collect();
-    let circles: Vec<_> = sources
-        .keys()
-        .filter_map(|module| circle(module, &between_files))
-        .collect();
-    assert!(circles.is_empty(), "{circles:#?}");
+/// A crate of three rooms, to which a test adds what it must not have.
+fn planted(module: &str, text: &str) -> Sources {
+    let files = [
+        ("lib", "mod a; mod b; mod c; pub use c::Front;"),
+        ("a", "pub(crate) struct A;"),
+        ("b", "mod one; mod two; use one::One;"),
+        (
+            "b::one",
+            "pub(crate) struct One; struct Deep(super::two::Two);",
+        ),
+        ("b::two", "use crate::a::A; pub(crate) struct Two(A);"),
+        ("b::two::inner", "pub(crate) struct Inner;"),
+        ("c", "use crate::b; pub struct Front(b::One);"),
+    ];
+    let files = files.into_iter().chain([(module, text)]);
+    let own = |(module, text): (&str, &str)| (module.to_owned(), code(text));
+    files.map(own).collect()
+}
+
+const PLANTED: [Room; 3] = [("a", &[]), ("b", &["a"]), ("c", &["b"])];
+
+#[test]
+fn what_is_planted_is_found() {
+    let sound = planted("a", "pub(crate) struct A;");
+    assert_eq!(wrong_rooms(&sound, &PLANTED), [""; 0]);
+    assert!(circles(&sound).is_empty());
+    for text in [
+        "use crate::c::Front;",
+        "use crate::Front;",
+        r#"const URL: &str = "s3://a"; struct Up(crate::c::Front);"#,
+        "use crate::b; struct Up(b::two::Two);",
+        "use super::b::{one::One, two};",
+    ] {
+        let wrong = wrong_rooms(&planted("a", text), &PLANTED);
+        assert_eq!(wrong.len(), 1, "{text}: {wrong:?}");
+    }
+    for (module, text) in [
+        ("b::two", "use super::one::One; use crate::a::A;"),
+        ("b::two", "use crate::b::one::One; use crate::a::A;"),
+        ("b::two", "use crate::{a::A, b}; struct Two(b::one::One);"),
+        ("b::two::inner", "use crate::b::One;"),
+    ] {
+        let found = circles(&planted(module, text));
+        assert!(!found.is_empty(), "{module}: {text}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "leads nowhere")]
+fn a_path_that_leads_nowhere_is_found() {
+    uses(&planted("a", "use crate::Missing;"));
+}
+
+#[test]
+fn files_have_at_most_500_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut directories: Vec<_> = ["src", "crates", "benches", "examples", "tests"]
+        .map(|name| root.join(name))
+        .into();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let lines = fs::read_to_string(&path).unwrap().lines().count();
+                assert!(lines <= 500, "{}: {lines} lines", path.display());
+            }
+        }
+    }
 }
