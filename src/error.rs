@@ -126,7 +126,7 @@ pub enum Error {
         /// What to do, if that is known.
         hint: Option<String>,
     },
-    /// There is no encoding with that name.
+    /// No built-in tokenizer has that name.
     UnknownTokenizer {
         /// The name asked for.
         name: String,

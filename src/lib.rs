@@ -1,15 +1,15 @@
 //! Corpus in, token shards and input embeddings out, at memory speed.
 //!
-//! Text corpora are memory-mapped and tokenized in parallel, exactly as tiktoken would, into flat
+//! Text corpora are memory-mapped and tokenized in parallel, exactly as the tokenizer's own library would, into flat
 //! `u32` shard files. Windows of those tokens are then looked up in a token table, a position
 //! table is added, and the sum is rounded once into `f16`, `bf16` or `f32` buffers, bit for bit
 //! as PyTorch's `torch.nn.Embedding` would.
 //!
 //! ```text
 //! Corpus ── Sources ── documents ── chunks ── ids ── shards + .docs + manifest.json
-//!  files,    in order   text, JSON   1 MiB,                       │
-//!  globs,               Lines        parallel                 TokenStore
-//!  stdin                                                          │
+//!  files,    in order   text, JSON,  1 MiB,                       │
+//!  globs,               CSV,         parallel                 TokenStore
+//!  stdin                Parquet                                   │
 //!                                                              Windows, Order
 //!                                                                 │ ids
 //!            Sink ── Batch [rows, seq_len, dim] ── Gatherer ──────┤
@@ -43,7 +43,7 @@
 //!
 //! What holds everywhere:
 //!
-//! - Ids equal tiktoken's; initial weights, shuffles, sums and roundings equal PyTorch's, bit for
+//! - Ids equal those of the tokenizer's own library; initial weights, shuffles, sums and roundings equal PyTorch's, bit for
 //!   bit.
 //! - Output depends on the inputs and the settings alone: not on threads, chunk sizes, CPU or
 //!   machine.
@@ -94,9 +94,9 @@ pub use publish::Durability;
 pub use report::Report;
 pub use shardmill_core::dtype::{Dtype, Element, Elements};
 pub use shardmill_core::hash::Hash128;
-pub use shardmill_core::map::Buffer;
+pub use shardmill_core::map::{Buffer, OutOfMemory};
 pub use shardmill_core::show;
-pub use shardmill_core::simd::Level;
+pub use shardmill_core::simd::{Level, UnknownLevel};
 pub use shardmill_core::token::TokenId;
 pub use shardmill_tokenizer as tokenizer;
 pub use shardmill_tokenizer::{Special, Tokenizer};

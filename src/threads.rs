@@ -7,6 +7,11 @@ use crate::error::{Error, Result};
 /// No machine has this many CPUs; a larger number is a typo.
 const MAX_THREADS: usize = 1024;
 
+/// One thread for each CPU that this process may use: the default of every setting `threads`.
+pub(crate) fn one_each_cpu() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Checks the setting `threads`.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ const PARTS: [&str; 64] = [
     "/",
     "!",
     "\u{17f}",
-    "—", // so far as in src/pretoken/tests.rs
+    "—", // so far as in pretoken/tests.rs of the tokenizer
     "the",
     " of",
     "  ",

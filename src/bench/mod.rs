@@ -2,8 +2,7 @@
 //!
 //! A rate means little without the rate that the machine could reach, so one run measures plain
 //! stores, a copy, a file and a pipe along with the two hot loops. This is part of the library
-//! because the streaming store is a kernel, which is private to `simd`, and because the criterion
-//! benches measure against the same ceilings. The program only prints.
+//! because the criterion benches measure against the same ceilings. The program only prints.
 //!
 //! ```text
 //! sample     one warm-up, then repetitions: median, least and most
@@ -36,7 +35,7 @@ use shardmill_tokenizer::{FileOptions, Tokenizer};
 
 use crate::error::{Error, Result};
 use crate::progress::Stats;
-use crate::threads::check_threads;
+use crate::threads::{check_threads, one_each_cpu};
 
 pub use ceiling::{Ceiling, store_all};
 pub use gather::GatherSpeed;
@@ -95,7 +94,7 @@ pub struct BenchConfig {
 impl Default for BenchConfig {
     fn default() -> Self {
         Self {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: one_each_cpu(),
             level: Level::detect(),
             dir: PathBuf::from("."),
             encoding: "gpt2".to_owned(),

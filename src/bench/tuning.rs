@@ -17,6 +17,7 @@ use super::{Sample, check_sizes, elements, thread_counts};
 use crate::error::Result;
 use crate::gather::{Gatherer, Shape, Tuning, has_whole_lines};
 use crate::progress::Stats;
+use crate::threads::one_each_cpu;
 
 /// Rounds that count, over all settings.
 const ROUNDS: usize = 3;
@@ -44,7 +45,7 @@ impl Default for TuningConfig {
     /// ```
     fn default() -> Self {
         Self {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: one_each_cpu(),
             dims: vec![128, 256, 768, 1024, 4096],
             size_bytes: 128 << 20,
         }

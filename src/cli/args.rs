@@ -206,8 +206,7 @@ where
 pub(crate) fn level(typed: &str) -> Result<Level, String> {
     let available = Level::available();
     let names: Vec<_> = available.iter().map(ToString::to_string).collect();
-    available
-        .into_iter()
-        .find(|level| level.to_string() == typed)
-        .ok_or_else(|| format!("this CPU has {}", names.join(", ")))
+    let mut found = available.into_iter();
+    let found = found.find(|level| level.to_string() == typed);
+    found.ok_or_else(|| format!("this CPU has {}", names.join(", ")))
 }

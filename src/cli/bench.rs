@@ -173,11 +173,9 @@ fn row(label: &str, cells: impl Iterator<Item = String>) -> String {
 /// `12.3 (11.0 to 12.9)`.
 fn spread<T>(sample: &Sample<T>) -> String {
     let [slowest, fastest] = sample.rates().map(|rate| rate / 1e9);
+    let rate = sample.rate() / 1e9;
     let digits = if fastest < 1.0 { 3 } else { 1 };
-    format!(
-        "{:.digits$} ({slowest:.digits$} to {fastest:.digits$})",
-        sample.rate() / 1e9
-    )
+    format!("{rate:.digits$} ({slowest:.digits$} to {fastest:.digits$})")
 }
 
 /// `75 %` of a ceiling on as many threads.

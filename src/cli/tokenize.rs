@@ -149,10 +149,8 @@ fn run_units(
 }
 
 fn share(typed: &str) -> std::result::Result<UnitShare, String> {
-    let parsed = typed
-        .split_once('/')
-        .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
-    parsed
-        .and_then(|(index, of)| UnitShare::new(index, of).ok())
-        .ok_or_else(|| "a part is I/N with I from 0 to N - 1, such as 0/2".to_owned())
+    let numbers = typed.split_once('/');
+    let share =
+        numbers.and_then(|(index, of)| UnitShare::new(index.parse().ok()?, of.parse().ok()?).ok());
+    share.ok_or_else(|| "a part is I/N with I from 0 to N - 1, such as 0/2".to_owned())
 }

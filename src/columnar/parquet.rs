@@ -195,10 +195,8 @@ fn rows_and_range(group: &RowGroupMetaData) -> Option<(u64, Range<u64>)> {
 
 /// The range of a column's bytes in a row group.
 fn range_of(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
-    let start = column
-        .dictionary_page_offset()
-        .unwrap_or(column.data_page_offset());
-    let start = u64::try_from(start).ok()?;
+    let dictionary = column.dictionary_page_offset();
+    let start = u64::try_from(dictionary.unwrap_or(column.data_page_offset())).ok()?;
     let length = u64::try_from(column.compressed_size()).ok()?;
     Some(start..start.checked_add(length)?)
 }

@@ -148,10 +148,7 @@ impl Decompressor {
 
     fn cut_short(&self) -> Error {
         let what = format!("the {} data ends too early", self.compression.name());
-        Error::at_byte(
-            &self.path,
-            self.stored_bytes,
-            (what, "it was cut short; get the file again"),
-        )
+        let hint = "it was cut short; get the file again";
+        Error::at_byte(&self.path, self.stored_bytes, (what, hint))
     }
 }

@@ -103,9 +103,8 @@ impl Compression {
     pub(crate) fn of_path(path: &Path) -> Option<(Self, PathBuf)> {
         let extension = path.extension().unwrap_or(OsStr::new(""));
         let is_known = |known: &&str| extension.eq_ignore_ascii_case(known);
-        let row = COMPRESSIONS
-            .iter()
-            .find(|row| row.extensions.iter().any(is_known))?;
+        let mut rows = COMPRESSIONS.iter();
+        let row = rows.find(|row| row.extensions.iter().any(is_known))?;
         Some((row.compression, path.with_extension("")))
     }
 
@@ -152,11 +151,8 @@ impl Compression {
     /// The problem with compressed data in a file whose name does not say so.
     pub(crate) fn unnamed(self) -> Problem {
         let extension = self.row().extensions[0];
-        (
-            format!("is {} data, and its name does not say so", self.name()),
-            format!("let its name end in .{extension}"),
-        )
-            .into()
+        let what = format!("is {} data, and its name does not say so", self.name());
+        (what, format!("let its name end in .{extension}")).into()
     }
 
     /// The problem with compressed data in compressed data.

@@ -39,6 +39,7 @@ use std::path::{Path, PathBuf};
 
 use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
+use crate::threads::one_each_cpu;
 
 pub use report::{CorpusReport, Listed, Repeated, SkippedFiles};
 pub(crate) use source::{CHANGED, Kind, MAP_FROM_BYTES, Opened, Source};
@@ -81,7 +82,7 @@ impl Default for CorpusOptions {
             documents: TextDocuments::default(),
             include: Vec::new(),
             exclude: Vec::new(),
-            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads: one_each_cpu(),
         }
     }
 }

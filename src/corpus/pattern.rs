@@ -132,7 +132,7 @@ fn components(text: &str) -> Result<Vec<Component>, String> {
     for name in text.split('/') {
         match name {
             "" | "." => {}
-            ".." => return Err("is not a pattern: '..' behind a wildcard".to_owned()),
+            ".." => return Err("is not a pattern: '..' after a wildcard".to_owned()),
             "**" => {
                 if components.last() != Some(&Component::Directories) {
                     components.push(Component::Directories);

@@ -23,6 +23,13 @@ const OLDEST_VERSION: u32 = 1;
 ///
 /// The same inputs and settings produce the same manifest, whatever the machine, the thread count
 /// or the history of runs.
+///
+/// ```no_run
+/// let store = shardmill::TokenStore::open("dataset".as_ref())?;
+/// let manifest: &shardmill::Manifest = store.manifest();
+/// println!("{}: {} shards by {}", manifest.dataset_id, store.n_shards(), manifest.encoding.name);
+/// # Ok::<(), shardmill::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

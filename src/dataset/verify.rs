@@ -335,7 +335,7 @@ impl<'a> DocumentCheck<'a> {
         }
         match self.open.take() {
             None if record.began_earlier() => {
-                return Err("goes on with a document that did not begin".to_owned());
+                return Err("continues a document that did not begin".to_owned());
             }
             Some(open) if !record.began_earlier() || open != (record.source, record.byte_start) => {
                 return Err("is not the rest of the document before it".to_owned());

@@ -30,7 +30,7 @@ use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 use crate::sink::ArrayFormat;
 use crate::table::{RopeStyle, check_base};
-use crate::threads::check_threads;
+use crate::threads::{check_threads, one_each_cpu};
 use crate::window::WindowConfig;
 
 /// The name that selects rotary positions instead of a position table.
@@ -97,7 +97,7 @@ impl Default for EmbedConfig {
             init_position_draw: 1,
             dtype: Dtype::F32,
             array_format: ArrayFormat::default(),
-            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads: one_each_cpu(),
             level: Level::detect(),
             durability: Durability::default(),
             overwrite: false,

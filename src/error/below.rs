@@ -48,6 +48,6 @@ impl From<TokenizerError> for Error {
 
 impl From<&SpecialFound> for Problem {
     fn from(found: &SpecialFound) -> Self {
-        (found.to_string(), SpecialFound::HINT).into()
+        (found.to_string(), found.hint()).into()
     }
 }

@@ -35,6 +35,7 @@ use shardmill_core::simd::{Level, scalar};
 
 use crate::error::{Error, Result};
 use crate::table::{Rope, RopeStyle, Table};
+use crate::threads::one_each_cpu;
 use change::{AddedRows, Ahead, HalfAngles, NoHint, NoRows, PairAngles, PerPosition, PositionRows};
 use kernel::Gather;
 use lane::Lane;
@@ -172,7 +173,7 @@ impl Gatherer {
             positions: position
                 .map_or(Positions::None, |table| Positions::Added(Added::new(table))),
             level: Level::detect(),
-            threads: thread::available_parallelism().map_or(1, usize::from),
+            threads: one_each_cpu(),
             stores: Stores::Auto,
             tuning: None,
         })

@@ -233,7 +233,7 @@ pub(super) fn make_units(
         .collect::<Result<Vec<_>>>()?;
     if let Some(encoder) = encoders.first() {
         let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        encoder.expect(usize::try_from(todo_bytes).unwrap_or(usize::MAX));
+        encoder.expect_bytes(usize::try_from(todo_bytes).unwrap_or(usize::MAX));
     }
     let broadcast = || {
         pool.broadcast(|thread| {

@@ -80,7 +80,7 @@ use shardmill_tokenizer::Tokenizer;
 use crate::dataset::{Eot, Settings, Split};
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
-use crate::threads::check_threads;
+use crate::threads::{check_threads, one_each_cpu};
 
 /// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -109,7 +109,7 @@ impl Default for TokenizeConfig {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
-            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads: one_each_cpu(),
             durability: Durability::default(),
             overwrite: false,
         }

@@ -34,7 +34,7 @@ use crate::publish::temp_file::link_or_copy;
 use crate::publish::terms::Terms;
 use crate::shuffle::documents::Documents;
 use crate::sink::check_room;
-use crate::threads::{check_threads, thread_pool};
+use crate::threads::{check_threads, one_each_cpu, thread_pool};
 use crate::window::KeyedPermutation;
 
 /// How documents are shuffled.
@@ -55,7 +55,7 @@ impl Default for ShuffleConfig {
     fn default() -> Self {
         Self {
             seed: 0,
-            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads: one_each_cpu(),
             durability: Durability::default(),
             overwrite: false,
         }

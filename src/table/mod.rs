@@ -290,9 +290,8 @@ impl fmt::Debug for Table {
 
 fn check_len(rows: usize, dim: usize, len: usize) -> Result<()> {
     if dim == 0 || rows.checked_mul(dim) != Some(len) {
-        return Err(Error::shape(format!(
-            "a table of {rows} x {dim} cannot be made of {len} elements"
-        )));
+        let what = format!("a table of {rows} x {dim} cannot be made of {len} elements");
+        return Err(Error::shape(what));
     }
     Ok(())
 }

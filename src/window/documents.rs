@@ -285,7 +285,7 @@ fn later_tokens(store: &TokenStore) -> Result<Vec<u64>> {
     if going_on.is_some() {
         return Err(damaged(
             &*store.shard(0)?,
-            "record 0: goes on with a document that did not begin".to_owned(),
+            "record 0: continues a document that did not begin".to_owned(),
         ));
     }
     Ok(later)

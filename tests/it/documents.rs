@@ -237,7 +237,7 @@ fn damaged_records_are_named() {
             0,
             0,
             |r| r.flags ^= 1,
-            "record 0: goes on with a document that did not begin",
+            "record 0: continues a document that did not begin",
         ),
         (
             goes_on + 1,

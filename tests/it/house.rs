@@ -61,7 +61,7 @@ const SHARDMILL: [Room; 26] = [
     ("page", &["document", "error", "publish", "report"]),
     ("table", &["error"]),
     ("window", &["dataset", "error", "table", "threads"]),
-    ("gather", &["error", "table"]),
+    ("gather", &["error", "table", "threads"]),
     ("sink", &["error", "progress", "publish", "table"]),
     ("outputs", &["dataset", "publish", "sink"]),
     (
@@ -160,7 +160,7 @@ fn code(text: &str) -> String {
     let lines = text.lines().map(|line| {
         // Two slashes in a string do not begin a comment.
         let mut comments = line.match_indices("//").map(|(at, _)| &line[..at]);
-        let is_outside = |before: &&str| before.matches('"').count() % 2 == 0;
+        let is_outside = |before: &&str| before.matches('"').count().is_multiple_of(2);
         comments.find(is_outside).unwrap_or(line)
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -33,6 +33,12 @@ pub use crate::with_element;
 
 choice! {
     /// An element type of a table or an output.
+    ///
+    /// ```
+    /// # use shardmill_core::dtype::Dtype;
+    /// let sizes = Dtype::ALL.map(|dtype| (dtype.name(), dtype.size_bytes()));
+    /// assert_eq!(sizes, [("f16", 2), ("bf16", 2), ("f32", 4)]);
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Dtype {
@@ -62,6 +68,12 @@ impl Dtype {
 }
 
 /// The elements of a table, row-major, by type.
+///
+/// ```
+/// # use shardmill_core::dtype::{Dtype, Elements};
+/// let elements = Elements::F32(&[0.5, 1.0]);
+/// assert_eq!(elements.dtype(), Dtype::F32);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Elements<'a> {
     /// `f32` elements.

@@ -7,6 +7,13 @@ use std::str::{self, FromStr};
 use twox_hash::XxHash3_128;
 
 /// An XXH3-128 checksum. It detects damage, not forgery.
+///
+/// ```
+/// # use shardmill_core::hash::Hash128;
+/// let hash = Hash128::of(b"");
+/// assert_eq!(hash.to_string(), "99aa06d3014798d86001c324468d497f");
+/// assert_eq!("99aa06d3014798d86001c324468d497f".parse(), Ok(hash));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash128(u128);
 
@@ -21,7 +28,7 @@ impl Hash128 {
         self.0
     }
 
-    /// The checksum of these digits.
+    /// The checksum with these bits.
     pub const fn from_bits(bits: u128) -> Self {
         Self(bits)
     }
@@ -104,7 +111,7 @@ pub struct Hasher128(XxHash3_128);
 
 impl Hasher128 {
     /// A hasher that has no bytes yet.
-    #[expect(clippy::new_without_default, reason = "nobody needs one by default")]
+    #[expect(clippy::new_without_default, reason = "no struct has one by default")]
     pub fn new() -> Self {
         Self(XxHash3_128::new())
     }

@@ -281,8 +281,7 @@ impl<T: bytemuck::Zeroable> DerefMut for Slab<T> {
 /// buffer and pass it to every call that fills one.
 ///
 /// ```
-/// use shardmill_core::map::Buffer;
-///
+/// # use shardmill_core::map::Buffer;
 /// let mut out = Buffer::<f32>::zeroed(4)?;
 /// out[1..3].fill(0.5);
 /// assert_eq!(out[..], [0.0, 0.5, 0.5, 0.0]);

@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Write};
 /// the result may be passed through `name` again.
 ///
 /// ```
-/// use shardmill_core::show::name;
+/// # use shardmill_core::show::name;
 ///
 /// assert_eq!(name("gr\u{fc}n.txt").to_string(), "gr\u{fc}n.txt");
 /// assert_eq!(name("a\nb \u{1b}[31m\u{202e}").to_string(), r"a\nb \u{1b}[31m\u{202e}");
@@ -64,7 +64,7 @@ impl Display for Name<'_> {
 /// which may be a signature. Text without a URL stays as it is.
 ///
 /// ```
-/// use shardmill_core::show::url;
+/// # use shardmill_core::show::url;
 ///
 /// assert_eq!(url("https://me:secret@host/a.txt?sig=x"), "https://***@host/a.txt?***");
 /// assert_eq!(url("s3://bucket/a?.txt"), "s3://bucket/a?.txt");
@@ -116,7 +116,7 @@ pub fn count(n: u64) -> String {
 /// A count with its noun, in the singular or plural.
 ///
 /// ```
-/// use shardmill_core::show::counted;
+/// # use shardmill_core::show::counted;
 ///
 /// assert_eq!(counted(1, "token"), "1 token");
 /// assert_eq!(counted(1200, "token"), "1,200 tokens");

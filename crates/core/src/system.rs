@@ -30,10 +30,8 @@ mod each {
     pub fn is_in_memory(file: &File) -> bool {
         const TMPFS: u64 = 0x0102_1994;
         const RAMFS: u64 = 0x8584_58f6;
-        fstatfs(file)
-            .ok()
-            .and_then(|found| u64::try_from(found.f_type).ok())
-            .is_some_and(|kind| kind == TMPFS || kind == RAMFS)
+        let found = fstatfs(file).map(|found| found.f_type);
+        matches!(found.map(u64::try_from), Ok(Ok(TMPFS | RAMFS)))
     }
 
     /// Sets whether writes to `file` bypass the page cache.
@@ -43,7 +41,7 @@ mod each {
         Ok(fcntl_setfl(file, flags)?)
     }
 
-    /// Gives a range of the page cache to the disk.
+    /// Starts to write a range of the page cache to the disk.
     pub fn start_writeback(file: &File, range: Range<u64>) -> io::Result<()> {
         sync_range(file, range, libc::SYNC_FILE_RANGE_WRITE)
     }

@@ -48,14 +48,14 @@ pub enum Error {
         source: io::Error,
     },
     /// A text has a special token and must not.
-    Special(#[from] SpecialFound),
+    Special(SpecialFound),
     /// Ids or pretokens are not those of this tokenizer or text.
     Argument {
         /// What does not match.
         what: String,
     },
     /// There is not enough memory.
-    Memory(#[from] OutOfMemory),
+    Memory(OutOfMemory),
 }
 
 /// A special token that was found in a text.
@@ -70,10 +70,32 @@ pub struct SpecialFound {
 
 impl SpecialFound {
     /// What to do.
-    pub const HINT: &str = "use `special` text or encode to accept it";
+    pub const fn hint(&self) -> &'static str {
+        "use `special` text or encode to accept it"
+    }
+}
+
+impl From<SpecialFound> for Error {
+    fn from(found: SpecialFound) -> Self {
+        Self::Special(found)
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(memory: OutOfMemory) -> Self {
+        Self::Memory(memory)
+    }
 }
 
 impl Error {
+    /// The file concerned, or the name that was requested as one; `None` if there is none.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } | Self::Io { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Wraps a system error; for use with `map_err`.
     pub(crate) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
@@ -96,7 +118,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::File { hint, .. } => hint.as_deref(),
-            Self::Special(_) => Some(SpecialFound::HINT),
+            Self::Special(found) => Some(found.hint()),
             Self::Unknown { .. } | Self::Io { .. } | Self::Argument { .. } | Self::Memory(_) => {
                 None
             }

@@ -3,8 +3,8 @@
 //! Built in are the encodings of tiktoken, from `gpt2` to `o200k_harmony`. Files are read as they
 //! are: `tokenizer.json` with byte-level or SentencePiece-style BPE, tiktoken rank files,
 //! `tekken.json`, SentencePiece BPE models, `vocab.json` with `merges.txt`, or a model's directory.
-//! What cannot be done exactly is refused by name, with its place in the file; no file gets ids that
-//! differ in silence.
+//! What cannot be done exactly is refused by name, with its place in the file; no file silently gets
+//! different ids.
 //!
 //! ```
 //! use shardmill_tokenizer::{Special, Tokenizer};
@@ -36,6 +36,7 @@ mod tokenizer;
 
 pub use error::{Error, Result, SpecialFound};
 pub use shardmill_core::hash::Hash128;
+pub use shardmill_core::map::OutOfMemory;
 pub use shardmill_core::simd::{Level, UnknownLevel};
 pub use shardmill_core::token::TokenId;
 pub use tokenizer::{BUILTIN_NAMES, Encoder, FileOptions, Special, Tokenizer, TokenizerInfo};

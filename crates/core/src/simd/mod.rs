@@ -49,8 +49,7 @@ use x86_64::{avx2::Avx2, avx512::Avx512};
 /// A value exists only if this CPU can run it. Every level produces the same bytes.
 ///
 /// ```
-/// use shardmill_core::simd::Level;
-///
+/// # use shardmill_core::simd::Level;
 /// let level = Level::detect();
 /// assert!(Level::available().contains(&level));
 /// assert_eq!("scalar".parse::<Level>()?, Level::scalar());
@@ -116,6 +115,7 @@ impl Level {
     }
 
     /// Runs `kernel`, compiled for this level.
+    #[doc(hidden)]
     pub fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Tier::Scalar => kernel.run(scalar::Scalar),
@@ -129,6 +129,7 @@ impl Level {
     }
 
     /// Runs `kernel`, compiled for this level.
+    #[doc(hidden)]
     pub fn dispatch_blocks<K: BlockKernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Tier::Scalar => kernel.run(scalar::Scalar),

@@ -65,10 +65,9 @@ fn what_is_searched() -> String {
 
 fn in_directory(directory: &Path) -> Option<Located> {
     let named = IN_DIRECTORIES.iter().map(|name| directory.join(name));
-    let is_there = |path: &PathBuf| path.is_file();
     // A vocab.json is last, because it is of use only with its merges.
     let is_whole = |path: &PathBuf| !path.ends_with("vocab.json") || merges_of(path).is_some();
-    let found = named.filter(is_there).find(is_whole);
+    let found = named.filter(|path| path.is_file()).find(is_whole);
     found.or_else(|| only_rank_file(directory)).map(file)
 }
 

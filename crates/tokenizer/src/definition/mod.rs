@@ -1,6 +1,6 @@
 //! Tokenizer files -> what they say, in one form whatever their format.
 //!
-//! Knows the formats, and which file belongs to a path or name. Does not encode: whoever builds an
+//! Knows the formats, and which file belongs to a path or name. Does not encode: whatever builds an
 //! encoder from a [`Definition`] refuses what it cannot do exactly. Every field of a file is
 //! parsed; one that is not understood is refused by name, with its place.
 //!

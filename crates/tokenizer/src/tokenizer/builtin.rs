@@ -180,10 +180,8 @@ impl Builtin {
     /// Names and ids; if an id has two names, the one to decode it to comes first.
     pub(super) fn special_tokens(&self) -> Vec<(String, TokenId)> {
         let named = self.special.iter().map(|&(name, id)| (name.to_owned(), id));
-        let reserved = self
-            .reserved
-            .clone()
-            .map(|id| (format!("<|reserved_{id}|>"), id));
+        let reserved = self.reserved.clone();
+        let reserved = reserved.map(|id| (format!("<|reserved_{id}|>"), id));
         named.chain(reserved).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Documents in a row -> ids.
 
 use std::fmt;
+use std::thread::panicking;
 use std::vec::Drain;
 
 use shardmill_core::token::TokenId;
@@ -68,7 +69,7 @@ impl Encoder {
     ///
     /// # Errors
     /// If `special` is [`Special::Error`] and `text` has a special token. Some ids of the text may
-    /// have been added then.
+    /// have been added then: [`Self::discard`] forgets those that are not in `ids` yet.
     pub fn add(
         &mut self,
         text: &str,
@@ -96,14 +97,15 @@ impl Encoder {
         self.bpe().finish(ids)
     }
 
-    /// Forgets all ids that were added since [`Self::finish`] and are not in the caller's vector.
+    /// Forgets all ids that were added since [`Self::finish`] and are not in the caller's vector yet,
+    /// and where documents ended since.
     pub fn discard(&mut self) {
         self.bpe().discard();
     }
 
     /// Says that all encoders of this tokenizer together get about `bytes` more of text. Only a
     /// hint: the cache then grows in fewer steps.
-    pub fn expect(&mut self, bytes: usize) {
+    pub fn expect_bytes(&mut self, bytes: usize) {
         self.bpe().expect(bytes);
     }
 
@@ -123,10 +125,10 @@ fn held(parts: &mut Option<Parts>) -> &mut Parts {
         .expect("an encoder has its parts until it is dropped")
 }
 
-/// Its parts are kept for the next encoder.
+/// Its parts are kept for the next encoder, unless a panic may have left them half changed.
 impl Drop for Encoder {
     fn drop(&mut self) {
-        if let Some(parts) = self.parts.take() {
+        if let Some(parts) = self.parts.take().filter(|_| !panicking()) {
             self.tokenizer.encoders.put_back(parts);
         }
     }

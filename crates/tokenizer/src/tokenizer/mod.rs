@@ -345,7 +345,7 @@ impl Tokenizer {
     /// [`leading_spaces`](Self::leading_spaces) that the tokenizer may have put before the text.
     ///
     /// # Errors
-    /// [`Error::Argument`] names the first id that is not a token of this encoding.
+    /// [`Error::Argument`] names the first id that is not a token of this tokenizer.
     pub fn decode_bytes(&self, ids: &[TokenId]) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(ids.len() * 4);
         for (index, &id) in ids.iter().enumerate() {

@@ -19,6 +19,30 @@ use crate::tokenizer::refusal::unsupported;
 use crate::tokenizer::stored;
 
 /// What a tokenizer's file does not say itself.
+///
+/// ```
+/// use shardmill_tokenizer::{FileOptions, Tokenizer};
+///
+/// # let dir = std::env::temp_dir().join(format!("shardmill-file-options-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir)?;
+/// # let path = dir.join("bytes.tiktoken");
+/// # let base64 = |byte: u8| {
+/// #     let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// #     let (a, b) = (digits[usize::from(byte >> 2)], digits[usize::from(byte & 3) << 4]);
+/// #     format!("{}{}== {byte}\n", char::from(a), char::from(b))
+/// # };
+/// # std::fs::write(&path, (0..=255).map(base64).collect::<String>())?;
+/// # let path = path.to_str().unwrap();
+/// // A file with a rank for each of the 256 bytes.
+/// let mut options = FileOptions::default();
+/// options.pattern = Some("gpt2".to_owned());
+/// options.special_tokens = vec![("<|end|>".to_owned(), 256)];
+/// let tokenizer = Tokenizer::open(path, &options)?;
+/// assert_eq!(tokenizer.encode_ordinary("abc"), [97, 98, 99]);
+/// assert_eq!(tokenizer.token_id("<|end|>"), Some(256));
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FileOptions {

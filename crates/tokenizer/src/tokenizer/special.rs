@@ -10,6 +10,16 @@ use crate::pretoken;
 
 choice! {
     /// What to do with the text of a special token in a document.
+    ///
+    /// ```
+    /// use shardmill_tokenizer::{Special, Tokenizer};
+    ///
+    /// let gpt2 = Tokenizer::by_name("gpt2")?;
+    /// assert_eq!(gpt2.encode("<|endoftext|>", Special::Encode)?, [50256]);
+    /// assert_eq!(gpt2.encode("<|endoftext|>", Special::Text)?.len(), 7);
+    /// assert!(gpt2.encode("<|endoftext|>", Special::Error).is_err());
+    /// # Ok::<(), shardmill_tokenizer::Error>(())
+    /// ```
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Special {
@@ -23,7 +33,7 @@ choice! {
     }
 }
 
-/// The special tokens of one encoding.
+/// The special tokens of one tokenizer.
 #[derive(Debug)]
 pub(super) struct SpecialTokens {
     /// Sorted by id; if an id has two names, the one that it is decoded to comes first.

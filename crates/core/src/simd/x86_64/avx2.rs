@@ -190,10 +190,8 @@ fn turn_pairs(values: __m256, angles: __m256) -> __m256 {
 fn class_bits(bytes: __m256i, [low, high]: [__m256i; 2]) -> __m256i {
     let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(0x0f));
     // An index of 0x80 or more produces zero.
-    _mm256_and_si256(
-        _mm256_shuffle_epi8(low, bytes),
-        _mm256_shuffle_epi8(high, upper),
-    )
+    let high = _mm256_shuffle_epi8(high, upper);
+    _mm256_and_si256(_mm256_shuffle_epi8(low, bytes), high)
 }
 
 /// Bit `BIT` of each byte.

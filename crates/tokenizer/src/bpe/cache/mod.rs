@@ -1,4 +1,4 @@
-//! A bounded cache from pretokens to their ids, shared by all encoders of one encoding.
+//! A bounded cache from pretokens to their ids, shared by all encoders of one tokenizer.
 //!
 //! ```text
 //! short      pretokens of up to 16 bytes, which are their own keys, with up to six ids each
