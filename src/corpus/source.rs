@@ -145,6 +145,11 @@ impl Source {
 
     /// Maps or reads the file at `path` as it is stored. It must still be as it was listed.
     pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
+        self.open_into(path, Vec::new())
+    }
+
+    /// Like [`Self::open`]; a small file is read into `memory`.
+    pub(crate) fn open_into(&self, path: &Path, memory: Vec<u8>) -> Result<Opened> {
         let Kind::File { bytes, .. } = self.kind else {
             return Err(Error::input(path, "is a stream and cannot be read twice"));
         };
@@ -154,14 +159,14 @@ impl Source {
         let file = File::open(path).map_err(Error::io(path, "cannot open"))?;
         let opened = if bytes < MAP_FROM_BYTES {
             let bytes = usize::try_from(bytes).unwrap_or(0);
-            Opened::Read(Arc::new(read_small(&file, bytes, path)?))
+            Opened::Read(Arc::new(read_small(&file, bytes, path, memory)?))
         } else {
             let map = Map::from_file(&file, path)?;
             map.advise_sequential();
             Opened::Mapped(Arc::new(map))
         };
         if opened.len() as u64 != bytes {
-            return Err(changed(path, opened.len() as u64));
+            return Err(changed(path, (opened.len() as u64).min(bytes + 1)));
         }
         self.check_opened(path, &opened)?;
         Ok(opened)
@@ -325,10 +330,11 @@ impl Source {
     }
 }
 
-/// The contents of a file that was listed with `bytes`, and one byte more if it has grown. Usually
-/// one read is enough, because it asks for that byte as well.
-fn read_small(file: &File, bytes: usize, path: &Path) -> Result<Vec<u8>> {
-    let mut contents = Vec::with_capacity(bytes + 1);
+/// The contents of a file that was listed with `bytes`, and more if it has grown. Usually one read is
+/// enough, because it asks for at least one byte more. `contents` gives the memory.
+fn read_small(file: &File, bytes: usize, path: &Path, mut contents: Vec<u8>) -> Result<Vec<u8>> {
+    contents.clear();
+    contents.reserve(bytes + 1);
     loop {
         match read(file, spare_capacity(&mut contents)) {
             Ok(0) => return Ok(contents),

@@ -131,16 +131,23 @@ fn names_that_are_not_utf8_are_escaped() {
 #[test]
 fn a_file_that_changed_since_it_was_listed_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    for (bytes, now) in [(3, 2), (3, 4), (2 << 20, 1 << 20), (2 << 20, 3 << 20)] {
+    for (bytes, now, at) in [
+        (3, 2, 2),
+        (3, 4, 4),
+        (3, 9, 4),
+        (2 << 20, 1 << 20, 1 << 20),
+        (2 << 20, 3 << 20, (2 << 20) + 1),
+    ] {
         let path = dir.path().join("a.txt");
         fs::write(&path, vec![b'a'; bytes]).unwrap();
         let corpus = open(&[&path]).unwrap();
         assert!(corpus.sources()[0].open(&path).is_ok());
         fs::write(&path, vec![b'a'; now]).unwrap();
-        assert!(matches!(
-            corpus.sources()[0].open(&path),
-            Err(Error::Byte { .. })
-        ));
+        // However much memory there is for it.
+        for memory in [Vec::new(), Vec::with_capacity(100)] {
+            let error = corpus.sources()[0].open_into(&path, memory).unwrap_err();
+            assert_eq!(error.byte(), Some(at), "{error}");
+        }
         assert!(corpus.sources()[0].check_unchanged(&path).is_err());
     }
 }

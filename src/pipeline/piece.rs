@@ -51,6 +51,8 @@ pub(crate) enum Contents {
     Rows { texts: Vec<u8>, before: u64 },
     /// A range of bytes that are already open.
     Opened(Opened, Range<usize>),
+    /// As many bytes as these were read, and nothing needs them again.
+    Done { bytes: u64 },
 }
 
 /// What a piece is on the disk.
@@ -80,7 +82,7 @@ impl Piece {
     /// The length of its bytes; of rows, only about that until they are read.
     pub(crate) fn len_bytes(&self) -> u64 {
         match &self.contents {
-            Contents::Unread { bytes, .. } => *bytes,
+            Contents::Unread { bytes, .. } | Contents::Done { bytes } => *bytes,
             Contents::Encoded(slice) => slice.text_bytes,
             Contents::Rows { texts, .. } => texts.len() as u64,
             Contents::Opened(_, range) => range.len() as u64,
@@ -126,10 +128,10 @@ impl Piece {
         }
     }
 
-    /// The bytes; empty while unread.
+    /// The bytes; empty while unread, and when they are done.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.contents {
-            Contents::Unread { .. } | Contents::Encoded(_) => &[],
+            Contents::Unread { .. } | Contents::Encoded(_) | Contents::Done { .. } => &[],
             Contents::Rows { texts, .. } => texts,
             Contents::Opened(opened, range) => &opened[range.clone()],
         }
@@ -172,15 +174,15 @@ impl Piece {
         self.format.documents(span, reading)
     }
 
-    /// Reads the bytes unless that has been done.
-    fn read(&mut self, corpus: &Corpus) -> Result<()> {
+    /// Reads the bytes unless that has been done, those of a small file into `memory`.
+    fn read(&mut self, corpus: &Corpus, memory: &mut Vec<u8>) -> Result<()> {
         if let Contents::Unread { bytes, ahead } = &self.contents {
             let bytes = *bytes;
             let source = &corpus.sources()[self.source as usize];
             let path = corpus.path(source);
             let opened = match ahead {
                 Some(ahead) => source.opened(&path, ahead.take()?)?,
-                None => source.open(&path)?,
+                None => source.open_into(&path, std::mem::take(memory))?,
             };
             let is_whole = self.byte == 0 && self.ends_source;
             if !is_whole || !self.format.row().is_one_document {
@@ -195,7 +197,8 @@ impl Piece {
     }
 
     /// Reads the piece and calls `each` with it: once, or with about a chunk of its rows at a time, so
-    /// that they need little memory however many they are. `memory` is for the rows.
+    /// that they need little memory however many they are. `memory` is for the rows, or for the bytes
+    /// of a small file.
     pub(crate) fn read_each(
         &mut self,
         corpus: &Corpus,
@@ -203,7 +206,7 @@ impl Piece {
         mut each: impl FnMut(&Self) -> Result<()>,
     ) -> Result<()> {
         let Contents::Encoded(slice) = &self.contents else {
-            self.read(corpus)?;
+            self.read(corpus, memory)?;
             return each(self);
         };
         let mut reader = slice.reader()?;
@@ -234,8 +237,9 @@ impl Piece {
     }
 
     /// Hashes the source if it is a small file that the piece holds all of, after checking that
-    /// nothing wrote to it meanwhile.
-    pub(crate) fn hash_whole(&mut self, corpus: &Corpus) -> Result<()> {
+    /// nothing wrote to it meanwhile. Its bytes are not needed after that: their memory goes back to
+    /// `memory`, for the next file, because a piece lives on until its chunk is written.
+    pub(crate) fn hash_whole(&mut self, corpus: &Corpus, memory: &mut Vec<u8>) -> Result<()> {
         let is_whole = self.byte == 0
             && self.ends_source
             && self.len_bytes() < MAP_FROM_BYTES
@@ -244,6 +248,11 @@ impl Piece {
             let source = &corpus.sources()[self.source as usize];
             source.check_unchanged(&corpus.path(source))?;
             self.whole = Some(Hash128::of_hashes(&block_hashes(bytes, &Stats::default())));
+            let bytes = self.len_bytes();
+            let done = std::mem::replace(&mut self.contents, Contents::Done { bytes });
+            if let Contents::Opened(Opened::Read(bytes), _) = done {
+                *memory = Arc::try_unwrap(bytes).unwrap_or_default();
+            }
         }
         Ok(())
     }
@@ -257,7 +266,7 @@ impl Piece {
                 None => return,
             },
             (_, Contents::Opened(opened, range)) => (opened, range.end),
-            (_, Contents::Unread { .. } | Contents::Encoded(_) | Contents::Rows { .. }) => return,
+            _ => return,
         };
         if let Opened::Mapped(map) = opened {
             let behind = usize::try_from(behind).unwrap_or(end);

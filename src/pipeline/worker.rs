@@ -93,7 +93,7 @@ pub(crate) struct DocumentPiece {
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     encoded: Mutex<Vec<Encoded>>,
-    /// Memory for the rows of a chunk.
+    /// Memory for the rows of a chunk, or for one small file after the other.
     rows: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -177,7 +177,7 @@ impl<'a> Worker<'a> {
             });
             read.map_err(|error| self.damage_or(error, piece))?;
             piece.lines = lines;
-            piece.hash_whole(self.corpus)?;
+            piece.hash_whole(self.corpus, &mut memory)?;
         }
         encoded.take_over(encoder);
         self.spare.put_rows(memory);
