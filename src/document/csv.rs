@@ -9,13 +9,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr3};
+use memchr::{memchr, memchr3};
 
 use crate::document::header::Names;
 use crate::document::jsonl::BYTE_ORDER_MARK;
 use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
 use crate::document::record::{Bad, Csv};
-use crate::document::{Context, DocumentFormat, Format, Header, decode};
+use crate::document::{Context, DocumentFormat, Format, Header, LineEnds, decode};
 
 pub(super) const COMMAS: DocumentFormat = DocumentFormat {
     format: Format::Csv,
@@ -30,6 +30,7 @@ pub(super) const COMMAS: DocumentFormat = DocumentFormat {
     next_cut: |bytes, from, _| next_cut(bytes, from, b','),
     context: Context::All,
     documents: |span, reading| Box::new(Records::new(span, reading, b',')),
+    line_ends: LineEnds::Any,
 };
 
 pub(super) const TABS: DocumentFormat = DocumentFormat {
@@ -46,6 +47,7 @@ pub(super) const TABS: DocumentFormat = DocumentFormat {
     context: Context::All,
     documents: |span, reading| Box::new(Records::new(span, reading, b'\t')),
 };
+    line_ends: LineEnds::Any,
 
 /// A field of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,11 +278,11 @@ impl<'a> Records<'a> {
         self.line = self.lines_of(0);
     }
 
-    /// The number of lines that end between `start` and here.
+    /// The number of lines that end between `start`, where one begins, and here.
     fn lines_of(&self, start: usize) -> u32 {
-        let record = &self.scan.bytes[start..self.scan.at];
+        let lines = LineEnds::Any.count(&self.scan.bytes[start..self.scan.at]);
         // A chunk has at most a few million lines.
-        u32::try_from(memchr_iter(b'\n', record).count()).unwrap_or(u32::MAX)
+        u32::try_from(lines).unwrap_or(u32::MAX)
     }
 
     /// The text of a record whose wanted field is `field`.
@@ -306,15 +308,13 @@ impl<'a> Records<'a> {
 impl Documents for Records<'_> {
     fn next_document(&mut self) -> Option<Document<'_>> {
         let bytes = self.scan.bytes;
-        // Empty lines.
+        let before = self.scan.at;
         while let Some(b'\n' | b'\r') = bytes.get(self.scan.at) {
-            self.line = self
-                .line
-                .saturating_add(u32::from(bytes[self.scan.at] == b'\n'));
             self.scan.at += 1;
         }
         let start = self.scan.at;
         if start == bytes.len() {
+        self.line = self.line.saturating_add(self.lines_of(before));
             return None;
         }
         let mut fields = 0;

@@ -68,6 +68,7 @@ pub(crate) enum Syntax {
     CutObject,
     Cut,
     Trailing,
+    AfterReturn,
 }
 
 impl Syntax {
@@ -88,6 +89,9 @@ impl Syntax {
             Self::CutObject => "the line ends inside an object",
             Self::Cut => "the line ends before the value",
             Self::Trailing => "something follows the object",
+            Self::AfterReturn => {
+                "something follows the object after \\r alone, which does not end a line"
+            }
         }
     }
 }
@@ -207,9 +211,16 @@ impl<'a> Scan<'a> {
         } else {
             Err(self.value().map_err(broken)?)
         };
+        let end = self.at;
         self.space();
         if self.peek().is_some() {
-            return Err(Refused::Broken(self.at, Syntax::Trailing));
+            let spaces = &self.line.as_bytes()[end..self.at];
+            let what = if spaces.contains(&b'\r') {
+                Syntax::AfterReturn
+            } else {
+                Syntax::Trailing
+            };
+            return Err(Refused::Broken(self.at, what));
         }
         found.map_err(Refused::NotObject)
     }

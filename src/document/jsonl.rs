@@ -8,7 +8,7 @@ use crate::document::escapes::Unescaped;
 use crate::document::json::{self, Refused, Value};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
-use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, decode};
+use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, LineEnds, decode};
 use memchr::memchr;
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
@@ -21,6 +21,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     next_cut: |bytes, from, _| next_cut(bytes, from),
     context: Context::Line,
     documents: |span, reading| {
+    line_ends: LineEnds::Newline,
         Box::new(Records {
             lines: lines(span.bytes, span.begins),
             reading,

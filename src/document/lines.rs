@@ -2,7 +2,7 @@
 
 use crate::document::jsonl::{self, Lines, lines};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
-use crate::document::{Bad, Context, DocumentFormat, Format, decode};
+use crate::document::{Bad, Context, DocumentFormat, Format, LineEnds, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Lines,
@@ -14,6 +14,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     next_cut: |bytes, from, _| jsonl::next_cut(bytes, from),
     context: Context::Line,
     documents: |span, reading| {
+    line_ends: LineEnds::Newline,
         Box::new(LineDocuments {
             lines: lines(span.bytes, span.begins),
             reading,

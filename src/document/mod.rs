@@ -14,6 +14,7 @@
 //! header      headers, and the columns that they name
 //! rows        rows of a column, taken out of a file that has columns
 //! json        the text of a record, and what is wrong with a broken one
+//! line_ends   where lines end, for their numbers
 //! special     which bytes of a line end or interrupt a string
 //! escapes     the escapes in strings
 //! record      the kinds of bad records, what to do with them, and their messages
@@ -27,6 +28,7 @@ mod escapes;
 mod header;
 mod json;
 mod jsonl;
+mod line_ends;
 mod lines;
 mod paragraphs;
 mod reading;
@@ -48,6 +50,7 @@ pub(crate) use header::no_column;
 pub(crate) use header::{Header, TEXT_HEAD_BYTES};
 pub(crate) use jsonl::first_field;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
+pub(crate) use line_ends::LineEnds;
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
 #[cfg(feature = "parquet")]
@@ -114,6 +117,8 @@ pub struct DocumentFormat {
     /// The documents in some bytes.
     documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents + 'a>,
 }
+    /// What ends a line.
+    pub(crate) line_ends: LineEnds,
 
 /// One row for each format.
 pub static FORMATS: [DocumentFormat; 8] = [

@@ -5,7 +5,7 @@ use memchr::{memchr, memrchr};
 use crate::document::jsonl::{Line, Lines, is_blank, lines};
 use crate::document::lines::record;
 use crate::document::reading::{Document, Documents, Reading};
-use crate::document::{Context, DocumentFormat, Format};
+use crate::document::{Context, DocumentFormat, Format, LineEnds};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Paragraphs,
@@ -17,6 +17,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     next_cut: |bytes, from, _| next_cut(bytes, from),
     context: Context::Line,
     documents: |span, reading| {
+    line_ends: LineEnds::Newline,
         Box::new(Paragraphs {
             bytes: span.bytes,
             lines: lines(span.bytes, span.begins),

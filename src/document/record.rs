@@ -227,6 +227,7 @@ impl Bad {
     fn hint(&self) -> Option<&'static str> {
         match &self.why {
             Why::Missing(fields) if !fields.is_empty() => Some("choose one with `text_field`"),
+            Why::Broken(Syntax::AfterReturn) => Some("end its lines with \\n"),
             Why::Surrogate | Why::TextUtf8 => {
                 Some("use `invalid_utf8` replace or ignore to accept it")
             }

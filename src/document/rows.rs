@@ -5,7 +5,7 @@
 
 use crate::document::json::Type;
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
-use crate::document::{Bad, Context, DocumentFormat, Format, decode};
+use crate::document::{Bad, Context, DocumentFormat, Format, LineEnds, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Parquet,
@@ -18,6 +18,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     next_cut: |_, _, _| None,
     context: Context::All,
     documents: |span, reading| {
+    line_ends: LineEnds::Newline,
         Box::new(Rows {
             rest: span.bytes,
             next: 0,

@@ -5,7 +5,7 @@ use memchr::memmem;
 use crate::document::jsonl::BYTE_ORDER_MARK;
 use crate::document::lines::record;
 use crate::document::reading::{Document, Documents, Reading, Span};
-use crate::document::{Context, DocumentFormat, Format};
+use crate::document::{Context, DocumentFormat, Format, LineEnds};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Separated,
@@ -17,6 +17,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     next_cut,
     context: Context::All,
     documents: |span, reading| Box::new(Parts::new(span, reading)),
+    line_ends: LineEnds::Newline,
 };
 
 /// The parts of a span that are not blank.

@@ -18,7 +18,7 @@
 use memchr::memchr_iter;
 
 use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
-use crate::document::{Bad, Context, DocumentFormat, Format, decode};
+use crate::document::{Bad, Context, DocumentFormat, Format, LineEnds, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Text,
@@ -30,6 +30,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     next_cut: |bytes, from, _| next_cut(bytes, from),
     context: Context::Byte,
     documents: |span, reading| {
+    line_ends: LineEnds::Newline,
         Box::new(Whole {
             rest: Some(span),
             reading,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::corpus::Corpus;
+use crate::document::LineEnds;
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 
@@ -39,15 +40,18 @@ impl LineMarks {
         }
         let source = &corpus.sources()[index as usize];
         let path = corpus.path(source);
+        let ends = source.format().row().line_ends;
         if source.object().is_some() {
-            return count_lines(source.reader(&path)?.take(byte), &path);
+            return count_lines(source.reader(&path)?.take(byte), ends, &path);
         }
         let opened = source.open(&path)?;
         // In range: a unit begins there, and the size was checked when the file was opened.
         let offset = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+        let last = at.checked_sub(1).map(|last| opened[offset(last)]);
+        let mut counter = ends.counter(last);
         while at < byte {
             let end = byte.min(at + STEP_BYTES);
-            lines += memchr::memchr_iter(b'\n', &opened[offset(at)..offset(end)]).count() as u64;
+            lines += counter.count(&opened[offset(at)..offset(end)]);
             marks.insert((index, end), lines);
             at = end;
         }
@@ -56,8 +60,9 @@ impl LineMarks {
 }
 
 /// The number of lines of the source at `path` that end in what `reader` returns.
-fn count_lines(mut reader: impl Read, path: &Path) -> Result<u64> {
+fn count_lines(mut reader: impl Read, ends: LineEnds, path: &Path) -> Result<u64> {
     let mut part = vec![0; CHUNK_BYTES];
+    let mut counter = ends.counter(None);
     let (mut at, mut lines) = (0, 0);
     loop {
         let read = reader.read(&mut part);
@@ -65,7 +70,7 @@ fn count_lines(mut reader: impl Read, path: &Path) -> Result<u64> {
         if read == 0 {
             return Ok(lines);
         }
-        lines += memchr::memchr_iter(b'\n', &part[..read]).count() as u64;
+        lines += counter.count(&part[..read]);
         at += read as u64;
     }
 }

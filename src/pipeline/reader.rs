@@ -349,7 +349,7 @@ impl SourceReader {
         if !self.format.row().is_one_document
             && let Some(lines) = &mut self.lines
         {
-            *lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+            *lines += self.format.row().line_ends.count(&bytes);
         }
         let ends_source = self.is_at_end && self.buffered().is_empty();
         let handed_out = self.byte + length as u64;

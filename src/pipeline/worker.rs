@@ -345,7 +345,7 @@ impl<'a> Worker<'a> {
             let source = &self.corpus.sources()[piece.source as usize];
             let start = usize::try_from(piece.byte).ok()?;
             let opened = source.open(&path).ok()?;
-            Some(memchr::memchr_iter(b'\n', opened.get(..start)?).count() as u64)
+            Some(piece.format.row().line_ends.count(opened.get(..start)?))
         });
         match before {
             Some(before) => Error::at_line(path, before + u64::from(index) + 1, problem),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shardmill::document::Format;
 
 use crate::common_dataset::{Dataset, config, encoding, fifo};
-use crate::compressed::{all, pack, records};
+use crate::compressed::{all, gzip, pack, records};
 use crate::support::{Place, output_bytes, skipped};
 
 /// Texts with commas, quotes, line ends and nothing.
@@ -290,4 +290,34 @@ fn broken_records_are_refused_or_left_out_with_their_lines() {
     let counts: Value = serde_json::from_slice(&place.read("a/manifest.json")).unwrap();
     assert_eq!(counts["totals"]["documents"], 2);
     assert!(Path::new(&place.path("a/shard-00000.bad.jsonl")).exists());
+}
+
+#[test]
+fn lines_that_end_in_a_carriage_return_alone_are_counted() {
+    let place = Place::new();
+    let records = (0..3000).map(|n| format!("{n},text of {n}\r"));
+    let table = format!("id,text\r{}9,x,y\r", records.collect::<String>());
+    place.write("a.csv", &table);
+    place.write("b.csv", table.replace('\r', "\r\n"));
+    place.write("a.csv.gz", gzip(&[table.as_bytes()]));
+    let what = "line 3002: has 3 fields, and the header names 2 columns";
+    for input in ["a.csv", "b.csv", "a.csv.gz"] {
+        for unit in ["1GB", "1kB"] {
+            let out = format!("{input}.{unit}");
+            let args = ["tokenize", input, "--out", &out, "--unit-size", unit];
+            place.run(args).failed(1, &format!("{input}: {what}"));
+            let done = place.run([&args[..], &["--overwrite", "--bad-records", "skip"]].concat());
+            let line = format!("left out: {input}: {what}\n");
+            assert!(done.stderr.contains(&line), "{done:?}");
+        }
+    }
+    place.write(
+        "a.jsonl",
+        "{\"text\":\"a\"}\n{\"text\":\"b\"}\r{\"text\":\"c\"}\r",
+    );
+    let line = "a.jsonl: line 2: column 14: something follows the object after \\r alone, which does not \
+                end a line; end its lines with \\n";
+    place
+        .run(["tokenize", "a.jsonl", "--out", "j"])
+        .failed(1, line);
 }
