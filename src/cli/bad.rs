@@ -21,7 +21,7 @@ pub(crate) fn clause(bad: &BadCounts) -> String {
     format!(", {} left out", counts(bad))
 }
 
-/// `3 bad records (2 broken JSON, 1 missing field)`.
+/// `3 bad records (2 broken JSON, 1 missing field)`, and how many lines they take up if that is more.
 pub(crate) fn counts(bad: &BadCounts) -> String {
     let kinds = BadKind::ALL.map(|kind| (bad.get(kind), kind.words()));
     let kinds: Vec<_> = kinds
@@ -29,8 +29,15 @@ pub(crate) fn counts(bad: &BadCounts) -> String {
         .filter(|&&(count, _)| count > 0)
         .map(|&(count, words)| format!("{} {words}", human::count(count)))
         .collect();
+    let lines = match bad.more_lines {
+        0 => String::new(),
+        more => format!(
+            " on {} lines",
+            human::count(bad.total().saturating_add(more))
+        ),
+    };
     format!(
-        "{} ({})",
+        "{} ({}){lines}",
         human::counted(bad.total(), "bad record"),
         kinds.join(", ")
     )
@@ -61,6 +68,9 @@ pub(crate) fn name(records: &[BadRecord], corpus: Option<&Corpus>) {
         let path = corpus.map(|corpus| corpus.path_of(record.source as usize));
         let path = path.map_or_else(|| record.name.clone(), |path| path.display().to_string());
         let place = match (record.line, record.row) {
+            (Some(line), _) if record.lines > 1 => {
+                format!("lines {line} to {}", line.saturating_add(record.lines - 1))
+            }
             (Some(line), _) => format!("line {line}"),
             (None, Some(row)) => format!("row {row}"),
             (None, None) => format!("byte {}", record.byte_start),

@@ -26,12 +26,25 @@ pub struct BadCounts {
     /// [`BadKind::BrokenCsv`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub broken_csv: u64,
+    /// How many lines the records of all kinds take up beyond one for each: in CSV, a stray quote
+    /// makes many lines one record.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_lines: u64,
 }
 
 /// Whether `count` need not be written.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 impl BadCounts {
@@ -52,16 +65,20 @@ impl BadCounts {
         *self == Self::default()
     }
 
-    pub(crate) fn add(&mut self, kind: BadKind, count: u64) {
+    /// Counts a record of `kind` that takes up `lines`.
+    pub(crate) fn add(&mut self, kind: BadKind, lines: u64) {
         let of = self.of(kind);
-        *of = of.saturating_add(count);
+        *of = of.saturating_add(1);
+        self.more_lines = self.more_lines.saturating_add(lines.saturating_sub(1));
     }
 
     /// The sum of both.
     pub(crate) fn plus(mut self, other: &Self) -> Self {
         for kind in BadKind::ALL {
-            self.add(kind, other.get(kind));
+            let of = self.of(kind);
+            *of = of.saturating_add(other.get(kind));
         }
+        self.more_lines = self.more_lines.saturating_add(other.more_lines);
         self
     }
 
@@ -109,6 +126,9 @@ pub struct BadRecord {
     /// The line number in the source, counted from 1; `None` if the unit begins more than 4 GiB
     /// into the source.
     pub line: Option<u64>,
+    /// The number of lines that it takes up.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lines: u64,
     /// The row of the source, counted from 0; only if it has columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<u64>,

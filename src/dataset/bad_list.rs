@@ -81,7 +81,7 @@ pub(super) fn check_bad_records(map: &Map, info: &ShardInfo, manifest: &Manifest
     let mut at = info.start;
     for (index, record) in records(map).enumerate() {
         let record = record?;
-        counts.add(record.kind, 1);
+        counts.add(record.kind, record.lines);
         at = end_of(&record, at, info.end, &manifest.sources)
             .map_err(|what| damaged(map.path(), format!("line {}: {what}", index + 1)))?;
     }

@@ -107,7 +107,7 @@ impl RecordWriter {
         let _ = serde_json::to_writer(&mut self.bad_line, record);
         self.bad_line.push(b'\n');
         file.write(&self.bad_line)?;
-        self.bad_counts.add(record.kind, 1);
+        self.bad_counts.add(record.kind, record.lines);
         Ok(())
     }
 

@@ -24,6 +24,10 @@ pub(super) fn left_out(report: &Report) -> String {
             table.row("", &[kind.words().to_owned(), count(bad.get(kind))]);
         }
         table.row("others", &["all".to_owned(), count(bad.total())]);
+        if bad.more_lines > 0 {
+            let lines = bad.total().saturating_add(bad.more_lines);
+            table.row("others", &["their lines".to_owned(), count(lines)]);
+        }
         body.push_str(&table.html());
         body.push_str(&first_records(report));
     }
@@ -64,6 +68,10 @@ fn first_records(report: &Report) -> String {
     let mut table = Table::records(&[Text("Source"), Text("Place"), Text("Why")]);
     for record in &report.bad_records {
         let place = match (record.line, record.row) {
+            (Some(line), _) if record.lines > 1 => {
+                let last = line.saturating_add(record.lines - 1);
+                format!("lines {} to {}", count(line), count(last))
+            }
             (Some(line), _) => format!("line {}", count(line)),
             (None, Some(row)) => format!("row {}", count(row)),
             (None, None) => format!("byte {}", count(record.byte_start)),

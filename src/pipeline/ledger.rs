@@ -206,6 +206,7 @@ impl Ledger {
                 byte_start: 0,
                 byte_len: 0,
                 line: None,
+                lines: 1,
                 row: None,
                 kind: lines[0].bad.kind(),
                 message: String::new(),
@@ -213,6 +214,7 @@ impl Ledger {
             for line in lines {
                 record.byte_start = line.place;
                 record.byte_len = line.byte_len;
+                record.lines = line.lines.into();
                 if piece.has_rows() {
                     record.row = Some(line.place);
                 } else {

@@ -10,7 +10,7 @@ use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Settings, Split};
-use crate::document::{Documents, Format, Reading, Span};
+use crate::document::{Documents, Extent, Format, Reading, Span};
 use crate::error::{Error, Result};
 use crate::hash::block_hashes;
 use crate::pipeline::CHUNK_BYTES;
@@ -135,6 +135,14 @@ impl Piece {
             Contents::Rows { texts, .. } => texts,
             Contents::Opened(opened, range) => &opened[range.clone()],
         }
+    }
+
+    /// The number of lines that a record takes up which lies at `extent`; 1 for a row.
+    pub(crate) fn lines_of(&self, extent: Extent) -> u32 {
+        let record = self.bytes().get(extent.start..extent.start + extent.len);
+        let record = record.filter(|_| !self.has_rows()).unwrap_or_default();
+        let lines = self.format.row().line_ends.lines_of(record);
+        u32::try_from(lines).unwrap_or(u32::MAX)
     }
 
     /// What every piece of the source needs; see [`Format::head`].

@@ -68,6 +68,8 @@ pub(crate) struct BadLine {
     pub(crate) piece: u32,
     /// The number of lines of the piece before it.
     pub(crate) index: u32,
+    /// The number of lines that it takes up.
+    pub(crate) lines: u32,
     /// Where it lies in the source: its first byte, or its row.
     pub(crate) place: u64,
     pub(crate) byte_len: u64,
@@ -249,6 +251,7 @@ impl<'a> Worker<'a> {
         match extent.line {
             Some(line) if self.config.settings.bad_records == BadRecords::Skip => {
                 encoded.bad_lines.push(BadLine {
+                    lines: piece.lines_of(extent),
                     piece: index,
                     index: line,
                     place,

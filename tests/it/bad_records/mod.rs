@@ -88,6 +88,7 @@ impl Lines {
             byte_start,
             byte_len: line.len() as u64,
             line: Some(self.count),
+            lines: 1,
             row: None,
             kind,
             message: message.to_owned(),

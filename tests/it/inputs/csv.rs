@@ -257,7 +257,7 @@ fn broken_records_are_refused_or_left_out_with_their_lines() {
         "a.csv: line 6: has 1 field, and the header names 2 columns",
         "a.csv: line 7: something follows a quote that closes a field; a quote in a field is doubled",
         "a.csv: line 9: column 4: invalid UTF-8",
-        "a.csv: line 10: a quote that begins a field is never closed, so all that follows is in that field",
+        "a.csv: lines 10 to 11: a quote that begins a field is never closed, so all that follows is in that field",
     ];
     for unit in ["1B", "1GB"] {
         for threads in ["1", "3"] {
@@ -290,6 +290,35 @@ fn broken_records_are_refused_or_left_out_with_their_lines() {
     let counts: Value = serde_json::from_slice(&place.read("a/manifest.json")).unwrap();
     assert_eq!(counts["totals"]["documents"], 2);
     assert!(Path::new(&place.path("a/shard-00000.bad.jsonl")).exists());
+}
+
+#[test]
+fn lines_that_a_stray_quote_makes_one_record_are_counted() {
+    let place = Place::new();
+    place.write(
+        "a.csv",
+        "id,text\n1,\"stray\n2,two\n3,\"three\"\n4,four\n5,\"open\n6,six\n7,seven",
+    );
+    let args = ["tokenize", "a.csv", "--out", "a", "--bad-records", "skip"];
+    let quote = "something follows a quote that closes a field; a quote in a field is doubled";
+    let open = "a quote that begins a field is never closed, so all that follows is in that field";
+    place.run(args).said(&[
+        &format!("left out: a.csv: lines 2 to 4: {quote}"),
+        &format!("left out: a.csv: lines 6 to 8: {open}"),
+        "a: 2 tokens, 1 shard, 1 document from 61 B, 2 bad records (2 broken CSV) on 6 lines left out in \
+         TIME (RATE)",
+    ]);
+    assert_eq!(place.run(["verify", "a"]).code, Some(0));
+    for (args, expected) in [
+        (
+            &["info", "a"][..],
+            "2 bad records (2 broken CSV) on 6 lines",
+        ),
+        (&["report", "a", "--out", "-"], "lines 6 to 8"),
+    ] {
+        let done = place.run(args);
+        assert!(done.text().contains(expected), "{done:?}");
+    }
 }
 
 #[test]
