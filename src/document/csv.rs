@@ -23,14 +23,15 @@ pub(super) const COMMAS: DocumentFormat = DocumentFormat {
     extensions: &["csv"],
     is_one_document: false,
     has_rows: false,
+    has_separator: false,
     header: Some(Header {
         end: |start| header_end(start, b','),
         names: |header| names(header, b','),
     }),
     next_cut: |bytes, from, _| next_cut(bytes, from, b','),
     context: Context::All,
-    documents: |span, reading| Box::new(Records::new(span, reading, b',')),
     line_ends: LineEnds::Any,
+    documents: |span, reading| Box::new(Records::new(span, reading, b',')),
 };
 
 pub(super) const TABS: DocumentFormat = DocumentFormat {
@@ -39,15 +40,16 @@ pub(super) const TABS: DocumentFormat = DocumentFormat {
     extensions: &["tsv"],
     is_one_document: false,
     has_rows: false,
+    has_separator: false,
     header: Some(Header {
         end: |start| header_end(start, b'\t'),
         names: |header| names(header, b'\t'),
     }),
     next_cut: |bytes, from, _| next_cut(bytes, from, b'\t'),
     context: Context::All,
+    line_ends: LineEnds::Any,
     documents: |span, reading| Box::new(Records::new(span, reading, b'\t')),
 };
-    line_ends: LineEnds::Any,
 
 /// A field of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,9 +314,9 @@ impl Documents for Records<'_> {
         while let Some(b'\n' | b'\r') = bytes.get(self.scan.at) {
             self.scan.at += 1;
         }
+        self.line = self.line.saturating_add(self.lines_of(before));
         let start = self.scan.at;
         if start == bytes.len() {
-        self.line = self.line.saturating_add(self.lines_of(before));
             return None;
         }
         let mut fields = 0;

@@ -10,11 +10,12 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &[],
     is_one_document: false,
     has_rows: false,
+    has_separator: false,
     header: None,
     next_cut: |bytes, from, _| jsonl::next_cut(bytes, from),
     context: Context::Line,
-    documents: |span, reading| {
     line_ends: LineEnds::Newline,
+    documents: |span, reading| {
         Box::new(LineDocuments {
             lines: lines(span.bytes, span.begins),
             reading,

@@ -44,13 +44,14 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use shardmill_core::choice;
+use crate::error::{Error, Result};
 
 #[cfg(feature = "parquet")]
 pub(crate) use header::no_column;
 pub(crate) use header::{Header, TEXT_HEAD_BYTES};
 pub(crate) use jsonl::first_field;
-pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use line_ends::LineEnds;
+pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
 #[cfg(feature = "parquet")]
@@ -107,6 +108,8 @@ pub struct DocumentFormat {
     /// Whether a file has columns, and its documents are rows of one of them: they are not ranges of
     /// its bytes, and are counted instead.
     pub(crate) has_rows: bool,
+    /// Whether the separator of documents ends them, and so must not be empty.
+    has_separator: bool,
     /// The header at the start of a source, which every piece of it needs to be read.
     pub(crate) header: Option<Header>,
     /// Where a unit may end: the first allowed cut at or after a byte; `None` if these bytes have
@@ -114,11 +117,11 @@ pub struct DocumentFormat {
     next_cut: fn(&[u8], usize, &str) -> Option<usize>,
     /// What must be known of the bytes before a place to say whether a cut is allowed there.
     pub(crate) context: Context,
+    /// What ends a line.
+    pub(crate) line_ends: LineEnds,
     /// The documents in some bytes.
     documents: for<'a> fn(Span<'a>, Reading<'a>) -> Box<dyn Documents + 'a>,
 }
-    /// What ends a line.
-    pub(crate) line_ends: LineEnds,
 
 /// One row for each format.
 pub static FORMATS: [DocumentFormat; 8] = [
@@ -200,6 +203,14 @@ impl Format {
     /// documents nor ids. `None` if these bytes have no allowed cut.
     pub(crate) fn next_cut(self, bytes: &[u8], from: usize, separator: &str) -> Option<usize> {
         (self.row().next_cut)(bytes, from, separator)
+    }
+
+    /// Refuses a separator of documents with which the format has none.
+    pub(crate) fn check_separator(self, separator: &str) -> Result<()> {
+        if self.row().has_separator && separator.is_empty() {
+            return Err(Error::config("separator", "is empty, so no document ends"));
+        }
+        Ok(())
     }
 
     /// The documents in `span`.

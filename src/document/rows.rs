@@ -13,12 +13,13 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &["parquet"],
     is_one_document: false,
     has_rows: true,
+    has_separator: false,
     header: None,
     // Where such a file may be cut, only its metadata says.
     next_cut: |_, _, _| None,
     context: Context::All,
-    documents: |span, reading| {
     line_ends: LineEnds::Newline,
+    documents: |span, reading| {
         Box::new(Rows {
             rest: span.bytes,
             next: 0,

@@ -13,11 +13,12 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &[],
     is_one_document: false,
     has_rows: false,
+    has_separator: true,
     header: None,
     next_cut,
     context: Context::All,
-    documents: |span, reading| Box::new(Parts::new(span, reading)),
     line_ends: LineEnds::Newline,
+    documents: |span, reading| Box::new(Parts::new(span, reading)),
 };
 
 /// The parts of a span that are not blank.

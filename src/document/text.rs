@@ -26,11 +26,12 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     extensions: &["txt"],
     is_one_document: true,
     has_rows: false,
+    has_separator: false,
     header: None,
     next_cut: |bytes, from, _| next_cut(bytes, from),
     context: Context::Byte,
-    documents: |span, reading| {
     line_ends: LineEnds::Newline,
+    documents: |span, reading| {
         Box::new(Whole {
             rest: Some(span),
             reading,

@@ -8,7 +8,7 @@ use shardmill_tokenizer::{Encoder, SpecialFound, Tokenizer};
 use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, OutsideLimits, TokenDtype};
-use crate::document::{Bad, BadKind, BadRecords, Extent, Format};
+use crate::document::{Bad, BadKind, BadRecords, Extent};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
@@ -215,9 +215,7 @@ impl<'a> Worker<'a> {
         encoded: &mut Encoded,
     ) -> Result<u32> {
         let settings = &self.config.settings;
-        if piece.format == Format::Separated && settings.separator.is_empty() {
-            return Err(Error::config("separator", "is empty, so no document ends"));
-        }
+        piece.format.check_separator(&settings.separator)?;
         let has_field = piece.format.check_field(piece.head(), &settings.text_field);
         has_field
             .map_err(|problem| Error::input(self.corpus.path_of(piece.source as usize), problem))?;
@@ -251,9 +249,9 @@ impl<'a> Worker<'a> {
         match extent.line {
             Some(line) if self.config.settings.bad_records == BadRecords::Skip => {
                 encoded.bad_lines.push(BadLine {
-                    lines: piece.lines_of(extent),
                     piece: index,
                     index: line,
+                    lines: piece.lines_of(extent),
                     place,
                     byte_len: extent.len as u64,
                     bad,
