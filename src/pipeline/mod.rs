@@ -85,6 +85,9 @@ use crate::threads::{check_threads, one_each_cpu};
 /// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// A text field may have so many dots at most: for each, the rest of a record is read once more.
+const MAX_DOTS: usize = 64;
+
 /// How a corpus is tokenized.
 ///
 /// ```
@@ -127,6 +130,11 @@ impl TokenizeConfig {
             return refuse("unit_size_bytes", "must be at least 1 byte".into());
         }
         check_threads(self.threads)?;
+        let dots = memchr::memchr_iter(b'.', self.settings.text_field.as_bytes()).count();
+        if dots > MAX_DOTS {
+            let what = format!("has {dots} dots, and may have {MAX_DOTS} at most");
+            return refuse("text_field", what.into());
+        }
         if u64::from(tokenizer.n_vocab()) > self.settings.token_dtype.max_vocab() {
             return refuse(
                 "token_dtype",

@@ -71,3 +71,35 @@ fn the_first_record_says_which_field_holds_the_documents() {
         "null.jsonl: line 1: field \"text\" is null, not a string",
     );
 }
+
+#[test]
+fn a_name_with_absurdly_many_parts_is_refused() {
+    let place = Place::new();
+    let deep = |depth: usize| {
+        let (open, close) = ("{\"a\":".repeat(depth), "}".repeat(depth));
+        format!("{open}\"deep text\"{close}\n")
+    };
+    let name = |dots: usize| format!("a{}", ".a".repeat(dots));
+    place.write("a.jsonl", deep(30_001));
+    place.write("a.csv", "text\na\n");
+    for input in ["a.jsonl", "a.csv"] {
+        for command in ["tokenize", "plan"] {
+            let name = name(30_000);
+            let mut args = vec![command, input, "--text-field", &name];
+            if command == "tokenize" {
+                args.extend(["--out", "d"]);
+            }
+            let line = "--text-field: has 30000 dots, and may have 64 at most";
+            place.run(args).failed(2, line);
+        }
+    }
+    place.write("b.jsonl", deep(65));
+    let name = name(64);
+    let args = ["tokenize", "b.jsonl", "--out", "b", "--text-field", &name];
+    assert_eq!(place.run(args).code, Some(0));
+    assert_eq!(place.run(["decode", "b"]).text(), "deep text");
+    // Depth without a name for it is no problem.
+    let args = ["tokenize", "a.jsonl", "--out", "a", "--text-field", "a"];
+    let line = "a.jsonl: line 1: field \"a\" is an object, not a string";
+    place.run(args).failed(1, line);
+}
