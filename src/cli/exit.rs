@@ -73,6 +73,7 @@ fn report(failure: &Failure) -> Report {
         }
         Failure::Check { error, dir } => Report::of_library(error, code_of_check(error, dir)),
         Failure::Usage { option, what } => Report::new(format!("{option}: {what}"), 2),
+        Failure::Data { option, what, hint } => Report::of_option(option, what, hint.as_deref(), 1),
         Failure::Stdout(source) => Report::new(format!("{STDOUT}: {source}"), 3),
         Failure::System { what, source } => Report::new(format!("{what}: {source}"), 3),
     }

@@ -14,6 +14,12 @@ pub(crate) enum Failure {
     Library(Error),
     /// The command line asks for something impossible.
     Usage { option: &'static str, what: String },
+    /// The value of an option is data that is wrong.
+    Data {
+        option: &'static str,
+        what: String,
+        hint: Option<String>,
+    },
     /// Any error of `verify`: a check of `dir` that failed.
     Check { error: Error, dir: PathBuf },
     /// An error of a run to `out` that may have left finished units.

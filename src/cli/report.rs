@@ -37,6 +37,16 @@ impl Report {
         }
     }
 
+    /// About the value of `option`, in the library's words.
+    pub(crate) fn of_option(option: &str, what: &str, hint: Option<&str>, code: u8) -> Self {
+        let mut report = Self::new(format!("{option}: {}", options::translate(what)), code);
+        if let Some(hint) = hint.map(options::translate) {
+            report.line = format!("{}; {hint}", report.line);
+            report.more.push(("hint", hint.into()));
+        }
+        report
+    }
+
     pub(crate) fn of_library(error: &Error, code: u8) -> Self {
         let path = error.path().map(|path| path.to_string_lossy().into());
         let more = [

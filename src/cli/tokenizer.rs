@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shardmill::{Error, Special, TokenId, Tokenizer};
 
 use crate::cli::args::{StdoutArgs, TokenizerFileArgs, choice};
-use crate::cli::failure::Result;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::human;
 use crate::cli::output::{print_json, print_lines, summary};
 
@@ -143,7 +143,8 @@ fn looks_like_path(text: &str) -> bool {
 
 fn print_ids(args: &TokenizerCommandArgs, tokenizer: &Tokenizer, check: &str) -> Result<()> {
     let path = Path::new(check);
-    let text = if path.is_file() {
+    let is_file = path.is_file();
+    let text = if is_file {
         std::fs::read_to_string(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             what: "cannot read",
@@ -158,10 +159,29 @@ fn print_ids(args: &TokenizerCommandArgs, tokenizer: &Tokenizer, check: &str) ->
         }
         check.to_owned()
     };
-    let ids = tokenizer.encode(&text, args.special)?;
+    let ids = tokenizer
+        .encode(&text, args.special)
+        .map_err(|error| of_text(error, is_file.then_some(path)))?;
     if args.stdout.json {
         return print_json(&json!({"tokenizer": tokenizer.name(), "ids": ids}));
     }
     let ids = ids.iter().map(ToString::to_string);
     print_lines(vec![ids.collect::<Vec<_>>().join(" ")])
+}
+
+/// The failure if the text of --check, in the file `path` if there is one, is refused.
+fn of_text(error: Error, path: Option<&Path>) -> Failure {
+    match (error, path) {
+        // The library cannot tell where a text comes from, so that it is a setting to it.
+        (Error::Config { what, hint, .. }, Some(path)) => {
+            let path = path.to_owned();
+            Error::Input { path, what, hint }.into()
+        }
+        (Error::Config { what, hint, .. }, None) => Failure::Data {
+            option: "--check",
+            what,
+            hint,
+        },
+        (error, _) => error.into(),
+    }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use shardmill::TokenStore;
 
-use crate::support::fixture;
+use crate::support::{Place, fixture};
 
 use super::unpack;
 
@@ -340,4 +340,20 @@ fn compiled_tokenizers_change_nothing() {
         assert!(fs::read(file).unwrap() == whole);
     }
     assert_eq!(files().len(), 1);
+}
+
+#[test]
+fn a_special_token_in_the_text_is_wrong_data() {
+    let place = Place::new();
+    place.write("a.txt", "a<|endoftext|>");
+    let what = "byte 1: special token <|endoftext|> in the text; use --special text or encode to accept it";
+    let args = ["tokenizer", "gpt2", "--special", "error", "--check"];
+    for (check, from) in [("a<|endoftext|>", "--check"), ("a.txt", "a.txt")] {
+        for more in [&[][..], &["--json"]] {
+            let done = place.run([&args[..], &[check], more].concat());
+            done.failed(1, &format!("{from}: {what}"));
+        }
+    }
+    let done = place.run(["tokenize", "a.txt", "--special", "error", "--out", "a"]);
+    done.failed(1, &format!("a.txt: {what}"));
 }
