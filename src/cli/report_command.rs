@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
-use shardmill::page::{PageOutcome, html, write_page};
+use shardmill::page::{PageOutcome, check_out, html, write_page};
 use shardmill::show;
 use shardmill::{Report, Stats, TokenStore, Tokenizer};
 
@@ -58,6 +58,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
             option: "--json",
             what: "and --out - both write to standard output; leave one out".to_owned(),
         });
+    }
+    if !args.is_to_stdout() {
+        check_out(&args.out)?;
     }
     let started = Instant::now();
     let store = TokenStore::open(&args.dataset.dir)?;

@@ -134,6 +134,7 @@ pub(super) fn embed_with(
     let _dataset = hold_dataset(job.windows.store(), out)?;
     let terms = Terms {
         spares: Some((MANIFEST, "is a dataset, which embeddings do not replace")),
+        nests: true,
         ..Terms::alone(&OUTPUTS, config.overwrite, config.durability)
     };
     let look = || {

@@ -23,8 +23,11 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::publish::Durability;
-use crate::publish::single_file::write_file;
+use crate::publish::single_file::{place, write_file};
 use crate::report::Report;
+
+/// How the name of a page ends.
+const ENDING: &str = "html";
 
 const STYLE: &str = include_str!("style.css");
 
@@ -70,14 +73,23 @@ pub fn html(report: &Report) -> String {
     )
 }
 
+/// Checks, before a dataset is read for its report, that a page can be written to `out`: that it is a name for
+/// such a file, and does not lie in a dataset.
+///
+/// # Errors
+/// [`Error::Output`](crate::Error::Output).
+pub fn check_out(out: &Path) -> Result<()> {
+    place(out, ENDING).map(|_| ())
+}
+
 /// Writes the page of `report` to the `.html` file `out`, which appears once it is complete.
 ///
 /// An existing file with exactly these bytes is left as it is; any other file is replaced only if
 /// `overwrite` is set.
 ///
 /// # Errors
-/// [`Error::Output`](crate::Error::Output) if `out` is not a name for such a file or something else
-/// is already there, and [`Error::Io`](crate::Error::Io).
+/// [`Error::Output`](crate::Error::Output) if `out` is not a name for such a file, lies in a dataset, or is
+/// something else, and [`Error::Io`](crate::Error::Io).
 pub fn write_page(
     report: &Report,
     out: &Path,
@@ -85,7 +97,7 @@ pub fn write_page(
     durability: Durability,
 ) -> Result<PageOutcome> {
     let page = html(report);
-    let was_there = write_file(out, "html", page.as_bytes(), overwrite, durability)?;
+    let was_there = write_file(out, ENDING, page.as_bytes(), overwrite, durability)?;
     Ok(PageOutcome {
         bytes: page.len() as u64,
         was_there,

@@ -11,6 +11,7 @@
 //! rename        renames that replace nothing, or exchange two paths
 //! lock          which process works on a directory
 //! inventory     which names a run makes, so that no others are removed
+//! outside       that an output does not lie in another one
 //! target        the place of an output, and whether what is there may be replaced
 //! terms         what a run may do to what it finds
 //! state         what DIR.partial says about itself
@@ -25,6 +26,7 @@ pub(crate) mod hashed_file;
 pub(crate) mod inventory;
 pub(crate) mod json_file;
 pub(crate) mod lock;
+pub(crate) mod outside;
 mod rename;
 pub(crate) mod single_file;
 pub(crate) mod staging;

@@ -5,14 +5,19 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::publish::durability::{Durability, sync_directory};
+use crate::publish::outside::check_outside;
 use crate::publish::temp_file::TempFile;
 
 /// The directory of `out` and its name there, which must end in `ending`, such as `npy`.
+///
+/// # Errors
+/// [`Error::Output`]; also if `out` lies in another output.
 pub(crate) fn place<'p>(out: &'p Path, ending: &str) -> Result<(&'p Path, &'p str)> {
     let name = out.file_name().and_then(|name| name.to_str());
     let has_ending = out.extension().is_some_and(|end| end == ending);
     match name {
         Some(name) if has_ending => {
+            check_outside(out, None)?;
             let parent = out.parent().filter(|parent| *parent != Path::new(""));
             Ok((parent.unwrap_or(Path::new(".")), name))
         }

@@ -25,6 +25,7 @@ use crate::publish::durability::{Durability, sync_directory};
 use crate::publish::inventory::{Inventory, NEW, OLD, RUN, Room, STATE};
 use crate::publish::json_file::write_json;
 use crate::publish::lock::{Sharing, is_still_at, lock_directory, lock_existing, lock_open};
+use crate::publish::outside::check_outside;
 use crate::publish::rename::exchange;
 use crate::publish::state::{RunId, Stage, State, stage};
 use crate::publish::target::{
@@ -72,6 +73,7 @@ impl Staging {
     /// nothing can be written there.
     pub(crate) fn open(out: &Path, terms: Terms) -> Result<Self> {
         let (out, partial) = &places(out)?;
+        check_outside(out, terms.nests.then_some(terms.inventory.nested))?;
         check_replaceable(out, terms)?;
         create_directories(parent_of(out), terms.durability)?;
         let lock = lock_directory(partial, terms.sharing)?;

@@ -17,7 +17,7 @@ use crate::publish::terms::Terms;
 const PARTIAL: &str = ".partial";
 
 /// The hint if an output can never be there.
-const ANOTHER_OUT: &str = "choose another `out`";
+pub(super) const ANOTHER_OUT: &str = "choose another `out`";
 
 /// `out` as a path that a rename can target, and the path of the directory that is filled for it.
 ///

@@ -15,6 +15,8 @@ pub(crate) struct Terms {
     pub(crate) spares: Option<(&'static str, &'static str)>,
     /// Whether finished work of another run may be discarded.
     pub(crate) discards: bool,
+    /// Whether the output may be the one that belongs in another output.
+    pub(crate) nests: bool,
     pub(crate) durability: Durability,
     pub(crate) sharing: Sharing,
 }
@@ -31,6 +33,7 @@ impl Terms {
             replaces: overwrite,
             spares: None,
             discards: overwrite,
+            nests: false,
             durability,
             sharing: Sharing::Alone,
         }

@@ -34,7 +34,7 @@ pub struct PositionsOutcome {
 ///
 /// # Errors
 /// [`Error::Config`] if a size is out of range, [`Error::Output`] if `out` is not a name for such a
-/// file or something else is already there, [`Error::NoRoom`] before any work if the disk is too
+/// file, lies in a dataset, or is something else, [`Error::NoRoom`] before any work if the disk is too
 /// small, [`Error::Stopped`] after [`Stats::stop`], and [`Error::Io`].
 pub fn write_positions(
     scheme: &PositionScheme,

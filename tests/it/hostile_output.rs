@@ -94,6 +94,78 @@ fn an_output_inside_of_an_input_is_refused() {
 }
 
 #[test]
+fn an_output_inside_of_another_output_is_refused() {
+    let place = Place::new();
+    place.write("a.txt", "a b c d e");
+    let made = place.run(["tokenize", "a.txt", "--out", "d"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    std::os::unix::fs::symlink("d", place.path("link")).unwrap();
+    let directory = place.path("").canonicalize().unwrap();
+    let refused_in = |out: &str, args: &[&str], inside: &str, what: &str| {
+        let inside = directory.join(inside);
+        let line = format!(
+            "{out}: is inside the output {}, {what}; choose another --out",
+            inside.display()
+        );
+        refused(&place, &[args, &["--out", out]].concat(), 1, &line);
+    };
+    let replaced = "which no run could replace then";
+    let tokenize = ["tokenize", "a.txt"];
+    let embed = "embed d --init-seed 1 --dim 1 --seq-len 2";
+    let embed: Vec<_> = embed.split(' ').collect();
+    for out in ["d/e", "d/e/f", "link/e", "d/embeddings", "d/embeddings/e"] {
+        refused_in(out, &tokenize, "d", replaced);
+        if out != "d/embeddings" {
+            refused_in(out, &embed, "d", replaced);
+        }
+    }
+    refused_in("d/a.html", &["report", "d"], "d", replaced);
+    let positions = [
+        "positions",
+        "--kind",
+        "sinusoidal",
+        "--seq-len",
+        "2",
+        "--dim",
+        "2",
+    ];
+    refused_in("d/a.npy", &positions, "d", replaced);
+    // What belongs there is made, and hinders nothing.
+    let done = place.run([&embed[..], &["--out", "d/embeddings"]].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    refused_in(
+        "d/embeddings/a.html",
+        &["report", "d"],
+        "d/embeddings",
+        replaced,
+    );
+    let again = [
+        "tokenize",
+        "a.txt",
+        "--out",
+        "d",
+        "--eot",
+        "none",
+        "--overwrite",
+    ];
+    assert_eq!(place.run(again).code, Some(0));
+
+    place.write("p.partial/state.json", "{\"state\": \"making\"}");
+    let making = "in which another output is being made";
+    for out in ["p.partial/e", "p.partial/new/e"] {
+        refused_in(out, &tokenize, "p.partial", making);
+    }
+    refused_in("p.partial/a.html", &["report", "d"], "p.partial", making);
+    // Directories of other programs are none of ours.
+    place.write("x/run.json", "{\"run_id\": 7}");
+    place.write("x.partial/state.json", "{\"state\": \"CA\"}");
+    for out in ["x/e", "x.partial/e"] {
+        let done = place.run([&tokenize[..], &["--out", out]].concat());
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+}
+
+#[test]
 fn a_second_run_on_the_same_output_is_refused_at_once() {
     let place = Place::new();
     place.write("a.txt", "a");
