@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use parquet::basic::Compression;
-use parquet::column::page::{Page, PageReader};
+use parquet::column::page::{Page, PageReader as _};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::ChunkReader as _;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use crate::columnar::parquet::{Columnar, careful, damaged};
+use crate::columnar::parquet::{AGAIN, Columnar, careful, damaged, range_of};
 use crate::columnar::stored::Stored;
-use crate::error::{Error, Result};
+use crate::columnar::thrift::page_size;
+use crate::error::{Error, Problem, Result};
+use crate::show::{count, counted};
 
 /// A column of a file.
 #[derive(Debug)]
@@ -22,11 +25,30 @@ pub(super) struct Column {
 }
 
 /// Reads the pages of a column in a row group.
-pub(super) type Pages = Box<SerializedPageReader<Stored>>;
+pub(super) type PageReader = Box<SerializedPageReader<Stored>>;
+
+/// The pages of a column in a row group, whose headers are checked before the crate believes them.
+pub(super) struct Pages {
+    reader: PageReader,
+    /// Where the next header is.
+    next: u64,
+    codec: Compression,
+}
 
 impl Column {
-    /// The pages of the column in row group `group`, and its metadata.
+    /// The pages of the column in row group `group`, to be checked, and its metadata.
     pub(super) fn pages(&self, group: usize) -> Result<(Pages, &ColumnChunkMetaData)> {
+        let (reader, chunk) = self.page_reader(group)?;
+        let pages = Pages {
+            reader,
+            next: range_of(chunk).map_or(u64::MAX, |range| range.start),
+            codec: chunk.compression(),
+        };
+        Ok((pages, chunk))
+    }
+
+    /// A reader of the column's pages in row group `group`, which were checked, and its metadata.
+    pub(super) fn page_reader(&self, group: usize) -> Result<(PageReader, &ColumnChunkMetaData)> {
         let metadata = self.file.metadata.row_groups().get(group);
         let chunk = metadata.and_then(|group| group.columns().get(self.index));
         let Some((metadata, chunk)) = metadata.zip(chunk) else {
@@ -36,7 +58,7 @@ impl Column {
             let codec = chunk.compression().to_string();
             let codec = codec.split('(').next().unwrap_or_default();
             let what = format!("is compressed with {codec}, which is not supported");
-            return Err(self.problem(group, &what));
+            return Err(self.problem(group, (what, "write the file again with zstd")));
         }
         // It was checked when the file was opened.
         let rows = usize::try_from(metadata.num_rows()).unwrap_or(0);
@@ -48,10 +70,17 @@ impl Column {
 
     /// The average length of a text in the dictionary that the pages begin with; 0 if there is none.
     pub(super) fn dictionary_bytes(&self, pages: &mut Pages, group: usize) -> Result<u64> {
-        let page = careful(|| match pages.peek_next_page()? {
-            Some(page) if page.is_dict => pages.get_next_page(),
-            _ => Ok(None),
+        let is_dictionary = careful(|| {
+            Ok(pages
+                .reader
+                .peek_next_page()?
+                .is_some_and(|page| page.is_dict))
         });
+        if !is_dictionary.map_err(|error| self.damaged(group, &error))? {
+            return Ok(0);
+        }
+        self.check_page(pages, group)?;
+        let page = careful(|| pages.reader.get_next_page());
         match page.map_err(|error| self.damaged(group, &error))? {
             Some(Page::DictionaryPage {
                 buf, num_values, ..
@@ -62,27 +91,86 @@ impl Column {
 
     /// The number of rows of the next page with values; `None` after the last.
     pub(super) fn next_page(&self, pages: &mut Pages, group: usize) -> Result<Option<u64>> {
-        let rows = careful(|| {
-            while let Some(page) = pages.peek_next_page()? {
-                pages.skip_next_page()?;
-                // Without lists, each level is a row.
-                if let (false, Some(rows)) = (page.is_dict, page.num_rows.or(page.num_levels)) {
-                    return Ok(Some(rows as u64));
-                }
+        loop {
+            let page = careful(|| pages.reader.peek_next_page());
+            let Some(page) = page.map_err(|error| self.damaged(group, &error))? else {
+                return Ok(None);
+            };
+            self.check_page(pages, group)?;
+            let skipped = careful(|| pages.reader.skip_next_page());
+            skipped.map_err(|error| self.damaged(group, &error))?;
+            // Without lists, each level is a row.
+            if let (false, Some(rows)) = (page.is_dict, page.num_rows.or(page.num_levels)) {
+                return Ok(Some(rows as u64));
             }
-            Ok(None)
-        });
-        rows.map_err(|error| self.damaged(group, &error))
+        }
+    }
+
+    /// Refuses the next page if its header says that it takes more memory than such a page can.
+    fn check_page(&self, pages: &mut Pages, group: usize) -> Result<()> {
+        let from = self.file.bytes.get_read(pages.next);
+        // What is no header, or cannot be read, the crate reports.
+        let Some(size) = from.ok().and_then(page_size) else {
+            return Ok(());
+        };
+        pages.next = pages
+            .next
+            .saturating_add(size.header)
+            .saturating_add(size.stored);
+        let longest = size.stored.saturating_mul(max_ratio(pages.codec));
+        let what = if size.decoded > longest.max(SMALL_PAGE_BYTES) {
+            let stored = counted(size.stored, "byte");
+            format!(
+                "has a page of {stored} that says it stands for {}",
+                count(size.decoded)
+            )
+        } else if let Some(values) = size.dictionary_values
+            // Each has its length before it.
+            && values > size.decoded / 4
+        {
+            let decoded = counted(size.decoded, "byte");
+            format!(
+                "has a dictionary of {decoded} that says it has {} texts",
+                count(values)
+            )
+        } else {
+            return Ok(());
+        };
+        Err(self.problem(group, (what, AGAIN)))
     }
 
     pub(super) fn damaged(&self, group: usize, error: &ParquetError) -> Error {
+        if self.file.is_encrypted(self.index) {
+            let what = format!(
+                "column '{}' is encrypted, which is not supported",
+                self.field
+            );
+            let hint = "decrypt the file, or choose another column with `text_field`";
+            return Error::input(&self.file.path, (what, hint));
+        }
         let place = format!("row group {group}, column '{}'", self.field);
         damaged(&self.file.path, &place, error)
     }
 
-    pub(super) fn problem(&self, group: usize, what: &str) -> Error {
-        let what = format!("row group {group}, column '{}': {what}", self.field);
-        Error::input(&self.file.path, what)
+    pub(super) fn problem(&self, group: usize, problem: impl Into<Problem>) -> Error {
+        let place = format!("row group {group}, column '{}': ", self.field);
+        Error::input(&self.file.path, problem.into().at(place))
+    }
+}
+
+/// The sizes of shorter pages are not checked.
+const SMALL_PAGE_BYTES: u64 = 1 << 20;
+
+/// At most so many bytes are stored as one: a copy of 64 bytes takes 3 in snappy, lz4 has up to 255 of a
+/// length in each byte, deflate stores 258 bytes in two bits, and zstd a block of 128 KiB in four bytes.
+fn max_ratio(codec: Compression) -> u64 {
+    match codec {
+        Compression::SNAPPY => 64 / 3 + 1,
+        Compression::LZ4 | Compression::LZ4_RAW => 255,
+        Compression::GZIP(_) => 258 * 8 / 2,
+        Compression::ZSTD(_) => (128 << 10) / 4,
+        Compression::UNCOMPRESSED => 1,
+        _ => u64::MAX,
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```text
 //! layout   row groups, and where a file may be cut
 //! parquet  a file: what its metadata says, by the crate parquet
+//! thrift   how deep columns are nested, and which are encrypted
 //! stored   the bytes of a file, all of them or as they are needed
 //! column   the pages of a column
 //! slices   cuts the rows of a column into slices
@@ -31,6 +32,8 @@ mod rows;
 mod slices;
 #[cfg(feature = "parquet")]
 mod stored;
+#[cfg(feature = "parquet")]
+mod thrift;
 
 #[cfg(not(feature = "parquet"))]
 pub(crate) use missing::{Columnar, Slice, Slices};

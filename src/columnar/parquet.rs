@@ -14,6 +14,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 use crate::columnar::layout::Layout;
 use crate::columnar::stored::{Ranges, Stored};
+use crate::columnar::thrift::{is_encrypted, nesting};
 use crate::columnar::{MAGIC, TAIL_BYTES, footer};
 use crate::document::no_column;
 use crate::error::{Error, Problem, Result};
@@ -23,10 +24,15 @@ use crate::remote::Blocks;
 /// Ends a Parquet file whose metadata is encrypted, and begins it.
 const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
 
+/// Columns that are nested deeper are refused, because the crate follows them by recursion.
+const MAX_NESTING: usize = 128;
+
 /// A Parquet file.
 pub(crate) struct Columnar {
     pub(super) path: PathBuf,
     pub(super) bytes: Arc<Stored>,
+    /// The metadata as it is stored.
+    stored_metadata: Bytes,
     pub(super) metadata: ParquetMetaData,
     layout: Layout,
 }
@@ -47,9 +53,8 @@ impl Columnar {
     pub(crate) fn open(path: &Path, bytes: impl AsRef<[u8]> + Send + 'static) -> Result<Self> {
         let bytes = Bytes::from_owner(bytes);
         check_magic(path, &bytes, &bytes)?;
-        let metadata = careful(|| ParquetMetaDataReader::new().parse_and_finish(&bytes));
-        let metadata = metadata.map_err(|error| damaged(path, "its metadata", &error))?;
-        Self::new(path, Stored::Whole(bytes), metadata)
+        let footer = footer(&bytes).map(|footer| bytes.slice_ref(footer));
+        Self::new(path, &footer.unwrap_or_default(), Stored::Whole(bytes))
     }
 
     /// Reads the metadata of an object, and nothing else of it. Also returns its footer.
@@ -78,14 +83,13 @@ impl Columnar {
         let footer = footer(&end)
             .map(|footer| end.slice_ref(footer))
             .unwrap_or_default();
-        let metadata = &footer[..footer.len().saturating_sub(TAIL_BYTES)];
-        let metadata = careful(|| ParquetMetaDataReader::decode_metadata(metadata));
-        let metadata = metadata.map_err(|error| damaged(path, "its metadata", &error))?;
         let stored = Stored::Object(Arc::new(Ranges::new(blocks)));
-        Ok((Self::new(path, stored, metadata)?, footer))
+        Ok((Self::new(path, &footer, stored)?, footer))
     }
 
-    fn new(path: &Path, bytes: Stored, metadata: ParquetMetaData) -> Result<Self> {
+    fn new(path: &Path, footer: &Bytes, bytes: Stored) -> Result<Self> {
+        let stored_metadata = footer.slice(..footer.len().saturating_sub(TAIL_BYTES));
+        let metadata = read_metadata(path, &stored_metadata)?;
         let size = parquet::file::reader::Length::len(&bytes);
         let mut groups = Vec::with_capacity(metadata.num_row_groups());
         for (index, group) in metadata.row_groups().iter().enumerate() {
@@ -107,12 +111,18 @@ impl Columnar {
             path: path.to_owned(),
             layout: Layout::new(groups.into_iter(), size),
             bytes: Arc::new(bytes),
+            stored_metadata,
             metadata,
         })
     }
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Whether the column with this index is encrypted.
+    pub(super) fn is_encrypted(&self, column: usize) -> bool {
+        is_encrypted(&self.stored_metadata, Some(column)) == Some(true)
     }
 
     /// Whether there is a column of that name, or others lie in one.
@@ -156,6 +166,23 @@ impl Columnar {
     }
 }
 
+/// Reads the metadata `stored` of the file at `path`.
+fn read_metadata(path: &Path, stored: &Bytes) -> Result<ParquetMetaData> {
+    if nesting(stored, MAX_NESTING + 1).is_some_and(|depth| depth > MAX_NESTING) {
+        let what = format!("its columns are nested more than {MAX_NESTING} deep");
+        return Err(Error::input(path, (what, "flatten them")));
+    }
+    careful(|| ParquetMetaDataReader::decode_metadata(stored)).map_err(|error| {
+        if is_encrypted(stored, None) == Some(true) {
+            return Error::input(path, ENCRYPTED);
+        }
+        damaged(path, "its metadata", &error)
+    })
+}
+
+/// The problem with a file that is encrypted.
+const ENCRYPTED: (&str, &str) = ("is encrypted Parquet, which is not supported", "decrypt it");
+
 /// Checks that the file at `path`, which begins with `start` and ends with `end`, begins and ends as a
 /// Parquet file.
 ///
@@ -164,14 +191,14 @@ impl Columnar {
 fn check_magic(path: &Path, start: &[u8], end: &[u8]) -> Result<()> {
     let refuse = |problem: Problem| Err(Error::input(path, problem));
     if start.starts_with(ENCRYPTED_MAGIC) {
-        return refuse(("is encrypted Parquet, which is not supported", "decrypt it").into());
+        return refuse(ENCRYPTED.into());
     }
     if !start.starts_with(MAGIC) {
         let what = "is not Parquet data";
         return refuse((what, "rename it to what it is, or choose its `format`").into());
     }
     if end.ends_with(ENCRYPTED_MAGIC) {
-        return refuse(("is encrypted Parquet, which is not supported", "decrypt it").into());
+        return refuse(ENCRYPTED.into());
     }
     if footer(end).is_none() {
         let what = "is Parquet data without its end, where its metadata is";
@@ -194,7 +221,7 @@ fn rows_and_range(group: &RowGroupMetaData) -> Option<(u64, Range<u64>)> {
 }
 
 /// The range of a column's bytes in a row group.
-fn range_of(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
+pub(super) fn range_of(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let dictionary = column.dictionary_page_offset();
     let start = u64::try_from(dictionary.unwrap_or(column.data_page_offset())).ok()?;
     let length = u64::try_from(column.compressed_size()).ok()?;
@@ -251,7 +278,7 @@ pub(super) fn careful<T>(
     guarded(call).unwrap_or_else(damage)
 }
 
-const AGAIN: &str = "it is damaged; get the file again";
+pub(super) const AGAIN: &str = "it is damaged; get the file again";
 
 pub(super) fn damaged(path: &Path, place: &str, error: &ParquetError) -> Error {
     let what = match error {

@@ -48,7 +48,7 @@ impl Slice {
         if self.rows == 0 {
             return Ok(reader);
         }
-        let (pages, chunk) = self.column.pages(self.group)?;
+        let (pages, chunk) = self.column.page_reader(self.group)?;
         let descriptor = chunk.column_descr_ptr();
         let before = usize::try_from(self.before).unwrap_or(usize::MAX);
         let begun = careful(|| {

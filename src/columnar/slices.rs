@@ -96,7 +96,7 @@ impl OpenGroup {
                 "has {} values, and its row group {rows} rows",
                 chunk.num_values()
             );
-            return Err(column.problem(group, &what));
+            return Err(column.problem(group, what));
         }
         let stored_bytes = u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
         // A text of a dictionary is stored once. To read it takes as long as a page.
@@ -220,7 +220,7 @@ impl Slices {
         };
         if has_more(&mut open)?.is_some_and(|rows| rows > 0) {
             let what = format!("has more than the {} rows of its group", open.before);
-            return Err(self.column.problem(self.group, &what));
+            return Err(self.column.problem(self.group, what));
         }
         self.group += 1;
         Ok(())

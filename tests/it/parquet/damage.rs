@@ -5,12 +5,14 @@ use std::panic;
 use std::path::Path;
 
 use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use shardmill::Error;
 use shardmill::document::InvalidUtf8;
 use tempfile::TempDir;
 
 use super::{Layout, parquet, texts};
 use crate::common_dataset::{config, ids_of};
+use crate::support::fixture;
 
 fn run(path: &Path, out: &Path) -> Result<Vec<u8>, Error> {
     let mut config = config(1 << 30);
@@ -149,4 +151,118 @@ fn metadata_that_lies_about_rows_is_noticed() {
         let is_there = messages.iter().any(|message| message.contains(expected));
         assert!(is_there, "{expected}: {messages:#?}");
     }
+}
+
+/// A copy of a file in which the header of the dictionary of its texts, a struct in Thrift's compact
+/// protocol that is `{1: 2, 2: i32, 3: i32, 7: {1: i32, ...`, says other sizes.
+fn with_dictionary_sizes(path: &Path, decoded: u32, values: u32) -> Vec<u8> {
+    let varint = |mut number: u32| {
+        let mut bytes = Vec::new();
+        while number >= 0x80 {
+            bytes.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number.to_le_bytes()[0]);
+        bytes
+    };
+    let file = fs::read(path).unwrap();
+    let skip = |at: usize| at + file[at..].iter().position(|byte| *byte < 0x80).unwrap() + 1;
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let text = reader.metadata().row_group(0).column(1);
+    let start = usize::try_from(text.dictionary_page_offset().unwrap()).unwrap();
+    assert_eq!(file[start..start + 3], [0x15, 4, 0x15]);
+    let size = start + 3;
+    // The checksum may come before the dictionary.
+    let rest = skip(size);
+    let dictionary = rest
+        + file[rest..]
+            .iter()
+            .position(|byte| byte & 0xf == 0xc)
+            .unwrap();
+    let count = dictionary + 2;
+    let mut copy = file[..size].to_vec();
+    copy.extend(varint(2 * decoded));
+    copy.extend(&file[rest..count]);
+    copy.extend(varint(2 * values));
+    copy.extend(&file[skip(count)..]);
+    copy
+}
+
+#[test]
+fn headers_of_pages_that_lie_are_refused_without_memory() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.parquet");
+    let rows: Vec<_> = (0..300)
+        .map(|row| Some(format!("text of {}", row % 7)))
+        .collect();
+    for compression in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::LZ4_RAW,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        let layout = Layout {
+            compression,
+            encoding: None,
+            ..Layout::PLAIN
+        };
+        let file = parquet(&rows, layout);
+        let place = "row group 0, column 'text': has a ";
+        for (decoded, values, what) in [
+            (u32::MAX / 4, 7, " that says it stands for 1,073,741,823"),
+            (
+                80,
+                u32::MAX / 4,
+                " bytes that says it has 1,073,741,823 texts",
+            ),
+        ] {
+            fs::write(&path, &file).unwrap();
+            let lie = with_dictionary_sizes(&path, decoded, values);
+            fs::write(&path, lie).unwrap();
+            let error = run(&path, &out).unwrap_err().to_string();
+            assert!(
+                error.contains(place) && error.contains(what),
+                "{compression}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn columns_that_are_nested_too_deep_or_encrypted_are_refused() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.parquet");
+    // Metadata with a version and the schema: elements with a name that have one child each.
+    for depth in [129_u32, 1_000_000] {
+        let mut metadata = vec![0x15, 4, 0x19, 0xfc];
+        let mut count = depth + 1;
+        while count >= 0x80 {
+            metadata.push(count.to_le_bytes()[0] | 0x80);
+            count >>= 7;
+        }
+        metadata.push(count.to_le_bytes()[0]);
+        metadata.extend([0x48, 1, b'a', 0x15, 2, 0].repeat(depth as usize));
+        metadata.extend([0x15, 12, 0x38, 1, b'a', 0, 0]);
+        let length = u32::try_from(metadata.len()).unwrap().to_le_bytes();
+        fs::write(&path, [&b"PAR1"[..], &metadata, &length, b"PAR1"].concat()).unwrap();
+        let error = run(&path, &out).unwrap_err();
+        let problem = format!(
+            "{}: its columns are nested more than 128 deep",
+            path.display()
+        );
+        assert_eq!(error.problem(), problem);
+    }
+    let path = fixture("hostile/encrypted_column.parquet");
+    let error = run(&path, &out).unwrap_err();
+    let problem = format!(
+        "{}: column 'text' is encrypted, which is not supported",
+        path.display()
+    );
+    assert_eq!(error.problem(), problem);
+    let mut config = config(1 << 30);
+    config.settings.text_field = "open".to_owned();
+    ids_of(&path, &config, &out).unwrap();
 }
