@@ -86,7 +86,7 @@ const AS_TEXT: &str = "give it as plain text or JSON Lines";
 
 /// Compressed and columnar formats, and text encodings, that would otherwise be tokenized as if
 /// they were UTF-8; and what to do with them.
-const FOREIGN_MAGIC: [(&[u8], &str, &str); 9] = [
+const FOREIGN_MAGIC: [(&[u8], &str, &str); 11] = [
     (
         b"\x04\x22\x4d\x18",
         "lz4",
@@ -103,7 +103,9 @@ const FOREIGN_MAGIC: [(&[u8], &str, &str); 9] = [
     (b"ARROW1\0\0", "arrow", AS_TEXT),
     (b"Obj\x01", "avro", AS_TEXT),
     (b"\x89HDF\r\n\x1a\n", "HDF5", AS_TEXT),
-    // Byte order marks.
+    // Byte order marks, the longer ones first.
+    (b"\xff\xfe\0\0", "UTF-32", AS_TEXT),
+    (b"\0\0\xfe\xff", "UTF-32", AS_TEXT),
     (b"\xff\xfe", "UTF-16", AS_TEXT),
     (b"\xfe\xff", "UTF-16", AS_TEXT),
 ];
@@ -193,6 +195,7 @@ mod tests {
         for (head, name) in [
             (&b"ARROW1\0\0"[..], "arrow"),
             (b"\xff\xfea\0", "UTF-16"),
+            (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
             (b"\x5d\0\0\x80\0\xff\xff", "lzma"),
             (&tar, "tar"),
         ] {
