@@ -10,6 +10,7 @@ use shardmill::{Error, TokenId, TokenStore, Tokenizer};
 
 use crate::cli::args::{DatasetArgs, StdoutArgs, TokenizerFileArgs};
 use crate::cli::failure::{Failure, Result};
+use crate::cli::human::counted;
 use crate::cli::made_with;
 use crate::cli::output::print_json;
 
@@ -91,7 +92,10 @@ fn tokens(args: &DecodeArgs, store: &TokenStore) -> Result<Range<u64>> {
         return Err(match args.document {
             Some(_) => Failure::Usage {
                 option: "--document",
-                what: format!("there are {documents} documents, counted from 0"),
+                what: format!(
+                    "the dataset has {}, counted from 0",
+                    counted(documents, "document")
+                ),
             },
             None => beyond("--documents", last, documents, "documents"),
         });

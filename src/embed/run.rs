@@ -11,7 +11,7 @@ use crate::embed::EmbedConfig;
 use crate::embed::job::{EmbedOutcome, Job, build as build_embeddings, check_room_for, embed_with};
 use crate::embed::size::windows;
 use crate::embed::tables::TablePlan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::outputs::OUTPUTS;
 use crate::pipeline::{Outcome, TokenizeConfig, build as build_dataset, find_same};
 use crate::progress::Stats;
@@ -83,8 +83,9 @@ pub fn run(
     }
 
     let store = TokenStore::open(staging.new_output())?;
-    let windows = windows(&store, embed_config)?;
-    check_room_for(out, &windows, embed_config, &tables)?;
+    let named = |error| of_output(error, store.path(), out);
+    let windows = windows(&store, embed_config).map_err(named)?;
+    check_room_for(out, &windows, embed_config, &tables).map_err(named)?;
     let job = Job::new(windows, embed_config, &tables)?;
     let gatherer = job.gatherer()?;
     let started = Instant::now();
@@ -103,4 +104,16 @@ pub fn run(
         time: started.elapsed(),
     };
     Ok((tokens, embeddings))
+}
+
+/// The same error of the output `out` instead of `new`, the directory that becomes it.
+fn of_output(error: Error, new: &Path, out: &Path) -> Error {
+    match error {
+        Error::Input { path, what, hint } if path == new => Error::Input {
+            path: out.to_owned(),
+            what,
+            hint,
+        },
+        other => other,
+    }
 }

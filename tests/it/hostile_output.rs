@@ -296,14 +296,14 @@ fn a_window_longer_than_the_corpus_is_refused_with_one_that_is_not() {
     };
     run("5", "a.txt").failed(
         1,
-        "a.txt.d.partial/new: has 4 tokens, no window of 5 and its target; lower --seq-len to 3 or less",
+        "a.txt.d: has 4 tokens, no window of 5 and its target; lower --seq-len to 3 or less",
     );
     let done = run("3", "a.txt");
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("1 shard (1 done before)"), "{done:?}");
     run("5", "b.txt").failed(
         1,
-        "b.txt.d.partial/new: has 1 token, no window and its target, whatever --seq-len; add more text",
+        "b.txt.d: has 1 token, no window and its target, whatever --seq-len; add more text",
     );
 }
 

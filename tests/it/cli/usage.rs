@@ -142,7 +142,7 @@ const USAGE_ERRORS: &[(&[&str], &str)] = &[
     ),
     (
         &["decode", "d", "--document", "4"],
-        "--document: there are 4 documents, counted from 0",
+        "--document: the dataset has 4 documents, counted from 0",
     ),
     (
         &["info", "d", "--seq-len", "0"],
