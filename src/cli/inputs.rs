@@ -145,6 +145,11 @@ fn listed(list: &Path) -> Result<Vec<OsString>> {
     if names.is_empty() {
         return Err(refuse("the list names no inputs"));
     }
+    if bytes.contains(&0) {
+        return Err(refuse(
+            "the list has NUL bytes; let it have a name on each line, as `find -print` writes it",
+        ));
+    }
     if is_stdin && names.iter().any(|name| name == "-") {
         return Err(refuse(
             "standard input is the list, and cannot be an input, too",

@@ -111,6 +111,9 @@ impl Listing {
         if argument == "-" {
             return self.add_stdin();
         }
+        if argument.is_empty() {
+            return Err(Error::config("arguments", "a name is empty"));
+        }
         let path = Path::new(argument);
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {

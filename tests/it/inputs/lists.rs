@@ -37,6 +37,11 @@ fn lists_that_name_nothing_are_refused() {
     place.write("gone", "no-such-file\n");
     let run = |list: &str| place.run(["tokenize", "--files-from", list, "--out", "d"]);
     run("empty").failed(2, "--files-from: the list names no inputs");
+    place.write("zeros", "empty\0gone\0");
+    let line = "--files-from: the list has NUL bytes; let it have a name on each line, as `find -print` writes it";
+    run("zeros").failed(2, line);
+    let done = place.run(["tokenize", "", "--out", "d"]);
+    done.failed(2, "INPUT: a name is empty");
     run("gone").failed(
         1,
         "no-such-file: cannot open: No such file or directory (os error 2)",
