@@ -64,7 +64,7 @@ pub(super) fn page_size(from: impl Read) -> Option<PageSize> {
     let mut reader = Reader { from, read: 0 };
     let mut size = PageSize::default();
     let mut last = 0;
-    while let Some((id, kind)) = reader.field(&mut last)? {
+    while let (id, kind @ kind::TRUE..) = reader.field(&mut last)? {
         match (id, kind) {
             (field::DECODED, kind::I32) => size.decoded = unzigzag(reader.varint()?),
             (field::STORED, kind::I32) => size.stored = unzigzag(reader.varint()?),
@@ -86,7 +86,7 @@ pub(super) fn nesting(metadata: &[u8], enough: usize) -> Option<usize> {
         read: 0,
     };
     let mut last = 0;
-    while let Some((id, kind)) = reader.field(&mut last)? {
+    while let (id, kind @ kind::TRUE..) = reader.field(&mut last)? {
         if (id, kind) != (field::SCHEMA, kind::LIST) {
             reader.skip(kind, MAX_SKIPPED)?;
             continue;
@@ -126,7 +126,7 @@ pub(super) fn is_encrypted(metadata: &[u8], column: Option<usize>) -> Option<boo
         read: 0,
     };
     let mut last = 0;
-    while let Some((id, kind)) = reader.field(&mut last)? {
+    while let (id, kind @ kind::TRUE..) = reader.field(&mut last)? {
         if (id, kind) != (field::ROW_GROUPS, kind::LIST) {
             reader.skip(kind, MAX_SKIPPED)?;
             continue;
@@ -175,17 +175,19 @@ impl<R: Read> Reader<R> {
         None
     }
 
-    /// The number and the type of the next field of a struct; `Some(None)` after the last.
-    fn field(&mut self, last: &mut u64) -> Option<Option<(u64, u8)>> {
+    /// The number and the type of the next field of a struct; after the last, the type is
+    /// [`kind::STOP`], which is less than all others.
+    fn field(&mut self, last: &mut u64) -> Option<(u64, u8)> {
         let head = self.byte()?;
         if head == kind::STOP {
-            return Some(None);
+            return Some((0, kind::STOP));
         }
         *last = match head >> 4 {
             0 => unzigzag(self.varint()?),
             step => last.wrapping_add(u64::from(step)),
         };
-        Some(Some((*last, head & 0x0f)))
+        // A type of 0 is none of a field.
+        Some((*last, head & 0x0f)).filter(|(_, kind)| *kind != kind::STOP)
     }
 
     /// The type of the elements of a list, and their number.
@@ -223,7 +225,7 @@ impl<R: Read> Reader<R> {
             }
             kind::STRUCT => {
                 let mut last = 0;
-                while let Some((_, kind)) = self.field(&mut last)? {
+                while let (_, kind @ kind::TRUE..) = self.field(&mut last)? {
                     self.skip(kind, depth)?;
                 }
                 Some(())
@@ -236,7 +238,7 @@ impl<R: Read> Reader<R> {
     fn number(&mut self, wanted: u64) -> Option<u64> {
         let mut number = 0;
         let mut last = 0;
-        while let Some((id, kind)) = self.field(&mut last)? {
+        while let (id, kind @ kind::TRUE..) = self.field(&mut last)? {
             if (id, kind) == (wanted, kind::I32) {
                 number = unzigzag(self.varint()?);
             } else {
@@ -250,7 +252,7 @@ impl<R: Read> Reader<R> {
     fn has_encrypted(&mut self, column: Option<usize>) -> Option<bool> {
         let mut found = false;
         let mut last = 0;
-        while let Some((id, kind)) = self.field(&mut last)? {
+        while let (id, kind @ kind::TRUE..) = self.field(&mut last)? {
             if (id, kind) != (field::COLUMNS, kind::LIST) {
                 self.skip(kind, MAX_SKIPPED)?;
                 continue;
@@ -258,7 +260,7 @@ impl<R: Read> Reader<R> {
             let (_, columns) = self.list()?;
             for index in 0..columns {
                 let mut last = 0;
-                while let Some((id, kind)) = self.field(&mut last)? {
+                while let (id, kind @ kind::TRUE..) = self.field(&mut last)? {
                     let is_wanted = column.is_none_or(|column| column as u64 == index);
                     found |= is_wanted && id == field::CRYPTO;
                     self.skip(kind, MAX_SKIPPED)?;
