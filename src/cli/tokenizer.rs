@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
-use shardmill::{Error, Special, TokenId, Tokenizer};
+use shardmill::{Error, Special, TokenId, Tokenizer, tokenizer};
 
 use crate::cli::args::{StdoutArgs, TokenizerFileArgs, choice};
 use crate::cli::failure::{Failure, Result};
@@ -170,18 +170,22 @@ fn print_ids(args: &TokenizerCommandArgs, tokenizer: &Tokenizer, check: &str) ->
 }
 
 /// The failure if the text of --check, in the file `path` if there is one, is refused.
-fn of_text(error: Error, path: Option<&Path>) -> Failure {
-    match (error, path) {
-        // The library cannot tell where a text comes from, so that it is a setting to it.
-        (Error::Config { what, hint, .. }, Some(path)) => {
-            let path = path.to_owned();
-            Error::Input { path, what, hint }.into()
-        }
-        (Error::Config { what, hint, .. }, None) => Failure::Data {
+fn of_text(error: tokenizer::Error, path: Option<&Path>) -> Failure {
+    let tokenizer::Error::Special(found) = error else {
+        return error.into();
+    };
+    let hint = Some(found.hint().to_owned());
+    match path {
+        Some(path) => Failure::Library(Error::Byte {
+            path: path.to_owned(),
+            offset: found.offset as u64,
+            what: found.to_string(),
+            hint,
+        }),
+        None => Failure::Data {
             option: "--check",
-            what,
+            what: format!("byte {}: {found}", found.offset),
             hint,
         },
-        (error, _) => error.into(),
     }
 }

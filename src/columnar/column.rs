@@ -8,12 +8,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::ChunkReader as _;
 use parquet::file::serialized_reader::SerializedPageReader;
+use shardmill_core::show::{count, counted};
 
 use crate::columnar::parquet::{AGAIN, Columnar, careful, damaged, range_of};
 use crate::columnar::stored::Stored;
 use crate::columnar::thrift::page_size;
 use crate::error::{Error, Problem, Result};
-use crate::show::{count, counted};
 
 /// A column of a file.
 #[derive(Debug)]

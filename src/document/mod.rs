@@ -44,6 +44,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use shardmill_core::choice;
+
 use crate::error::{Error, Result};
 
 #[cfg(feature = "parquet")]

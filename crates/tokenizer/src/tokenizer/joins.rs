@@ -190,7 +190,6 @@ fn place(x: char, y: char, words: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-
     use shardmill_core::simd::Level;
 
     use super::*;
