@@ -206,12 +206,10 @@ fn damaged(store: &TokenStore, tokenizer: &Tokenizer, start: u64, ids: &[TokenId
 }
 
 fn range(typed: &str) -> std::result::Result<Range<u64>, String> {
-    let parsed = typed
-        .split_once("..")
-        .and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
-    parsed
-        .filter(|range| range.start <= range.end)
-        .ok_or_else(|| "a range is FIRST..END, such as 0..10".to_owned())
+    let ends = typed.split_once("..");
+    let range = ends.and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
+    let range = range.filter(|range| range.start <= range.end);
+    range.ok_or_else(|| "a range is FIRST..END, such as 0..10".to_owned())
 }
 
 #[cfg(test)]

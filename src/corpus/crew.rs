@@ -35,9 +35,8 @@ impl Crew {
     /// `None` if the caller's thread does everything.
     fn pool(&self) -> Option<&ThreadPool> {
         let start = || {
-            let is_several = self.threads > 1;
             // If no threads can start, the run continues without them.
-            is_several.then(|| thread_pool(self.threads).ok()).flatten()
+            (self.threads > 1).then(|| thread_pool(self.threads).ok())?
         };
         self.pool.get_or_init(start).as_ref()
     }

@@ -62,12 +62,10 @@ impl Format {
 
     /// Whether `header` names a column `field`.
     pub(crate) fn has_field(self, header: &[u8], field: &str) -> bool {
-        let names = self
-            .row()
-            .header
-            .as_ref()
-            .map(|row| (row.names)(header).unwrap_or_default());
-        names.is_some_and(|names| names.iter().any(|name| **name == *field.as_bytes()))
+        self.row().header.as_ref().is_some_and(|row| {
+            let names = (row.names)(header).unwrap_or_default();
+            names.iter().any(|name| **name == *field.as_bytes())
+        })
     }
 
     /// Refuses a source whose header is broken, or does not name the column `field`. A source without

@@ -112,12 +112,11 @@ fn read(slab: Slab<u64>, key: Hash128) -> Option<Compiled> {
 
 /// Keeps a compiled tokenizer, if it can be.
 pub(super) fn store(dir: &Path, key: Hash128, compiled: &Compiled) {
-    let Some(bytes) = to_bytes(key, compiled) else {
-        return;
-    };
-    // Without it, the next time takes longer, and nothing else.
-    let _ = write(dir, key, &bytes);
-    let _ = remove_oldest(dir);
+    if let Some(bytes) = to_bytes(key, compiled) {
+        // Without it, the next time takes longer, and nothing else.
+        let _ = write(dir, key, &bytes);
+        let _ = remove_oldest(dir);
+    }
 }
 
 /// `None` if it has what is not stored.

@@ -58,13 +58,17 @@ enum Version {
 
 /// Whether this is an object with a key that only tokenizer.json has.
 fn looks(bytes: &[u8]) -> bool {
-    first_key(bytes, |key| {
-        matches!(
-            key,
-            "added_tokens" | "model" | "normalizer" | "post_processor" | "pre_tokenizer"
-        )
-    })
+    first_key(bytes, |key| OWN_KEYS.contains(&key))
 }
+
+/// The keys that only tokenizer.json has.
+const OWN_KEYS: [&str; 5] = [
+    "added_tokens",
+    "model",
+    "normalizer",
+    "post_processor",
+    "pre_tokenizer",
+];
 
 /// Whether the bytes begin as an object that has a key for which `is_it` holds. Reads no further.
 pub(super) fn first_key(bytes: &[u8], is_it: fn(&str) -> bool) -> bool {

@@ -201,10 +201,7 @@ impl<'n> Builder<'n> {
 
     fn is_new(&mut self, id: StepId) -> bool {
         self.work += 1;
-        let seen = &mut self.seen[id as usize];
-        *seen != self.round && {
-            *seen = self.round;
-            true
-        }
+        let round = std::mem::replace(&mut self.seen[id as usize], self.round);
+        round != self.round
     }
 }
