@@ -123,5 +123,10 @@ fn ids_decode_to_the_text() {
             format!("{prefix}{text}"),
             "{file}"
         );
+        assert_eq!(tokenizer.decode(&ids).unwrap(), text, "{file}");
+        // Half of a character of four bytes.
+        let ids = tokenizer.encode_ordinary("\u{1f9ff}");
+        let half = tokenizer.decode(&ids[..ids.len() - 1]).unwrap();
+        assert!(half.ends_with('\u{fffd}'), "{file}: {half}");
     }
 }

@@ -2,10 +2,9 @@
 
 use shardmill_core::token::TokenId;
 
-use crate::error::{Error, Result, SpecialFound};
+use crate::error::{Error, Result};
 
-use super::encoders::Parts;
-use super::{Rules, Special, Tokenizer};
+use super::{Special, Tokenizer};
 
 impl Tokenizer {
     /// Returns the ids of `text`, with special tokens treated as ordinary text: tiktoken's
@@ -75,36 +74,5 @@ impl Tokenizer {
         encoder.add(text, special, true, &mut ids)?;
         encoder.finish(&mut ids);
         Ok(ids)
-    }
-
-    /// [`Encoder::add`](super::Encoder::add), with the parts of an encoder of this tokenizer.
-    pub(super) fn add(
-        &self,
-        parts: &mut Parts,
-        text: &str,
-        special: Special,
-        begins: bool,
-        ids: &mut Vec<TokenId>,
-    ) -> std::result::Result<(), SpecialFound> {
-        let (pattern, tokens) = match &self.inner.rules {
-            Rules::Builtin(pattern, tokens) => (*pattern, tokens),
-            Rules::File(file) => return file.add(parts, text, special, begins, ids),
-        };
-        let mut from = 0;
-        if special != Special::Text {
-            while let Some((at, name, id)) = tokens.find(text, from) {
-                if special == Special::Error {
-                    return Err(SpecialFound {
-                        offset: at,
-                        token: name.to_owned(),
-                    });
-                }
-                pattern.add(&mut parts.bpe, &text[from..at], ids);
-                parts.bpe.add_id(id, ids);
-                from = at + name.len();
-            }
-        }
-        pattern.add(&mut parts.bpe, &text[from..], ids);
-        Ok(())
     }
 }

@@ -78,7 +78,8 @@ impl Encoder {
         ids: &mut Vec<TokenId>,
     ) -> std::result::Result<(), SpecialFound> {
         let parts = held(&mut self.parts);
-        self.tokenizer.add(parts, text, special, begins, ids)
+        let rules = &self.tokenizer.inner.rules;
+        rules.add(parts, text, special, begins, ids)
     }
 
     /// Adds an id between texts.

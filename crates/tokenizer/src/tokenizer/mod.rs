@@ -8,6 +8,7 @@
 //! encode     text -> ids
 //! builtin    the names, vocabularies, split patterns and special tokens of built-in tokenizers
 //! special    where special tokens are in a text, and what their text means
+//! rules      what happens to a text before it is merged
 //! open       opens the tokenizer of a file
 //! compiled   a file, compiled
 //! stored     compiled files in a directory
@@ -40,6 +41,7 @@ mod model;
 mod normalize;
 mod open;
 mod refusal;
+mod rules;
 mod special;
 mod splitter;
 mod stored;
@@ -57,7 +59,7 @@ use crate::pretoken::{Cl100k, O200k, R50k, ends};
 
 use builtin::Pattern;
 use encoders::Encoders;
-use file::File;
+use rules::Rules;
 use special::SpecialTokens;
 
 pub use builtin::BUILTIN_NAMES;
@@ -90,12 +92,6 @@ struct Inner {
     vocabulary: Arc<Vocabulary>,
     vocabulary_hash: OnceLock<Hash128>,
     rules: Rules,
-}
-
-/// What happens to a text before it is merged.
-enum Rules {
-    Builtin(Pattern, Box<SpecialTokens>),
-    File(Box<File>),
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -339,6 +335,25 @@ impl Tokenizer {
             Rules::Builtin(..) => true,
             Rules::File(file) => file.cuts_before_spaces(),
         }
+    }
+
+    /// The text that `ids` stand for, with special tokens as their names, and without the
+    /// [`leading_spaces`](Self::leading_spaces) that the tokenizer may have put before it. Each part
+    /// that is not UTF-8 becomes U+FFFD, as in tiktoken's `decode`.
+    ///
+    /// # Errors
+    /// Those of [`Self::decode_bytes`].
+    ///
+    /// ```
+    /// let gpt2 = shardmill_tokenizer::Tokenizer::by_name("gpt2")?;
+    /// assert_eq!(gpt2.decode(&[6109, 3626])?, "Every effort");
+    /// # Ok::<(), shardmill_tokenizer::Error>(())
+    /// ```
+    pub fn decode(&self, ids: &[TokenId]) -> Result<String> {
+        let bytes = self.decode_bytes(ids)?;
+        let leading = bytes.iter().take(self.leading_spaces() as usize);
+        let spaces = leading.take_while(|&&byte| byte == b' ').count();
+        Ok(String::from_utf8_lossy(&bytes[spaces..]).into_owned())
     }
 
     /// The bytes that `ids` stand for, with special tokens as their names, and with the
