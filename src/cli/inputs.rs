@@ -133,11 +133,7 @@ fn listed(list: &Path) -> Result<Vec<OsString>> {
         what: "cannot read the list of inputs",
         source,
     })?;
-    let lines = bytes.split(|&byte| byte == b'\n');
-    let names = lines.filter(|line| !line.is_empty());
-    let names: Vec<_> = names
-        .map(|line| OsStr::from_bytes(line).to_owned())
-        .collect();
+    let names = names_in(&bytes);
     let refuse = |what: &str| Failure::Usage {
         option: "--files-from",
         what: what.to_owned(),
@@ -156,6 +152,28 @@ fn listed(list: &Path) -> Result<Vec<OsString>> {
         ));
     }
     Ok(names)
+}
+
+/// The names in a list, one on each line. As an editor on Windows may write it, it may begin with a
+/// byte order mark, and each line may end with `\r\n`.
+fn names_in(list: &[u8]) -> Vec<OsString> {
+    let list = list.strip_prefix(b"\xef\xbb\xbf").unwrap_or(list);
+    let (lines, last) = match list.iter().rposition(|&byte| byte == b'\n') {
+        Some(end) => (&list[..end], &list[end + 1..]),
+        None => (&b""[..], list),
+    };
+    let mut lines: Vec<_> = lines.split(|&byte| byte == b'\n').collect();
+    // A name may end with `\r`, but hardly all of them do.
+    if lines.iter().all(|line| line.ends_with(b"\r")) {
+        for line in &mut lines {
+            *line = &line[..line.len() - 1];
+        }
+    }
+    lines.push(last);
+    let names = lines.into_iter().filter(|line| !line.is_empty());
+    names
+        .map(|line| OsStr::from_bytes(line).to_owned())
+        .collect()
 }
 
 /// Reports what a user should know about how `corpus` was listed.
@@ -177,5 +195,27 @@ pub(crate) fn say_of_corpus(corpus: &Corpus) {
             "read again: {what} that the inputs name more than once, such as {path}, which is \
              {earlier}"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_a_name_on_each_line() {
+        for (list, expected) in [
+            ("", &[][..]),
+            ("\n\n", &[]),
+            ("a", &["a"]),
+            ("a b\n\nc\n", &["a b", "c"]),
+            ("\u{feff}a\r\nb\r\n", &["a", "b"]),
+            ("a\r\n\r\nb", &["a", "b"]),
+            ("a\r\nb\n", &["a\r", "b"]),
+            ("a\r", &["a\r"]),
+            ("b\n\u{feff}a\n", &["b", "\u{feff}a"]),
+        ] {
+            assert_eq!(names_in(list.as_bytes()), expected, "{list:?}");
+        }
     }
 }

@@ -176,7 +176,7 @@ impl File {
         self.splitter.ends(level, text)
     }
 
-    /// [`Tokenizer::add`](crate::Tokenizer::add)
+    /// [`Encoder::add`](crate::Encoder::add)
     pub(super) fn add(
         &self,
         parts: &mut Parts,

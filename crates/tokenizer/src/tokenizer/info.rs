@@ -6,6 +6,16 @@ use shardmill_core::hash::{Hash128, Hasher128};
 use crate::definition::{Definition, Merges, Normalizer};
 
 /// What a tokenizer's file is and says.
+///
+/// ```
+/// use shardmill_tokenizer::{Tokenizer, TokenizerInfo};
+///
+/// # fn example(tokenizer: &Tokenizer) {
+/// if let Some(TokenizerInfo { kind, rules, .. }) = tokenizer.info() {
+///     println!("{kind}, with the ids of {rules}");
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
