@@ -1,6 +1,5 @@
 //! Arguments -> sources.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
@@ -21,10 +20,7 @@ use crate::corpus::walk::walk;
 use crate::corpus::{Corpus, CorpusOptions, Kind, Source};
 use crate::document::{Format, TextDocuments};
 use crate::error::{Error, Result};
-use crate::remote::{Object, Stores, is_url};
-
-/// How many URLs are looked up at once.
-const AHEAD: usize = 64;
+use crate::remote::{Object, Stores};
 
 /// A corpus whose arguments are being listed.
 #[derive(Debug)]
@@ -36,7 +32,7 @@ pub(super) struct Listing {
     /// The files of the sources, each with the source's index.
     files: Vec<(FileId, u32)>,
     /// Whether a file may be listed twice.
-    may_repeat: bool,
+    pub(super) may_repeat: bool,
 }
 
 /// Which format a source has, as far as its name and content do not say.
@@ -83,31 +79,8 @@ impl Listing {
         }
     }
 
-    /// Adds the sources that each of `arguments` names, in order.
-    pub(super) fn add_all(&mut self, arguments: &[OsString]) -> Result<()> {
-        let mut urls = arguments.iter().filter(|argument| is_url(argument));
-        let mut places = VecDeque::new();
-        for argument in arguments {
-            // Two arguments may reach the same file.
-            self.may_repeat |= !self.corpus.sources.is_empty();
-            if is_url(argument) {
-                // What fails may take a while, and nothing after it matters.
-                while places.len() < AHEAD && !places.back().is_some_and(Result::is_err) {
-                    let Some(url) = urls.next() else { break };
-                    places.push_back(self.stores.open(url));
-                }
-                if let Some(place) = places.pop_front() {
-                    self.add_url(argument, &place?)?;
-                }
-            } else {
-                self.add(argument)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Adds the sources that `argument`, which is no URL, names.
-    fn add(&mut self, argument: &OsStr) -> Result<()> {
+    pub(super) fn add(&mut self, argument: &OsStr) -> Result<()> {
         if argument == "-" {
             return self.add_stdin();
         }

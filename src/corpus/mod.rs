@@ -5,21 +5,23 @@
 //! format open.
 //!
 //! ```text
-//! list     which sources an argument names, their order and their formats
-//! walk     which directories are entered: links, circles, mazes
-//! visit    what the entries of a directory are
-//! crew     the threads that list and sort
-//! select   which entries of a directory match, and whether hidden ones do
-//! pattern  how one path pattern is read, and which names match it
-//! objects  which objects of a store a URL names
-//! json     whether a `.json` file holds JSON Lines
-//! columns  the file with columns that was opened last
-//! field    which field or column holds the documents
-//! source   how a source is read, and whether it changed or contradicts its format
-//! report   what was left out, repeated or read as text
-//! output   where an output must not be
+//! arguments  all arguments, in order
+//! list       which sources an argument names, their order and their formats
+//! walk       which directories are entered: links, circles, mazes
+//! visit      what the entries of a directory are
+//! crew       the threads that list and sort
+//! select     which entries of a directory match, and whether hidden ones do
+//! pattern    how one path pattern is read, and which names match it
+//! objects    which objects of a store a URL names
+//! json       whether a `.json` file holds JSON Lines
+//! columns    the file with columns that was opened last
+//! field      which field or column holds the documents
+//! source     how a source is read, and whether it changed or contradicts its format
+//! report     what was left out, repeated or read as text
+//! output     where an output must not be
 //! ```
 
+mod arguments;
 mod columns;
 mod crew;
 mod field;

@@ -3,7 +3,7 @@
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
 use super::Refusal;
-use super::parse::Parser;
+use super::parser::Parser;
 use super::set::{Escape, PROPERTIES, named};
 use crate::pretoken::stage::Syntax;
 

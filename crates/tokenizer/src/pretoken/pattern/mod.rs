@@ -10,7 +10,9 @@
 //!
 //! ```text
 //! parse      text -> node, in the dialect of an engine
-//! set        `[...]`, `\p{...}` and other escapes
+//! brackets   `[...]` and escapes in it
+//! parser     where in the text, and what comes next
+//! set        sets of characters: `\p{...}` and other names
 //! node       what a pattern says
 //! partition  characters -> classes that no set of the pattern divides
 //! nfa        node -> steps
@@ -28,6 +30,7 @@ mod guard;
 mod nfa;
 mod node;
 mod parse;
+mod parser;
 mod partition;
 mod run;
 #[cfg(test)]

@@ -9,13 +9,12 @@ use regex_syntax::hir::ClassUnicode;
 
 use super::Refusal;
 use super::node::{Ahead, Kind, Node, Repeat, SetId, Sets};
+use super::parser::Parser;
 use super::set::{self, Escape};
 use crate::pretoken::stage::Syntax;
 
 /// The longest pattern, in bytes.
 const MAX_BYTES: usize = 1 << 16;
-/// The deepest nesting of groups and brackets.
-const MAX_DEPTH: usize = 50;
 /// The largest count in `{...}`.
 const MAX_COUNT: u32 = 10_000;
 
@@ -23,31 +22,11 @@ const MAX_COUNT: u32 = 10_000;
 const FOLDED_PAIRS: [(char, char); 5] =
     [('s', 's'), ('f', 'f'), ('f', 'i'), ('f', 'l'), ('s', 't')];
 
-pub(crate) struct Parser<'p> {
-    text: &'p str,
-    pub(crate) at: usize,
-    pub(crate) syntax: Syntax,
-    sets: Sets,
-    /// Whether the position is in `(?i:...)`.
-    pub(crate) folds: bool,
-    /// The letter before the position, if it is in `(?i:...)`.
-    folded: Option<char>,
-    pub(crate) depth: usize,
-}
-
 pub(crate) fn parse(pattern: &str, syntax: Syntax) -> Result<(Node, Sets), Refusal> {
     if pattern.len() > MAX_BYTES {
         return Err(Refusal::new(format!("it is longer than {MAX_BYTES} bytes")));
     }
-    let mut parser = Parser {
-        text: pattern,
-        at: 0,
-        syntax,
-        sets: Sets::default(),
-        folds: false,
-        folded: None,
-        depth: 0,
-    };
+    let mut parser = Parser::new(pattern, syntax);
     let mut node = parser.alternation()?;
     if parser.at < pattern.len() {
         return Err(Refusal::at(parser.at, "an unmatched )"));
@@ -56,50 +35,7 @@ pub(crate) fn parse(pattern: &str, syntax: Syntax) -> Result<(Node, Sets), Refus
     Ok((node, parser.sets))
 }
 
-impl<'p> Parser<'p> {
-    pub(crate) fn rest(&self) -> &'p str {
-        &self.text[self.at..]
-    }
-
-    pub(crate) fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    pub(crate) fn next(&mut self) -> Option<char> {
-        let char = self.peek()?;
-        self.at += char.len_utf8();
-        Some(char)
-    }
-
-    pub(crate) fn eat(&mut self, char: char) -> bool {
-        let is_next = self.peek() == Some(char);
-        if is_next {
-            self.at += char.len_utf8();
-        }
-        is_next
-    }
-
-    /// What is before the next `end`, which is skipped.
-    pub(crate) fn until(&mut self, end: char) -> Option<&'p str> {
-        let (taken, _) = self.rest().split_once(end)?;
-        self.at += taken.len() + end.len_utf8();
-        Some(taken)
-    }
-
-    pub(crate) fn take(&mut self, bytes: usize) -> Option<&'p str> {
-        let taken = self.rest().get(..bytes)?;
-        self.at += bytes;
-        Some(taken)
-    }
-
-    pub(crate) fn enter(&mut self, at: usize) -> Result<(), Refusal> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Refusal::at(at, "a group this deep"));
-        }
-        Ok(())
-    }
-
+impl Parser<'_> {
     fn alternation(&mut self) -> Result<Node, Refusal> {
         let mut nodes = vec![self.concat()?];
         while self.eat('|') {

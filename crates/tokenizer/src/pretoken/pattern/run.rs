@@ -5,39 +5,6 @@ use super::dfa::Dfa;
 use super::guard::Guard;
 
 impl Dfa {
-    /// The class of the character at byte `pos`, and its length.
-    #[inline(always)]
-    fn class(&self, text: &[u8], pos: usize) -> Option<(usize, usize)> {
-        let first = *text.get(pos)?;
-        if first < 0x80 {
-            return Some((self.classes.of_ascii(first), 1));
-        }
-        // The text is UTF-8, so a lead byte is followed by its continuation bytes.
-        let rest = |index: usize| {
-            let byte = text.get(pos + index).copied().unwrap_or(0);
-            u32::from(byte & 0x3f)
-        };
-        let lead = u32::from(first);
-        let (code, len) = match first {
-            0..0xe0 => ((lead & 0x1f) << 6 | rest(1), 2),
-            0xe0..0xf0 => ((lead & 0x0f) << 12 | rest(1) << 6 | rest(2), 3),
-            _ => (
-                (lead & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3),
-                4,
-            ),
-        };
-        Some((self.classes.of_code_point(code.min(0x10_ffff)), len))
-    }
-
-    /// The cell for what is at byte `pos`, a character or the end, and its length.
-    #[inline(always)]
-    pub(crate) fn cell(&self, text: &[u8], row: usize, pos: usize) -> (Cell, usize) {
-        match self.class(text, pos) {
-            Some((class, len)) => (self.cells[row + class], len),
-            None => (self.cells[row + self.width - 1], 0),
-        }
-    }
-
     /// The end of the match that begins at byte `at`; `at` if there is none.
     fn attempt(&self, text: &[u8], at: usize, guard: &mut Guard) -> usize {
         if guard.is_on(at) {
