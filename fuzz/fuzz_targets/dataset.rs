@@ -96,6 +96,7 @@ fn decode(bytes: &[u8], policy: InvalidUtf8) -> Option<String> {
 fn expected(choice: &Choice, documents: &[Document]) -> Option<Vec<u32>> {
     let bpe = oracle(choice.index);
     let end_of_text = kept(choice.index).end_of_text();
+    let end_of_text = end_of_text.expect("a built-in tokenizer has one");
     let mut ids = Vec::new();
     for document in documents {
         let text = decode(&document.bytes, choice.config.settings.invalid_utf8)?;
