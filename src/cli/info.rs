@@ -209,6 +209,10 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     if totals.bad_records.total() > 0 {
         lines.push(("left out", bad::counts(&totals.bad_records)));
     }
+    let kept = kept_in(manifest);
+    if !kept.is_empty() {
+        lines.push(("kept", kept));
+    }
     let outside = limits_of(manifest);
     if !outside.is_empty() {
         lines.push(("left out", outside));
@@ -216,6 +220,16 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     lines.push(("sources", list(manifest.sources.len(), sources)));
     lines.push(("shards", list(manifest.shards.len(), shards)));
     lines
+}
+
+/// `id of 1,000 documents, url of 998 documents`.
+fn kept_in(manifest: &Manifest) -> String {
+    let found = manifest.fields_found().into_iter();
+    let parts = found.map(|(key, count)| {
+        let documents = human::counted(count, "document");
+        format!("{key} of {documents}")
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// `12 documents of fewer tokens than 16, 1 document of more bytes than 1,000,000`.

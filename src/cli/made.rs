@@ -58,6 +58,15 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
         0 => String::new(),
         n => format!(", {} outside of the limits", human::counted(n, "document")),
     };
+    let found = manifest.fields_found();
+    let nowhere = found.iter().filter(|&(_, &count)| count == 0);
+    let nowhere: Vec<_> = nowhere
+        .map(|(key, _)| format!(", no '{key}' in any"))
+        .collect();
+    let nowhere = match totals.documents {
+        0 => String::new(),
+        _ => nowhere.concat(),
+    };
     let others = match totals.other_side {
         0 => String::new(),
         n => {
@@ -70,7 +79,7 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
         }
     };
     format!(
-        "{}: {}, {}{before}, {} from {}{others}{outside}{invalid}{}",
+        "{}: {}, {}{before}, {} from {}{nowhere}{others}{outside}{invalid}{}",
         show::name(out),
         human::counted(totals.tokens, "token"),
         human::counted(manifest.shards.len() as u64, "shard"),

@@ -27,6 +27,8 @@ const NAMES: &[(&str, &str)] = &[
     ("key_len", "--key-len"),
     ("level", "--simd"),
     ("max_distance", "--max-distance"),
+    ("id_field", "--id-field"),
+    ("keep_fields", "--keep-fields"),
     ("max_document_bytes", "--max-document-bytes"),
     ("max_tokens", "--max-tokens"),
     ("min_tokens", "--min-tokens"),

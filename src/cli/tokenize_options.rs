@@ -28,6 +28,12 @@ pub(crate) struct TokenizeOptions {
     pub(crate) file: TokenizerFileArgs,
     #[arg(long, value_name = "FIELD", help = TEXT_FIELD_HELP)]
     pub(crate) text_field: Option<String>,
+    /// Field or column with the id of each document, to keep as "id" in DIR/shard-*.fields.jsonl
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) id_field: Option<String>,
+    /// Other fields or columns to keep there, under their own names, for example url,meta.lang
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', num_args = 1)]
+    pub(crate) keep_fields: Vec<String>,
     /// Where to put each document's end-of-text token
     #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]
     pub(crate) eot: Eot,
@@ -76,6 +82,8 @@ pub(crate) fn tokenize_config(options: &TokenizeOptions) -> TokenizeConfig {
     if let Some(field) = &options.text_field {
         config.settings.text_field.clone_from(field);
     }
+    config.settings.id_field.clone_from(&options.id_field);
+    config.settings.keep_fields.clone_from(&options.keep_fields);
     config.settings.eot = options.eot;
     config.settings.special = options.special;
     config.settings.invalid_utf8 = options.invalid_utf8;

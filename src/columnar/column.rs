@@ -20,16 +20,18 @@ use crate::error::{Error, Problem, Result};
 pub(super) struct Column {
     pub(super) file: Arc<Columnar>,
     pub(super) field: String,
+    /// The setting that names it.
+    pub(super) setting: &'static str,
     /// Its index.
     pub(super) index: usize,
 }
 
 /// Reads the pages of a column in a row group.
-pub(super) type PageReader = Box<SerializedPageReader<Stored>>;
+type PageReader = Box<SerializedPageReader<Stored>>;
 
 /// The pages of a column in a row group, whose headers are checked before the crate believes them.
 pub(super) struct Pages {
-    reader: PageReader,
+    pub(super) reader: PageReader,
     /// Where the next header is.
     next: u64,
     codec: Compression,
@@ -48,7 +50,7 @@ impl Column {
     }
 
     /// A reader of the column's pages in row group `group`, which were checked, and its metadata.
-    pub(super) fn page_reader(&self, group: usize) -> Result<(PageReader, &ColumnChunkMetaData)> {
+    fn page_reader(&self, group: usize) -> Result<(PageReader, &ColumnChunkMetaData)> {
         let metadata = self.file.metadata.row_groups().get(group);
         let chunk = metadata.and_then(|group| group.columns().get(self.index));
         let Some((metadata, chunk)) = metadata.zip(chunk) else {
@@ -107,7 +109,7 @@ impl Column {
     }
 
     /// Refuses the next page if its header says that it takes more memory than such a page can.
-    fn check_page(&self, pages: &mut Pages, group: usize) -> Result<()> {
+    pub(super) fn check_page(&self, pages: &mut Pages, group: usize) -> Result<()> {
         let from = self.file.bytes.get_read(pages.next);
         // What is no header, or cannot be read, the crate reports.
         let Some(size) = from.ok().and_then(page_size) else {
@@ -145,7 +147,10 @@ impl Column {
                 "column '{}' is encrypted, which is not supported",
                 self.field
             );
-            let hint = "decrypt the file, or choose another column with `text_field`";
+            let hint = format!(
+                "decrypt the file, or choose another column with `{}`",
+                self.setting
+            );
             return Error::input(&self.file.path, (what, hint));
         }
         let place = format!("row group {group}, column '{}'", self.field);

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::document::Fields;
 use crate::error::{Error, Result};
 use crate::remote::Blocks;
 
@@ -47,7 +48,7 @@ impl Columnar {
 }
 
 impl Slices {
-    pub(crate) fn new(file: &Arc<Columnar>, _: &str, _: Range<u64>) -> Result<Self> {
+    pub(crate) fn new(file: &Arc<Columnar>, _: &Fields, _: Range<u64>) -> Result<Self> {
         match **file {}
     }
 

@@ -9,6 +9,9 @@
 //! thrift   how deep columns are nested, and which are encrypted
 //! stored   the bytes of a file, all of them or as they are needed
 //! column   the pages of a column
+//! values   decodes the values of a column
+//! text     which columns hold text
+//! cells    decodes the columns of kept fields
 //! slices   cuts the rows of a column into slices
 //! rows     decodes the rows of a slice
 //! missing  instead of all these, without the feature
@@ -18,6 +21,8 @@
 //! also has a nominal place: its share of the bytes of its row group. With these, a range of rows is
 //! a range of bytes, and progress and hashes count the bytes that are stored.
 
+#[cfg(feature = "parquet")]
+mod cells;
 #[cfg(feature = "parquet")]
 mod column;
 #[cfg(feature = "parquet")]
@@ -33,7 +38,11 @@ mod slices;
 #[cfg(feature = "parquet")]
 mod stored;
 #[cfg(feature = "parquet")]
+mod text;
+#[cfg(feature = "parquet")]
 mod thrift;
+#[cfg(feature = "parquet")]
+mod values;
 
 #[cfg(not(feature = "parquet"))]
 pub(crate) use missing::{Columnar, Slice, Slices};

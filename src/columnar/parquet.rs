@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
@@ -138,11 +137,17 @@ impl Columnar {
         })
     }
 
-    /// The index of column `field`. The parts of the name of a nested column are separated by dots.
+    /// The index of column `field`, which `setting` names, if `check` takes it. The parts of the name of a nested
+    /// column are separated by dots.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is no such column, or it does not hold a text in each row.
-    pub(super) fn column(&self, field: &str) -> Result<usize> {
+    /// [`Error::Input`] if there is no such column, or `check` refuses it.
+    pub(super) fn column(
+        &self,
+        field: &str,
+        setting: &str,
+        check: fn(&ColumnDescriptor) -> std::result::Result<(), Problem>,
+    ) -> Result<usize> {
         let schema = self.metadata.file_metadata().schema_descr();
         let names = schema.columns().iter().map(|column| column.path().string());
         let names: Vec<_> = names.collect();
@@ -153,13 +158,20 @@ impl Columnar {
         };
         let found = names.iter().position(|name| name == field);
         let Some(column) = found.or_else(|| names.iter().position(is_outer)) else {
-            return Err(Error::input(&self.path, no_column(field, &names)));
+            return Err(Error::input(&self.path, no_column(field, setting, &names)));
         };
         if names[column + 1..].iter().any(|name| name == field) {
             let what = format!("has two columns '{field}'");
             return Err(Error::input(&self.path, (what, "rename one of them")));
         }
-        check_column(&schema.column(column), found.is_some()).map_err(|problem| {
+        let descriptor = schema.column(column);
+        let checked = if found.is_some() || descriptor.max_rep_level() > 0 {
+            check(&descriptor)
+        } else {
+            let what = format!("has columns in it, such as '{}'", names[column]);
+            Err((what, format!("choose one of them with `{setting}`")).into())
+        };
+        checked.map_err(|problem| {
             Error::input(&self.path, problem.at(format_args!("column '{field}' ")))
         })?;
         Ok(column)
@@ -226,43 +238,6 @@ pub(super) fn range_of(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let start = u64::try_from(dictionary.unwrap_or(column.data_page_offset())).ok()?;
     let length = u64::try_from(column.compressed_size()).ok()?;
     Some(start..start.checked_add(length)?)
-}
-
-/// Checks that a column holds one text in each row.
-fn check_column(column: &ColumnDescriptor, is_exact: bool) -> std::result::Result<(), Problem> {
-    if column.max_rep_level() > 0 {
-        let what = "is a list, or lies in one, so a row has more than one text";
-        return Err((what, "choose another with `text_field`").into());
-    }
-    if !is_exact {
-        let hint = "choose one of them with `text_field`";
-        let what = format!("has columns in it, such as '{}'", column.path().string());
-        return Err((what, hint).into());
-    }
-    let is_text = match column.logical_type_ref() {
-        Some(logical) => matches!(
-            logical,
-            LogicalType::String | LogicalType::Enum | LogicalType::Json
-        ),
-        None => matches!(
-            column.converted_type(),
-            ConvertedType::NONE | ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON
-        ),
-    };
-    if column.physical_type() != Type::BYTE_ARRAY || !is_text {
-        let kind = match column.logical_type_ref() {
-            Some(logical) => format!("{logical:?}"),
-            None => column.physical_type().to_string(),
-        };
-        // Without its parameters.
-        let kind = kind.split('(').next().unwrap_or_default();
-        return Err((
-            format!("holds no text, but values of type {kind}"),
-            "choose another with `text_field`",
-        )
-            .into());
-    }
-    Ok(())
 }
 
 /// What `call` returns; if it panics, that the data is damaged: the crate checks most of what it

@@ -3,9 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::columnar::cells::check_kept;
 use crate::columnar::column::{Column, Pages};
 use crate::columnar::layout::Layout;
 use crate::columnar::parquet::Columnar;
+use crate::columnar::text::check_text;
+use crate::document::Fields;
 use crate::error::Result;
 
 /// A row group is cut into about this many slices of pages at most: to begin with one, the headers
@@ -25,6 +28,7 @@ const FEW_ROWS: u64 = 4096;
 /// Cuts rows of a column into slices. Reads only the headers of pages.
 pub(crate) struct Slices {
     column: Arc<Column>,
+    kept: Arc<[Arc<Column>]>,
     /// The index of the row group that is cut next.
     group: usize,
     /// The next row, and the one after the last.
@@ -56,6 +60,8 @@ struct OpenGroup {
 #[derive(Clone)]
 pub(crate) struct Slice {
     pub(super) column: Arc<Column>,
+    /// The columns of kept fields.
+    pub(super) kept: Arc<[Arc<Column>]>,
     pub(super) group: usize,
     /// The number of rows of the group before it.
     pub(super) before: u64,
@@ -123,14 +129,26 @@ impl OpenGroup {
 }
 
 impl Slices {
-    /// Cuts column `field` of the rows of `file` in the bytes `range`, which begins at an allowed cut
+    /// Cuts the columns `fields` of the rows of `file` in the bytes `range`, which begins at an allowed cut
     /// or at 0, and ends at one or with the file.
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) if there is no such column, or it does not hold a text
-    /// in each row.
-    pub(crate) fn new(file: &Arc<Columnar>, field: &str, range: Range<u64>) -> Result<Self> {
-        let index = file.column(field)?;
+    /// in each row, or, for a kept field, a value that can be kept.
+    pub(crate) fn new(file: &Arc<Columnar>, fields: &Fields, range: Range<u64>) -> Result<Self> {
+        let column = |field: &str, setting, check| -> Result<Arc<Column>> {
+            Ok(Arc::new(Column {
+                index: file.column(field, setting, check)?,
+                file: Arc::clone(file),
+                field: field.to_owned(),
+                setting,
+            }))
+        };
+        let mut names = fields.names();
+        let text = names.next().unwrap_or_default();
+        let text = column(text.0, text.1, check_text)?;
+        let kept = names.map(|(field, setting)| column(field, setting, check_kept));
+        let kept = kept.collect::<Result<_>>()?;
         let layout = file.layout();
         let rows = layout.rows_before(range.start)..layout.rows_before(range.end);
         Ok(Self {
@@ -140,11 +158,8 @@ impl Slices {
             place: range.start,
             end_place: range.end,
             open: None,
-            column: Arc::new(Column {
-                file: Arc::clone(file),
-                field: field.to_owned(),
-                index,
-            }),
+            column: text,
+            kept,
         })
     }
 
@@ -159,6 +174,7 @@ impl Slices {
         let end_row = self.layout().rows_before(end).min(self.end);
         let mut slice = Slice {
             column: Arc::clone(&self.column),
+            kept: Arc::clone(&self.kept),
             group: self.group,
             before: 0,
             rows: 0,

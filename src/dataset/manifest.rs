@@ -1,5 +1,6 @@
 //! `manifest.json`: the index of a dataset.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,10 @@ use shardmill_tokenizer::{Special, Tokenizer, TokenizerInfo};
 
 use crate::compression::Compression;
 use crate::dataset::bad::is_zero;
-use crate::dataset::{BadCounts, BadFile, Eot, Limits, OutsideLimits, Shuffled, Split, TokenDtype};
-use crate::document::{BadRecords, Format, InvalidUtf8};
+use crate::dataset::{
+    BadCounts, BadFile, Eot, FieldsFile, Limits, OutsideLimits, Shuffled, Split, TokenDtype,
+};
+use crate::document::{BadRecords, Fields, Format, InvalidUtf8};
 use crate::error::{Error, Result};
 
 /// Incremented whenever a byte of a dataset could change for the same inputs and settings.
@@ -18,6 +21,9 @@ pub const FORMAT_VERSION: u32 = 2;
 
 /// The oldest version that can still be read.
 const OLDEST_VERSION: u32 = 1;
+
+/// The key of the field that [`Settings::id_field`] names.
+pub(crate) const ID_KEY: &str = "id";
 
 /// Everything a reader needs to trust the files of a dataset.
 ///
@@ -94,6 +100,14 @@ pub struct Settings {
     /// The field of a JSON Lines record, or the column of a CSV or Parquet file, that holds the
     /// document. What is before a dot may be the name of an object or group that it lies in.
     pub text_field: String,
+    /// The field or column that holds the id of each document; it is kept beside the documents as `id`, see
+    /// [`Self::keep_fields`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_field: Option<String>,
+    /// Other fields or columns to keep beside each document, under their own names: each shard has a file
+    /// of JSON lines with them, one for each of its document records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep_fields: Vec<String>,
     /// What ends a document in a source of the format [`Format::Separated`]; empty if there is none.
     /// It is not part of the document.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -140,12 +154,37 @@ impl Settings {
             max_tokens: self.max_tokens,
         }
     }
+
+    /// The kept fields: the key of each, its name in records, and the setting that names it.
+    fn kept(&self) -> impl Iterator<Item = (&str, &str, &'static str)> {
+        let id = self.id_field.iter();
+        let id = id.map(|field| (ID_KEY, &**field, "id_field"));
+        let others = self.keep_fields.iter();
+        id.chain(others.map(|field| (&**field, &**field, "keep_fields")))
+    }
+
+    /// The fields of a record that are read.
+    pub(crate) fn fields(&self) -> Fields {
+        Fields::new(&self.text_field, self.kept())
+    }
+
+    /// Whether fields are kept.
+    pub(crate) fn keeps_fields(&self) -> bool {
+        self.kept().next().is_some()
+    }
+
+    /// The keys of the kept fields, in the order of a line.
+    pub fn field_keys(&self) -> impl Iterator<Item = &str> {
+        self.kept().map(|(key, ..)| key)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             text_field: "text".to_owned(),
+            id_field: None,
+            keep_fields: Vec::new(),
             separator: String::new(),
             eot: Eot::default(),
             bos: None,
@@ -223,6 +262,9 @@ pub struct ShardInfo {
     pub docs_bytes: u64,
     /// Hashes of its 16 MiB blocks.
     pub docs_blocks: Vec<Hash128>,
+    /// The file with the kept fields of its documents; written only if any are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<FieldsFile>,
     /// The file that lists the records that were left out; written only if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_records: Option<BadFile>,
@@ -237,19 +279,21 @@ pub(crate) struct ShardFile<'a> {
 }
 
 impl ShardInfo {
-    /// Its files: ids, document records and, if there is one, the list of bad records.
+    /// Its files: ids, document records and, if there are any, kept fields and the list of bad records.
     pub(crate) fn files(&self) -> impl Iterator<Item = ShardFile<'_>> {
         let file = |name, bytes, blocks| ShardFile {
             name,
             bytes,
             blocks,
         };
+        let fields = self.fields.as_ref();
         let bad = self.bad_records.as_ref();
         [
             file(&*self.file, self.bytes, &*self.blocks),
             file(&*self.docs_file, self.docs_bytes, &*self.docs_blocks),
         ]
         .into_iter()
+        .chain(fields.map(move |kept| file(&*kept.file, kept.bytes, &*kept.blocks)))
         .chain(bad.map(move |bad| file(&*bad.file, bad.bytes, &*bad.blocks)))
     }
 }
@@ -319,6 +363,20 @@ impl Manifest {
     pub(crate) fn file_bytes(&self) -> u64 {
         let files = self.shards.iter().flat_map(ShardInfo::files);
         files.fold(0, |sum, file| sum.saturating_add(file.bytes))
+    }
+
+    /// In how many documents each kept field is, and not null, by its key.
+    pub fn fields_found(&self) -> BTreeMap<&str, u64> {
+        let keys = self.settings.field_keys();
+        let mut found: BTreeMap<_, _> = keys.map(|key| (key, 0_u64)).collect();
+        for fields in self.shards.iter().filter_map(|shard| shard.fields.as_ref()) {
+            for (key, count) in &fields.found {
+                if let Some(sum) = found.get_mut(&**key) {
+                    *sum = sum.saturating_add(*count);
+                }
+            }
+        }
+        found
     }
 
     /// Computes the id from the rest of the manifest.

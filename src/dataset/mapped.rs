@@ -1,6 +1,6 @@
 //! The memory-mapped shards of a dataset.
 //!
-//! A process may have some 65,000 maps, and a shard takes two. So if a dataset has few shards, all
+//! A process may have some 65,000 maps, and a shard takes two, or three if fields are kept. So if a dataset has few shards, all
 //! of them are mapped when it is opened. If it has many, a shard is mapped when it is used, and the
 //! most recently used ones stay mapped.
 
@@ -16,11 +16,12 @@ use shardmill_core::token::TokenId;
 
 use crate::dataset::directory::{is_replaced, map_in, not_opened};
 use crate::dataset::{
-    DocRecord, MANIFEST, Manifest, ShardInfo, TokenDtype, bad_file_name, file_names,
+    DocRecord, MANIFEST, Manifest, Settings, ShardInfo, TokenDtype, bad_file_name,
+    fields_file_name, file_names,
 };
 use crate::error::{Error, Result};
 
-/// How many shards are mapped at once. They take an eighth of the maps that a process may have, and
+/// How many shards are mapped at once. They take a fifth of the maps that a process may have at most, and
 /// hold 1 TB of text in units of the default size.
 const MAPPED_SHARDS: usize = 4096;
 
@@ -29,6 +30,8 @@ const MAPPED_SHARDS: usize = 4096;
 pub struct Shard {
     tokens: Map,
     docs: Map,
+    /// The kept fields, if any are.
+    fields: Option<Map>,
     dtype: TokenDtype,
 }
 
@@ -73,6 +76,9 @@ impl Shard {
         Ok(Self {
             tokens: map(&info.file, info.bytes)?,
             docs: map(&info.docs_file, info.docs_bytes)?,
+            fields: (info.fields.as_ref())
+                .map(|fields| map(&fields.file, fields.bytes))
+                .transpose()?,
             dtype,
         })
     }
@@ -91,9 +97,29 @@ impl Shard {
         bytemuck::cast_slice(&self.docs)
     }
 
+    /// The kept fields of its documents: a line of JSON for each of their records, in order; empty if none
+    /// are kept.
+    ///
+    /// ```no_run
+    /// let store = shardmill::TokenStore::open("dataset".as_ref())?;
+    /// let shard = store.shard(0)?;
+    /// for line in shard.fields().split_inclusive(|&byte| byte == b'\n').take(10) {
+    ///     print!("{}", String::from_utf8_lossy(line));
+    /// }
+    /// # Ok::<(), shardmill::Error>(())
+    /// ```
+    pub fn fields(&self) -> &[u8] {
+        self.fields.as_deref().unwrap_or_default()
+    }
+
     /// The mapped files: ids, then document records.
     pub(crate) fn files(&self) -> [&Map; 2] {
         [&self.tokens, &self.docs]
+    }
+
+    /// The mapped file of kept fields, if any are.
+    pub(crate) fn fields_file(&self) -> Option<&Map> {
+        self.fields.as_ref()
     }
 }
 
@@ -179,7 +205,7 @@ impl Shards {
     ) -> Result<Self> {
         let dtype = manifest.settings.token_dtype;
         for (index, info) in manifest.shards.iter().enumerate() {
-            check_info(path, index, info, dtype)?;
+            check_info(path, index, info, &manifest.settings)?;
         }
         let shards = manifest.shards.iter();
         if shards.len() <= most {
@@ -189,6 +215,9 @@ impl Shards {
         for info in shards {
             check_file(directory, path, &info.file, info.bytes)?;
             check_file(directory, path, &info.docs_file, info.docs_bytes)?;
+            if let Some(fields) = &info.fields {
+                check_file(directory, path, &fields.file, fields.bytes)?;
+            }
         }
         Ok(Self::OnUse(OnUse {
             directory: (directory.try_clone())
@@ -243,7 +272,8 @@ impl OnUse {
 
 /// Checks what the manifest says about shard `index`. Names from a file are untrusted: they may
 /// lead out of the directory, or name the same shard a million times.
-fn check_info(path: &Path, index: usize, info: &ShardInfo, dtype: TokenDtype) -> Result<()> {
+fn check_info(path: &Path, index: usize, info: &ShardInfo, settings: &Settings) -> Result<()> {
+    let dtype = settings.token_dtype;
     let wrong = |what: String| Err(Error::shard(path.join(MANIFEST), what));
     let names = file_names(index, dtype);
     if (&info.file, &info.docs_file) != (&names.0, &names.1) {
@@ -255,6 +285,14 @@ fn check_info(path: &Path, index: usize, info: &ShardInfo, dtype: TokenDtype) ->
     if bad.is_some_and(|bad| bad.file != name) {
         return wrong(format!(
             "does not call the list of bad records of shard {index} {name}"
+        ));
+    }
+    let fields = info.fields.as_ref().map(|fields| &*fields.file);
+    let name = settings.keeps_fields().then(|| fields_file_name(index));
+    if fields != name.as_deref() {
+        return wrong(format!(
+            "does not call the kept fields of shard {index} {}",
+            name.as_deref().unwrap_or("none")
         ));
     }
     let sizes_agree = info.tokens.checked_mul(dtype.size_bytes()) == Some(info.bytes)

@@ -4,6 +4,7 @@
 //! DIR/
 //!   shard-00000.u32    token ids, little-endian u32 (or .u16), nothing else
 //!   shard-00000.docs   32-byte records, one per document or piece of one in the shard
+//!   shard-00000.fields.jsonl   one line of JSON for each record; only if fields are kept
 //!   shard-00000.bad.jsonl   the records that the shard leaves out; only if there are any
 //!   ...
 //!   manifest.json      sources, shards, settings, hashes: all a reader needs to trust the rest
@@ -16,6 +17,7 @@
 //! ```text
 //! manifest   manifest.json: what a dataset is, and its id
 //! docs       the record that says which part of a shard is which document
+//! kept       the file with the kept fields of documents
 //! bad        counts of bad records by kind, and the file that lists them
 //! split      which documents are held out for validation
 //! limits     which documents are left out for their size
@@ -37,6 +39,7 @@ mod bad;
 mod bad_list;
 mod directory;
 mod docs;
+mod kept;
 mod limits;
 mod manifest;
 mod mapped;
@@ -57,7 +60,10 @@ pub use bad_list::bad_records;
 pub(crate) use bad_list::first_bad_records;
 pub(crate) use directory::{map_in, read_directory};
 pub use docs::DocRecord;
+pub use kept::FieldsFile;
+pub(crate) use kept::fields_file_name;
 pub use limits::{Limits, OutsideLimits};
+pub(crate) use manifest::ID_KEY;
 pub use manifest::{
     EncodingInfo, FORMAT_VERSION, Manifest, Position, Settings, ShardInfo, SourceInfo, Totals,
 };

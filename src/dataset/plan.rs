@@ -246,7 +246,7 @@ impl Plan {
 /// A setting that shapes the bytes: its name in messages, and how to show its value.
 type Field = (&'static str, fn(&Plan) -> String);
 
-const FIELDS: [Field; 15] = [
+const FIELDS: [Field; 17] = [
     ("`tokenizer`", |plan| plan.encoding.name.clone()),
     ("the vocabulary", |plan| {
         let EncodingInfo {
@@ -266,6 +266,14 @@ const FIELDS: [Field; 15] = [
     }),
     ("`text_field`", |plan| {
         format!("'{}'", plan.settings.text_field)
+    }),
+    ("`id_field`", |plan| match &plan.settings.id_field {
+        None => "none".to_owned(),
+        Some(field) => format!("'{field}'"),
+    }),
+    ("`keep_fields`", |plan| match &*plan.settings.keep_fields {
+        [] => "none".to_owned(),
+        fields => format!("'{}'", fields.join("', '")),
     }),
     ("`separator`", |plan| match &*plan.settings.separator {
         "" => "none".to_owned(),
@@ -349,6 +357,8 @@ mod tests {
     #[test]
     fn every_setting_is_a_field_that_may_differ() {
         let settings = Settings {
+            id_field: Some("id".to_owned()),
+            keep_fields: vec!["url".to_owned()],
             separator: "|".to_owned(),
             bos: Some(1),
             bad_records: BadRecords::Skip,

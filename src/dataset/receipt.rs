@@ -21,7 +21,7 @@ use crate::compression::Compression;
 use crate::dataset::manifest::ShardFile;
 use crate::dataset::{
     BadCounts, DocRecord, Plan, ShardInfo, TokenDtype, Totals, bad_file_name, check_blocks,
-    file_names,
+    fields_file_name, file_names,
 };
 use crate::error::{Error, Result};
 use crate::hash::BLOCK_BYTES;
@@ -104,12 +104,12 @@ pub(crate) fn receipt_unit(name: &str) -> Option<usize> {
 pub(crate) fn shard_file_unit(name: &str) -> Option<usize> {
     let (number, _) = name.strip_prefix("shard-")?.split_once('.')?;
     let index = number.parse().ok()?;
-    let is_bad_list = name == bad_file_name(index);
+    let is_extra = name == bad_file_name(index) || name == fields_file_name(index);
     let is_other = TokenDtype::ALL
         .into_iter()
         .map(|dtype| file_names(index, dtype))
         .any(|(tokens, docs)| [tokens, docs].iter().any(|file| file == name));
-    (is_bad_list || is_other).then_some(index)
+    (is_extra || is_other).then_some(index)
 }
 
 impl DoneUnit {
@@ -151,7 +151,16 @@ impl DoneUnit {
         let names = file_names(index, dtype);
         let bad = shard.bad_records.as_ref();
         let has_bad_name = bad.is_none_or(|bad| bad.file == bad_file_name(index));
-        if (&shard.file, &shard.docs_file) != (&names.0, &names.1) || !has_bad_name {
+        let fields = shard.fields.as_ref();
+        let fields_name = plan
+            .settings
+            .keeps_fields()
+            .then(|| fields_file_name(index));
+        let has_fields_name = fields.map(|fields| &fields.file) == fields_name.as_ref();
+        if (&shard.file, &shard.docs_file) != (&names.0, &names.1)
+            || !has_bad_name
+            || !has_fields_name
+        {
             return Err("names other files".to_owned());
         }
         if (shard.start, shard.end) != (unit.start, unit.end) {

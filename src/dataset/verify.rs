@@ -11,6 +11,7 @@ use crate::dataset::{
     DocRecord, MANIFEST, Manifest, Position, Shard, ShardInfo, Shuffled, SourceInfo, TokenStore,
     Tokens, Totals,
 };
+use crate::document::FieldCheck;
 use crate::error::{Error, Result};
 use crate::hash::{BLOCK_BYTES, block_hashes};
 use crate::progress::Stats;
@@ -66,6 +67,7 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
         bytes += check_files(info, &shard, stats)?;
         check_ids(&shard, manifest.encoding.n_vocab)?;
         documents.check_shard(info, &shard)?;
+        check_fields(info, &shard, manifest)?;
         if let Some(bad) = &info.bad_records {
             let map = map_in(&directory, path, &bad.file)?;
             check_length(&map, bad)?;
@@ -84,18 +86,20 @@ pub fn verify(path: &Path, stats: &Stats) -> Result<Verified> {
     })
 }
 
-/// Checks the hashes of a shard's ids and document records; returns their size in bytes.
+/// Checks the hashes of a shard's ids, document records and kept fields; returns their size in bytes.
 fn check_files(info: &ShardInfo, shard: &Shard, stats: &Stats) -> Result<u64> {
-    let hashes = [&info.blocks, &info.docs_blocks];
+    let fields = info.fields.iter().map(|fields| &fields.blocks);
+    let hashes = [&info.blocks, &info.docs_blocks].into_iter().chain(fields);
     let mut bytes = 0;
-    for (map, hashes) in shard.files().into_iter().zip(hashes) {
+    let files = shard.files().into_iter().chain(shard.fields_file());
+    for (map, hashes) in files.zip(hashes) {
         check_blocks(map, hashes, stats)?;
         bytes += map.len() as u64;
     }
     Ok(bytes)
 }
 
-/// Checks the hashes of the ids and document records of all shards of an open dataset, even if another
+/// Checks the hashes of the ids, document records and kept fields of all shards of an open dataset, even if another
 /// one has replaced it.
 pub(crate) fn check_shards(store: &TokenStore, stats: &Stats) -> Result<()> {
     let shards = store.manifest().shards.iter().zip(store.shards());
@@ -204,6 +208,36 @@ fn check_ids(shard: &Shard, n_vocab: u32) -> Result<()> {
         None => Ok(()),
         Some(at) => Err(beyond_vocabulary(shard, at, n_vocab)),
     }
+}
+
+/// Checks that each document record of a shard has a line of kept fields, if any are kept.
+fn check_fields(info: &ShardInfo, shard: &Shard, manifest: &Manifest) -> Result<()> {
+    let Some((fields, map)) = info.fields.as_ref().zip(shard.fields_file()) else {
+        return Ok(());
+    };
+    let wrong = |what: String| Err(damaged(map.path(), what));
+    let mut check = FieldCheck::new(manifest.settings.fields());
+    let mut lines = 0;
+    for line in shard.fields().split_inclusive(|&byte| byte == b'\n') {
+        lines += 1;
+        if !check.take(line) {
+            return wrong(format!(
+                "line {lines}: does not have the fields that are kept"
+            ));
+        }
+    }
+    let records = shard.documents().len();
+    if lines != records {
+        return wrong(format!(
+            "has {lines} lines, and the shard {records} document records"
+        ));
+    }
+    let counts = manifest.settings.field_keys().zip(check.found);
+    let counts = counts.map(|(key, count)| (key.to_owned(), count)).collect();
+    if fields.found == counts {
+        return Ok(());
+    }
+    wrong("has other numbers of fields than the manifest counts".to_owned())
 }
 
 /// The error that token `at` of `shard` is no id.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use shardmill_core::hash::Hash128;
 
 use crate::dataset::{
-    BadCounts, BadFile, BadRecord, DocRecord, TokenDtype, bad_file_name, file_names,
+    BadCounts, BadFile, BadRecord, DocRecord, FieldsFile, Settings, TokenDtype, bad_file_name,
+    fields_file_name, file_names,
 };
 use crate::error::Result;
 use crate::publish::durability::Durability;
@@ -49,6 +50,9 @@ impl TokenWriter {
 #[derive(Debug)]
 pub(crate) struct RecordWriter {
     docs_file: HashedFile,
+    /// The kept fields, if any are, and how many documents have each.
+    fields_file: Option<HashedFile>,
+    found: Vec<u64>,
     /// The list of records that are left out; `None` until the first one.
     bad_file: Option<HashedFile>,
     bad_counts: BadCounts,
@@ -64,20 +68,28 @@ pub(crate) struct RecordWriter {
 pub(crate) struct FinishedRecords {
     pub(crate) docs_bytes: u64,
     pub(crate) docs_blocks: Vec<Hash128>,
+    pub(crate) fields: Option<FieldsFile>,
     pub(crate) bad_records: Option<BadFile>,
 }
 
 impl RecordWriter {
-    /// Begins the records of shard `index` in `directory`.
+    /// Begins the records of shard `index` in `directory`, with a file for fields if `settings` name any
+    /// to keep.
     pub(crate) fn create(
         directory: &Path,
         index: usize,
-        dtype: TokenDtype,
+        settings: &Settings,
         durability: Durability,
     ) -> Result<Self> {
-        let (_, name) = file_names(index, dtype);
+        let (_, name) = file_names(index, settings.token_dtype);
+        let fields_file = settings.keeps_fields().then(|| {
+            let name = fields_file_name(index);
+            HashedFile::create(directory, &name, durability)
+        });
         Ok(Self {
             docs_file: HashedFile::create(directory, &name, durability)?,
+            fields_file: fields_file.transpose()?,
+            found: Vec::new(),
             bad_file: None,
             bad_counts: BadCounts::default(),
             bad_line: Vec::new(),
@@ -90,6 +102,23 @@ impl RecordWriter {
     /// Appends the record of a document.
     pub(crate) fn push(&mut self, record: DocRecord) -> Result<()> {
         self.docs_file.write(bytemuck::bytes_of(&record))
+    }
+
+    /// Appends the line with the kept fields of the document whose record is next, if any are kept.
+    pub(crate) fn push_fields(&mut self, line: &[u8]) -> Result<()> {
+        match &mut self.fields_file {
+            Some(file) => file.write(line),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts in how many documents more each kept field was found.
+    pub(crate) fn count_fields(&mut self, found: &[u64]) {
+        let length = self.found.len().max(found.len());
+        self.found.resize(length, 0);
+        for (sum, more) in self.found.iter_mut().zip(found) {
+            *sum += more;
+        }
     }
 
     /// Lists a record that is left out.
@@ -111,9 +140,20 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// Completes the files and gives them their final names.
-    pub(crate) fn finish(self) -> Result<FinishedRecords> {
+    /// Completes the files and gives them their final names. `settings` are those they began with.
+    pub(crate) fn finish(self, settings: &Settings) -> Result<FinishedRecords> {
         let (docs_bytes, docs_blocks) = self.docs_file.finish()?;
+        let fields = self.fields_file.map(|file| -> Result<FieldsFile> {
+            let (bytes, blocks) = file.finish()?;
+            let counts = self.found.into_iter().chain(std::iter::repeat(0));
+            let keys = settings.field_keys().map(ToOwned::to_owned);
+            Ok(FieldsFile {
+                file: fields_file_name(self.index),
+                found: keys.zip(counts).collect(),
+                bytes,
+                blocks,
+            })
+        });
         let bad_records = self
             .bad_file
             .map(|file| -> Result<BadFile> {
@@ -129,6 +169,7 @@ impl RecordWriter {
         Ok(FinishedRecords {
             docs_bytes,
             docs_blocks,
+            fields: fields.transpose()?,
             bad_records,
         })
     }

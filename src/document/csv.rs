@@ -13,9 +13,10 @@ use memchr::{memchr, memchr3};
 
 use crate::document::header::Names;
 use crate::document::jsonl::BYTE_ORDER_MARK;
+use crate::document::kept::{FieldLine, push_string};
 use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
 use crate::document::record::{Bad, Csv};
-use crate::document::{Context, DocumentFormat, Format, Header, LineEnds, decode};
+use crate::document::{Context, DocumentFormat, Format, Header, InvalidUtf8, LineEnds, decode};
 
 pub(super) const COMMAS: DocumentFormat = DocumentFormat {
     format: Format::Csv,
@@ -248,13 +249,87 @@ struct Records<'a> {
     line: u32,
     /// The text of the current record, if it has quotes.
     text: Vec<u8>,
+    kept: Kept,
+}
+
+/// The kept fields of the current record.
+#[derive(Debug)]
+struct Kept {
+    /// Their columns, what stands there, and the line of these.
+    columns: Vec<usize>,
+    fields: Vec<Option<Field>>,
+    line: FieldLine,
+}
+
+impl Kept {
+    /// Notes what stands in column `column` of the record.
+    fn note(&mut self, column: usize, field: &Field) {
+        for (kept, &wanted) in self.fields.iter_mut().zip(&self.columns) {
+            if wanted == column {
+                *kept = Some(field.clone());
+            }
+        }
+    }
+
+    /// Makes the line of the record that begins at `start` in `bytes`; returns how many sequences in the
+    /// fields were not UTF-8.
+    fn make(&mut self, bytes: &[u8], start: usize, reading: &Reading<'_>) -> Result<u64, Bad> {
+        let mut all_invalid = 0;
+        let mut bad = None;
+        let fields = &self.fields;
+        self.line.make(&reading.fields.kept, |index, _, json| {
+            let Some(field) = &fields[index] else {
+                return false;
+            };
+            match decode(&value(bytes, field), reading.invalid_utf8) {
+                Ok((text, invalid)) => {
+                    push_string(json, &text);
+                    all_invalid += invalid;
+                }
+                Err(_) => bad = bad.take().or(Some(not_utf8(bytes, field, start))),
+            }
+            true
+        });
+        bad.map_or(Ok(all_invalid), Err)
+    }
+}
+
+/// The problem with the record that begins at `start` in `bytes`, of which `field` is not UTF-8.
+fn not_utf8(bytes: &[u8], field: &Field, start: usize) -> Bad {
+    // Where it is in the record, with its quotes.
+    let raw = &bytes[field.range.clone()];
+    let valid = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
+    Bad::utf8(field.range.start - start + valid)
+}
+
+/// The text of a record whose wanted field is `field`. One with quotes goes to `buffer`.
+fn text_of<'a>(
+    bytes: &'a [u8],
+    field: &Field,
+    start: usize,
+    policy: InvalidUtf8,
+    buffer: &'a mut Vec<u8>,
+) -> Result<Text<'a>, Bad> {
+    let mut raw = &bytes[field.range.clone()];
+    if field.has_quotes {
+        buffer.clear();
+        push_single(raw, buffer);
+        raw = buffer;
+    }
+    let (text, invalid) = decode(raw, policy).map_err(|_| not_utf8(bytes, field, start))?;
+    Ok(Text { text, invalid })
 }
 
 impl<'a> Records<'a> {
     fn new(span: Span<'a>, reading: Reading<'a>, separator: u8) -> Self {
         // A header that is broken was refused: see `Format::check_field`.
         let names = names(reading.head, separator).unwrap_or_default();
-        let is_wanted = |name: &Cow<'_, [u8]>| **name == *reading.text_field.as_bytes();
+        // Of columns with the same name, the last counts. A missing one was refused there, too.
+        let column_of = |field: &str| {
+            let is_wanted = |name: &Cow<'_, [u8]>| **name == *field.as_bytes();
+            names.iter().rposition(is_wanted).unwrap_or(usize::MAX)
+        };
+        let kept = &reading.fields.kept;
         let mut records = Records {
             scan: Scan {
                 bytes: span.bytes,
@@ -263,10 +338,14 @@ impl<'a> Records<'a> {
             },
             reading,
             columns: names.len(),
-            // Of columns with the same name, the last counts. There is one.
-            column: names.iter().rposition(is_wanted).unwrap_or(usize::MAX),
+            column: column_of(&reading.fields.text),
             line: 0,
             text: Vec::new(),
+            kept: Kept {
+                columns: kept.iter().map(|field| column_of(&field.name)).collect(),
+                fields: vec![None; kept.len()],
+                line: FieldLine::default(),
+            },
         };
         if span.begins {
             records.skip();
@@ -285,25 +364,6 @@ impl<'a> Records<'a> {
         let lines = LineEnds::Any.count(&self.scan.bytes[start..self.scan.at]);
         // A chunk has at most a few million lines.
         u32::try_from(lines).unwrap_or(u32::MAX)
-    }
-
-    /// The text of a record whose wanted field is `field`.
-    fn text_of(&mut self, field: &Field, start: usize) -> Result<Text<'_>, Bad> {
-        let raw = &self.scan.bytes[field.range.clone()];
-        let raw = if field.has_quotes {
-            self.text.clear();
-            push_single(raw, &mut self.text);
-            &self.text
-        } else {
-            raw
-        };
-        let (text, invalid) = decode(raw, self.reading.invalid_utf8).map_err(|_| {
-            // Where it is in the record, with its quotes.
-            let raw = &self.scan.bytes[field.range.clone()];
-            let valid = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
-            Bad::utf8(field.range.start - start + valid)
-        })?;
-        Ok(Text { text, invalid })
     }
 }
 
@@ -325,6 +385,7 @@ impl Documents for Records<'_> {
         let column = self.column;
         let end = self.scan.record(|field| {
             broken = broken.or(field.broken);
+            self.kept.note(fields, &field);
             if fields == column {
                 wanted = Some(field);
             }
@@ -341,13 +402,21 @@ impl Documents for Records<'_> {
         };
         let text = match (broken, wanted) {
             (Some(what), _) => Err(Bad::csv(what)),
-            (None, Some(field)) if fields == self.columns => self.text_of(&field, start),
+            (None, Some(field)) if fields == self.columns => {
+                let policy = self.reading.invalid_utf8;
+                let text = text_of(bytes, &field, start, policy, &mut self.text);
+                text.and_then(|text| {
+                    let invalid = text.invalid + self.kept.make(bytes, start, &self.reading)?;
+                    Ok(Text { invalid, ..text })
+                })
+            }
             (None, _) => Err(Bad::csv(Csv::Fields {
                 found: u32::try_from(fields).unwrap_or(u32::MAX),
                 columns: u32::try_from(self.columns).unwrap_or(u32::MAX),
             })),
         };
-        Some(Document { extent, text })
+        let kept = Some(&self.kept.line);
+        Some(Document { extent, text, kept })
     }
 
     fn lines(&self) -> u32 {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use shardmill_core::show::shortened;
 
-use crate::document::Format;
+use crate::document::{Fields, Format};
 use crate::error::Problem;
 
 /// How the header of a format is read.
@@ -68,9 +68,9 @@ impl Format {
         })
     }
 
-    /// Refuses a source whose header is broken, or does not name the column `field`. A source without
-    /// any bytes has no header, and no documents.
-    pub(crate) fn check_field(self, header: &[u8], field: &str) -> Result<(), Problem> {
+    /// Refuses a source whose header is broken, or does not name a column for each of `fields`. A source
+    /// without any bytes has no header, and no documents.
+    pub(crate) fn check_fields(self, header: &[u8], fields: &Fields) -> Result<(), Problem> {
         let Some(row) = &self.row().header else {
             return Ok(());
         };
@@ -78,16 +78,17 @@ impl Format {
             return Ok(());
         }
         let names = (row.names)(header)?;
-        if names.iter().any(|name| **name == *field.as_bytes()) {
-            return Ok(());
-        }
-        let names = names.iter().map(|name| String::from_utf8_lossy(name));
-        Err(no_column(field, &names.collect::<Vec<_>>()))
+        let is_there = |field: &&str| names.iter().any(|name| **name == *field.as_bytes());
+        let missing = fields.names().find(|(field, _)| !is_there(field));
+        missing.map_or(Ok(()), |(field, setting)| {
+            let names = names.iter().map(|name| String::from_utf8_lossy(name));
+            Err(no_column(field, setting, &names.collect::<Vec<_>>()))
+        })
     }
 }
 
-/// The problem with a source whose columns `names` do not include `field`.
-pub(crate) fn no_column(field: &str, names: &[impl AsRef<str>]) -> Problem {
+/// The problem with a source whose columns `names` do not include `field`, which `setting` names.
+pub(crate) fn no_column(field: &str, setting: &str, names: &[impl AsRef<str>]) -> Problem {
     let shown = names.len().min(COLUMNS_SHOWN);
     let list: Vec<_> = names[..shown]
         .iter()
@@ -104,5 +105,5 @@ pub(crate) fn no_column(field: &str, names: &[impl AsRef<str>]) -> Problem {
             list.join(", ")
         ),
     };
-    (what, "choose one with `text_field`").into()
+    (what, format!("choose one with `{setting}`")).into()
 }

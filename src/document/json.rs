@@ -11,6 +11,7 @@ use shardmill_core::simd::Level;
 
 use crate::document::escapes::{Unescaped, hex, shown, unescaped};
 use crate::document::special::Specials;
+use crate::document::syntax::{Syntax, Type};
 
 /// How many fields are named if the wanted one is missing.
 const FIELDS_SHOWN: usize = 10;
@@ -24,76 +25,6 @@ pub(super) enum Value {
     Unescaped,
     /// Something else, and its range in the line.
     Other(Type, Range<usize>),
-}
-
-/// The types of JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Type {
-    Null,
-    Boolean,
-    Number,
-    String,
-    Array,
-    Object,
-}
-
-impl Type {
-    /// For messages, with its article.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Boolean => "a boolean",
-            Self::Number => "a number",
-            Self::String => "a string",
-            Self::Array => "an array",
-            Self::Object => "an object",
-        }
-    }
-}
-
-/// What is wrong with JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Syntax {
-    ByteOrderMark,
-    Value,
-    Key,
-    Colon,
-    CommaOrBracket,
-    CommaOrBrace,
-    Control,
-    Escape,
-    Hex,
-    CutString,
-    CutArray,
-    CutObject,
-    Cut,
-    Trailing,
-    AfterReturn,
-}
-
-impl Syntax {
-    /// For messages.
-    pub(super) const fn what(self) -> &'static str {
-        match self {
-            Self::ByteOrderMark => "a byte order mark after the start of the file",
-            Self::Value => "expected a value",
-            Self::Key => "expected a string as the key",
-            Self::Colon => "expected ':'",
-            Self::CommaOrBracket => "expected ',' or ']'",
-            Self::CommaOrBrace => "expected ',' or '}'",
-            Self::Control => "a control character in a string is not escaped",
-            Self::Escape => "an unknown escape",
-            Self::Hex => "an escape \\u without four hex digits",
-            Self::CutString => "the line ends inside a string",
-            Self::CutArray => "the line ends inside an array",
-            Self::CutObject => "the line ends inside an object",
-            Self::Cut => "the line ends before the value",
-            Self::Trailing => "something follows the object",
-            Self::AfterReturn => {
-                "something follows the object after \\r alone, which does not end a line"
-            }
-        }
-    }
 }
 
 /// Why a line is not an object.
@@ -156,14 +87,72 @@ pub(super) fn fields(line: &str, field: &str, level: Level) -> String {
         rest = inner;
     }
     let mut scan = Scan::new(line, part, level);
-    let keys = scan.keys().unwrap_or_default();
-    let names = keys.iter().take(FIELDS_SHOWN);
-    let names = names.map(|key| shown(&format!("{path}{}", unescaped(&line[key.clone()]))));
+    let members = scan.members().unwrap_or_default();
+    let names = members.iter().take(FIELDS_SHOWN);
+    let names =
+        names.map(|member| shown(&format!("{path}{}", unescaped(&line[member.key.clone()]))));
     let names = names.collect::<Vec<_>>().join(", ");
-    match keys.len().saturating_sub(FIELDS_SHOWN) {
+    match members.len().saturating_sub(FIELDS_SHOWN) {
         0 => names,
         more => format!("{names} and {more} more"),
     }
+}
+
+/// A member of an object, as ranges of the line.
+#[derive(Debug)]
+struct Member {
+    /// Without its quotes.
+    key: Range<usize>,
+    kind: Type,
+    value: Range<usize>,
+}
+
+/// The members of an object, for several fields that are looked for in it.
+pub(super) struct Members<'a> {
+    line: &'a str,
+    list: Vec<Member>,
+    level: Level,
+}
+
+impl<'a> Members<'a> {
+    /// The members of the object that `part` of `line` is, which has been read before.
+    pub(super) fn of(line: &'a str, part: Range<usize>, level: Level) -> Self {
+        let members = Scan::new(line, part, level).members();
+        Self {
+            line,
+            list: members.unwrap_or_default(),
+            level,
+        }
+    }
+
+    /// The value of `field`, found as by [`find`], and its type.
+    pub(super) fn get(&self, field: &str) -> Option<(&'a str, Type)> {
+        if let Some(member) = self.last(field) {
+            return Some((&self.line[member.value.clone()], member.kind));
+        }
+        let (outer, inner) = field.split_once('.')?;
+        let outer = self.last(outer)?;
+        let is_object = outer.kind == Type::Object;
+        let inside = is_object.then(|| Self::of(self.line, outer.value.clone(), self.level))?;
+        inside.get(inner)
+    }
+
+    /// Where each value stands, in order, and its type.
+    pub(super) fn values(&self) -> impl Iterator<Item = (Range<usize>, Type)> {
+        let members = self.list.iter();
+        members.map(|member| (member.value.clone(), member.kind))
+    }
+
+    fn last(&self, name: &str) -> Option<&Member> {
+        let mut members = self.list.iter().rev();
+        members.find(|member| is_name(&self.line[member.key.clone()], name))
+    }
+}
+
+/// Whether a key, as it stands in a line, is `name`.
+#[inline]
+fn is_name(key: &str, name: &str) -> bool {
+    key == name || (key.contains('\\') && unescaped(key) == name)
 }
 
 type Broken = (usize, Syntax);
@@ -237,7 +226,7 @@ impl<'a> Scan<'a> {
         loop {
             let key = self.key()?;
             self.space();
-            if !self.is_name(key, field) {
+            if !is_name(&self.line[key], field) {
                 self.value()?;
             } else if self.peek() == Some(b'"') {
                 text.clear();
@@ -259,27 +248,27 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The keys of the object that the part is, as ranges of the line.
-    fn keys(&mut self) -> Result<Vec<Range<usize>>, Broken> {
-        let mut keys = Vec::new();
+    /// The members of the object that the part is.
+    fn members(&mut self) -> Result<Vec<Member>, Broken> {
+        let mut members = Vec::new();
         self.space();
         self.at += 1;
         self.space();
         while self.peek() != Some(b'}') {
-            keys.push(self.key()?);
-            self.value()?;
+            let key = self.key()?;
+            self.space();
+            let start = self.at;
+            let kind = self.value()?;
+            members.push(Member {
+                key,
+                kind,
+                value: start..self.at,
+            });
             if self.closes(b'}')? {
                 break;
             }
         }
-        Ok(keys)
-    }
-
-    /// Whether the key at `key` is `name`.
-    #[inline]
-    fn is_name(&self, key: Range<usize>, name: &str) -> bool {
-        let raw = &self.line[key];
-        raw == name || (raw.contains('\\') && unescaped(raw) == name)
+        Ok(members)
     }
 
     /// Skips what follows a member of an object or an array: a comma or the closer. Returns whether

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use shardmill_core::simd::Level;
 
 use crate::document::escapes::Unescaped;
-use crate::document::json::{self, Refused, Value};
+use crate::document::json::{self, Members, Refused, Value};
+use crate::document::kept::{FieldLine, push_value};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
-use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, LineEnds, decode};
+use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, KeptField, LineEnds, decode};
 use memchr::memchr;
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
@@ -28,6 +29,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
             reading,
             level: Level::detect(),
             unescaped: String::new(),
+            kept: FieldLine::default(),
         })
     },
 };
@@ -40,16 +42,15 @@ struct Records<'a> {
     level: Level,
     /// The text of the current record, if it has escapes.
     unescaped: String,
+    /// The kept fields of the current record.
+    kept: FieldLine,
 }
 
 impl Documents for Records<'_> {
     fn next_document(&mut self) -> Option<Document<'_>> {
         let line = self.lines.next()?;
-        let Reading {
-            text_field,
-            invalid_utf8,
-            ..
-        } = self.reading;
+        let (buffer, kept) = (&mut self.unescaped, &mut self.kept);
+        let text = read(line.bytes, &self.reading, self.level, buffer, kept);
         Some(Document {
             extent: Extent {
                 start: line.start,
@@ -58,13 +59,8 @@ impl Documents for Records<'_> {
                 begins: true,
                 ends: true,
             },
-            text: read(
-                line.bytes,
-                text_field,
-                invalid_utf8,
-                self.level,
-                &mut self.unescaped,
-            ),
+            text,
+            kept: Some(&self.kept),
         })
     }
 
@@ -149,18 +145,19 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// The string in `field` of the object in `line`; of duplicate keys, the last wins. A text that
-/// does not stand in the line as it is goes to `buffer`.
+/// The string in the text field of the object in `line`; of duplicate keys, the last wins. A text that
+/// does not stand in the line as it is goes to `buffer`, and the kept fields go to `kept`.
 ///
 /// # Errors
 /// Says what is wrong with the line.
 fn read<'a>(
     line: &'a [u8],
-    field: &str,
-    policy: InvalidUtf8,
+    reading: &Reading<'_>,
     level: Level,
     buffer: &'a mut String,
+    kept: &mut FieldLine,
 ) -> Result<Text<'a>, Bad> {
+    let (field, policy) = (&*reading.fields.text, reading.invalid_utf8);
     let (line, invalid) = decode(line, policy).map_err(Bad::utf8)?;
     let mut unescaped = Unescaped::new(buffer, policy);
     let found = json::find(&line, field, level, &mut unescaped);
@@ -171,6 +168,7 @@ fn read<'a>(
         Refused::Broken(at, what) => Bad::broken(at, what),
         Refused::NotObject(found) => Bad::not_object(found),
     })?;
+    keep(&line, &reading.fields.kept, level, kept);
     let text = match (found, line) {
         (Some(Value::Plain(range)), Cow::Borrowed(line)) => &line[range],
         (Some(Value::Plain(range)), Cow::Owned(line)) => {
@@ -188,6 +186,18 @@ fn read<'a>(
         text: Cow::Borrowed(text),
         invalid: invalid + lone,
     })
+}
+
+/// Makes the line of the fields `kept` of the object in `line`, which has been read.
+fn keep(line: &str, kept: &[KeptField], level: Level, into: &mut FieldLine) {
+    if kept.is_empty() {
+        return;
+    }
+    let members = Members::of(line, 0..line.len(), level);
+    into.make(kept, |_, field, json| {
+        let value = members.get(&field.name);
+        value.is_some_and(|(value, kind)| push_value(json, value, kind))
+    });
 }
 
 /// The first of `fields` that the first record with any of them has, whatever its value. `start` are

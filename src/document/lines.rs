@@ -60,5 +60,6 @@ pub(super) fn record<'a>(
         text: text
             .map(|(text, invalid)| Text { text, invalid })
             .map_err(Bad::utf8),
+        kept: None,
     }
 }

@@ -14,7 +14,9 @@
 //! header      headers, and the columns that they name
 //! rows        rows of a column, taken out of a file that has columns
 //! json        the text of a record, and what is wrong with a broken one
+//! syntax      the types of JSON, and what may be wrong with it
 //! line_ends   where lines end, for their numbers
+//! kept        fields that are kept beside documents, as lines of JSON
 //! special     which bytes of a line end or interrupt a string
 //! escapes     the escapes in strings
 //! record      the kinds of bad records, what to do with them, and their messages
@@ -28,6 +30,7 @@ mod escapes;
 mod header;
 mod json;
 mod jsonl;
+mod kept;
 mod line_ends;
 mod lines;
 mod paragraphs;
@@ -37,6 +40,7 @@ mod rows;
 mod separated;
 mod sniff;
 mod special;
+mod syntax;
 mod text;
 mod utf8;
 
@@ -51,12 +55,13 @@ use crate::error::{Error, Result};
 pub(crate) use header::no_column;
 pub(crate) use header::{Header, TEXT_HEAD_BYTES};
 pub(crate) use jsonl::first_field;
+pub(crate) use kept::{FieldCheck, FieldLines, Fields, KeptField};
 pub(crate) use line_ends::LineEnds;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
 #[cfg(feature = "parquet")]
-pub(crate) use rows::push_row;
+pub(crate) use rows::{Cell, push_cell, push_row};
 pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines, is_parquet};
 pub use utf8::InvalidUtf8;
 pub(crate) use utf8::decode;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::document::{Bad, InvalidUtf8};
+use crate::document::kept::FieldLine;
+use crate::document::{Bad, Fields, InvalidUtf8};
 
 /// Bytes of a source that begin and end where its format allows a cut.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +18,8 @@ pub(crate) struct Span<'a> {
 /// How documents are read, whatever their format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading<'a> {
-    /// The field of a record that holds the document.
-    pub(crate) text_field: &'a str,
+    /// The fields of a record that are read.
+    pub(crate) fields: &'a Fields,
     /// What ends a document, if it is a part of a text.
     pub(crate) separator: &'a str,
     /// What every piece of the source needs; see [`Format::head`](crate::document::Format::head).
@@ -31,6 +32,8 @@ pub(crate) struct Reading<'a> {
 pub(crate) struct Document<'a> {
     pub(crate) extent: Extent,
     pub(crate) text: Result<Text<'a>, Bad>,
+    /// The fields that are kept; `None` if none are, or the format has no fields.
+    pub(crate) kept: Option<&'a FieldLine>,
 }
 
 /// Where a document lies in its span.
@@ -84,7 +87,7 @@ pub(super) mod tests {
             ends: true,
         };
         let reading = Reading {
-            text_field: "",
+            fields: &Fields::default(),
             separator,
             head: &[],
             invalid_utf8: InvalidUtf8::Strict,

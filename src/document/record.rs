@@ -4,7 +4,7 @@ use shardmill_core::choice;
 use shardmill_core::show::counted;
 
 use crate::document::escapes::shown;
-use crate::document::json::{Syntax, Type};
+use crate::document::syntax::{Syntax, Type};
 use crate::error::Problem;
 
 choice! {
@@ -98,6 +98,8 @@ enum Why {
     Utf8,
     /// In the text of a row.
     TextUtf8,
+    /// In a kept field of a row, the one with this index.
+    KeptUtf8(u32),
     Surrogate,
     Csv(Csv),
 }
@@ -175,6 +177,14 @@ impl Bad {
         }
     }
 
+    pub(super) fn kept_utf8(index: usize, at: usize) -> Self {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        Self {
+            at,
+            why: Why::KeptUtf8(index),
+        }
+    }
+
     pub(super) fn csv(what: Csv) -> Self {
         Self {
             at: 0,
@@ -201,7 +211,7 @@ impl Bad {
             Why::Missing(_) => BadKind::MissingField,
             Why::NotString(Type::Null) => BadKind::NullField,
             Why::NotString(_) => BadKind::NotAString,
-            Why::Utf8 | Why::TextUtf8 => BadKind::InvalidUtf8,
+            Why::Utf8 | Why::TextUtf8 | Why::KeptUtf8(_) => BadKind::InvalidUtf8,
             Why::Surrogate => BadKind::LoneSurrogate,
             Why::Csv(_) => BadKind::BrokenCsv,
         }
@@ -228,7 +238,7 @@ impl Bad {
         match &self.why {
             Why::Missing(fields) if !fields.is_empty() => Some("choose one with `text_field`"),
             Why::Broken(Syntax::AfterReturn) => Some("end its lines with \\n"),
-            Why::Surrogate | Why::TextUtf8 => {
+            Why::Surrogate | Why::TextUtf8 | Why::KeptUtf8(_) => {
                 Some("use `invalid_utf8` replace or ignore to accept it")
             }
             _ => None,
@@ -260,6 +270,10 @@ impl Bad {
             Why::NotString(found) => format!("field {field} is {}, not a string", found.name()),
             Why::Utf8 => format!("column {column}: invalid UTF-8"),
             Why::TextUtf8 => format!("byte {} of the text: invalid UTF-8", self.at),
+            Why::KeptUtf8(index) => {
+                let number = u64::from(*index) + 1;
+                format!("byte {} of kept field {number}: invalid UTF-8", self.at)
+            }
             Why::Surrogate => {
                 format!("column {column}: an escape \\u is half of a surrogate pair")
             }

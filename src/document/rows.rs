@@ -1,10 +1,13 @@
 //! Rows: the texts of a column, taken out of a file and put one after another.
 //!
-//! Each row is its length in bytes, a little-endian `u32`, and then its text; a row without a value
-//! is [`NO_VALUE`] alone. The room `columnar` reads files into this form.
+//! Each row is a value for the text, and one for each kept field. A value is its length in bytes, a
+//! little-endian `u32`, and then its bytes; one that is null is [`NO_VALUE`] alone. Those of kept fields
+//! begin with a byte that says what they are: [`TEXT`] or [`JSON`]. The room `columnar` reads files into
+//! this form.
 
-use crate::document::json::Type;
+use crate::document::kept::{FieldLine, push_string};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
+use crate::document::syntax::Type;
 use crate::document::{Bad, Context, DocumentFormat, Format, LineEnds, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
@@ -24,6 +27,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
             rest: span.bytes,
             next: 0,
             reading,
+            kept: FieldLine::default(),
         })
     },
 };
@@ -31,7 +35,22 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
 /// Stands in place of a length. A value of a Parquet file is shorter.
 const NO_VALUE: u32 = u32::MAX;
 
-/// Appends a row to `rows`. Returns `false`, and appends nothing, if the text is too long: 4 GiB
+/// Begin the values of kept fields.
+const TEXT: u8 = b's';
+#[cfg(feature = "parquet")]
+const JSON: u8 = b'j';
+
+/// The value of a kept field.
+#[cfg(feature = "parquet")]
+#[derive(Debug)]
+pub(crate) enum Cell<'a> {
+    /// What is text, if it is UTF-8.
+    Text(&'a [u8]),
+    /// A number or a word.
+    Json(String),
+}
+
+/// Appends the text of a row to `rows`. Returns `false`, and appends nothing, if it is too long: 4 GiB
 /// or more.
 #[cfg(feature = "parquet")]
 pub(crate) fn push_row(rows: &mut Vec<u8>, text: Option<&[u8]>) -> bool {
@@ -39,14 +58,44 @@ pub(crate) fn push_row(rows: &mut Vec<u8>, text: Option<&[u8]>) -> bool {
         rows.extend(NO_VALUE.to_le_bytes());
         return true;
     };
-    match u32::try_from(text.len()) {
+    push_value(rows, &[], text)
+}
+
+/// Appends the value of the next kept field of the row. Returns `false` as [`push_row`] does.
+#[cfg(feature = "parquet")]
+pub(crate) fn push_cell(rows: &mut Vec<u8>, cell: Option<&Cell<'_>>) -> bool {
+    match cell {
+        Some(Cell::Text(text)) => push_value(rows, &[TEXT], text),
+        Some(Cell::Json(json)) => push_value(rows, &[JSON], json.as_bytes()),
+        None => push_row(rows, None),
+    }
+}
+
+/// Appends a value that begins with `kind`.
+#[cfg(feature = "parquet")]
+fn push_value(rows: &mut Vec<u8>, kind: &[u8], value: &[u8]) -> bool {
+    match u32::try_from(kind.len() + value.len()) {
         Ok(length) if length != NO_VALUE => {
             rows.extend(length.to_le_bytes());
-            rows.extend(text);
+            rows.extend(kind);
+            rows.extend(value);
             true
         }
         _ => false,
     }
+}
+
+/// Takes the next value off `rest`; `None` if it is null.
+fn take_value<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk()?;
+    *rest = after;
+    let length = u32::from_le_bytes(*length);
+    if length == NO_VALUE {
+        return None;
+    }
+    let (value, after) = after.split_at_checked(length as usize)?;
+    *rest = after;
+    Some(value)
 }
 
 /// The rows of a span.
@@ -55,35 +104,38 @@ struct Rows<'a> {
     rest: &'a [u8],
     next: u32,
     reading: Reading<'a>,
+    /// The kept fields of the current row.
+    kept: FieldLine,
 }
 
 impl Documents for Rows<'_> {
     fn next_document(&mut self) -> Option<Document<'_>> {
-        let (length, rest) = self.rest.split_first_chunk()?;
-        let length = u32::from_le_bytes(*length);
-        let text = if length == NO_VALUE {
-            None
-        } else {
-            Some(rest.split_at_checked(length as usize)?)
-        };
-        self.rest = text.map_or(rest, |(_, rest)| rest);
+        if self.rest.is_empty() {
+            return None;
+        }
+        let text = take_value(&mut self.rest);
+        let kept = keep(&mut self.rest, &self.reading, &mut self.kept);
         let row = self.next;
         // A chunk has at most a few million rows.
         self.next = row.saturating_add(1);
         Some(Document {
             extent: Extent {
                 start: row as usize,
-                len: text.map_or(0, |(text, _)| text.len()),
+                len: text.map_or(0, <[u8]>::len),
                 line: Some(row),
                 begins: true,
                 ends: true,
             },
             text: match text {
                 None => Err(Bad::not_string(Type::Null)),
-                Some((text, _)) => decode(text, self.reading.invalid_utf8)
-                    .map(|(text, invalid)| Text { text, invalid })
-                    .map_err(Bad::text_utf8),
+                Some(text) => decode(text, self.reading.invalid_utf8)
+                    .map_err(Bad::text_utf8)
+                    .and_then(|(text, invalid)| {
+                        let invalid = invalid + kept?;
+                        Ok(Text { text, invalid })
+                    }),
             },
+            kept: Some(&self.kept),
         })
     }
 
@@ -92,31 +144,68 @@ impl Documents for Rows<'_> {
     }
 }
 
+/// Takes the kept fields of a row off `rest`, and makes their line; returns how many sequences in them
+/// were not UTF-8.
+fn keep(rest: &mut &[u8], reading: &Reading<'_>, into: &mut FieldLine) -> Result<u64, Bad> {
+    let mut all_invalid = 0;
+    let mut bad = None;
+    into.make(&reading.fields.kept, |index, _, json| {
+        match take_value(rest).and_then(<[u8]>::split_first) {
+            None => false,
+            Some((&TEXT, text)) => {
+                match decode(text, reading.invalid_utf8) {
+                    Ok((text, invalid)) => {
+                        push_string(json, &text);
+                        all_invalid += invalid;
+                    }
+                    Err(at) => bad = bad.take().or(Some(Bad::kept_utf8(index, at))),
+                }
+                true
+            }
+            Some((_, value)) => {
+                json.extend(value);
+                true
+            }
+        }
+    });
+    bad.map_or(Ok(all_invalid), Err)
+}
+
 #[cfg(all(test, feature = "parquet"))]
 mod tests {
     use super::*;
-    use crate::document::{BadKind, InvalidUtf8, Span};
+    use crate::document::reading::Span;
+    use crate::document::{BadKind, FieldLines, Fields, InvalidUtf8};
 
     #[test]
     fn rows_come_back_with_their_numbers() {
         let mut rows = Vec::new();
         for text in [Some(&b"a"[..]), None, Some(b""), Some(b"b\xffc")] {
             assert!(push_row(&mut rows, text));
+            assert!(push_cell(&mut rows, text.map(Cell::Text).as_ref()));
+            let number = text.map(|text| Cell::Json(text.len().to_string()));
+            assert!(push_cell(&mut rows, number.as_ref()));
         }
         let span = Span {
             bytes: &rows,
             begins: true,
             ends: true,
         };
+        let kept = [("id", "id", "id_field"), ("n", "n", "keep_fields")];
+        let fields = Fields::new("text", kept.into_iter());
         let reading = Reading {
-            text_field: "text",
+            fields: &fields,
             separator: "",
             head: &[],
             invalid_utf8: InvalidUtf8::Strict,
         };
         let mut documents = Format::Parquet.documents(span, reading);
         let mut found = Vec::new();
+        let mut lines = FieldLines::default();
         while let Some(document) = documents.next_document() {
+            if document.text.is_ok() {
+                lines.push(&fields.kept, document.kept);
+            }
             let text = document.text.map(|text| text.text.into_owned());
             let extent = document.extent;
             found.push((extent.start, extent.len, text.map_err(|bad| bad.kind())));
@@ -129,5 +218,8 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(documents.lines(), 4);
+        let lines: Vec<_> = lines.lines().collect();
+        let expected = ["{\"id\":\"a\",\"n\":1}\n", "{\"id\":\"\",\"n\":0}\n"];
+        assert_eq!(lines, expected.map(str::as_bytes));
     }
 }

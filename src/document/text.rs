@@ -61,6 +61,7 @@ impl Documents for Whole<'_> {
             text: text
                 .map(|(text, invalid)| Text { text, invalid })
                 .map_err(Bad::utf8),
+            kept: None,
         })
     }
 

@@ -87,6 +87,16 @@ fn first_records(report: &Report) -> String {
     note(&intro) + &table.html()
 }
 
+/// The fields that are kept of each document.
+fn kept_fields(report: &Report) -> String {
+    let fields: Vec<_> = report.settings.field_keys().map(name).collect();
+    if fields.is_empty() {
+        "none".to_owned()
+    } else {
+        fields.join(", ")
+    }
+}
+
 /// The tokenizer and the settings.
 pub(super) fn made_with(report: &Report) -> String {
     let Report {
@@ -141,6 +151,7 @@ pub(super) fn made_with(report: &Report) -> String {
         ("Invalid UTF-8", settings.invalid_utf8.name().to_owned()),
         ("Bad records", settings.bad_records.name().to_owned()),
         ("Text field", name(&settings.text_field)),
+        ("Kept fields", kept_fields(report)),
         ("Ids stored as", settings.token_dtype.name().to_owned()),
         ("Unit size", counted(settings.unit_size_bytes, "byte")),
         ("Bytes of sources", count(report.totals.source_bytes)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Position, Unit};
-use crate::document::Format;
+use crate::document::{Fields, Format};
 use crate::error::{Error, Result};
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::cut_rules::CutRules;
@@ -29,8 +29,8 @@ pub(crate) struct UnitCursor {
     end: Position,
     open: Option<Open>,
     rules: CutRules,
-    /// The field or column that holds the documents.
-    text_field: String,
+    /// The fields or columns that are read.
+    fields: Fields,
     /// What is wrong after the chunk that was returned last.
     failed: Option<Error>,
 }
@@ -47,13 +47,13 @@ enum Open {
 }
 
 impl UnitCursor {
-    pub(crate) fn new(unit: Unit, rules: CutRules, text_field: &str) -> Self {
+    pub(crate) fn new(unit: Unit, rules: CutRules, fields: Fields) -> Self {
         Self {
             at: unit.start,
             end: unit.end,
             open: None,
             rules,
-            text_field: text_field.to_owned(),
+            fields,
             failed: None,
         }
     }
@@ -181,7 +181,7 @@ impl UnitCursor {
             rows
         } else {
             let range = (self.at.byte, self.limit(corpus));
-            SourceRows::open(corpus, self.at.source, &self.text_field, range)?
+            SourceRows::open(corpus, self.at.source, &self.fields, range)?
         };
         let (piece, _) = rows.next(None)?;
         if rows.byte() < self.limit(corpus) {

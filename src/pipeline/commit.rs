@@ -78,7 +78,8 @@ impl UnitCommit {
     pub(crate) fn create(site: &ShardSite<'_>, index: usize) -> Result<Self> {
         let (dtype, durability) = (site.dtype, site.durability);
         let tokens = TokenWriter::create(site.directory, index, dtype, durability)?;
-        let records = RecordWriter::create(site.directory, index, dtype, durability)?;
+        let records =
+            RecordWriter::create(site.directory, index, &site.config.settings, durability)?;
         Ok(Self {
             index,
             state: Mutex::new(State {
@@ -198,7 +199,7 @@ impl UnitCommit {
         };
         let closed = ledger.close(corpus)?;
         let bytes = tokens.finish()?;
-        let records = closed.records.finish()?;
+        let records = closed.records.finish(&site.config.settings)?;
         let (file, docs_file) = file_names(self.index, site.dtype);
         let done = DoneUnit {
             shard: ShardInfo {
@@ -215,6 +216,7 @@ impl UnitCommit {
                 blocks: hasher.finish(),
                 docs_bytes: records.docs_bytes,
                 docs_blocks: records.docs_blocks,
+                fields: records.fields,
                 bad_records: records.bad_records,
             },
             empty_documents: closed.totals.empty_documents,
@@ -304,7 +306,7 @@ mod tests {
         fn chunks(&self) -> Vec<(u64, Chunk)> {
             let gpt2 = Tokenizer::by_name("gpt2").unwrap();
             let rules = CutRules::new(Some(&gpt2), &self.config.settings);
-            let mut cursor = UnitCursor::new(self.unit, rules, "text");
+            let mut cursor = UnitCursor::new(self.unit, rules, self.config.settings.fields());
             let next = || cursor.next(&self.corpus).unwrap();
             (0..).zip(std::iter::from_fn(next)).collect()
         }

@@ -64,6 +64,8 @@ struct Sample {
     records: u64,
     /// The number of texts that begin in it, also of those that are left out.
     texts: u64,
+    /// The size of the kept fields.
+    field_bytes: u64,
     time: Duration,
 }
 
@@ -174,8 +176,7 @@ fn len_bytes(chunk: &Chunk) -> u64 {
 /// Walks through the corpus from `start` on.
 fn cursor(worker: &Worker<'_>, start: Position) -> UnitCursor {
     let end = end_of(worker.corpus);
-    let text_field = &worker.config.settings.text_field;
-    UnitCursor::new(Unit { start, end }, rules(worker), text_field)
+    UnitCursor::new(Unit { start, end }, rules(worker), worker.fields.clone())
 }
 
 fn rules(worker: &Worker<'_>) -> CutRules {
@@ -191,6 +192,7 @@ impl Sample {
         let encoded = worker.encode(&mut encoder, chunk)?;
         self.time += started.elapsed();
         self.tokens += encoded.ids.len() as u64;
+        self.field_bytes += encoded.fields.len_bytes();
         let begins_text = |piece: &&Piece| piece.byte == 0 && piece.format.row().is_one_document;
         self.texts += encoded.pieces.iter().filter(begins_text).count() as u64;
         for document in encoded.documents.iter().filter(|document| document.begins) {
@@ -311,6 +313,7 @@ fn estimate_of(
         let texts = sources.filter(|source| is_one_document(source)).count();
         of(&|sample| sample.records as f64) + text_share(samples, config) * texts as f64
     };
+    let field_bytes = of(&|sample| sample.field_bytes as f64);
     let id_bytes = match config.settings.token_dtype {
         TokenDtype::U16 => 2.0,
         TokenDtype::U32 => 4.0,
@@ -324,7 +327,8 @@ fn estimate_of(
             error.map(|error| (DEVIATIONS * error * total as f64).ceil() as u64)
         },
         documents: documents.round() as u64,
-        bytes: (tokens * id_bytes + documents * size_of::<DocRecord>() as f64).round() as u64,
+        bytes: (tokens * id_bytes + documents * size_of::<DocRecord>() as f64 + field_bytes).round()
+            as u64,
         seconds: of(&|sample| sample.time.as_secs_f64()).max(0.0) / config.threads as f64,
         sample_bytes: samples.iter().map(|sample| sample.stored_bytes).sum(),
     }

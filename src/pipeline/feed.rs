@@ -11,6 +11,7 @@ use shardmill_tokenizer::Tokenizer;
 
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Unit};
+use crate::document::Fields;
 use crate::error::{Error, Result};
 use crate::pipeline::TokenizeConfig;
 use crate::pipeline::chunk::{Chunk, UnitCursor};
@@ -30,8 +31,8 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
-/// Where sources may be cut, and the field that holds the documents.
-type Reading<'a> = (&'a CutRules, &'a str);
+/// Where sources may be cut, and the fields that are read.
+type Reading<'a> = (&'a CutRules, &'a Fields);
 
 /// The units to be made, with their indices.
 pub(crate) type Todo = Vec<(usize, Unit)>;
@@ -41,6 +42,7 @@ pub(crate) type Todo = Vec<(usize, Unit)>;
 pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
     rules: CutRules,
+    fields: Fields,
     site: ShardSite<'a>,
     /// How many chunks of one unit may be handed out before the oldest of them is done.
     window: u64,
@@ -111,6 +113,7 @@ impl<'a> Feed<'a> {
         Self {
             corpus,
             rules,
+            fields: config.settings.fields(),
             site,
             window: 2 * config.threads as u64,
             state: Mutex::new(State {
@@ -128,7 +131,7 @@ impl<'a> Feed<'a> {
     }
 
     fn reading(&self) -> Reading<'_> {
-        (&self.rules, &self.site.config.settings.text_field)
+        (&self.rules, &self.fields)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -351,8 +354,8 @@ impl State {
         match &mut self.walk {
             Walk::Planned(todo) => {
                 let (index, unit) = todo.next()?;
-                let (rules, text_field) = reading;
-                let cursor = UnitCursor::new(unit, rules.clone(), text_field);
+                let (rules, fields) = reading;
+                let cursor = UnitCursor::new(unit, rules.clone(), fields.clone());
                 Some((index, Cursor::Planned(Box::new(cursor), unit)))
             }
             Walk::Stream { cursor, units } => {

@@ -77,7 +77,7 @@ pub use status::{Partial, Status, status};
 
 use shardmill_tokenizer::Tokenizer;
 
-use crate::dataset::{Eot, Settings, Split};
+use crate::dataset::{Eot, ID_KEY, Settings, Split};
 use crate::error::{Error, Problem, Result};
 use crate::publish::durability::Durability;
 use crate::threads::{check_threads, one_each_cpu};
@@ -120,6 +120,31 @@ impl Default for TokenizeConfig {
 }
 
 impl TokenizeConfig {
+    /// Checks the names of fields.
+    fn check_fields(&self) -> Result<()> {
+        let fields = self.settings.fields();
+        for (name, setting) in fields.names() {
+            let dots = memchr::memchr_iter(b'.', name.as_bytes()).count();
+            if dots > MAX_DOTS {
+                let what = format!("has {dots} dots, and may have {MAX_DOTS} at most");
+                return Err(Error::config(setting, what));
+            }
+        }
+        let keys: Vec<_> = self.settings.field_keys().collect();
+        for (index, key) in keys.iter().enumerate() {
+            if keys[..index].contains(key) {
+                let what = match self.settings.id_field.as_deref() {
+                    Some(id) if *key == ID_KEY && id != *key => {
+                        format!("names '{key}', which is what '{id}' is kept as")
+                    }
+                    _ => format!("names '{key}' twice"),
+                };
+                return Err(Error::config("keep_fields", what));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that the settings are in range and fit `encoding`.
     ///
     /// # Errors
@@ -130,11 +155,7 @@ impl TokenizeConfig {
             return refuse("unit_size_bytes", "must be at least 1 byte".into());
         }
         check_threads(self.threads)?;
-        let dots = memchr::memchr_iter(b'.', self.settings.text_field.as_bytes()).count();
-        if dots > MAX_DOTS {
-            let what = format!("has {dots} dots, and may have {MAX_DOTS} at most");
-            return refuse("text_field", what.into());
-        }
+        self.check_fields()?;
         if u64::from(tokenizer.n_vocab()) > self.settings.token_dtype.max_vocab() {
             return refuse(
                 "token_dtype",

@@ -10,7 +10,7 @@ use crate::columnar::Slice;
 use crate::compression::Compression;
 use crate::corpus::{ColumnFile, Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Settings, Split};
-use crate::document::{Documents, Extent, Format, Reading, Span};
+use crate::document::{Documents, Extent, Fields, Format, Reading, Span};
 use crate::error::{Error, Result};
 use crate::hash::block_hashes;
 use crate::pipeline::CHUNK_BYTES;
@@ -167,14 +167,18 @@ impl Piece {
     }
 
     /// The documents in the piece, once it has been read.
-    pub(crate) fn documents<'a>(&'a self, settings: &'a Settings) -> Box<dyn Documents + 'a> {
+    pub(crate) fn documents<'a>(
+        &'a self,
+        settings: &'a Settings,
+        fields: &'a Fields,
+    ) -> Box<dyn Documents + 'a> {
         let span = Span {
             bytes: self.bytes(),
             begins: self.byte == 0,
             ends: self.ends_source,
         };
         let reading = Reading {
-            text_field: &settings.text_field,
+            fields,
             separator: &settings.separator,
             head: self.head(),
             invalid_utf8: settings.invalid_utf8,

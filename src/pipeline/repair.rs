@@ -168,13 +168,15 @@ fn invalid_sequences(corpus: &Corpus, found: &Manifest, unit: Unit) -> Result<u6
     if found.totals.invalid_sequences == 0 || is_strict {
         return Ok(0);
     }
-    let mut cursor = UnitCursor::new(unit, CutRules::new(None, settings), &settings.text_field);
+    let fields = settings.fields();
+    let rules = CutRules::new(None, settings);
+    let mut cursor = UnitCursor::new(unit, rules, fields.clone());
     let mut count = 0;
     let mut memory = Vec::new();
     while let Some(mut chunk) = cursor.next(corpus)? {
         for piece in &mut chunk.pieces {
             piece.read_each(corpus, &mut memory, |piece| {
-                let mut documents = piece.documents(settings);
+                let mut documents = piece.documents(settings, &fields);
                 while let Some(document) = documents.next_document() {
                     if let Ok(text) = document.text
                         && piece.is_on_side(&text.text, settings.split)

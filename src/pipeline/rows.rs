@@ -2,7 +2,7 @@
 
 use crate::columnar::Slices;
 use crate::corpus::{ColumnFile, Corpus};
-use crate::document::Format;
+use crate::document::{Fields, Format};
 use crate::error::Result;
 use crate::pipeline::CHUNK_BYTES;
 use crate::pipeline::piece::{Contents, Piece, Stored};
@@ -20,18 +20,18 @@ pub(super) struct SourceRows {
 }
 
 impl SourceRows {
-    /// Cuts column `field` of source `index` of a corpus, from byte `start` on, which is 0 or an
+    /// Cuts the columns `fields` of source `index` of a corpus, from byte `start` on, which is 0 or an
     /// allowed cut, to byte `end`, which is one or the size of the file.
     pub(super) fn open(
         corpus: &Corpus,
         index: u32,
-        field: &str,
+        fields: &Fields,
         (start, end): (u64, u64),
     ) -> Result<Self> {
         let source = &corpus.sources()[index as usize];
         let file = corpus.columns(index)?;
         Ok(Self {
-            slices: Slices::new(&file.columnar, field, start..end)?,
+            slices: Slices::new(&file.columnar, fields, start..end)?,
             file,
             source: index,
             format: source.format(),

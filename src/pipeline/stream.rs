@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::corpus::{Corpus, Kind, Source};
 use crate::dataset::{Position, Settings, Unit};
+use crate::document::Fields;
 use crate::error::{Error, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::cut_rules::CutRules;
@@ -24,8 +25,8 @@ pub(crate) struct StreamCursor {
     rules: CutRules,
     source: u32,
     open: Option<Open>,
-    /// The field or column that holds the documents.
-    text_field: String,
+    /// The fields or columns that are read.
+    fields: Fields,
     /// Whether a unit begins with the next chunk.
     starts_unit: bool,
     /// The chunk that begins the next unit, once the walk has reached it.
@@ -69,7 +70,7 @@ impl StreamCursor {
             rules,
             source: 0,
             open: None,
-            text_field: settings.text_field.clone(),
+            fields: settings.fields(),
             starts_unit: false,
             pending: None,
             unit: Unit {
@@ -174,7 +175,7 @@ impl StreamCursor {
             // Refuses a FIFO before it is opened, which would wait for a writer.
             source.check_content(&path, &[], false)?;
             let range = (0, source.bytes().unwrap_or(0));
-            let rows = SourceRows::open(corpus, self.source, &self.text_field, range)?;
+            let rows = SourceRows::open(corpus, self.source, &self.fields, range)?;
             self.starts_unit = self.cutter.ends_at_source_start();
             return Ok(Open::Rows(rows));
         }

@@ -8,7 +8,7 @@ use shardmill_tokenizer::{Encoder, SpecialFound, Tokenizer};
 use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, OutsideLimits, TokenDtype};
-use crate::document::{Bad, BadKind, BadRecords, Extent};
+use crate::document::{Bad, BadKind, BadRecords, Extent, FieldLines, Fields};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
@@ -28,6 +28,8 @@ pub(crate) struct Encoded {
     pub(crate) outside_limits: OutsideLimits,
     /// Records that are left out, in order.
     pub(crate) bad_lines: Vec<BadLine>,
+    /// The kept fields of the documents.
+    pub(crate) fields: FieldLines,
 }
 
 impl Encoded {
@@ -114,6 +116,7 @@ impl Spare {
         encoded.documents.clear();
         encoded.pieces.clear();
         encoded.bad_lines.clear();
+        encoded.fields.clear();
         encoded.invalid_sequences = 0;
         encoded.other_side = 0;
         encoded.outside_limits = OutsideLimits::default();
@@ -144,6 +147,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) corpus: &'a Corpus,
     pub(crate) tokenizer: &'a Tokenizer,
     pub(crate) config: &'a TokenizeConfig,
+    /// The fields that are read.
+    pub(crate) fields: Fields,
     pub(crate) spare: Spare,
 }
 
@@ -157,6 +162,7 @@ impl<'a> Worker<'a> {
             corpus,
             tokenizer,
             config,
+            fields: config.settings.fields(),
             spare: Spare::default(),
         }
     }
@@ -216,10 +222,10 @@ impl<'a> Worker<'a> {
     ) -> Result<u32> {
         let settings = &self.config.settings;
         piece.format.check_separator(&settings.separator)?;
-        let has_field = piece.format.check_field(piece.head(), &settings.text_field);
-        has_field
+        let has_fields = piece.format.check_fields(piece.head(), &self.fields);
+        has_fields
             .map_err(|problem| Error::input(self.corpus.path_of(piece.source as usize), problem))?;
-        let mut documents = piece.documents(settings);
+        let mut documents = piece.documents(settings, &self.fields);
         while let Some(document) = documents.next_document() {
             let extent = document.extent;
             match document.text {
@@ -228,7 +234,9 @@ impl<'a> Worker<'a> {
                 }
                 Ok(text) => {
                     encoded.invalid_sequences += text.invalid;
-                    self.encode_text(encoder, &text.text, piece, extent, encoded)?;
+                    if self.encode_text(encoder, &text.text, piece, extent, encoded)? {
+                        encoded.fields.push(&self.fields.kept, document.kept);
+                    }
                 }
                 Err(bad) => self.bad(bad, piece, index, extent, encoded)?,
             }
@@ -269,7 +277,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Adds the ids of `text`, which lies at `extent`, with an end-of-text token before or after it
-    /// if `eot` asks for one; or counts it as left out for its size.
+    /// if `eot` asks for one; or counts it as left out for its size. Returns whether it was added.
     fn encode_text(
         &self,
         encoder: &mut Encoder,
@@ -277,12 +285,12 @@ impl<'a> Worker<'a> {
         piece: &Piece,
         extent: Extent,
         encoded: &mut Encoded,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let settings = &self.config.settings;
         let limits = settings.limits();
         if let Some(limit) = limits.of_text(text.len() as u64) {
             encoded.outside_limits.add(limit);
-            return Ok(());
+            return Ok(false);
         }
         if limits.are_of_tokens() {
             encoded.take_over(encoder);
@@ -304,7 +312,7 @@ impl<'a> Worker<'a> {
             if let Some(limit) = limits.of_tokens(tokens as u64) {
                 encoded.ids.truncate(start);
                 encoded.outside_limits.add(limit);
-                return Ok(());
+                return Ok(false);
             }
         }
         if extent.ends
@@ -322,7 +330,7 @@ impl<'a> Worker<'a> {
             begins: extent.begins,
             ends: extent.ends,
         });
-        Ok(())
+        Ok(true)
     }
 
     fn special_error(&self, found: &SpecialFound, piece: &Piece, extent: Extent) -> Error {

@@ -94,6 +94,10 @@ fn check_documents(store: &TokenStore, stats: &Stats) -> Result<()> {
         let shard = shard?;
         let [_, docs] = shard.files();
         check_blocks(docs, &info.docs_blocks, stats)?;
+        if let Some((fields, map)) = info.fields.as_ref().zip(shard.fields_file()) {
+            check_blocks(map, &fields.blocks, stats)?;
+            map.release(0..map.len());
+        }
         check.check_shard(info, &shard)?;
         docs.release(0..docs.len());
     }

@@ -1,7 +1,10 @@
 //! The documents of a dataset by number, in any order.
 
+use std::sync::OnceLock;
+
 use crate::dataset::{DocRecord, ShardRef, TokenStore};
 use crate::error::{Error, Result};
+use crate::shuffle::lines::LineStarts;
 
 /// The documents of a dataset.
 #[derive(Debug)]
@@ -9,6 +12,8 @@ pub(super) struct Documents<'a> {
     store: &'a TokenStore,
     /// How many documents begin before shard `i`; one more entry than shards.
     before: Vec<u64>,
+    /// Where the lines of kept fields begin in each shard, once it has been used.
+    lines: Vec<OnceLock<LineStarts>>,
 }
 
 impl<'a> Documents<'a> {
@@ -19,7 +24,16 @@ impl<'a> Documents<'a> {
             total = total.saturating_add(shard.documents);
             before.push(total);
         }
-        Self { store, before }
+        Self {
+            store,
+            before,
+            lines: store
+                .manifest()
+                .shards
+                .iter()
+                .map(|_| OnceLock::new())
+                .collect(),
+        }
     }
 
     pub(super) fn store(&self) -> &TokenStore {
@@ -30,6 +44,32 @@ impl<'a> Documents<'a> {
         self.before.last().copied().unwrap_or(0)
     }
 
+    /// The shard in which document `number` begins, its index, and the index of its record there.
+    fn place(&self, number: u64) -> Result<(ShardRef<'_>, usize, usize)> {
+        let index = self.before.partition_point(|&before| before <= number) - 1;
+        let shard = self.store.shard(index)?;
+        // Only the first record of a shard may be of a document that began earlier.
+        let first = shard.documents().first();
+        let earlier = u64::from(first.is_some_and(DocRecord::began_earlier));
+        let record = number - self.before[index] + earlier;
+        Ok((shard, index, usize::try_from(record).unwrap_or(usize::MAX)))
+    }
+
+    /// Passes the line with the kept fields of document `number` to `each`, if any are kept.
+    pub(super) fn read_fields(
+        &self,
+        number: u64,
+        each: impl FnOnce(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        if !self.store.manifest().settings.keeps_fields() {
+            return Ok(());
+        }
+        let (shard, index, record) = self.place(number)?;
+        let starts = self.lines[index].get_or_init(|| LineStarts::of(shard.fields()));
+        let line = starts.line(shard.fields(), record);
+        line.map_or_else(|| Err(self.damaged(index)), each)
+    }
+
     /// Document `number`: passes the ids of its pieces to `each`, as bytes, and returns its record,
     /// with the pieces joined, and with `end_tokens` as its number of tokens.
     pub(super) fn read(
@@ -37,13 +77,7 @@ impl<'a> Documents<'a> {
         number: u64,
         mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<DocRecord> {
-        let mut index = self.before.partition_point(|&before| before <= number) - 1;
-        let mut shard = self.store.shard(index)?;
-        // Only the first record of a shard may be of a document that began earlier.
-        let first = shard.documents().first();
-        let earlier = u64::from(first.is_some_and(DocRecord::began_earlier));
-        let record = number - self.before[index] + earlier;
-        let mut record = usize::try_from(record).unwrap_or(usize::MAX);
+        let (mut shard, mut index, mut record) = self.place(number)?;
         let mut document: Option<DocRecord> = None;
         loop {
             let (piece, ids) = self.piece(&shard, index, record)?;

@@ -3,6 +3,7 @@
 //! ```text
 //! mod        a whole run, from claiming the output to publishing it
 //! documents  reads the documents of a dataset by number
+//! lines      finds lines by their numbers
 //! shard      writes one shard
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! says of its unit stays as it was.
 
 mod documents;
+mod lines;
 mod shard;
 
 use std::path::Path;
@@ -73,8 +75,8 @@ pub struct ShuffleOutcome {
     pub time: Duration,
 }
 
-/// Writes the documents of `store` in another order into the directory `out`, which appears once it
-/// is complete. The dataset is verified before, and its hashes are checked again after.
+/// Writes the documents of `store` in another order into the directory `out`, with their kept fields; it
+/// appears once it is complete. The dataset is verified before, and its hashes are checked again after.
 ///
 /// `run` is what `run.json` will say about this run. If `out` already holds exactly the requested
 /// dataset, it is left as it is.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::dataset::{RecordWriter, ShardInfo, TokenWriter, file_names};
+use crate::document::FieldCheck;
 use crate::error::{Error, Result};
 use crate::hash::BlockHasher;
 use crate::progress::Stats;
@@ -29,7 +30,9 @@ pub(super) fn write(
         step: Vec::with_capacity(STEP_BYTES),
         stats,
     };
-    let mut records = RecordWriter::create(directory, index, dtype, config.durability)?;
+    let mut records = RecordWriter::create(directory, index, &given.settings, config.durability)?;
+    // The lines were verified. How many documents have each field is counted again.
+    let mut fields = FieldCheck::new(given.settings.fields());
     let mut n_documents = 0;
     let mut n_tokens = 0;
     for number in numbers {
@@ -38,10 +41,15 @@ pub(super) fn write(
         n_tokens += record.end_tokens;
         record.end_tokens = n_tokens;
         records.push(record)?;
+        documents.read_fields(number, |line| {
+            fields.take(line);
+            records.push_fields(line)
+        })?;
     }
+    records.count_fields(&fields.found);
     ids.write()?;
     let bytes = ids.writer.finish()?;
-    let records = records.finish()?;
+    let records = records.finish(&given.settings)?;
     let (file, docs_file) = file_names(index, dtype);
     Ok(ShardInfo {
         file,
@@ -52,6 +60,7 @@ pub(super) fn write(
         blocks: ids.hasher.finish(),
         docs_bytes: records.docs_bytes,
         docs_blocks: records.docs_blocks,
+        fields: records.fields,
         ..given.shards[index].clone()
     })
 }

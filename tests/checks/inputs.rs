@@ -94,7 +94,7 @@ pub fn check(input: &[u8]) {
     let whole = made(&path, &place.path().join("whole"), 1 << 30, 1);
     let cut = made(&path, &place.path().join("cut"), 1, 2);
     match (whole, cut) {
-        (Ok(whole), Ok(cut)) => assert!(whole == cut, "{name}: units change the ids"),
+        (Ok(whole), Ok(cut)) => assert!(whole == cut, "{name}: units change documents"),
         (Err(error), Err(other)) => {
             for error in [error, other] {
                 let line = error.to_string();
@@ -108,9 +108,13 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// The ids of the dataset of the file at `path`, which is complete.
-fn made(path: &Path, out: &Path, unit: u64, threads: usize) -> Result<Vec<u32>, Error> {
+/// The ids and kept fields of a dataset.
+type Made = (Vec<u32>, Vec<u8>);
+
+/// Makes a dataset of the file at `path`; it is complete.
+fn made(path: &Path, out: &Path, unit: u64, threads: usize) -> Result<Made, Error> {
     let mut config = config();
+    config.settings.id_field = Some("id".to_owned());
     config.settings.unit_size_bytes = unit;
     config.threads = threads;
     let mut options = CorpusOptions::default();
@@ -128,7 +132,11 @@ fn made(path: &Path, out: &Path, unit: u64, threads: usize) -> Result<Vec<u32>, 
     let store = TokenStore::open(out).unwrap();
     let mut ids = vec![0; usize::try_from(store.n_tokens()).unwrap()];
     store.read(0, &mut ids).unwrap();
-    Ok(ids)
+    let mut fields = Vec::new();
+    for index in 0..store.n_shards() {
+        fields.extend(store.shard(index).unwrap().fields());
+    }
+    Ok((ids, fields))
 }
 
 /// Reads the file of this number unchanged.
@@ -137,5 +145,7 @@ pub fn read_unchanged(which: u8) -> Vec<u32> {
     let place = place();
     let path = place.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    made(&path, &place.path().join("out"), 1 << 30, 1).unwrap()
+    made(&path, &place.path().join("out"), 1 << 30, 1)
+        .unwrap()
+        .0
 }

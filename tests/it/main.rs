@@ -25,6 +25,7 @@ mod hostile_output;
 mod hostile_tables;
 mod house;
 mod inputs;
+mod kept;
 mod limits;
 mod load;
 mod loader;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::document::{BadKind, InvalidUtf8};
+use crate::document::{BadKind, FieldLines, Fields, InvalidUtf8};
 
 /// A record: where it begins and ends, without its line end, the lines before it, and its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,8 +106,9 @@ fn read(bytes: &[u8], begins: bool, header: &[u8], separator: u8) -> (Read, u32)
         begins,
         ends: true,
     };
+    let fields = Fields::new("b", std::iter::empty());
     let reading = Reading {
-        text_field: "b",
+        fields: &fields,
         separator: "",
         head: header,
         invalid_utf8: InvalidUtf8::Strict,
@@ -191,8 +192,9 @@ fn the_column_is_found_by_its_name() {
         assert_eq!(found.len(), 1, "{bytes:?}");
         assert_eq!(found[0].3.as_deref(), Ok(text.as_bytes()), "{bytes:?}");
     }
+    let fields = Fields::new("b", std::iter::empty());
     let problem = Format::Csv
-        .check_field(b"\"a\"\"\x1b\",c\n", "b")
+        .check_fields(b"\"a\"\"\x1b\",c\n", &fields)
         .unwrap_err();
     assert_eq!(
         problem.to_string(),
@@ -209,11 +211,66 @@ fn the_column_is_found_by_its_name() {
             "its header is broken: something follows a quote that closes a field",
         ),
     ] {
-        let problem = Format::Csv.check_field(header, "b").unwrap_err();
+        let problem = Format::Csv.check_fields(header, &fields).unwrap_err();
         assert!(problem.to_string().starts_with(what), "{problem}");
     }
     // A source without any bytes.
-    assert!(Format::Csv.check_field(b"", "b").is_ok());
+    assert!(Format::Csv.check_fields(b"", &fields).is_ok());
+    let kept = [("id", "no", "id_field")];
+    let fields = Fields::new("b", kept.into_iter());
+    let problem = Format::Csv.check_fields(b"a,b\n", &fields).unwrap_err();
+    assert_eq!(
+        problem.to_string(),
+        "has no column 'no'; there are 'a', 'b'; choose one with `id_field`"
+    );
+}
+
+#[test]
+fn kept_fields_are_strings() {
+    let kept = [("id", "a", "id_field"), ("c", "c", "keep_fields")];
+    let fields = Fields::new("b", kept.into_iter());
+    let read = |bytes: &[u8], invalid_utf8| {
+        let span = Span {
+            bytes,
+            begins: false,
+            ends: true,
+        };
+        let reading = Reading {
+            fields: &fields,
+            separator: "",
+            head: b"a,b,c\n",
+            invalid_utf8,
+        };
+        let mut records = Records::new(span, reading, b',');
+        let mut lines = FieldLines::default();
+        let mut found = Vec::new();
+        while let Some(document) = records.next_document() {
+            match document.text {
+                Ok(text) => {
+                    lines.push(&fields.kept, document.kept);
+                    found.push(Ok(text.invalid));
+                }
+                Err(bad) => found.push(Err((bad.kind(), bad.at()))),
+            }
+        }
+        let lines = lines
+            .lines()
+            .map(|line| String::from_utf8(line.to_vec()).unwrap());
+        (found, lines.collect::<Vec<_>>())
+    };
+    let bytes = b"\"x\"\"\",1,\xff\n,,y\n";
+    let (found, lines) = read(bytes, InvalidUtf8::Replace);
+    assert_eq!(found, [Ok(1), Ok(0)]);
+    assert_eq!(
+        lines,
+        [
+            "{\"id\":\"x\\\"\",\"c\":\"\u{fffd}\"}\n",
+            "{\"id\":\"\",\"c\":\"y\"}\n"
+        ]
+    );
+    let (found, lines) = read(bytes, InvalidUtf8::Strict);
+    assert_eq!(found, [Err((BadKind::InvalidUtf8, 8)), Ok(0)]);
+    assert_eq!(lines, ["{\"id\":\"\",\"c\":\"y\"}\n"]);
 }
 
 #[test]

@@ -1,17 +1,67 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::document::BadKind;
+use crate::document::{BadKind, FieldLines, Fields};
 use proptest::prelude::*;
 
-/// As the other `read`, at the level of this CPU.
+/// As the other `read`, at the level of this CPU, if nothing is kept.
 fn read<'a>(
     line: &'a [u8],
     field: &str,
     policy: InvalidUtf8,
     buffer: &'a mut String,
 ) -> Result<Text<'a>, Bad> {
-    super::read(line, field, policy, Level::detect(), buffer)
+    let fields = Fields::new(field, std::iter::empty());
+    let reading = reading(&fields, policy);
+    let kept = &mut FieldLine::default();
+    super::read(line, &reading, Level::detect(), buffer, kept)
+}
+
+fn reading(fields: &Fields, invalid_utf8: InvalidUtf8) -> Reading<'_> {
+    Reading {
+        fields,
+        separator: "",
+        head: &[],
+        invalid_utf8,
+    }
+}
+
+/// The line of the kept fields `names` of the record `line`.
+fn kept(line: &str, names: &[&'static str], level: Level) -> Option<String> {
+    let names = names.iter().map(|&name| (name, name, "keep_fields"));
+    let fields = Fields::new("text", names);
+    let reading = reading(&fields, InvalidUtf8::Strict);
+    let mut kept = FieldLine::default();
+    super::read(
+        line.as_bytes(),
+        &reading,
+        level,
+        &mut String::new(),
+        &mut kept,
+    )
+    .ok()?;
+    let mut lines = FieldLines::default();
+    lines.push(&fields.kept, Some(&kept));
+    Some(String::from_utf8(lines.lines().next()?.to_vec()).unwrap())
+}
+
+#[test]
+fn kept_fields_stand_as_in_the_record() {
+    let line = r#"{ "text": "a", "n": 1e400, "s": "\u00e9 \ud83d", "o": { "a": [ 1, "x y" ] , "b.c": NaN },
+        "o.d": true, "n": -0 }"#
+        .replace('\n', " ");
+    let found = |names: &[&'static str]| kept(&line, names, Level::detect()).unwrap();
+    assert_eq!(found(&["n"]), "{\"n\":-0}\n");
+    assert_eq!(
+        found(&["s", "no"]),
+        "{\"s\":\"\\u00e9 \\ud83d\",\"no\":null}\n"
+    );
+    assert_eq!(found(&["o"]), "{\"o\":{\"a\":[1,\"x y\"],\"b.c\":NaN}}\n");
+    assert_eq!(
+        found(&["o.a", "o.b.c", "o.d", "o.e", "text"]),
+        "{\"o.a\":[1,\"x y\"],\"o.b.c\":NaN,\"o.d\":true,\"o.e\":null,\"text\":\"a\"}\n"
+    );
+    assert_eq!(kept("{\"text\":1,\"n\":2}", &["n"], Level::detect()), None);
 }
 
 fn text(line: &str) -> Result<String, String> {
@@ -291,7 +341,10 @@ proptest! {
         for level in Level::available() {
             let mut buffer = String::new();
             let policy = InvalidUtf8::Strict;
-            let found = super::read(line.as_bytes(), "text", policy, level, &mut buffer);
+            let fields = Fields::new("text", std::iter::empty());
+            let reading = reading(&fields, policy);
+            let unused = &mut FieldLine::default();
+            let found = super::read(line.as_bytes(), &reading, level, &mut buffer, unused);
             let kind = found.as_ref().err().map(Bad::kind);
             let is_broken = kind == Some(BadKind::BrokenJson);
             prop_assert_eq!(is_broken, !is_json, "{}", line);
@@ -299,6 +352,13 @@ proptest! {
             let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else {
                 continue;
             };
+            if let Some(kept) = kept(&line, &["b", "x", "text.b"], level) {
+                let text_b = value.get("text.b").or_else(|| value.get("text")?.get("b"));
+                let expected = serde_json::json!({
+                    "b": value.get("b"), "x": value.get("x"), "text.b": text_b,
+                });
+                prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&kept).unwrap(), expected);
+            }
             let text = value.get("text");
             match (value.as_object(), text, found) {
                 (None, _, _) => prop_assert_eq!(kind, Some(BadKind::NotAnObject)),

@@ -69,8 +69,8 @@ const SHARDMILL: [Room; 26] = [
     (
         "shuffle",
         &[
-            "dataset", "error", "hash", "outputs", "progress", "publish", "sink", "threads",
-            "window",
+            "dataset", "document", "error", "hash", "outputs", "progress", "publish", "sink",
+            "threads", "window",
         ],
     ),
     (
