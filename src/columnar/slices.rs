@@ -22,6 +22,10 @@ const MAX_SLICE_BYTES: u64 = 8 << 20;
 const MAX_SLICE_ROWS: u64 = 1 << 20;
 const MAX_ROW_SLICES: u64 = 1024;
 
+/// A slice has so many times the text if fields are kept: to begin with one, the dictionary of each of
+/// their columns is decoded again.
+const KEPT_TEXTS: u64 = 4;
+
 /// So few rows hardly have so much text.
 const FEW_ROWS: u64 = 4096;
 
@@ -170,6 +174,10 @@ impl Slices {
     /// The next rows, with texts of about `wanted` bytes or one page, and none from byte `end` on,
     /// an allowed cut or the size of the file. After the last row, an empty slice.
     pub(crate) fn next(&mut self, wanted: u64, end: u64) -> Result<Slice> {
+        let wanted = match self.kept.len() {
+            0 => wanted,
+            _ => wanted * KEPT_TEXTS,
+        };
         let end = end.min(self.end_place);
         let end_row = self.layout().rows_before(end).min(self.end);
         let mut slice = Slice {
