@@ -222,12 +222,16 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// `id of 1,000 documents, url of 998 documents`.
+/// `id from doc_id of 1,000 documents, url of 998 documents`.
 fn kept_in(manifest: &Manifest) -> String {
-    let found = manifest.fields_found().into_iter();
-    let parts = found.map(|(key, count)| {
-        let documents = human::counted(count, "document");
-        format!("{key} of {documents}")
+    let parts = manifest.settings.kept_fields().map(|(key, name)| {
+        let documents = human::counted(manifest.fields_found(key), "document");
+        let from = if name == key {
+            String::new()
+        } else {
+            format!(" from {name}")
+        };
+        format!("{key}{from} of {documents}")
     });
     parts.collect::<Vec<_>>().join(", ")
 }

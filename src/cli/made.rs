@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shardmill::dataset::Side;
 use shardmill::embed::EmbedOutcome;
 use shardmill::pipeline::Outcome;
-use shardmill::show;
+use shardmill::{Manifest, show};
 
 use crate::cli::coverage::Coverage;
 use crate::cli::output::pace;
@@ -25,6 +25,7 @@ pub(crate) fn describe_dataset(out: &Path, done: &Outcome) -> Value {
         "sources": manifest.sources.len(),
         "shards": manifest.shards.len(),
         "totals": manifest.totals,
+        "kept_fields": kept_found(manifest),
         // Also in the totals, if there are any.
         "bad_records": manifest.totals.bad_records,
         "seconds": done.time.as_secs_f64(),
@@ -58,15 +59,7 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
         0 => String::new(),
         n => format!(", {} outside of the limits", human::counted(n, "document")),
     };
-    let found = manifest.fields_found();
-    let nowhere = found.iter().filter(|&(_, &count)| count == 0);
-    let nowhere: Vec<_> = nowhere
-        .map(|(key, _)| format!(", no '{key}' in any"))
-        .collect();
-    let nowhere = match totals.documents {
-        0 => String::new(),
-        _ => nowhere.concat(),
-    };
+    let nowhere = nowhere(manifest);
     let others = match totals.other_side {
         0 => String::new(),
         n => {
@@ -87,6 +80,30 @@ pub(crate) fn dataset_contents(out: &Path, done: &Outcome) -> String {
         human::bytes(totals.source_bytes),
         bad::clause(&totals.bad_records),
     )
+}
+
+/// `, no field 'urll' in any`: which of the kept fields no document has.
+fn nowhere(manifest: &Manifest) -> String {
+    let kept = manifest.settings.kept_fields();
+    let nowhere = kept.filter(|(key, _)| manifest.fields_found(key) == 0);
+    let nowhere: Vec<_> = nowhere.map(|(_, name)| name).collect();
+    match (manifest.totals.documents, &*nowhere) {
+        (0, _) | (_, []) => String::new(),
+        (_, [name]) => format!(", no field '{}' in any", show::shortened(name)),
+        (_, [name, more @ ..]) => {
+            let name = show::shortened(name);
+            let more = human::count(more.len() as u64);
+            format!(", no field '{name}' and {more} more in any")
+        }
+    }
+}
+
+/// The number of documents in which each kept field is, for `--json`.
+fn kept_found(manifest: &Manifest) -> Value {
+    let kept = manifest.settings.kept_fields();
+    kept.map(|(key, _)| (key.to_owned(), manifest.fields_found(key).into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Describes the embeddings that were made, for `--json`.

@@ -29,10 +29,16 @@ pub(crate) struct TokenizeOptions {
     #[arg(long, value_name = "FIELD", help = TEXT_FIELD_HELP)]
     pub(crate) text_field: Option<String>,
     /// Field or column with the id of each document, to keep as "id" in DIR/shard-*.fields.jsonl
-    #[arg(long, value_name = "FIELD")]
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
     pub(crate) id_field: Option<String>,
-    /// Other fields or columns to keep there, under their own names, for example url,meta.lang
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', num_args = 1)]
+    /// Other fields or columns to keep there, separated by commas, for example url,meta.lang
+    #[arg(
+        long,
+        value_name = "FIELDS",
+        value_delimiter = ',',
+        num_args = 1,
+        allow_hyphen_values = true
+    )]
     pub(crate) keep_fields: Vec<String>,
     /// Where to put each document's end-of-text token
     #[arg(long, default_value = "after", value_parser = choice(Eot::ALL, Eot::name))]

@@ -69,22 +69,20 @@ fn integer(column: &ColumnDescriptor) -> Option<Sign> {
     };
     match (column.logical_type_ref(), column.converted_type()) {
         (Some(LogicalType::Integer(integer)), _) => Some(sign(integer.is_signed)),
-        (
-            None,
-            ConvertedType::NONE
-            | ConvertedType::INT_8
+        // All values of a column of an unknown type are null.
+        (None, ConvertedType::NONE) | (Some(LogicalType::Unknown), _) => Some(Sign::Signed),
+        (None, converted) => match converted {
+            ConvertedType::INT_8
             | ConvertedType::INT_16
             | ConvertedType::INT_32
-            | ConvertedType::INT_64,
-        ) => Some(Sign::Signed),
-        (
-            None,
+            | ConvertedType::INT_64 => Some(Sign::Signed),
             ConvertedType::UINT_8
             | ConvertedType::UINT_16
             | ConvertedType::UINT_32
-            | ConvertedType::UINT_64,
-        ) => Some(Sign::Unsigned),
-        _ => None,
+            | ConvertedType::UINT_64 => Some(Sign::Unsigned),
+            _ => None,
+        },
+        (Some(_), _) => None,
     }
 }
 

@@ -15,8 +15,8 @@ use crate::error::Result;
 /// of all pages before it are read.
 const MAX_SLICES: u64 = 128;
 
-/// A page whose texts are in a dictionary is cut if they are longer than this together, by their
-/// average; any page if it has more rows. But a row group is cut into about [`MAX_ROW_SLICES`] in
+/// A page whose texts are in a dictionary, or have kept fields, is cut if these are longer than this
+/// together, by their average; any page if it has more rows. But a row group is cut into about [`MAX_ROW_SLICES`] in
 /// this way at most: to begin with one, all rows of its page before it are skipped.
 const MAX_SLICE_BYTES: u64 = 8 << 20;
 const MAX_SLICE_ROWS: u64 = 1 << 20;
@@ -52,7 +52,7 @@ struct OpenGroup {
     left: u64,
     /// How many rows of the current page were not handed out.
     page_rows: u64,
-    /// About the length of a row's text.
+    /// About the length of a row's text and kept fields.
     row_bytes: u64,
     /// A slice ends with the page that makes it this long, or inside it if it has this many rows.
     slice_bytes: u64,
@@ -72,7 +72,7 @@ pub(crate) struct Slice {
     pub(super) rows: u64,
     /// The number of rows of the file before it.
     pub(crate) first_row: u64,
-    /// About the length of its texts together.
+    /// About the length of its texts and kept fields together.
     pub(crate) text_bytes: u64,
     /// The nominal places of its rows.
     pub(crate) place: (u64, u64),
@@ -97,7 +97,7 @@ impl std::fmt::Debug for Slice {
 
 impl OpenGroup {
     /// Begins to cut row group `group` of a column.
-    fn new(column: &Column, group: usize, wanted: u64) -> Result<Self> {
+    fn new(column: &Column, kept: &[Arc<Column>], group: usize, wanted: u64) -> Result<Self> {
         let (mut pages, chunk) = column.pages(group)?;
         let rows = column.file.metadata.row_group(group).num_rows();
         let rows = u64::try_from(rows).unwrap_or(0);
@@ -108,14 +108,25 @@ impl OpenGroup {
             );
             return Err(column.problem(group, what));
         }
-        let stored_bytes = u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
         // A text of a dictionary is stored once. To read it takes as long as a page.
         let in_dictionary = if rows > FEW_ROWS {
             column.dictionary_bytes(&mut pages, group)?
         } else {
             0
         };
-        let row_bytes = (stored_bytes / rows.max(1)).max(in_dictionary).max(1);
+        let mut stored_bytes = u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
+        let mut row_bytes = (stored_bytes / rows.max(1)).max(in_dictionary).max(1);
+        // Of what a page of texts may have many rows of.
+        let mut other_bytes = in_dictionary;
+        for column in kept {
+            let (mut pages, chunk) = column.pages(group)?;
+            let stored = u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
+            let in_dictionary = column.dictionary_bytes(&mut pages, group)?;
+            let kept_bytes = (stored / rows.max(1)).max(in_dictionary);
+            stored_bytes = stored_bytes.saturating_add(stored);
+            row_bytes = row_bytes.saturating_add(kept_bytes);
+            other_bytes = other_bytes.saturating_add(kept_bytes);
+        }
         Ok(Self {
             pages,
             before: 0,
@@ -123,7 +134,7 @@ impl OpenGroup {
             page_rows: 0,
             row_bytes,
             slice_bytes: wanted.max(stored_bytes / MAX_SLICES),
-            slice_rows: match in_dictionary {
+            slice_rows: match other_bytes {
                 0 => MAX_SLICE_ROWS,
                 bytes => (MAX_SLICE_BYTES / bytes).clamp(1, MAX_SLICE_ROWS),
             }
@@ -207,7 +218,7 @@ impl Slices {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => loop {
-                let open = OpenGroup::new(&self.column, self.group, wanted)?;
+                let open = OpenGroup::new(&self.column, &self.kept, self.group, wanted)?;
                 if open.left > 0 {
                     break open;
                 }

@@ -9,7 +9,7 @@ use parquet::errors::ParquetError;
 use shardmill_core::show::counted;
 
 use crate::columnar::column::{Column, Pages};
-use crate::columnar::parquet::careful;
+use crate::columnar::parquet::{AGAIN, careful};
 use crate::error::Result;
 
 /// How many rows are decoded at once. Texts lie in the memory of their pages.
@@ -104,6 +104,15 @@ impl<T: DataType> Values<T> {
             let fewer = counted(self.left, "row");
             let what = format!("has {fewer} less than the metadata says");
             return Err(self.column.problem(self.group, &*what));
+        }
+        let level = self.level;
+        let are_there = self.levels.iter().filter(|&&found| found == level).count();
+        let has_levels = level > 0;
+        if self.levels.iter().any(|&found| found > level)
+            || has_levels && (self.levels.len(), are_there) != (read, values.len())
+        {
+            let what = "has levels that contradict its values";
+            return Err(self.column.problem(self.group, (what, AGAIN)));
         }
         self.there = values.into_iter();
         self.decoded = read;

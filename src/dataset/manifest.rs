@@ -1,6 +1,5 @@
 //! `manifest.json`: the index of a dataset.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -174,8 +173,13 @@ impl Settings {
     }
 
     /// The keys of the kept fields, in the order of a line.
-    pub fn field_keys(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn field_keys(&self) -> impl Iterator<Item = &str> {
         self.kept().map(|(key, ..)| key)
+    }
+
+    /// The kept fields, in the order of a line: the key of each, and its name in records.
+    pub fn kept_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.kept().map(|(key, name, _)| (key, name))
     }
 }
 
@@ -365,18 +369,11 @@ impl Manifest {
         files.fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
-    /// In how many documents each kept field is, and not null, by its key.
-    pub fn fields_found(&self) -> BTreeMap<&str, u64> {
-        let keys = self.settings.field_keys();
-        let mut found: BTreeMap<_, _> = keys.map(|key| (key, 0_u64)).collect();
-        for fields in self.shards.iter().filter_map(|shard| shard.fields.as_ref()) {
-            for (key, count) in &fields.found {
-                if let Some(sum) = found.get_mut(&**key) {
-                    *sum = sum.saturating_add(*count);
-                }
-            }
-        }
-        found
+    /// In how many documents the kept field with the key `key` is, and not null.
+    pub fn fields_found(&self, key: &str) -> u64 {
+        let files = self.shards.iter().filter_map(|shard| shard.fields.as_ref());
+        let counts = files.filter_map(|fields| fields.found.get(key));
+        counts.fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Computes the id from the rest of the manifest.

@@ -8,6 +8,7 @@ use crate::dataset::{
     BadCounts, BadFile, BadRecord, DocRecord, FieldsFile, Settings, TokenDtype, bad_file_name,
     fields_file_name, file_names,
 };
+use crate::document::Fields;
 use crate::error::Result;
 use crate::publish::durability::Durability;
 use crate::publish::hashed_file::HashedFile;
@@ -50,9 +51,8 @@ impl TokenWriter {
 #[derive(Debug)]
 pub(crate) struct RecordWriter {
     docs_file: HashedFile,
-    /// The kept fields, if any are, and how many documents have each.
-    fields_file: Option<HashedFile>,
-    found: Vec<u64>,
+    /// The kept fields, if any are.
+    fields: Option<FieldsWriter>,
     /// The list of records that are left out; `None` until the first one.
     bad_file: Option<HashedFile>,
     bad_counts: BadCounts,
@@ -61,6 +61,31 @@ pub(crate) struct RecordWriter {
     directory: PathBuf,
     index: usize,
     durability: Durability,
+}
+
+/// The kept fields of a shard that is being written.
+#[derive(Debug)]
+struct FieldsWriter {
+    file: HashedFile,
+    fields: Fields,
+    /// In how many documents each is, and not null.
+    found: Vec<u64>,
+    /// The line that is being written.
+    line: Vec<u8>,
+}
+
+impl FieldsWriter {
+    fn finish(self, index: usize, settings: &Settings) -> Result<FieldsFile> {
+        let (bytes, blocks) = self.file.finish()?;
+        let counts = self.found.into_iter().chain(std::iter::repeat(0));
+        let keys = settings.field_keys().map(ToOwned::to_owned);
+        Ok(FieldsFile {
+            file: fields_file_name(index),
+            found: keys.zip(counts).collect(),
+            bytes,
+            blocks,
+        })
+    }
 }
 
 /// The sizes and hashes of finished records.
@@ -82,14 +107,17 @@ impl RecordWriter {
         durability: Durability,
     ) -> Result<Self> {
         let (_, name) = file_names(index, settings.token_dtype);
-        let fields_file = settings.keeps_fields().then(|| {
-            let name = fields_file_name(index);
-            HashedFile::create(directory, &name, durability)
+        let fields = settings.keeps_fields().then(|| -> Result<_> {
+            Ok(FieldsWriter {
+                file: HashedFile::create(directory, &fields_file_name(index), durability)?,
+                fields: settings.fields(),
+                found: Vec::new(),
+                line: Vec::new(),
+            })
         });
         Ok(Self {
             docs_file: HashedFile::create(directory, &name, durability)?,
-            fields_file: fields_file.transpose()?,
-            found: Vec::new(),
+            fields: fields.transpose()?,
             bad_file: None,
             bad_counts: BadCounts::default(),
             bad_line: Vec::new(),
@@ -104,20 +132,35 @@ impl RecordWriter {
         self.docs_file.write(bytemuck::bytes_of(&record))
     }
 
-    /// Appends the line with the kept fields of the document whose record is next, if any are kept.
-    pub(crate) fn push_fields(&mut self, line: &[u8]) -> Result<()> {
-        match &mut self.fields_file {
-            Some(file) => file.write(line),
+    /// Appends the kept fields of the document whose record is next, if any are kept; `values` are as in
+    /// `document/kept.rs`.
+    pub(crate) fn push_kept(&mut self, values: &[u8]) -> Result<()> {
+        let Some(FieldsWriter {
+            file,
+            fields,
+            found,
+            line,
+        }) = &mut self.fields
+        else {
+            return Ok(());
+        };
+        line.clear();
+        fields.push_line(values, found, line);
+        file.write(line)
+    }
+
+    /// Appends a line of kept fields as it is, without counting what it has.
+    pub(crate) fn push_line(&mut self, line: &[u8]) -> Result<()> {
+        match &mut self.fields {
+            Some(fields) => fields.file.write(line),
             None => Ok(()),
         }
     }
 
-    /// Counts in how many documents more each kept field was found.
-    pub(crate) fn count_fields(&mut self, found: &[u64]) {
-        let length = self.found.len().max(found.len());
-        self.found.resize(length, 0);
-        for (sum, more) in self.found.iter_mut().zip(found) {
-            *sum += more;
+    /// Sets in how many documents each kept field is.
+    pub(crate) fn set_found(&mut self, found: Vec<u64>) {
+        if let Some(fields) = &mut self.fields {
+            fields.found = found;
         }
     }
 
@@ -143,17 +186,9 @@ impl RecordWriter {
     /// Completes the files and gives them their final names. `settings` are those they began with.
     pub(crate) fn finish(self, settings: &Settings) -> Result<FinishedRecords> {
         let (docs_bytes, docs_blocks) = self.docs_file.finish()?;
-        let fields = self.fields_file.map(|file| -> Result<FieldsFile> {
-            let (bytes, blocks) = file.finish()?;
-            let counts = self.found.into_iter().chain(std::iter::repeat(0));
-            let keys = settings.field_keys().map(ToOwned::to_owned);
-            Ok(FieldsFile {
-                file: fields_file_name(self.index),
-                found: keys.zip(counts).collect(),
-                bytes,
-                blocks,
-            })
-        });
+        let fields = self
+            .fields
+            .map(|fields| fields.finish(self.index, settings));
         let bad_records = self
             .bad_file
             .map(|file| -> Result<BadFile> {

@@ -13,10 +13,12 @@ use memchr::{memchr, memchr3};
 
 use crate::document::header::Names;
 use crate::document::jsonl::BYTE_ORDER_MARK;
-use crate::document::kept::{FieldLine, push_string};
+use crate::document::kept::FieldValues;
 use crate::document::reading::{Document, Documents, Extent, Reading, Span, Text};
 use crate::document::record::{Bad, Csv};
-use crate::document::{Context, DocumentFormat, Format, Header, InvalidUtf8, LineEnds, decode};
+use crate::document::{
+    Context, DocumentFormat, Fields, Format, Header, InvalidUtf8, LineEnds, decode,
+};
 
 pub(super) const COMMAS: DocumentFormat = DocumentFormat {
     format: Format::Csv,
@@ -255,10 +257,10 @@ struct Records<'a> {
 /// The kept fields of the current record.
 #[derive(Debug)]
 struct Kept {
-    /// Their columns, what stands there, and the line of these.
+    /// Their columns, what stands there, and their values.
     columns: Vec<usize>,
     fields: Vec<Option<Field>>,
-    line: FieldLine,
+    values: FieldValues,
 }
 
 impl Kept {
@@ -271,35 +273,23 @@ impl Kept {
         }
     }
 
-    /// Makes the line of the record that begins at `start` in `bytes`; returns how many sequences in the
-    /// fields were not UTF-8.
-    fn make(&mut self, bytes: &[u8], start: usize, reading: &Reading<'_>) -> Result<u64, Bad> {
-        let mut all_invalid = 0;
-        let mut bad = None;
+    /// Takes the values of the record, whose fields are in `bytes`; returns how many sequences in them
+    /// were not UTF-8.
+    fn take(&mut self, bytes: &[u8], reading: &Reading<'_>) -> Result<u64, Bad> {
+        let Fields { text: field, kept } = reading.fields;
         let fields = &self.fields;
-        self.line.make(&reading.fields.kept, |index, _, json| {
-            let Some(field) = &fields[index] else {
-                return false;
-            };
-            match decode(&value(bytes, field), reading.invalid_utf8) {
-                Ok((text, invalid)) => {
-                    push_string(json, &text);
-                    all_invalid += invalid;
+        let mut invalid = Ok(0);
+        self.values.take(kept, |index, kept, json| {
+            if let (Some(found), Ok(sum)) = (&fields[index], &mut invalid) {
+                let text = value(bytes, found);
+                match kept.push_text(json, &text, field, reading.invalid_utf8) {
+                    Ok(more) => *sum += more,
+                    Err(bad) => invalid = Err(bad),
                 }
-                Err(_) => bad = bad.take().or(Some(not_utf8(bytes, field, start))),
             }
-            true
         });
-        bad.map_or(Ok(all_invalid), Err)
+        invalid
     }
-}
-
-/// The problem with the record that begins at `start` in `bytes`, of which `field` is not UTF-8.
-fn not_utf8(bytes: &[u8], field: &Field, start: usize) -> Bad {
-    // Where it is in the record, with its quotes.
-    let raw = &bytes[field.range.clone()];
-    let valid = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
-    Bad::utf8(field.range.start - start + valid)
 }
 
 /// The text of a record whose wanted field is `field`. One with quotes goes to `buffer`.
@@ -316,7 +306,12 @@ fn text_of<'a>(
         push_single(raw, buffer);
         raw = buffer;
     }
-    let (text, invalid) = decode(raw, policy).map_err(|_| not_utf8(bytes, field, start))?;
+    let (text, invalid) = decode(raw, policy).map_err(|_| {
+        // Where it is in the record, with its quotes.
+        let raw = &bytes[field.range.clone()];
+        let valid = std::str::from_utf8(raw).map_or_else(|e| e.valid_up_to(), str::len);
+        Bad::utf8(field.range.start - start + valid)
+    })?;
     Ok(Text { text, invalid })
 }
 
@@ -344,7 +339,7 @@ impl<'a> Records<'a> {
             kept: Kept {
                 columns: kept.iter().map(|field| column_of(&field.name)).collect(),
                 fields: vec![None; kept.len()],
-                line: FieldLine::default(),
+                values: FieldValues::default(),
             },
         };
         if span.begins {
@@ -406,7 +401,7 @@ impl Documents for Records<'_> {
                 let policy = self.reading.invalid_utf8;
                 let text = text_of(bytes, &field, start, policy, &mut self.text);
                 text.and_then(|text| {
-                    let invalid = text.invalid + self.kept.make(bytes, start, &self.reading)?;
+                    let invalid = text.invalid + self.kept.take(bytes, &self.reading)?;
                     Ok(Text { invalid, ..text })
                 })
             }
@@ -415,7 +410,7 @@ impl Documents for Records<'_> {
                 columns: u32::try_from(self.columns).unwrap_or(u32::MAX),
             })),
         };
-        let kept = Some(&self.kept.line);
+        let kept = Some(&self.kept.values);
         Some(Document { extent, text, kept })
     }
 

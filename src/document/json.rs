@@ -105,6 +105,8 @@ struct Member {
     key: Range<usize>,
     kind: Type,
     value: Range<usize>,
+    /// The members of its value, if that is an object and a field in it was looked for.
+    inside: Option<Vec<Self>>,
 }
 
 /// The members of an object, for several fields that are looked for in it.
@@ -115,26 +117,37 @@ pub(super) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// The members of the object that `part` of `line` is, which has been read before.
-    pub(super) fn of(line: &'a str, part: Range<usize>, level: Level) -> Self {
-        let members = Scan::new(line, part, level).members();
+    /// The members of the object in `line`, which has been read before.
+    pub(super) fn of(line: &'a str, level: Level) -> Self {
+        let list = Scan::new(line, 0..line.len(), level).members();
         Self {
             line,
-            list: members.unwrap_or_default(),
+            list: list.unwrap_or_default(),
             level,
         }
     }
 
     /// The value of `field`, found as by [`find`], and its type.
-    pub(super) fn get(&self, field: &str) -> Option<(&'a str, Type)> {
-        if let Some(member) = self.last(field) {
-            return Some((&self.line[member.value.clone()], member.kind));
+    pub(super) fn get(&mut self, field: &str) -> Option<(&'a str, Type)> {
+        let (mut list, mut rest) = (&mut self.list, field);
+        loop {
+            if let Some(index) = last(self.line, list, rest) {
+                let member = &list[index];
+                return Some((&self.line[member.value.clone()], member.kind));
+            }
+            let (outer, inner) = rest.split_once('.')?;
+            let index = last(self.line, list, outer)?;
+            let member = &mut list[index];
+            if member.kind != Type::Object {
+                return None;
+            }
+            let part = member.value.clone();
+            list = member.inside.get_or_insert_with(|| {
+                let members = Scan::new(self.line, part, self.level).members();
+                members.unwrap_or_default()
+            });
+            rest = inner;
         }
-        let (outer, inner) = field.split_once('.')?;
-        let outer = self.last(outer)?;
-        let is_object = outer.kind == Type::Object;
-        let inside = is_object.then(|| Self::of(self.line, outer.value.clone(), self.level))?;
-        inside.get(inner)
     }
 
     /// Where each value stands, in order, and its type.
@@ -142,11 +155,12 @@ impl<'a> Members<'a> {
         let members = self.list.iter();
         members.map(|member| (member.value.clone(), member.kind))
     }
+}
 
-    fn last(&self, name: &str) -> Option<&Member> {
-        let mut members = self.list.iter().rev();
-        members.find(|member| is_name(&self.line[member.key.clone()], name))
-    }
+/// The index of the last of `members` of `line` whose key is `name`.
+fn last(line: &str, members: &[Member], name: &str) -> Option<usize> {
+    let is_named = |member: &Member| is_name(&line[member.key.clone()], name);
+    members.iter().rposition(is_named)
 }
 
 /// Whether a key, as it stands in a line, is `name`.
@@ -263,6 +277,7 @@ impl<'a> Scan<'a> {
                 key,
                 kind,
                 value: start..self.at,
+                inside: None,
             });
             if self.closes(b'}')? {
                 break;

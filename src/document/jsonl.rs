@@ -6,7 +6,7 @@ use shardmill_core::simd::Level;
 
 use crate::document::escapes::Unescaped;
 use crate::document::json::{self, Members, Refused, Value};
-use crate::document::kept::{FieldLine, push_value};
+use crate::document::kept::{FieldValues, push_value};
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::record::Bad;
 use crate::document::{Context, DocumentFormat, Format, InvalidUtf8, KeptField, LineEnds, decode};
@@ -29,7 +29,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
             reading,
             level: Level::detect(),
             unescaped: String::new(),
-            kept: FieldLine::default(),
+            kept: FieldValues::default(),
         })
     },
 };
@@ -43,7 +43,7 @@ struct Records<'a> {
     /// The text of the current record, if it has escapes.
     unescaped: String,
     /// The kept fields of the current record.
-    kept: FieldLine,
+    kept: FieldValues,
 }
 
 impl Documents for Records<'_> {
@@ -155,7 +155,7 @@ fn read<'a>(
     reading: &Reading<'_>,
     level: Level,
     buffer: &'a mut String,
-    kept: &mut FieldLine,
+    kept: &mut FieldValues,
 ) -> Result<Text<'a>, Bad> {
     let (field, policy) = (&*reading.fields.text, reading.invalid_utf8);
     let (line, invalid) = decode(line, policy).map_err(Bad::utf8)?;
@@ -188,15 +188,16 @@ fn read<'a>(
     })
 }
 
-/// Makes the line of the fields `kept` of the object in `line`, which has been read.
-fn keep(line: &str, kept: &[KeptField], level: Level, into: &mut FieldLine) {
+/// Takes the values of the fields `kept` of the object in `line`, which has been read.
+fn keep(line: &str, kept: &[KeptField], level: Level, into: &mut FieldValues) {
     if kept.is_empty() {
         return;
     }
-    let members = Members::of(line, 0..line.len(), level);
-    into.make(kept, |_, field, json| {
-        let value = members.get(&field.name);
-        value.is_some_and(|(value, kind)| push_value(json, value, kind))
+    let mut members = Members::of(line, level);
+    into.take(kept, |_, field, json| {
+        if let Some((value, kind)) = members.get(&field.name) {
+            push_value(json, value, kind);
+        }
     });
 }
 

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use shardmill_core::simd::Level;
 
 use crate::document::json::Members;
+use crate::document::record::Bad;
 use crate::document::syntax::Type;
+use crate::document::{InvalidUtf8, decode};
 
 /// The fields of a record that are read.
 #[derive(Clone, Debug, Default)]
@@ -59,81 +61,77 @@ impl Fields {
     }
 }
 
-/// The line of one document, without its line end.
-#[derive(Debug, Default)]
-pub(crate) struct FieldLine {
-    json: Vec<u8>,
-    /// Whether each field is there, and not null.
-    found: Vec<bool>,
-}
+/// Ends a value of a document. No JSON has it.
+const END_OF_VALUE: u8 = 0x1f;
 
-impl FieldLine {
-    /// Makes the line of the next document. `value` appends the value of a field as JSON, and returns
-    /// whether there is one other than null.
-    pub(super) fn make(
+/// Ends the values of a document.
+const END_OF_DOCUMENT: u8 = b'\n';
+
+/// The values of one document, as JSON, each with its end; one that is null is empty.
+#[derive(Debug, Default)]
+pub(crate) struct FieldValues(Vec<u8>);
+
+impl FieldValues {
+    /// Takes the values of the next document. `value` appends that of a field as JSON, unless it is null.
+    pub(super) fn take(
         &mut self,
         kept: &[KeptField],
-        mut value: impl FnMut(usize, &KeptField, &mut Vec<u8>) -> bool,
+        mut value: impl FnMut(usize, &KeptField, &mut Vec<u8>),
     ) {
-        self.json.clear();
-        self.found.clear();
+        self.0.clear();
         for (index, field) in kept.iter().enumerate() {
-            self.json.extend(field.before.as_bytes());
-            let is_found = value(index, field, &mut self.json);
-            if !is_found {
-                self.json.extend(b"null");
-            }
-            self.found.push(is_found);
+            value(index, field, &mut self.0);
+            self.0.push(END_OF_VALUE);
         }
-        self.json.push(b'}');
     }
 }
 
-/// The lines of the documents of a chunk.
+/// The values of the documents of a chunk, without their keys: documents may be as short as these.
 #[derive(Debug, Default)]
-pub(crate) struct FieldLines {
-    json: Vec<u8>,
-    /// In how many documents each field is, and not null.
-    pub(crate) found: Vec<u64>,
-}
+pub(crate) struct KeptValues(Vec<u8>);
 
-impl FieldLines {
+impl KeptValues {
     pub(crate) fn clear(&mut self) {
-        self.json.clear();
-        self.found.clear();
+        self.0.clear();
     }
 
-    /// The size of the lines, in bytes.
-    pub(crate) fn len_bytes(&self) -> u64 {
-        self.json.len() as u64
-    }
-
-    /// The lines, each with its line end; none if nothing is kept.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.json.split_inclusive(|&byte| byte == b'\n')
-    }
-
-    /// Appends the line of a document; `None` is that of one without fields.
-    pub(crate) fn push(&mut self, kept: &[KeptField], line: Option<&FieldLine>) {
-        if kept.is_empty() {
-            return;
+    /// Appends the values of a document; `None` are those of one without fields.
+    pub(crate) fn push(&mut self, kept: &[KeptField], values: Option<&FieldValues>) {
+        if !kept.is_empty() {
+            self.0.extend(values.iter().flat_map(|values| &values.0));
+            self.0.push(END_OF_DOCUMENT);
         }
-        self.found.resize(kept.len(), 0);
-        if let Some(line) = line {
-            self.json.extend(&line.json);
-            for (count, &is_found) in self.found.iter_mut().zip(&line.found) {
-                *count += u64::from(is_found);
-            }
-        } else {
-            for field in kept {
-                self.json.extend(field.before.as_bytes());
-                self.json.extend(b"null");
-            }
-            self.json.push(b'}');
-        }
-        self.json.push(b'\n');
+    }
+
+    /// The values of each document; nothing if none are kept.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split_inclusive(|&byte| byte == END_OF_DOCUMENT)
     }
 }
+
+impl Fields {
+    /// Appends the line of a document with these `values`, and counts each that is not null in `found`.
+    pub(crate) fn push_line(&self, values: &[u8], found: &mut Vec<u64>, line: &mut Vec<u8>) {
+        found.resize(self.kept.len(), 0);
+        let mut values = values.split(|&byte| byte == END_OF_VALUE);
+        for (field, count) in self.kept.iter().zip(found) {
+            line.extend(field.before.as_bytes());
+            match values
+                .next()
+                .filter(|value| !matches!(value, [] | [END_OF_DOCUMENT]))
+            {
+                Some(value) => {
+                    line.extend(value);
+                    *count += 1;
+                }
+                None => line.extend(NULL),
+            }
+        }
+        line.extend(b"}\n");
+    }
+}
+
+const NULL: &[u8] = b"null";
 
 /// Counts again in how many documents each field is, in lines that were written.
 #[derive(Debug)]
@@ -161,7 +159,7 @@ impl FieldCheck {
         else {
             return false;
         };
-        let members = Members::of(line, 0..line.len(), self.level);
+        let members = Members::of(line, self.level);
         let mut end = 0;
         let mut values = members.values();
         for (field, count) in self.fields.kept.iter().zip(&mut self.found) {
@@ -178,21 +176,30 @@ impl FieldCheck {
     }
 }
 
-/// Appends `text` as a JSON string.
-pub(super) fn push_string(json: &mut Vec<u8>, text: &str) {
-    // A string always serializes, and writing to memory cannot fail.
-    let _ = serde_json::to_writer(json, text);
+impl KeptField {
+    /// Appends `text`, its value, as a JSON string; returns how many sequences in it were not UTF-8, unless
+    /// the document, in the field `text_field`, is the same text and has them, too.
+    pub(super) fn push_text(
+        &self,
+        json: &mut Vec<u8>,
+        text: &[u8],
+        text_field: &str,
+        policy: InvalidUtf8,
+    ) -> Result<u64, Bad> {
+        let (text, invalid) = decode(text, policy).map_err(|at| Bad::kept_utf8(&self.name, at))?;
+        // A string always serializes, and writing to memory cannot fail.
+        let _ = serde_json::to_writer(json, &*text);
+        Ok(if self.name == text_field { 0 } else { invalid })
+    }
 }
 
-/// Appends the JSON `value`, of type `kind`, without white space between its parts; returns whether it is
-/// other than null.
-pub(super) fn push_value(json: &mut Vec<u8>, value: &str, kind: Type) -> bool {
+/// Appends the JSON `value`, of type `kind`, without white space between its parts, unless it is null.
+pub(super) fn push_value(json: &mut Vec<u8>, value: &str, kind: Type) {
     match kind {
-        Type::Null => return false,
+        Type::Null => {}
         Type::Boolean | Type::Number | Type::String => json.extend(value.as_bytes()),
         Type::Array | Type::Object => push_compact(json, value.as_bytes()),
     }
-    true
 }
 
 fn push_compact(json: &mut Vec<u8>, value: &[u8]) {
@@ -220,25 +227,41 @@ mod tests {
         Fields::new("text", kept.into_iter())
     }
 
+    /// The lines of these values, and how many of each are not null.
+    fn lines(fields: &Fields, values: &KeptValues) -> (String, Vec<u64>) {
+        let (mut lines, mut found) = (Vec::new(), Vec::new());
+        for document in values.documents() {
+            fields.push_line(document, &mut found, &mut lines);
+        }
+        (String::from_utf8(lines).unwrap(), found)
+    }
+
     #[test]
     fn every_line_has_the_same_keys() {
-        let kept = fields().kept;
-        let mut line = FieldLine::default();
-        let mut lines = FieldLines::default();
-        let value = r#"{ "x" : "a \" b\\" }"#;
-        line.make(&kept, |index, _, json| {
-            index == 0 && push_value(json, value, Type::Object)
-        });
-        lines.push(&kept, Some(&line));
-        lines.push(&kept, None);
+        let fields = fields();
+        let mut of_document = FieldValues::default();
+        let mut values = KeptValues::default();
+        let object = r#"{ "x" : "a \" b\\" }"#;
+        for wanted in [0, 1] {
+            of_document.take(&fields.kept, |index, _, json| {
+                if index == wanted {
+                    push_value(json, object, Type::Object);
+                }
+            });
+            values.push(&fields.kept, Some(&of_document));
+        }
+        values.push(&fields.kept, None);
         let expected = concat!(
             r#"{"id":{"x":"a \" b\\"},"a\"b":null}"#,
+            "\n",
+            r#"{"id":null,"a\"b":{"x":"a \" b\\"}}"#,
             "\n",
             r#"{"id":null,"a\"b":null}"#,
             "\n"
         );
-        assert_eq!(String::from_utf8(lines.json).unwrap(), expected);
-        assert_eq!(lines.found, [1, 0]);
+        let (found, counts) = lines(&fields, &values);
+        assert_eq!(found, expected);
+        assert_eq!(counts, [1, 1]);
     }
 
     #[test]
@@ -265,8 +288,8 @@ mod tests {
 
     #[test]
     fn nothing_is_written_if_nothing_is_kept() {
-        let mut lines = FieldLines::default();
-        lines.push(&[], None);
-        assert_eq!(lines.json, b"");
+        let mut values = KeptValues::default();
+        values.push(&[], None);
+        assert_eq!(values.documents().count(), 0);
     }
 }

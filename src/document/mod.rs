@@ -55,7 +55,7 @@ use crate::error::{Error, Result};
 pub(crate) use header::no_column;
 pub(crate) use header::{Header, TEXT_HEAD_BYTES};
 pub(crate) use jsonl::first_field;
-pub(crate) use kept::{FieldCheck, FieldLines, Fields, KeptField};
+pub(crate) use kept::{FieldCheck, Fields, KeptField, KeptValues};
 pub(crate) use line_ends::LineEnds;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;

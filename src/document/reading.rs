@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::document::kept::FieldLine;
+use crate::document::kept::FieldValues;
 use crate::document::{Bad, Fields, InvalidUtf8};
 
 /// Bytes of a source that begin and end where its format allows a cut.
@@ -33,7 +33,7 @@ pub(crate) struct Document<'a> {
     pub(crate) extent: Extent,
     pub(crate) text: Result<Text<'a>, Bad>,
     /// The fields that are kept; `None` if none are, or the format has no fields.
-    pub(crate) kept: Option<&'a FieldLine>,
+    pub(crate) kept: Option<&'a FieldValues>,
 }
 
 /// Where a document lies in its span.

@@ -98,8 +98,8 @@ enum Why {
     Utf8,
     /// In the text of a row.
     TextUtf8,
-    /// In a kept field of a row, the one with this index.
-    KeptUtf8(u32),
+    /// In the kept field of this name.
+    KeptUtf8(Box<str>),
     Surrogate,
     Csv(Csv),
 }
@@ -177,11 +177,10 @@ impl Bad {
         }
     }
 
-    pub(super) fn kept_utf8(index: usize, at: usize) -> Self {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
+    pub(super) fn kept_utf8(field: &str, at: usize) -> Self {
         Self {
             at,
-            why: Why::KeptUtf8(index),
+            why: Why::KeptUtf8(field.into()),
         }
     }
 
@@ -197,6 +196,11 @@ impl Bad {
             at,
             why: Why::Surrogate,
         }
+    }
+
+    /// Whether it is in a kept field, whose name is part of the problem.
+    pub(crate) fn is_of_kept(&self) -> bool {
+        matches!(self.why, Why::KeptUtf8(_))
     }
 
     /// Its byte position in the line.
@@ -270,9 +274,9 @@ impl Bad {
             Why::NotString(found) => format!("field {field} is {}, not a string", found.name()),
             Why::Utf8 => format!("column {column}: invalid UTF-8"),
             Why::TextUtf8 => format!("byte {} of the text: invalid UTF-8", self.at),
-            Why::KeptUtf8(index) => {
-                let number = u64::from(*index) + 1;
-                format!("byte {} of kept field {number}: invalid UTF-8", self.at)
+            Why::KeptUtf8(kept) => {
+                let kept = shown(kept);
+                format!("byte {} of the kept field {kept}: invalid UTF-8", self.at)
             }
             Why::Surrogate => {
                 format!("column {column}: an escape \\u is half of a surrogate pair")

@@ -5,10 +5,10 @@
 //! begin with a byte that says what they are: [`TEXT`] or [`JSON`]. The room `columnar` reads files into
 //! this form.
 
-use crate::document::kept::{FieldLine, push_string};
+use crate::document::kept::FieldValues;
 use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::syntax::Type;
-use crate::document::{Bad, Context, DocumentFormat, Format, LineEnds, decode};
+use crate::document::{Bad, Context, DocumentFormat, Fields, Format, LineEnds, decode};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     format: Format::Parquet,
@@ -27,7 +27,7 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
             rest: span.bytes,
             next: 0,
             reading,
-            kept: FieldLine::default(),
+            kept: FieldValues::default(),
         })
     },
 };
@@ -105,7 +105,7 @@ struct Rows<'a> {
     next: u32,
     reading: Reading<'a>,
     /// The kept fields of the current row.
-    kept: FieldLine,
+    kept: FieldValues,
 }
 
 impl Documents for Rows<'_> {
@@ -144,38 +144,36 @@ impl Documents for Rows<'_> {
     }
 }
 
-/// Takes the kept fields of a row off `rest`, and makes their line; returns how many sequences in them
+/// Takes the kept fields of a row off `rest`; returns how many sequences in them
 /// were not UTF-8.
-fn keep(rest: &mut &[u8], reading: &Reading<'_>, into: &mut FieldLine) -> Result<u64, Bad> {
-    let mut all_invalid = 0;
-    let mut bad = None;
-    into.make(&reading.fields.kept, |index, _, json| {
+fn keep(rest: &mut &[u8], reading: &Reading<'_>, into: &mut FieldValues) -> Result<u64, Bad> {
+    let Fields { text: field, kept } = reading.fields;
+    let mut invalid = Ok(0);
+    into.take(kept, |_, kept, json| {
         match take_value(rest).and_then(<[u8]>::split_first) {
-            None => false,
             Some((&TEXT, text)) => {
-                match decode(text, reading.invalid_utf8) {
-                    Ok((text, invalid)) => {
-                        push_string(json, &text);
-                        all_invalid += invalid;
-                    }
-                    Err(at) => bad = bad.take().or(Some(Bad::kept_utf8(index, at))),
+                // All are taken off, whatever is wrong with one of them.
+                match (
+                    kept.push_text(json, text, field, reading.invalid_utf8),
+                    &mut invalid,
+                ) {
+                    (Ok(more), Ok(sum)) => *sum += more,
+                    (Err(bad), Ok(_)) => invalid = Err(bad),
+                    (_, Err(_)) => {}
                 }
-                true
             }
-            Some((_, value)) => {
-                json.extend(value);
-                true
-            }
+            Some((_, value)) => json.extend(value),
+            None => {}
         }
     });
-    bad.map_or(Ok(all_invalid), Err)
+    invalid
 }
 
 #[cfg(all(test, feature = "parquet"))]
 mod tests {
     use super::*;
     use crate::document::reading::Span;
-    use crate::document::{BadKind, FieldLines, Fields, InvalidUtf8};
+    use crate::document::{BadKind, InvalidUtf8, KeptValues};
 
     #[test]
     fn rows_come_back_with_their_numbers() {
@@ -201,10 +199,10 @@ mod tests {
         };
         let mut documents = Format::Parquet.documents(span, reading);
         let mut found = Vec::new();
-        let mut lines = FieldLines::default();
+        let mut values = KeptValues::default();
         while let Some(document) = documents.next_document() {
             if document.text.is_ok() {
-                lines.push(&fields.kept, document.kept);
+                values.push(&fields.kept, document.kept);
             }
             let text = document.text.map(|text| text.text.into_owned());
             let extent = document.extent;
@@ -218,8 +216,8 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(documents.lines(), 4);
-        let lines: Vec<_> = lines.lines().collect();
-        let expected = ["{\"id\":\"a\",\"n\":1}\n", "{\"id\":\"\",\"n\":0}\n"];
-        assert_eq!(lines, expected.map(str::as_bytes));
+        let values: Vec<_> = values.documents().collect();
+        let expected = ["\"a\"\x1f1\x1f\n", "\"\"\x1f0\x1f\n"];
+        assert_eq!(values, expected.map(str::as_bytes));
     }
 }

@@ -89,7 +89,11 @@ fn first_records(report: &Report) -> String {
 
 /// The fields that are kept of each document.
 fn kept_fields(report: &Report) -> String {
-    let fields: Vec<_> = report.settings.field_keys().map(name).collect();
+    let fields: Vec<_> = report
+        .settings
+        .kept_fields()
+        .map(|(key, _)| name(key))
+        .collect();
     if fields.is_empty() {
         "none".to_owned()
     } else {

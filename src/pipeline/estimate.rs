@@ -192,7 +192,12 @@ impl Sample {
         let encoded = worker.encode(&mut encoder, chunk)?;
         self.time += started.elapsed();
         self.tokens += encoded.ids.len() as u64;
-        self.field_bytes += encoded.fields.len_bytes();
+        let (mut line, mut found) = (Vec::new(), Vec::new());
+        for values in encoded.kept.documents() {
+            line.clear();
+            worker.fields.push_line(values, &mut found, &mut line);
+            self.field_bytes += line.len() as u64;
+        }
         let begins_text = |piece: &&Piece| piece.byte == 0 && piece.format.row().is_one_document;
         self.texts += encoded.pieces.iter().filter(begins_text).count() as u64;
         for document in encoded.documents.iter().filter(|document| document.begins) {

@@ -169,15 +169,14 @@ impl Ledger {
         site: &ShardSite<'_>,
     ) -> Result<()> {
         let before = self.totals.tokens;
-        let mut lines = encoded.fields.lines();
+        let mut kept = encoded.kept.documents();
         for document in &encoded.documents {
-            let line = lines.next().unwrap_or_default();
+            let values = kept.next().unwrap_or_default();
             if self.open.is_none() {
-                self.records.push_fields(line)?;
+                self.records.push_kept(values)?;
             }
             self.push_document(document, before)?;
         }
-        self.records.count_fields(&encoded.fields.found);
         self.totals.tokens += encoded.ids.len() as u64;
         self.totals.invalid_sequences += encoded.invalid_sequences;
         self.totals.other_side += encoded.other_side;

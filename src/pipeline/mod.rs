@@ -85,6 +85,9 @@ use crate::threads::{check_threads, one_each_cpu};
 /// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// How many fields may be kept of a document: it may be as short as their separators.
+const MAX_KEPT: usize = 256;
+
 /// A text field may have so many dots at most: for each, the rest of a record is read once more.
 const MAX_DOTS: usize = 64;
 
@@ -124,6 +127,9 @@ impl TokenizeConfig {
     fn check_fields(&self) -> Result<()> {
         let fields = self.settings.fields();
         for (name, setting) in fields.names() {
+            if name.is_empty() {
+                return Err(Error::config(setting, "names a field without a name"));
+            }
             let dots = memchr::memchr_iter(b'.', name.as_bytes()).count();
             if dots > MAX_DOTS {
                 let what = format!("has {dots} dots, and may have {MAX_DOTS} at most");
@@ -131,6 +137,13 @@ impl TokenizeConfig {
             }
         }
         let keys: Vec<_> = self.settings.field_keys().collect();
+        if keys.len() > MAX_KEPT {
+            let what = format!(
+                "names {} fields, and {MAX_KEPT} can be kept at most",
+                keys.len()
+            );
+            return Err(Error::config("keep_fields", what));
+        }
         for (index, key) in keys.iter().enumerate() {
             if keys[..index].contains(key) {
                 let what = match self.settings.id_field.as_deref() {

@@ -8,7 +8,7 @@ use shardmill_tokenizer::{Encoder, SpecialFound, Tokenizer};
 use crate::compression::Decompressor;
 use crate::corpus::Corpus;
 use crate::dataset::{Eot, OutsideLimits, TokenDtype};
-use crate::document::{Bad, BadKind, BadRecords, Extent, FieldLines, Fields};
+use crate::document::{Bad, BadKind, BadRecords, Extent, Fields, KeptValues};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
@@ -29,7 +29,7 @@ pub(crate) struct Encoded {
     /// Records that are left out, in order.
     pub(crate) bad_lines: Vec<BadLine>,
     /// The kept fields of the documents.
-    pub(crate) fields: FieldLines,
+    pub(crate) kept: KeptValues,
 }
 
 impl Encoded {
@@ -116,7 +116,7 @@ impl Spare {
         encoded.documents.clear();
         encoded.pieces.clear();
         encoded.bad_lines.clear();
-        encoded.fields.clear();
+        encoded.kept.clear();
         encoded.invalid_sequences = 0;
         encoded.other_side = 0;
         encoded.outside_limits = OutsideLimits::default();
@@ -235,7 +235,7 @@ impl<'a> Worker<'a> {
                 Ok(text) => {
                     encoded.invalid_sequences += text.invalid;
                     if self.encode_text(encoder, &text.text, piece, extent, encoded)? {
-                        encoded.fields.push(&self.fields.kept, document.kept);
+                        encoded.kept.push(&self.fields.kept, document.kept);
                     }
                 }
                 Err(bad) => self.bad(bad, piece, index, extent, encoded)?,
@@ -266,7 +266,9 @@ impl<'a> Worker<'a> {
                 });
                 Ok(())
             }
-            Some(line) if bad.kind() != BadKind::InvalidUtf8 || piece.has_rows() => {
+            Some(line)
+                if bad.kind() != BadKind::InvalidUtf8 || piece.has_rows() || bad.is_of_kept() =>
+            {
                 Err(self.line_error(piece, line, bad.problem(&self.config.settings.text_field)))
             }
             _ => Err(Error::Utf8 {

@@ -43,10 +43,10 @@ pub(super) fn write(
         records.push(record)?;
         documents.read_fields(number, |line| {
             fields.take(line);
-            records.push_fields(line)
+            records.push_line(line)
         })?;
     }
-    records.count_fields(&fields.found);
+    records.set_found(fields.found);
     ids.write()?;
     let bytes = ids.writer.finish()?;
     let records = records.finish(&given.settings)?;

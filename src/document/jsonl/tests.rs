@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::document::{BadKind, FieldLines, Fields};
+use crate::document::{BadKind, Fields, KeptValues};
 use proptest::prelude::*;
 
 /// As the other `read`, at the level of this CPU, if nothing is kept.
@@ -13,7 +13,7 @@ fn read<'a>(
 ) -> Result<Text<'a>, Bad> {
     let fields = Fields::new(field, std::iter::empty());
     let reading = reading(&fields, policy);
-    let kept = &mut FieldLine::default();
+    let kept = &mut FieldValues::default();
     super::read(line, &reading, Level::detect(), buffer, kept)
 }
 
@@ -31,7 +31,7 @@ fn kept(line: &str, names: &[&'static str], level: Level) -> Option<String> {
     let names = names.iter().map(|&name| (name, name, "keep_fields"));
     let fields = Fields::new("text", names);
     let reading = reading(&fields, InvalidUtf8::Strict);
-    let mut kept = FieldLine::default();
+    let mut kept = FieldValues::default();
     super::read(
         line.as_bytes(),
         &reading,
@@ -40,9 +40,11 @@ fn kept(line: &str, names: &[&'static str], level: Level) -> Option<String> {
         &mut kept,
     )
     .ok()?;
-    let mut lines = FieldLines::default();
-    lines.push(&fields.kept, Some(&kept));
-    Some(String::from_utf8(lines.lines().next()?.to_vec()).unwrap())
+    let mut values = KeptValues::default();
+    values.push(&fields.kept, Some(&kept));
+    let mut line = Vec::new();
+    fields.push_line(values.documents().next()?, &mut Vec::new(), &mut line);
+    Some(String::from_utf8(line).unwrap())
 }
 
 #[test]
@@ -343,7 +345,7 @@ proptest! {
             let policy = InvalidUtf8::Strict;
             let fields = Fields::new("text", std::iter::empty());
             let reading = reading(&fields, policy);
-            let unused = &mut FieldLine::default();
+            let unused = &mut FieldValues::default();
             let found = super::read(line.as_bytes(), &reading, level, &mut buffer, unused);
             let kind = found.as_ref().err().map(Bad::kind);
             let is_broken = kind == Some(BadKind::BrokenJson);

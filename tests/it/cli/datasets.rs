@@ -22,7 +22,7 @@ fn tokenize_says_what_it_made_and_leaves_it_the_second_time() {
         json!({
             "out": "d", "was_there": true, "units_done_before": 0,
             "dataset_id": manifest["dataset_id"],
-            "encoding": "gpt2", "n_vocab": 50257, "sources": 2, "shards": 1, "seconds": 0,
+            "encoding": "gpt2", "kept_fields": {}, "n_vocab": 50257, "sources": 2, "shards": 1, "seconds": 0,
             "inputs": again.json()["inputs"],
             "totals": {
                 "documents": 4, "empty_documents": 1, "invalid_sequences": 0,

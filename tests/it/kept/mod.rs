@@ -125,7 +125,8 @@ fn each_document_has_its_line_whatever_the_units_and_threads() {
         assert!(others.eq(expected), "{unit}");
     }
     let info = place.run(["info", "d"]);
-    let kept = "kept        id of 750 documents, meta.n of 750 documents, tags of 251 documents";
+    let kept =
+        "kept        id from doc of 750 documents, meta.n of 750 documents, tags of 251 documents";
     assert!(info.text().contains(kept), "{info:?}");
 }
 
@@ -208,9 +209,9 @@ fn a_shuffled_dataset_takes_its_lines_along() {
     assert_ne!(given.0, shuffled.0);
     let found = |out| {
         let store = TokenStore::open(&place.path(out)).unwrap();
-        serde_json::to_value(store.manifest().fields_found()).unwrap()
+        ["id", "meta.n", "tags"].map(|key| store.manifest().fields_found(key))
     };
-    assert_eq!(found("s"), json!({"id": 700, "meta.n": 700, "tags": 234}));
+    assert_eq!(found("s"), [700, 700, 234]);
     assert_eq!(found("d"), found("s"));
 }
 
@@ -291,6 +292,13 @@ fn fields_that_cannot_be_kept_are_refused_by_name() {
         &["--keep-fields", "a,id", "--id-field", "doc"],
         "--keep-fields: names 'id', which is what 'doc' is kept as",
     );
+    usage(
+        &["--keep-fields", "a,"],
+        "--keep-fields: names a field without a name",
+    );
+    let many: Vec<_> = (0..300).map(|n| n.to_string()).collect();
+    let what = "--keep-fields: names 300 fields, and 256 can be kept at most";
+    usage(&["--keep-fields", &many.join(",")], what);
     let deep = "a".to_owned() + &".a".repeat(2000);
     let done = place.run(["tokenize", "in", "--out", "d", "--id-field", &deep]);
     assert!(
@@ -315,7 +323,26 @@ fn fields_that_cannot_be_kept_are_refused_by_name() {
     );
     let done = place.run(["tokenize", "in", "--out", "d", "--keep-fields", "url"]);
     assert_eq!(done.code, Some(0));
-    assert!(done.stderr.contains(", no 'url' in any"), "{done:?}");
+    assert!(done.stderr.contains(", no field 'url' in any "), "{done:?}");
+    let again = [
+        "tokenize",
+        "in",
+        "--out",
+        "d",
+        "--overwrite",
+        "--id-field",
+        "nope",
+        "--json",
+    ];
+    let done = place.run([&again[..], &["--keep-fields=-x,tags"]].concat());
+    assert!(
+        done.stderr.contains(", no field 'nope' and 1 more in any "),
+        "{done:?}"
+    );
+    assert_eq!(
+        done.json()["kept_fields"],
+        json!({"id": 0, "-x": 0, "tags": 251})
+    );
 }
 
 #[test]
@@ -336,4 +363,45 @@ fn csv_fields_are_kept_as_strings() {
         assert_eq!(*line, json!({"id": index.to_string(), "note": "a, \"b\""}));
     }
     assert_eq!(found.len(), 200);
+}
+
+/// The peak of anonymous memory of a run with one thread, in bytes.
+fn peak(place: &Place, args: &[&str]) -> u64 {
+    let args = [
+        &["tokenize", "--threads", "1", "--overwrite", "--out", "d"][..],
+        args,
+    ]
+    .concat();
+    let mut command = place.command(&args);
+    let mut child = crate::support::spawn(&mut command);
+    let status = rustix::process::Pid::from_child(&child);
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let path = format!("/proc/{}/status", status.as_raw_nonzero());
+        let lines = fs::read_to_string(path).unwrap_or_default();
+        let kilobytes = lines.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kilobytes = kilobytes.and_then(|text| text.trim().strip_suffix(" kB"));
+        peak = peak.max(kilobytes.map_or(0, |text| text.parse::<u64>().unwrap() * 1024));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success());
+    peak
+}
+
+/// The bound for one thread.
+const BOUND: u64 = (64 + 96) << 20;
+
+#[test]
+fn short_documents_with_many_fields_take_no_more_memory() {
+    let place = Place::new();
+    place.write("lines.txt", "a\n".repeat(400_000));
+    place.write("empty.jsonl", "{\"text\":\"\"}\n".repeat(60_000));
+    let keys: Vec<_> = (0..60)
+        .map(|n| format!("a_field_of_this_number_{n}"))
+        .collect();
+    let keep = ["--keep-fields", &keys.join(",")];
+    for input in [&["lines.txt", "--documents", "lines"][..], &["empty.jsonl"]] {
+        let found = peak(&place, &[input, &keep].concat());
+        assert!(found < BOUND, "{input:?}: {found}");
+    }
 }

@@ -11,7 +11,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use serde_json::json;
 
-use super::{documents, run};
+use super::{BOUND, documents, peak, run};
 use crate::support::{Place, fixture};
 
 #[test]
@@ -209,9 +209,41 @@ fn columns_that_cannot_be_kept_are_refused_by_name() {
         "--keep-fields",
         "flag,url",
     ];
-    let what = "a.parquet: row 7: byte 0 of kept field 2: invalid UTF-8; use --invalid-utf8 replace or \
-                ignore to accept it";
+    let what = "a.parquet: row 7: byte 0 of the kept field \"url\": invalid UTF-8; use --invalid-utf8 \
+                replace or ignore to accept it";
     place.run(url).failed(1, what);
     run(&place, &[&url[..], &["--bad-records", "skip"]].concat());
     assert_eq!(documents(&place, "d").len(), 19);
+}
+
+/// A file of `rows` short texts, each with the same long value, in a dictionary or not.
+fn long_values(rows: usize, has_dictionary: bool) -> Vec<u8> {
+    let schema = "message schema { required binary text (string); required binary html (string); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_dictionary_enabled(has_dictionary);
+    let mut bytes = Vec::new();
+    let mut file =
+        SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties.build())).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let texts: Vec<ByteArray> = (0..rows)
+        .map(|row| row.to_string().as_str().into())
+        .collect();
+    column::<ByteArrayType>(&mut group, &texts, None);
+    let html = ByteArray::from("<p>".repeat(7000).as_str());
+    column::<ByteArrayType>(&mut group, &vec![html; rows], None);
+    group.close().unwrap();
+    file.close().unwrap();
+    bytes
+}
+
+#[test]
+fn long_values_beside_short_texts_take_no_more_memory() {
+    let place = Place::new();
+    for has_dictionary in [true, false] {
+        place.write("a.parquet", long_values(20_000, has_dictionary));
+        let found = peak(&place, &["a.parquet", "--keep-fields", "html"]);
+        assert!(found < BOUND, "dictionary {has_dictionary}: {found}");
+    }
 }
