@@ -6,7 +6,7 @@
 Each line of the output is one file; after `=` stands the pattern of ranks. `ids` has for each text
 or list of texts the number of ids and a hash of them as little-endian 32-bit integers; for a list
 the number of ids comes before those of each text. `special_as_text_ids` is the same with
-`encode_special_tokens`, for tokenizer.json. The texts:
+`encode_special_tokens`, for tokenizer.json, and all that tekken.json has. The texts:
 
     the-verdict.txt, tinyshakespeare.txt, udhr.txt    from fixtures/text, each as one text
     hostile.json      short strings of awkward characters, from fixtures/tokenizers
@@ -49,12 +49,15 @@ def golden(file: Path, pattern: str | None) -> dict[str, Any]:
     made: dict[str, Any] = {"file": file.name, "sha256": hashlib.sha256(data).hexdigest()}
     if pattern is not None:
         made["pattern"] = pattern
-    modes = ["ids", "special_as_text_ids"] if is_tokenizer_json(file) else ["ids"]
+    is_hf = is_tokenizer_json(file)
+    # mistral-common takes special tokens as text.
+    first = "ids" if is_hf or file.suffix != ".json" else "special_as_text_ids"
+    modes = ["ids", "special_as_text_ids"] if is_hf else [first]
     for mode in modes:
         encode = library(file, pattern, special_as_text=mode != "ids")
         made[mode] = {}
         for name, several in texts(file).items():
-            if mode == "ids" or name in ("the-verdict.txt", "hostile.json", "added_tokens"):
+            if mode == first or name in ("the-verdict.txt", "hostile.json", "added_tokens"):
                 found = hashes([encode(text) for text in several])
                 unused = "sha256_u32le" if len(several) > 1 else "sha256_of_len_and_ids_u32le"
                 del found[unused]

