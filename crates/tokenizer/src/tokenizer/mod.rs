@@ -18,6 +18,7 @@
 //! decoded    what the ids of a file stand for
 //! added      where added tokens of a file are in a text
 //! normalize  normalization of text before it is split
+//! nfc        its NFC
 //! joins      where no merge can join two characters
 //! model      the model of a file -> a vocabulary
 //! refusal    why a tokenizer that was read cannot be used
@@ -38,6 +39,7 @@ mod hashing;
 mod info;
 mod joins;
 mod model;
+mod nfc;
 mod normalize;
 mod open;
 mod refusal;

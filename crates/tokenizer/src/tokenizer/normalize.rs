@@ -2,19 +2,9 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
-use unicode_normalization_alignments::{IsNormalized, UnicodeNormalization, is_nfc_quick};
-
 use crate::definition::Normalizer;
-
-/// Text is checked for NFC in blocks of about this many bytes.
-const BLOCK_BYTES: usize = 4 << 10;
-
-/// No character below this composes with the one before it, or is changed by NFC.
-const FIRST_COMBINING: char = '\u{300}';
-
-/// The first byte of that one. Lower ones begin lower characters.
-const FIRST_COMBINING_BYTE: u8 = 0xcc;
+use crate::tokenizer::nfc::nfc;
+use memchr::memmem;
 
 /// `text`, which has no added token in it, after all of `normalizers`. `begins` says whether it
 /// begins where the document begins or an added token ends.
@@ -66,41 +56,10 @@ pub(super) fn replace(text: &str, from: &str, to: &str) -> Option<String> {
     Some(replaced)
 }
 
-/// `None` if `text` is in NFC.
-fn nfc(text: &str) -> Option<String> {
-    let mut changed: Option<String> = None;
-    let mut done = 0;
-    while done < text.len() {
-        let end = block_end(text, done);
-        let block = &text[done..end];
-        let is_normal = block.bytes().all(|byte| byte < FIRST_COMBINING_BYTE)
-            || is_nfc_quick(block.chars()) == IsNormalized::Yes;
-        if let Some(changed) = &mut changed
-            && is_normal
-        {
-            changed.push_str(block);
-        } else if !is_normal {
-            let changed = changed.get_or_insert_with(|| text[..done].to_owned());
-            changed.extend(block.nfc().map(|(char, _)| char));
-        }
-        done = end;
-    }
-    changed.filter(|changed| changed != text)
-}
-
-/// The end of a block that begins at `start`: before an ASCII character, which NFC never joins to
-/// what is before it.
-fn block_end(text: &str, start: usize) -> usize {
-    let bytes = text.as_bytes();
-    let from = bytes.len().min(start + BLOCK_BYTES);
-    let ascii = bytes[from..].iter().position(u8::is_ascii);
-    ascii.map_or(bytes.len(), |more| from + more)
-}
-
 /// Whether NFC treats the texts before and after a cut between `x` and `y` alone as together, for
 /// any `x`: `y` never combines with what is before it.
 fn is_nfc_border(y: char) -> bool {
-    y < FIRST_COMBINING
+    y < '\u{300}'
         // Punctuation and ideographs of CJK, and full-width forms.
         || matches!(y, '\u{3001}'..='\u{3020}' | '\u{4e00}'..='\u{9fff}' | '\u{ff01}'..='\u{ff60}')
 }
@@ -140,45 +99,13 @@ pub(super) fn single(text: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn whole(text: &str) -> String {
-        text.nfc().map(|(char, _)| char).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn nfc_in_blocks_is_that_of_the_whole(
-            parts in prop::collection::vec(prop::sample::select(vec![
-                "e\u{301}", "\u{301}", "a", " ", "\u{1100}\u{1161}\u{11a8}", "中", "\u{212b}",
-                "\u{323}\u{307}", "xyzxyzxyz", "é", "\u{9c7}\u{9be}",
-            ]), 0..4000)
-        ) {
-            let text = parts.concat();
-            prop_assert_eq!(nfc(&text).unwrap_or_else(|| text.clone()), whole(&text));
-        }
-    }
+    use crate::tokenizer::nfc::begins_anew;
 
     #[test]
     fn nothing_joins_across_a_border() {
-        let marks = [
-            'a', '\u{1100}', '\u{ac00}', '中', '\u{301}', '\u{9c7}', 'é', '\u{3099}',
-        ];
-        for y in (0..=u32::from(char::MAX))
-            .filter_map(char::from_u32)
-            .filter(|&y| is_nfc_border(y))
-        {
-            for x in marks {
-                let (left, right) = (x.to_string(), y.to_string());
-                assert_eq!(
-                    whole(&format!("{left}{right}")),
-                    whole(&left) + &whole(&right)
-                );
-                assert_eq!(whole(&right), right);
-            }
-        }
+        let chars = (0..=u32::from(char::MAX)).filter_map(char::from_u32);
+        assert!(chars.filter(|&y| is_nfc_border(y)).all(begins_anew));
     }
 
     #[test]
