@@ -64,6 +64,47 @@ fn units_of_any_size_have_the_ids_of_the_whole_text() {
     }
 }
 
+/// Normalization to NFC may change the characters beside a cut, so it must not be where the changed
+/// ones belong together.
+#[test]
+fn parts_of_a_text_that_normalization_changes_have_the_ids_of_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokenizer = open(&unpack("gpt_neox_20b.json", dir.path())).unwrap();
+    let parts = [
+        "e\u{301}",
+        "e",
+        "b",
+        "1",
+        " ",
+        "\n",
+        "'s",
+        "中",
+        "=\u{338}",
+        "\u{301}",
+        "\u{37e}",
+        "\u{f900}",
+        "\u{1100}\u{1161}",
+        "\u{9c7}\u{9be}",
+    ];
+    let texts = parts.iter().flat_map(|a| {
+        let rest = parts.iter().flat_map(|b| parts.map(|c| format!("{b}{c}")));
+        rest.map(move |rest| format!("{a}{rest}"))
+    });
+    let mut cuts = 0;
+    for text in texts {
+        let whole = tokenizer.encode_ordinary(&text);
+        for at in 1..text.len() {
+            if tokenizer.next_cut(text.as_bytes(), at) == Some(at) {
+                let mut ids = tokenizer.encode_ordinary(&text[..at]);
+                ids.extend(tokenizer.encode_ordinary(&text[at..]));
+                assert_eq!(ids, whole, "{text:?}, cut at {at}");
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts > 100);
+}
+
 /// An added token that takes white space is not parted from it by a cut, nor from what follows.
 #[test]
 fn units_are_not_cut_in_white_space_that_tokens_take() {

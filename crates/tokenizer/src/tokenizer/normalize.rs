@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::definition::Normalizer;
-use crate::tokenizer::nfc::nfc;
+use crate::tokenizer::nfc::{begins_anew, nfc};
 use memchr::memmem;
 
 /// `text`, which has no added token in it, after all of `normalizers`. `begins` says whether it
@@ -56,12 +56,22 @@ pub(super) fn replace(text: &str, from: &str, to: &str) -> Option<String> {
     Some(replaced)
 }
 
-/// Whether NFC treats the texts before and after a cut between `x` and `y` alone as together, for
-/// any `x`: `y` never combines with what is before it.
-fn is_nfc_border(y: char) -> bool {
-    y < '\u{300}'
+/// Whether NFC treats the texts before and after a cut between `x` and `y` alone as together, and
+/// leaves both characters as they are, whatever is before and after them: what may be cut depends on
+/// them.
+fn is_nfc_border(x: char, y: char) -> bool {
+    begins_anew(x) && stays_before_marks(y)
+}
+
+/// Whether `y` begins anew, and no mark after it joins it.
+fn stays_before_marks(y: char) -> bool {
+    match y {
+        '\0'..='\x7f' => !(y.is_ascii_alphabetic() || matches!(y, '<' | '=' | '>')),
+        '\u{80}'..='\u{bf}' => y != '\u{a8}',
         // Punctuation and ideographs of CJK, and full-width forms.
-        || matches!(y, '\u{3001}'..='\u{3020}' | '\u{4e00}'..='\u{9fff}' | '\u{ff01}'..='\u{ff60}')
+        '\u{3001}'..='\u{3020}' | '\u{4e00}'..='\u{9fff}' | '\u{ff01}'..='\u{ff60}' => true,
+        _ => false,
+    }
 }
 
 /// Whether a step adds text at the beginning.
@@ -76,7 +86,7 @@ pub(super) fn across_cut(normalizers: &[Normalizer], x: char, y: char) -> Option
     let (mut x, mut y) = (x, y);
     for step in normalizers {
         match step {
-            Normalizer::Nfc if is_nfc_border(y) => {}
+            Normalizer::Nfc if is_nfc_border(x, y) => {}
             Normalizer::Prepend(_) => {}
             // It would strip at every cut.
             Normalizer::Nfc | Normalizer::Strip { .. } => return None,
@@ -99,13 +109,39 @@ pub(super) fn single(text: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
+    use unicode_normalization_alignments::char::compose;
+
     use super::*;
-    use crate::tokenizer::nfc::begins_anew;
+
+    fn chars() -> impl Iterator<Item = char> {
+        (0..=u32::from(char::MAX)).filter_map(char::from_u32)
+    }
 
     #[test]
-    fn nothing_joins_across_a_border() {
-        let chars = (0..=u32::from(char::MAX)).filter_map(char::from_u32);
-        assert!(chars.filter(|&y| is_nfc_border(y)).all(begins_anew));
+    fn no_mark_joins_what_stays() {
+        let marks: Vec<char> = chars().filter(|&char| !begins_anew(char)).collect();
+        for y in chars().filter(|&y| stays_before_marks(y)) {
+            assert!(begins_anew(y));
+            assert!(
+                marks.iter().all(|&mark| compose(y, mark).is_none()),
+                "{y:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn characters_at_a_border_are_what_they_were() {
+        let nfc = &[Normalizer::Nfc];
+        assert_eq!(across_cut(nfc, 'é', ' '), Some(('é', ' ')));
+        for (x, y) in [
+            ('\u{301}', ' '),
+            ('a', 'e'),
+            ('a', '='),
+            ('\u{37e}', ' '),
+            ('a', '\u{301}'),
+        ] {
+            assert_eq!(across_cut(nfc, x, y), None, "{x:?} {y:?}");
+        }
     }
 
     #[test]
