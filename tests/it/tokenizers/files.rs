@@ -2,7 +2,7 @@
 //! `tests/oracle/golden.py` makes these, and says what the texts are.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -147,5 +147,41 @@ fn ids_decode_to_the_text() {
         let ids = tokenizer.encode_ordinary("\u{1f9ff}");
         let half = tokenizer.decode(&ids[..ids.len() - 1]).unwrap();
         assert!(half.ends_with('\u{fffd}'), "{file}: {half}");
+    }
+}
+
+#[test]
+fn a_file_in_memory_is_as_one_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = FileOptions::default();
+    options.cache = Some(dir.path().join("cache"));
+    let n_kept = || fs::read_dir(dir.path().join("cache")).unwrap().count();
+    let text = "It's 1 effort,\n\n  e\u{301} and<|endoftext|> 中文字</s> end  ";
+    for file in ["gpt_neox_20b.json", "mistral_7b_v03.model"] {
+        let on_disk = open(&unpack(file, dir.path())).unwrap();
+        // Compiled, then as it is kept.
+        for _ in 0..2 {
+            let mine = Tokenizer::from_bytes("mine", &unpacked(file), &options).unwrap();
+            assert_eq!(mine.name(), "mine");
+            assert_eq!(mine.info(), on_disk.info());
+            assert_eq!(
+                mine.encode(text, Special::Encode).unwrap(),
+                on_disk.encode(text, Special::Encode).unwrap()
+            );
+            // The other is one of those that are not kept.
+            assert_eq!(n_kept(), 1);
+        }
+    }
+    for (bytes, what) in [
+        (
+            &b"{\"model\":{\"type\":\"Unigram\"}}"[..],
+            "mine: model.type \"Unigram\" is not supported",
+        ),
+        (b"", "mine: is empty"),
+        (b"{\"a\":0}", "mine: is a vocabulary only, and needs merges"),
+    ] {
+        let error = Tokenizer::from_bytes("mine", bytes, &options).unwrap_err();
+        assert!(error.to_string().starts_with(what), "{error}");
+        assert_eq!(error.path(), Some(Path::new("mine")));
     }
 }

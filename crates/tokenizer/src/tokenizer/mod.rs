@@ -61,6 +61,7 @@ use crate::pretoken::{Cl100k, O200k, R50k, ends};
 
 use builtin::Pattern;
 use encoders::Encoders;
+use open::Opened;
 use rules::Rules;
 use special::SpecialTokens;
 
@@ -169,8 +170,32 @@ impl Tokenizer {
     /// [`Error::File`] if the file is damaged, or uses something that cannot be done exactly:
     /// it names that, with its place in the file. [`Error::Io`] if it cannot be read.
     pub fn open(name: &str, options: &FileOptions) -> Result<Self> {
-        let opened = open::open(name, options)?;
-        Ok(Self {
+        open::open(name, options).map(Self::of)
+    }
+
+    /// As [`Self::open`], for a tokenizer whose file is in memory: one file of any format but
+    /// `vocab.json`, which needs another. The tokenizer has the name `name`, and errors call it so.
+    ///
+    /// ```
+    /// use shardmill_tokenizer::{FileOptions, Tokenizer};
+    ///
+    /// let file = br#"{"model": {"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}}"#;
+    /// let tokenizer = Tokenizer::from_bytes("mine", file, &FileOptions::default())?;
+    /// assert_eq!(tokenizer.encode_ordinary("abba"), [2, 1, 0]);
+    ///
+    /// let error = Tokenizer::from_bytes("mine", b"{}", &FileOptions::default()).unwrap_err();
+    /// assert!(error.to_string().starts_with("mine: "));
+    /// # Ok::<(), shardmill_tokenizer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::File`], as for [`Self::open`].
+    pub fn from_bytes(name: &str, bytes: &[u8], options: &FileOptions) -> Result<Self> {
+        open::from_bytes(name, bytes, options).map(Self::of)
+    }
+
+    fn of(opened: Opened) -> Self {
+        Self {
             end_of_text: opened.end_of_text,
             inner: Arc::new(Inner {
                 name: opened.name,
@@ -180,7 +205,7 @@ impl Tokenizer {
                 rules: Rules::File(Box::new(opened.file)),
             }),
             encoders: Arc::default(),
-        })
+        }
     }
 
     /// This tokenizer with `id` at the end of documents, or without such a token.

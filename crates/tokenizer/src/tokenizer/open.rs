@@ -68,85 +68,131 @@ pub(super) struct Opened {
 
 /// Reads the tokenizer that `name` says: a path, or a Hub id that is in the local cache.
 pub(super) fn open(name: &str, options: &FileOptions) -> Result<Opened> {
-    let refuse = |path: &Path, refusal: Refusal| Error::File {
-        path: path.to_owned(),
+    let located = definition::locate(name).map_err(|refusal| at(name, refused(refusal)))?;
+    let path = &located.path;
+    let read_all = || {
+        check(options)?;
+        let paths = std::iter::once(path).chain(&located.merges);
+        let hash = || hash_of_files(paths.map(PathBuf::as_path)).ok();
+        let read_and_compile = || {
+            let bytes = read(path)?;
+            let merges = located.merges.as_deref().map(read).transpose()?;
+            compile(&bytes, merges.as_deref(), options)
+        };
+        let compiled = kept(hash, options).map_or_else(read_and_compile, Ok)?;
+        finish(display_name(name, path), compiled, &located.names, options)
+    };
+    read_all().map_err(|error| at(path, error))
+}
+
+/// Reads the tokenizer whose file has the content `bytes`. Messages call it `name`.
+pub(super) fn from_bytes(name: &str, bytes: &[u8], options: &FileOptions) -> Result<Opened> {
+    let read_all = || {
+        check(options)?;
+        check_length(bytes.len() as u64)?;
+        let kept = kept(|| Some(hash_of(bytes, None)), options);
+        let compiled = kept.map_or_else(|| compile(bytes, None, options), Ok)?;
+        finish(name.to_owned(), compiled, &[], options)
+    };
+    read_all().map_err(|error| at(name, error))
+}
+
+/// Why a file is not used; [`at`] says which.
+fn refused(refusal: Refusal) -> Error {
+    Error::File {
+        path: PathBuf::new(),
         what: refusal.to_string(),
         hint: refusal.hint.map(Cow::into_owned),
-    };
-    let located = definition::locate(name).map_err(|refusal| refuse(name.as_ref(), refusal))?;
-    let path = &located.path;
-    let special = &options.special_tokens;
-    if let Some(pattern) = &options.pattern {
-        definition::check_pattern(pattern).map_err(|refusal| refuse(path, refusal))?;
     }
-    let key = |file_hash| stored::key(file_hash, options.pattern.as_deref(), special);
-    let load = |dir: &PathBuf| {
-        let paths = std::iter::once(path).chain(&located.merges);
-        let file_hash = hash_of_files(paths.map(PathBuf::as_path)).ok()?;
-        stored::load(dir, key(file_hash))
-    };
-    let compile = || {
-        let bytes = &*read(path)?;
-        let merges = located.merges.as_deref().map(read).transpose()?;
-        let mut hasher = Hasher128::new();
-        hasher.update(bytes);
-        hasher.update(merges.as_deref().unwrap_or_default());
-        let file_hash = hasher.finish();
-        let named = options.pattern.as_deref().map(|pattern| {
-            definition::pattern(pattern).map_or((pattern, Syntax::Fancy), |named| {
-                (named.pattern, named.syntax)
-            })
-        });
-        let source = Source {
-            bytes,
-            merges: merges.as_deref(),
-            pattern: named,
-            special: &options.special_tokens,
-        };
-        let definition = definition::parse(&source).map_err(|refusal| refuse(path, refusal))?;
-        let compiled = Compiled::of(&definition, file_hash)?;
-        if let Some(dir) = &options.cache {
-            stored::store(dir, key(file_hash), &compiled);
-        }
-        Ok(compiled)
-    };
-    let compiled = (options.cache.as_ref().and_then(load)).map_or_else(compile, Ok);
-    let made = compiled.and_then(|compiled| {
-        let Compiled {
-            head,
-            decoded,
-            joins,
-            vocabulary,
-        } = compiled;
-        let n_vocab = head.n_vocab;
-        let mut notes = head.notes.clone();
-        notes.extend(notes_beside(&head, &located.names));
-        let end_of_text = match &head.candidates[..] {
-            [(_, id)] => Some(*id),
-            _ => None,
-        };
-        let file = File::new(head, decoded, joins, notes)?;
-        let mut typical = (' '..='~').chain("\t\n\u{e9}\u{401}\u{4e2d}\u{1f600}\u{301}".chars());
-        if options.pattern.is_some() && !file.keeps(&mut typical) {
-            return Err(unsupported(
-                "has a split pattern that leaves some characters out, whose text would be lost",
-            ));
-        }
-        Ok(Opened {
-            name: display_name(name, path),
-            n_vocab,
-            end_of_text,
-            vocabulary,
-            file,
-        })
-    });
-    made.map_err(|error| match error {
+}
+
+/// What is wrong with the file `path`.
+fn at(path: impl AsRef<Path>, error: Error) -> Error {
+    match error {
         Error::File { what, hint, .. } => Error::File {
-            path: path.clone(),
+            path: path.as_ref().to_owned(),
             what,
             hint,
         },
         error => error,
+    }
+}
+
+fn check(options: &FileOptions) -> Result<()> {
+    let pattern = options.pattern.as_deref();
+    pattern.map_or(Ok(()), |pattern| {
+        definition::check_pattern(pattern).map_err(refused)
+    })
+}
+
+fn key(file_hash: Hash128, options: &FileOptions) -> Hash128 {
+    stored::key(
+        file_hash,
+        options.pattern.as_deref(),
+        &options.special_tokens,
+    )
+}
+
+/// What is kept of a file, if anything.
+fn kept(file_hash: impl FnOnce() -> Option<Hash128>, options: &FileOptions) -> Option<Compiled> {
+    let dir = options.cache.as_ref()?;
+    stored::load(dir, key(file_hash()?, options))
+}
+
+/// Compiles a file, and keeps that if it should.
+fn compile(bytes: &[u8], merges: Option<&[u8]>, options: &FileOptions) -> Result<Compiled> {
+    let pattern = options.pattern.as_deref().map(|pattern| {
+        definition::pattern(pattern).map_or((pattern, Syntax::Fancy), |named| {
+            (named.pattern, named.syntax)
+        })
+    });
+    let source = Source {
+        bytes,
+        merges,
+        pattern,
+        special: &options.special_tokens,
+    };
+    let definition = definition::parse(&source).map_err(refused)?;
+    let file_hash = hash_of(bytes, merges);
+    let compiled = Compiled::of(&definition, file_hash)?;
+    if let Some(dir) = &options.cache {
+        stored::store(dir, key(file_hash, options), &compiled);
+    }
+    Ok(compiled)
+}
+
+fn finish(
+    name: String,
+    compiled: Compiled,
+    beside: &[PathBuf],
+    options: &FileOptions,
+) -> Result<Opened> {
+    let Compiled {
+        head,
+        decoded,
+        joins,
+        vocabulary,
+    } = compiled;
+    let n_vocab = head.n_vocab;
+    let mut notes = head.notes.clone();
+    notes.extend(notes_beside(&head, beside));
+    let end_of_text = match &head.candidates[..] {
+        [(_, id)] => Some(*id),
+        _ => None,
+    };
+    let file = File::new(head, decoded, joins, notes)?;
+    let mut typical = (' '..='~').chain("\t\n\u{e9}\u{401}\u{4e2d}\u{1f600}\u{301}".chars());
+    if options.pattern.is_some() && !file.keeps(&mut typical) {
+        return Err(unsupported(
+            "has a split pattern that leaves some characters out, whose text would be lost",
+        ));
+    }
+    Ok(Opened {
+        name,
+        n_vocab,
+        end_of_text,
+        vocabulary,
+        file,
     })
 }
 
@@ -160,12 +206,17 @@ fn open_file(path: &Path) -> Result<fs::File> {
     if !metadata.is_file() {
         return Err(unsupported("is not a regular file"));
     }
-    if metadata.len() > MOST_BYTES {
+    check_length(metadata.len())?;
+    Ok(file)
+}
+
+fn check_length(len: u64) -> Result<()> {
+    if len > MOST_BYTES {
         return Err(unsupported(
             "is more than 256 MiB, too large for a tokenizer",
         ));
     }
-    Ok(file)
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -176,6 +227,14 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let done = file.take(MOST_BYTES).read_to_end(&mut bytes);
     done.map_err(Error::io(path, "cannot read"))?;
     Ok(bytes)
+}
+
+/// The hash of a file, and of the merges that belong to it.
+fn hash_of(bytes: &[u8], merges: Option<&[u8]>) -> Hash128 {
+    let mut hasher = Hasher128::new();
+    hasher.update(bytes);
+    hasher.update(merges.unwrap_or_default());
+    hasher.finish()
 }
 
 /// The hash of files, one after the other, without holding them in memory.

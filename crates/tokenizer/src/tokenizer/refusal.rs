@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 
-/// The error without the file's path, which [`file`](super::file) adds.
+/// The error without the file's path, which [`open`](super::open) adds.
 pub(super) fn unsupported(what: impl Into<String>) -> Error {
     Error::File {
         path: PathBuf::new(),
