@@ -16,8 +16,8 @@
 use super::cell::{Cell, START};
 use super::partition::ClassSet;
 
-/// More passes over the states than any real pattern needs to find the sure ones. A state that is
-/// not found is one that is not known to be sure, which is safe.
+/// More passes over the states than any real pattern needs to find the ones that are not sure. After
+/// that many, none is known to be sure, which is safe.
 const MAX_ROUNDS: usize = 32;
 
 /// What can be said of a character beside a cut.
@@ -104,22 +104,24 @@ impl Cuts {
     }
 }
 
-/// The states from which a match is found, whatever follows.
+/// The states from which a match is found, whatever follows: those from which no path leads to where
+/// nothing matches. A text ends, and so does each path.
 fn sure_states(cells: &[Cell], width: usize) -> Vec<bool> {
-    let mut sure = vec![false; cells.len() / width];
+    let mut sure = vec![true; cells.len() / width];
     for _ in 0..MAX_ROUNDS {
         let mut changed = false;
         for (state, row) in cells.chunks(width).enumerate().rev() {
             let is_sure =
                 |cell: &Cell| cell.is_match() || !cell.is_stop() && sure[cell.row() / width];
-            if !sure[state] && row.iter().all(is_sure) {
-                sure[state] = true;
+            if sure[state] && !row.iter().all(is_sure) {
+                sure[state] = false;
                 changed = true;
             }
         }
         if !changed {
-            break;
+            return sure;
         }
     }
+    sure.fill(false);
     sure
 }

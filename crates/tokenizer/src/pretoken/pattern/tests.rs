@@ -409,3 +409,27 @@ fn punctuation_is_that_of_unicode_8() {
     let count = ('\0'..=char::MAX).filter(|&char| is_in(char)).count();
     assert_eq!(count, 726);
 }
+
+#[test]
+fn what_is_known_to_be_in_matches_is() {
+    let mut known = 0;
+    for (_, pattern) in SUPPORTED {
+        let dfa = dfa(pattern);
+        if dfa.cuts.covers_all() {
+            known += 1;
+            all_strings(&representatives(&dfa), 3, &mut |text| {
+                dfa.pieces(text.as_bytes(), |_, is_match| {
+                    assert!(is_match, "{pattern} {text:?}");
+                });
+            });
+        }
+    }
+    assert!(known > 10, "{known}");
+    // A possessive repetition matches only at its end.
+    for pattern in [r"\s+|\S++", r"\p{L}++|\P{L}+", r"\s++$|\s|\S"] {
+        assert!(dfa(pattern).cuts.covers_all(), "{pattern}");
+    }
+    for pattern in [r"\s++", r"\s++$|\S", r"\S++|\s(?=a)", "(?:ab)+|[^a]"] {
+        assert!(!dfa(pattern).cuts.covers_all(), "{pattern}");
+    }
+}
