@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times `shardmill tokenize` beside gigatoken and tiktoken, and prints Markdown tables.
+"""Times `shardmill tokenize` beside other tokenizers, and prints Markdown tables.
 
 Every figure of shardmill is a whole process, from its start to a complete dataset; every figure of
 a peer is the encoding call alone, into memory. Ids are compared before a time counts. See README.md.
@@ -73,16 +73,24 @@ class Row:
         return self.ours.best() / self.theirs.best(), self.ours.median() / self.theirs.median()
 
     def below_goal(self) -> bool:
-        return not self.wrong and self.ratios()[0] < GOALS.get(self.threads, 0)
+        return self.part not in peer.PEERS and self.ratios()[0] < GOALS.get(self.threads, 0)
 
     def cells(self) -> list[str]:
         head = [Path(self.encoding).stem, self.corpus, str(self.threads)]
         if self.wrong:
             return [*head, self.wrong, "", "", ""]
         best, median = self.ratios()
-        mark = " **below**" if self.part != "tiktoken" and self.below_goal() else ""
+        mark = " **below**" if self.below_goal() else ""
         disk = [str(self.disk)] if self.disk else [""]
         return [*head, str(self.ours), str(self.theirs), f"{best:.2f} ({median:.2f}){mark}", *disk]
+
+
+def found_assets() -> Path:
+    """The vocabularies in the sources of the crate tiktoken-rs."""
+    found = sorted(corpora.cargo_sources().glob("tiktoken-rs-0.12*/assets"))
+    if not found:
+        fail("no sources of tiktoken-rs: run `cargo fetch` first, or name `--assets`")
+    return found[0]
 
 
 @contextmanager
@@ -102,12 +110,7 @@ class Bench:
     def __init__(self, args: argparse.Namespace, scratch: Path) -> None:
         self.args = args
         self.scratch = scratch
-        self.assets = args.assets
-        if self.assets is None:
-            found = sorted(corpora.cargo_sources().glob("tiktoken-rs-0.12*/assets"))
-            if not found:
-                fail("no sources of tiktoken-rs: run `cargo fetch` first, or name `--assets`")
-            self.assets = found[0]
+        self.assets = args.assets or found_assets()
 
     def shardmill(self, file: Path, encoding: str, threads: int, parent: Path) -> tuple[float, Path]:
         """Wall seconds of one run, and the dataset it made."""
@@ -165,6 +168,8 @@ def dataset_ids(directory: Path) -> tuple[int, str]:
 
 
 def disagreement(out: Path, theirs: dict[str, Any]) -> str:
+    if refusal := theirs.get("refused"):
+        return f"refused: {refusal}"
     n_tokens, digest = dataset_ids(out)
     if n_tokens != theirs["tokens"]:
         return f"WRONG: {n_tokens} tokens, peer {theirs['tokens']}"
@@ -210,15 +215,19 @@ def against_gigatoken(bench: Bench, encoding: str, corpus: str, threads: int) ->
     return [cold, same, warm]
 
 
-def against_tiktoken(bench: Bench, encoding: str, corpus: str) -> list[Row]:
-    """The start of a corpus, on one thread."""
-    file = bench.scratch / "floor.txt"
-    with bench.corpus(corpus).open("rb") as source:
-        file.write_bytes(source.read(10 * MB).decode("utf-8", errors="ignore").encode())
+def against_one_text(bench: Bench, name: str, encoding: str, corpus: str) -> list[Row]:
+    """A peer that takes a text in memory, on one thread: with a tokenizer's file all of a corpus, else
+    its start."""
+    file = bench.corpus(corpus)
+    if not peer.is_file(encoding):
+        file = bench.scratch / "floor.txt"
+        with bench.corpus(corpus).open("rb") as source:
+            file.write_bytes(source.read(10 * MB).decode("utf-8", errors="ignore").encode())
     n_bytes = file.stat().st_size
-    row = Row("tiktoken", encoding, corpus, 1, Samples(n_bytes), Samples(n_bytes))
+    bench.shardmill(file, encoding, 1, bench.scratch)  # compiles a tokenizer's file
+    row = Row(name, encoding, corpus, 1, Samples(n_bytes), Samples(n_bytes))
     for repetition in range(bench.args.repetitions):
-        theirs = bench.peer("tiktoken", file, encoding, 1, 1)
+        theirs = bench.peer(name, file, encoding, 1, 1)
         seconds, out = bench.shardmill(file, encoding, 1, bench.scratch)
         if repetition == 0 and (wrong := disagreement(out, theirs)):
             row.wrong = wrong
@@ -268,11 +277,12 @@ def file_system(path: Path) -> str:
 def facts(args: argparse.Namespace) -> dict[str, str]:
     changed = "" if output_of("git", "status", "--porcelain", "src", "crates", "Cargo.lock") == "" else ", changed"
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
+    peers = [name for name in args.peers if any(map(peer.PEERS[name].reads, args.encodings))]
     found = {
         "CPU": f"{cpu_model()}, {os.cpu_count()} cores, {len(os.sched_getaffinity(0))} usable",
         "load when begun": load,
         "shardmill": f"{output_of(args.binary, '--version')}, commit {output_of('git', 'rev-parse', '--short=12', 'HEAD')}{changed}",
-        **{name: importlib.metadata.version(name) for name in args.peers},
+        **{name: importlib.metadata.version(name) for name in peers},
         "Python": platform.python_version(),
         "rustc": output_of("rustc", "--version"),
         "output": f"{file_system(args.scratch)}" + (f"; disk: {file_system(args.disk)}" if args.disk else ""),
@@ -297,6 +307,8 @@ TITLES = {
     "written": "The same work: the first pass, with the peer's ids written to a file as well",
     "further": "Further passes: what one more pass over the same text takes",
     "tiktoken": "tiktoken: the first 10 MB",
+    "fastokens": "fastokens: the first pass",
+    "tokenizers": "HF tokenizers: the first pass",
 }
 
 
@@ -307,7 +319,7 @@ def report(rows: list[Row], starts: dict[str, list[float]], args: argparse.Names
         if not chosen:
             continue
         print(f"\n### {title}\n")
-        peer_name = "tiktoken" if part == "tiktoken" else "gigatoken"
+        peer_name = part if part in peer.PEERS else "gigatoken"
         head = ["encoding", "corpus", "threads", "shardmill", peer_name, "ratio"]
         if part == "first" and args.disk:
             head.append("shardmill, to disk")
@@ -385,11 +397,14 @@ def measure(bench: Bench) -> tuple[list[Row], dict[str, list[float]]]:
     for corpus in args.texts:
         for encoding in args.encodings:
             made: list[Row] = []
-            if "gigatoken" in args.peers:
+            for name in args.peers:
+                if not peer.PEERS[name].reads(encoding):
+                    continue
+                if name != "gigatoken":
+                    made += against_one_text(bench, name, encoding, corpus)
+                    continue
                 for threads in args.threads:
                     made += against_gigatoken(bench, encoding, corpus, threads)
-            if "tiktoken" in args.peers and not peer.is_file(encoding):
-                made += against_tiktoken(bench, encoding, corpus)
             for row in made:
                 print(row.part, *row.cells(), sep="  ", file=sys.stderr, flush=True)
             rows += made

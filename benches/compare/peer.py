@@ -95,14 +95,56 @@ def tiktoken(encoding: str, assets: Path, file: Path, threads: int) -> Call:
     return Call(lambda: encoder.encode_ordinary(text), lambda ids: numpy.array(ids, "<u4"))
 
 
-PEERS = {"gigatoken": gigatoken, "tiktoken": tiktoken}
+def fastokens(encoding: str, assets: Path, file: Path, threads: int) -> Call:
+    import fastokens
+    import numpy
+
+    del assets, threads  # one text is one thread
+    tokenizer = fastokens.Tokenizer.from_file(encoding)
+    text = file.read_bytes().decode("utf-8")
+    return Call(lambda: tokenizer.encode(text), lambda out: numpy.array(out.ids, "<u4"))
+
+
+def tokenizers(encoding: str, assets: Path, file: Path, threads: int) -> Call:
+    import tokenizers
+
+    del assets, threads  # one text is one thread
+    tokenizer = tokenizers.Tokenizer.from_file(encoding)
+    text = file.read_bytes().decode("utf-8")
+    return Call(
+        lambda: tokenizer.encode(text, add_special_tokens=False, padding=None, truncation=None),
+        lambda out: out.ids_array,
+    )
+
+
+class Peer(NamedTuple):
+    """A package of that name, and what it reads."""
+
+    prepare: Callable[[str, Path, Path, int], Call]
+    vocabularies: bool
+    files: bool  # tokenizer.json
+
+    def reads(self, encoding: str) -> bool:
+        return self.files if is_file(encoding) else self.vocabularies
+
+
+PEERS = {
+    "gigatoken": Peer(gigatoken, vocabularies=True, files=True),
+    "tiktoken": Peer(tiktoken, vocabularies=True, files=False),
+    "fastokens": Peer(fastokens, vocabularies=False, files=True),
+    "tokenizers": Peer(tokenizers, vocabularies=False, files=True),
+}
 
 
 def main(
     peer: str, encoding: str, assets: str, file: str, threads: str, passes: str, written: str
 ) -> None:
     """Also writes the ids of the first pass to the file `written`, as a user of the peer does."""
-    call = PEERS[peer](encoding, Path(assets), Path(file), int(threads))
+    try:
+        call = PEERS[peer].prepare(encoding, Path(assets), Path(file), int(threads))
+    except ValueError as refusal:
+        print(json.dumps({"refused": str(refusal)}))
+        return
     seconds = []
     digest = n_tokens = write_seconds = None
     for i in range(int(passes)):
