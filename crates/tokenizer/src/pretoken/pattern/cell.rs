@@ -12,6 +12,10 @@ impl Cell {
     /// A match ends before the character, is not surpassed, and the next search already begins.
     pub(super) const CUT: u32 = 1 << 29;
 
+    /// The state that follows stays in the characters of [`Loops`](super::loops::Loops), and a match may
+    /// end before each of them.
+    pub(super) const ENDS_IN_RUN: u32 = 1 << 28;
+
     pub(super) fn new(next: Option<usize>, is_match: bool) -> Self {
         let row = next.map_or(Self::STOP, |row| u32::try_from(row).unwrap_or(Self::STOP));
         Self(row | if is_match { Self::MATCH } else { 0 })
@@ -33,8 +37,13 @@ impl Cell {
     }
 
     #[inline(always)]
+    pub(super) fn ends_in_run(self) -> bool {
+        self.0 & Self::ENDS_IN_RUN != 0
+    }
+
+    #[inline(always)]
     pub(crate) fn row(self) -> usize {
-        (self.0 & (Self::CUT - 1)) as usize
+        (self.0 & (Self::ENDS_IN_RUN - 1)) as usize
     }
 }
 

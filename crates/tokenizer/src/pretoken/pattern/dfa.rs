@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use super::Refusal;
 use super::cell::{Cell, START};
 use super::cuts::Cuts;
+use super::loops::Loops;
 use super::nfa::{Nfa, Step, StepId};
 use super::node::{Ahead, Node, Sets};
 use super::partition::{ClassSet, Classes, partition};
@@ -30,6 +31,8 @@ pub(crate) struct Dfa {
     /// The same, but where a match ends and another search begins at the same character, both are
     /// one step.
     pub(crate) fused: Box<[Cell]>,
+    /// What is read in runs.
+    pub(super) loops: Loops,
     /// Whether a match may begin at a byte: false for those that do not begin a character.
     pub(crate) may_begin: Box<[bool; 256]>,
     pub(crate) cuts: Cuts,
@@ -44,7 +47,7 @@ impl Dfa {
         if cells[START..width].iter().any(|cell| cell.is_match()) {
             return Err(Refusal::new("it can match the empty text".to_owned()));
         }
-        let fused = cells
+        let mut fused: Box<[Cell]> = cells
             .iter()
             .enumerate()
             .map(|(index, &cell)| {
@@ -57,6 +60,7 @@ impl Dfa {
                 Cell(begin.0 | Cell::CUT | Cell::MATCH)
             })
             .collect();
+        let loops = Loops::mark(&mut fused, &classes, width);
         let mut may_begin = Box::new([false; 256]);
         for (byte, may_begin) in (0..=u8::MAX).zip(may_begin.iter_mut()) {
             *may_begin = classes.may_begin(byte, |class| !cells[START + class].is_stop());
@@ -67,6 +71,7 @@ impl Dfa {
             width,
             cells: cells.into(),
             fused,
+            loops,
             may_begin,
             cuts,
         })

@@ -18,6 +18,7 @@
 //! nfa        node -> steps
 //! dfa        steps and classes -> table
 //! run        table and text -> matches
+//! loops      runs of characters in which a state stays
 //! guard      keeps searches that fail late from taking quadratic time
 //! cuts       between which classes a text may be cut
 //! ```
@@ -27,6 +28,7 @@ mod cell;
 mod cuts;
 mod dfa;
 mod guard;
+mod loops;
 mod nfa;
 mod node;
 mod parse;

@@ -1,8 +1,11 @@
 //! A table and a text -> matches, as `find_iter` of a backtracking engine returns them.
 
+use shardmill_core::simd::{BLOCK, Level};
+
 use super::cell::{Cell, START};
 use super::dfa::Dfa;
 use super::guard::Guard;
+use super::loops::Tile;
 
 impl Dfa {
     /// The end of the match that begins at byte `at`; `at` if there is none.
@@ -71,11 +74,17 @@ impl Dfa {
 
     /// Like [`Dfa::pieces`], for the ends alone, which are added to `ends`, each with `base` added.
     pub(crate) fn ends(&self, text: &[u8], base: usize, ends: &mut Vec<usize>) {
+        self.ends_at(Level::detect(), text, base, ends);
+    }
+
+    /// The same, at `level`.
+    pub(super) fn ends_at(&self, level: Level, text: &[u8], base: usize, ends: &mut Vec<usize>) {
         let mut guard = Guard::default();
         let mut search = Search::at(0);
+        let mut tile = self.loops.tile(level, text, 0);
         while let Some(&first) = text.get(search.start) {
             if self.may_begin[usize::from(first)] {
-                let cell = self.cut(text, &mut search, base, ends);
+                let cell = self.cut(text, &mut search, base, ends, level, &mut tile);
                 if cell.is_match() {
                     search.end = search.pos;
                 }
@@ -112,39 +121,70 @@ impl Dfa {
     /// otherwise, by the cell that is returned. Without a branch for each match, which would be
     /// hard to predict.
     #[inline(always)]
-    fn cut(&self, text: &[u8], search: &mut Search, base: usize, ends: &mut Vec<usize>) -> Cell {
+    fn cut(
+        &self,
+        text: &[u8],
+        search: &mut Search,
+        base: usize,
+        ends: &mut Vec<usize>,
+        level: Level,
+        tile: &mut Tile,
+    ) -> Cell {
         let Search {
             mut start,
             mut end,
             mut pos,
             mut row,
         } = *search;
+        // The cell that was read last, and where what follows its character begins: more than that may
+        // have been skipped.
+        let mut cell = Cell::new(Some(row), false);
+        let mut next = pos;
+        let end_at = |pos: usize, next: usize, cell: Cell, end: usize| {
+            if pos > next && cell.ends_in_run() {
+                pos - 1
+            } else {
+                end
+            }
+        };
+        let mut block = [0; BLOCK];
         let last = loop {
-            let mut block = [0; BLOCK];
             let mut found = 0;
-            let limit = text.len().min(pos + BLOCK);
+            let index = pos / BLOCK;
+            let word = tile.get(index).unwrap_or_else(|| {
+                *tile = self.loops.tile(level, text, index);
+                tile.get(index).unwrap_or_default()
+            });
+            let mut read = self.loops.read(word, pos % BLOCK);
             let mut stop = None;
-            while pos < limit {
+            while read != 0 {
+                pos = index * BLOCK + read.trailing_zeros() as usize;
+                read &= read - 1;
+                end = end_at(pos, next, cell, end);
                 let Some((class, len)) = self.class(text, pos) else {
                     break;
                 };
-                let cell = self.fused[row + class];
-                if cell.is_stop() {
-                    stop = Some(cell);
+                let found_cell = self.fused[row + class];
+                if found_cell.is_stop() {
+                    stop = Some(found_cell);
                     break;
                 }
+                cell = found_cell;
                 block[found % BLOCK] = base + pos;
                 found += usize::from(cell.is_cut());
                 start = if cell.is_cut() { pos } else { start };
                 end = if cell.is_match() { pos } else { end };
                 row = cell.row();
-                pos += len;
+                next = pos + len;
             }
             ends.extend_from_slice(&block[..found]);
             if let Some(cell) = stop {
                 break cell;
             }
+            pos = next.max((index + 1) * BLOCK);
             if pos >= text.len() {
+                pos = text.len();
+                end = end_at(pos, next, cell, end);
                 break self.cells[row + self.width - 1];
             }
         };
@@ -157,9 +197,6 @@ impl Dfa {
         last
     }
 }
-
-/// How many bytes are read before the ends in them are stored.
-const BLOCK: usize = 64;
 
 /// Where a search began, the end of the best match that it found, and what it reads next.
 struct Search {

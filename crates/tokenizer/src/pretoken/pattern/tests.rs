@@ -1,5 +1,6 @@
 use fancy_regex::Regex;
 use proptest::prelude::*;
+use shardmill_core::simd::Level;
 
 use super::samples::{REFUSED, SUPPORTED};
 use super::*;
@@ -29,9 +30,11 @@ fn matches(dfa: &Dfa, text: &str) -> Vec<(usize, usize)> {
         ends.push(end);
         start = end;
     });
-    let mut fast_ends = Vec::new();
-    dfa.ends(text.as_bytes(), 0, &mut fast_ends);
-    assert_eq!(fast_ends, ends, "{text:?}");
+    for level in Level::available() {
+        let mut fast_ends = Vec::new();
+        dfa.ends_at(level, text.as_bytes(), 0, &mut fast_ends);
+        assert_eq!(fast_ends, ends, "{text:?} {level}");
+    }
     matches
 }
 
@@ -215,6 +218,7 @@ proptest! {
     fn random_patterns_match_as_in_fancy_regex(
         parts in prop::collection::vec(prop::sample::select(PARTS), 1..9),
         texts in prop::collection::vec("[ab1's SK\nſ]{0,8}", 20),
+        long in "(a{0,9}[ab1's SK\nſ]{0,4}){0,40}",
     ) {
         let mut pattern = String::new();
         let mut open = 0_usize;
@@ -229,11 +233,58 @@ proptest! {
         pattern.push_str(&")".repeat(open));
         if let Ok(dfa) = Dfa::of_pattern(&pattern, Syntax::Fancy) {
             let regex = Regex::new(&pattern).unwrap();
-            for text in texts {
+            for text in texts.into_iter().chain([long]) {
                 let ours = matches(&dfa, &text);
                 assert_eq!(ours, matches_of(&regex, &text), "{pattern:?} {text:?}");
             }
         }
+    }
+}
+
+proptest! {
+    /// Words of all lengths, so that each of their letters is at each place of a block, and what may follow
+    /// each other in other ways than words.
+    #[test]
+    fn long_texts_match_as_one_character_after_the_other(
+        index in 0..SUPPORTED.len(),
+        parts in prop::collection::vec(
+            prop_oneof![
+                4 => "[a-z]{1,14}",
+                1 => "[A-Za-z]{1,6}",
+                1 => "['’]?(s|S|t|ll|LL|lll|ve|re|d|ſ|l|v)",
+                2 => " {1,3}",
+                1 => "[\\n\\t0-9.,/_-]{1,3}",
+                1 => "[éÉſßа-яА-Я一-丐あ-おア가\u{301}\u{3000}😀]{1,4}",
+            ],
+            0..90,
+        ),
+    ) {
+        let (name, pattern) = SUPPORTED[index];
+        let dfa = dfa(pattern);
+        let text = parts.concat();
+        let mut found = 0;
+        for (start, end) in matches(&dfa, &text) {
+            prop_assert!(found <= start && start < end, "{name} {text:?}");
+            found = end;
+        }
+    }
+}
+
+/// In a run, a match may end before each letter, but not before what follows the run.
+#[test]
+fn matches_may_end_within_runs() {
+    let words = (0..200).map(|n| format!("{}1 b'{n}c ", "a".repeat(n % 9)));
+    let text = words.collect::<Vec<_>>().concat();
+    for pattern in [
+        r"[a-z]+(?=[a-z])|.",
+        r"[a-z]+(?=[a-z]|$)|[^ ]",
+        r"[a-z]+(?=\d)|.",
+        r"(?:'?[a-z])+(?=[a-z])|.",
+    ] {
+        let regex = Regex::new(pattern).unwrap();
+        let dfa = dfa(pattern);
+        let ours = matches(&dfa, &text);
+        assert_eq!(ours, matches_of(&regex, &text), "{pattern}");
     }
 }
 
