@@ -5,4 +5,11 @@
 use libfuzzer_sys::fuzz_target;
 use shardmill_fuzz::checks::inputs;
 
-fuzz_target!(|input: &[u8]| inputs::check(input));
+fuzz_target!(
+    init: {
+        // The crate that reads Parquet panics on some damage, which the reader catches, and the hook of
+        // libFuzzer aborts before that. A panic that nothing catches aborts all the same.
+        std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
+    },
+    |input: &[u8]| inputs::check(input)
+);
