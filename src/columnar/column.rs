@@ -127,12 +127,12 @@ impl Column {
                 count(size.decoded)
             )
         } else if let Some(values) = size.dictionary_values
-            // Each has its length before it.
+            // Each takes four bytes at least: a number, or the length of a text.
             && values > size.decoded / 4
         {
             let decoded = counted(size.decoded, "byte");
             format!(
-                "has a dictionary of {decoded} that says it has {} texts",
+                "has a dictionary of {decoded} that says it has {} values",
                 count(values)
             )
         } else {

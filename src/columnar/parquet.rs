@@ -137,8 +137,8 @@ impl Columnar {
         })
     }
 
-    /// The index of column `field`, which `setting` names, if `check` takes it. The parts of the name of a nested
-    /// column are separated by dots.
+    /// The index of column `field`, which `setting` names, if `check` takes it. The parts of the
+    /// name of a nested column are separated by dots.
     ///
     /// # Errors
     /// [`Error::Input`] if there is no such column, or `check` refuses it.
@@ -262,7 +262,7 @@ pub(super) fn damaged(path: &Path, place: &str, error: &ParquetError) -> Error {
             return Error::input(path, format!("{place}: is not supported: {what}"));
         }
         ParquetError::External(error) => match error.downcast_ref::<Error>() {
-            // An object could not be read, whatever is in it.
+            // Our own: an object that could not be read, or a page that was refused.
             Some(error) => return error.again(),
             None => error.to_string(),
         },

@@ -15,9 +15,10 @@ use crate::error::Result;
 /// of all pages before it are read.
 const MAX_SLICES: u64 = 128;
 
-/// A page whose texts are in a dictionary, or have kept fields, is cut if these are longer than this
-/// together, by their average; any page if it has more rows. But a row group is cut into about [`MAX_ROW_SLICES`] in
-/// this way at most: to begin with one, all rows of its page before it are skipped.
+/// A page whose texts are in a dictionary, or have kept fields, is cut if these are longer than
+/// this together, by their average; any page if it has more rows. But a row group is cut into about
+/// [`MAX_ROW_SLICES`] in this way at most: to begin with one, all rows of its page before it are
+/// skipped.
 const MAX_SLICE_BYTES: u64 = 8 << 20;
 const MAX_SLICE_ROWS: u64 = 1 << 20;
 const MAX_ROW_SLICES: u64 = 1024;

@@ -1,8 +1,8 @@
 //! The memory-mapped shards of a dataset.
 //!
-//! A process may have some 65,000 maps, and a shard takes two, or three if fields are kept. So if a dataset has few shards, all
-//! of them are mapped when it is opened. If it has many, a shard is mapped when it is used, and the
-//! most recently used ones stay mapped.
+//! A process may have some 65,000 maps, and a shard takes two, or three if fields are kept. So if a
+//! dataset has few shards, all of them are mapped when it is opened. If it has many, a shard is
+//! mapped when it is used, and the most recently used ones stay mapped.
 
 use std::ops::{Deref, Range};
 use std::os::fd::OwnedFd;
@@ -21,7 +21,7 @@ use crate::dataset::{
 };
 use crate::error::{Error, Result};
 
-/// How many shards are mapped at once. They take a fifth of the maps that a process may have at most, and
+/// How many shards are mapped at once. They take at most a fifth of the maps that a process may have, and
 /// hold 1 TB of text in units of the default size.
 const MAPPED_SHARDS: usize = 4096;
 

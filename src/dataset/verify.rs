@@ -99,8 +99,8 @@ fn check_files(info: &ShardInfo, shard: &Shard, stats: &Stats) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Checks the hashes of the ids, document records and kept fields of all shards of an open dataset, even if another
-/// one has replaced it.
+/// Checks the hashes of the ids, document records and kept fields of all shards of an open dataset,
+/// even if another one has replaced it.
 pub(crate) fn check_shards(store: &TokenStore, stats: &Stats) -> Result<()> {
     let shards = store.manifest().shards.iter().zip(store.shards());
     for (info, shard) in shards {

@@ -87,12 +87,13 @@ pub(super) fn fields(line: &str, field: &str, level: Level) -> String {
         rest = inner;
     }
     let mut scan = Scan::new(line, part, level);
-    let members = scan.members().unwrap_or_default();
-    let names = members.iter().take(FIELDS_SHOWN);
+    let found = scan.members(|index, _| index < FIELDS_SHOWN);
+    let (members, count) = found.unwrap_or_default();
+    let names = members.iter();
     let names =
         names.map(|member| shown(&format!("{path}{}", unescaped(&line[member.key.clone()]))));
     let names = names.collect::<Vec<_>>().join(", ");
-    match members.len().saturating_sub(FIELDS_SHOWN) {
+    match count.saturating_sub(FIELDS_SHOWN) {
         0 => names,
         more => format!("{names} and {more} more"),
     }
@@ -109,25 +110,41 @@ struct Member {
     inside: Option<Vec<Self>>,
 }
 
-/// The members of an object, for several fields that are looked for in it.
+/// Where the values of the object in `line` stand, in order, and their types; no more than `limit` of them.
+pub(super) fn values(line: &str, limit: usize, level: Level) -> Vec<(Range<usize>, Type)> {
+    let mut scan = Scan::new(line, 0..line.len(), level);
+    let (members, _) = scan.members(|index, _| index < limit).unwrap_or_default();
+    let values = members.into_iter();
+    values.map(|member| (member.value, member.kind)).collect()
+}
+
+/// Whether a key is wanted, or one in its value. The first argument is the path to the object, with a dot
+/// after each key.
+pub(super) type IsWanted<'a> = &'a dyn Fn(&str, &str) -> bool;
+
+/// The members of an object that are wanted, for several fields that are looked for in it. A record may
+/// have very many members.
 pub(super) struct Members<'a> {
     line: &'a str,
     list: Vec<Member>,
+    is_wanted: IsWanted<'a>,
     level: Level,
 }
 
 impl<'a> Members<'a> {
-    /// The members of the object in `line`, which has been read before.
-    pub(super) fn of(line: &'a str, level: Level) -> Self {
-        let list = Scan::new(line, 0..line.len(), level).members();
+    /// The wanted members of the object in `line`, which has been read before.
+    pub(super) fn of(line: &'a str, is_wanted: IsWanted<'a>, level: Level) -> Self {
+        let mut scan = Scan::new(line, 0..line.len(), level);
+        let found = scan.members(|_, key| is_wanted("", key));
         Self {
             line,
-            list: list.unwrap_or_default(),
+            list: found.unwrap_or_default().0,
+            is_wanted,
             level,
         }
     }
 
-    /// The value of `field`, found as by [`find`], and its type.
+    /// The value of `field`, a wanted one, found as by [`find`], and its type.
     pub(super) fn get(&mut self, field: &str) -> Option<(&'a str, Type)> {
         let (mut list, mut rest) = (&mut self.list, field);
         loop {
@@ -143,17 +160,13 @@ impl<'a> Members<'a> {
             }
             let part = member.value.clone();
             list = member.inside.get_or_insert_with(|| {
-                let members = Scan::new(self.line, part, self.level).members();
-                members.unwrap_or_default()
+                let path = &field[..field.len() - inner.len()];
+                let mut scan = Scan::new(self.line, part, self.level);
+                let found = scan.members(|_, key| (self.is_wanted)(path, key));
+                found.unwrap_or_default().0
             });
             rest = inner;
         }
-    }
-
-    /// Where each value stands, in order, and its type.
-    pub(super) fn values(&self) -> impl Iterator<Item = (Range<usize>, Type)> {
-        let members = self.list.iter();
-        members.map(|member| (member.value.clone(), member.kind))
     }
 }
 
@@ -262,9 +275,14 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The members of the object that the part is.
-    fn members(&mut self) -> Result<Vec<Member>, Broken> {
-        let mut members = Vec::new();
+    /// The members of the object that the part is whose number and key `is_wanted` accepts, and how many
+    /// there are in all. Of equal keys, the last counts.
+    fn members(
+        &mut self,
+        mut is_wanted: impl FnMut(usize, &str) -> bool,
+    ) -> Result<(Vec<Member>, usize), Broken> {
+        let mut members: Vec<Member> = Vec::new();
+        let mut count = 0;
         self.space();
         self.at += 1;
         self.space();
@@ -273,17 +291,31 @@ impl<'a> Scan<'a> {
             self.space();
             let start = self.at;
             let kind = self.value()?;
-            members.push(Member {
-                key,
-                kind,
-                value: start..self.at,
-                inside: None,
-            });
+            let raw = &self.line[key.clone()];
+            let is_wanted = if raw.contains('\\') {
+                is_wanted(count, &unescaped(raw))
+            } else {
+                is_wanted(count, raw)
+            };
+            if is_wanted {
+                let member = Member {
+                    kind,
+                    value: start..self.at,
+                    inside: None,
+                    key: key.clone(),
+                };
+                let equal = |member: &&mut Member| self.line[member.key.clone()] == *raw;
+                match members.iter_mut().find(equal) {
+                    Some(before) => *before = member,
+                    None => members.push(member),
+                }
+            }
+            count += 1;
             if self.closes(b'}')? {
                 break;
             }
         }
-        Ok(members)
+        Ok((members, count))
     }
 
     /// Skips what follows a member of an object or an array: a comma or the closer. Returns whether

@@ -193,7 +193,15 @@ fn keep(line: &str, kept: &[KeptField], level: Level, into: &mut FieldValues) {
     if kept.is_empty() {
         return;
     }
-    let mut members = Members::of(line, level);
+    // A name, or what is before a dot in it.
+    let is_wanted = |path: &str, key: &str| {
+        kept.iter().any(|field| {
+            let rest = field.name.strip_prefix(path);
+            let rest = rest.and_then(|rest| rest.strip_prefix(key));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    let mut members = Members::of(line, &is_wanted, level);
     into.take(kept, |_, field, json| {
         if let Some((value, kind)) = members.get(&field.name) {
             push_value(json, value, kind);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use shardmill_core::simd::Level;
 
-use crate::document::json::Members;
+use crate::document::json;
 use crate::document::record::Bad;
 use crate::document::syntax::Type;
 use crate::document::{InvalidUtf8, decode};
@@ -159,9 +159,10 @@ impl FieldCheck {
         else {
             return false;
         };
-        let members = Members::of(line, self.level);
+        // One more than there should be tells.
+        let values = json::values(line, self.fields.kept.len() + 1, self.level);
         let mut end = 0;
-        let mut values = members.values();
+        let mut values = values.into_iter();
         for (field, count) in self.fields.kept.iter().zip(&mut self.found) {
             let Some((value, kind)) = values.next() else {
                 return false;

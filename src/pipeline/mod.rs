@@ -85,10 +85,10 @@ use crate::threads::{check_threads, one_each_cpu};
 /// How many bytes of text make one parallel step.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// How many fields may be kept of a document: it may be as short as their separators.
+/// At most so many fields are kept: each takes a byte for every document, however short.
 const MAX_KEPT: usize = 256;
 
-/// A text field may have so many dots at most: for each, the rest of a record is read once more.
+/// The name of a field may have so many dots at most: for each, the rest of a record is read once more.
 const MAX_DOTS: usize = 64;
 
 /// How a corpus is tokenized.
@@ -127,7 +127,7 @@ impl TokenizeConfig {
     fn check_fields(&self) -> Result<()> {
         let fields = self.settings.fields();
         for (name, setting) in fields.names() {
-            if name.is_empty() {
+            if name.is_empty() && setting != "text_field" {
                 return Err(Error::config(setting, "names a field without a name"));
             }
             let dots = memchr::memchr_iter(b'.', name.as_bytes()).count();

@@ -396,11 +396,20 @@ fn short_documents_with_many_fields_take_no_more_memory() {
     let place = Place::new();
     place.write("lines.txt", "a\n".repeat(400_000));
     place.write("empty.jsonl", "{\"text\":\"\"}\n".repeat(60_000));
+    // A record of four million members, as wide as it is long.
+    place.write(
+        "wide.jsonl",
+        format!("{{{}\"text\":\"\"}}\n", "\"\":0,".repeat(4_000_000)),
+    );
     let keys: Vec<_> = (0..60)
         .map(|n| format!("a_field_of_this_number_{n}"))
         .collect();
     let keep = ["--keep-fields", &keys.join(",")];
-    for input in [&["lines.txt", "--documents", "lines"][..], &["empty.jsonl"]] {
+    for input in [
+        &["lines.txt", "--documents", "lines"][..],
+        &["empty.jsonl"],
+        &["wide.jsonl"],
+    ] {
         let found = peak(&place, &[input, &keep].concat());
         assert!(found < BOUND, "{input:?}: {found}");
     }

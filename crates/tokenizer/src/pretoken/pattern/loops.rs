@@ -1,12 +1,13 @@
 //! Which characters of a text must be read one after the other, and which are in the middle of a run.
 //!
 //! In nearly all patterns, the state that reads the letters of a word stays the same: all but the first
-//! letter change nothing. Where that is certain, whatever came before, they are skipped: by masks of 64
-//! bytes, so that how long a word is need not be predicted.
+//! letter change nothing. If that is certain whatever came before, they are skipped, by masks of 64 bytes,
+//! so that how long a word is need not be predicted.
 //!
-//! A state that stays in all of some characters is settled. From most states, one of them leads to a
-//! settled one. From the others, such as that after an apostrophe, it takes a few, and these follow only
-//! certain bytes: as many are read after these as it can take. It is the same where a search begins.
+//! A state that stays the same in all of some characters is settled. From most states, one such character
+//! leads to a settled state. From others, such as the one after an apostrophe, it takes several. Only
+//! certain bytes lead to such states, so several characters are read after those bytes, and at the start
+//! of a search.
 
 use shardmill_core::simd::{BLOCK, Block, BlockKernel, Blocks, Level, Nibbles};
 
@@ -21,9 +22,9 @@ const MAX_UNSETTLED: usize = 8;
 pub(super) struct Loops {
     /// The characters of runs.
     run: Nibbles,
-    /// The ASCII characters after which it may take more than one of these to a settled state.
+    /// The other ASCII characters after which it may take more than one of these to a settled state.
     unsettling: Nibbles,
-    /// Whether it may after others.
+    /// Whether it may after characters beyond ASCII.
     wide_unsettles: bool,
     /// How many are read after these, and where a search begins.
     unsettled: usize,
@@ -94,7 +95,7 @@ impl Loops {
     #[inline(always)]
     pub(super) fn read(&self, word: Word, from: usize) -> u64 {
         let from = u64::MAX << (from % BLOCK);
-        // At most nine.
+        // The shift is at most nine, so it does not overflow.
         let first = from & !(from << self.unsettled);
         (word.read | word.starts & first) & from
     }

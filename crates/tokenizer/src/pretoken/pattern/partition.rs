@@ -70,12 +70,18 @@ impl Classes {
         let lead = u32::from(byte);
         let (first, count) = match byte {
             0..0x80 => return is_any(self.of_ascii(byte)),
-            0x80..0xc0 => return false,
-            0xc0..0xe0 => ((lead & 0x1f) << 6, 1 << 6),
+            0xc2..0xe0 => ((lead & 0x1f) << 6, 1 << 6),
             0xe0..0xf0 => ((lead & 0x0f) << 12, 1 << 12),
-            _ => ((lead & 0x07) << 18, 1 << 18),
+            0xf0..0xf5 => ((lead & 0x07) << 18, 1 << 18),
+            _ => return false,
         };
-        let mut codes = first..(first + count).min(0x11_0000);
+        // What has a shorter form begins with another byte.
+        let shortest = match byte {
+            0xe0 => 0x800,
+            0xf0 => 0x1_0000,
+            _ => first,
+        };
+        let mut codes = shortest..(first + count).min(0x11_0000);
         if codes.len() < PAGE {
             return codes.any(|code| is_any(self.of_code_point(code)));
         }

@@ -136,12 +136,13 @@ impl Dfa {
             mut pos,
             mut row,
         } = *search;
-        // The cell that was read last, and where what follows its character begins: more than that may
-        // have been skipped.
+        // The cell read last, and the end of its character. What lies between that and the next character
+        // read was skipped.
         let mut cell = Cell::new(Some(row), false);
-        let mut next = pos;
-        let end_at = |pos: usize, next: usize, cell: Cell, end: usize| {
-            if pos > next && cell.ends_in_run() {
+        let mut read_end = pos;
+        // A match may end before the last letter that was skipped.
+        let end_at = |pos: usize, read_end: usize, cell: Cell, end: usize| {
+            if pos > read_end && cell.ends_in_run() {
                 pos - 1
             } else {
                 end
@@ -160,7 +161,7 @@ impl Dfa {
             while read != 0 {
                 pos = index * BLOCK + read.trailing_zeros() as usize;
                 read &= read - 1;
-                end = end_at(pos, next, cell, end);
+                end = end_at(pos, read_end, cell, end);
                 let Some((class, len)) = self.class(text, pos) else {
                     break;
                 };
@@ -175,16 +176,16 @@ impl Dfa {
                 start = if cell.is_cut() { pos } else { start };
                 end = if cell.is_match() { pos } else { end };
                 row = cell.row();
-                next = pos + len;
+                read_end = pos + len;
             }
             ends.extend_from_slice(&block[..found]);
             if let Some(cell) = stop {
                 break cell;
             }
-            pos = next.max((index + 1) * BLOCK);
+            pos = read_end.max((index + 1) * BLOCK);
             if pos >= text.len() {
                 pos = text.len();
-                end = end_at(pos, next, cell, end);
+                end = end_at(pos, read_end, cell, end);
                 break self.cells[row + self.width - 1];
             }
         };
