@@ -11,7 +11,7 @@ use shardmill_core::simd::Level;
 
 use crate::document::escapes::{Unescaped, hex, shown, unescaped};
 use crate::document::special::Specials;
-use crate::document::syntax::{Syntax, Type};
+use crate::document::syntax::{Syntax, Type, number};
 
 /// How many fields are named if the wanted one is missing.
 const FIELDS_SHOWN: usize = 10;
@@ -474,31 +474,4 @@ impl<'a> Scan<'a> {
             None => Err(self.broken(Syntax::Value)),
         }
     }
-}
-
-/// The length of the number at the start of `bytes`.
-fn number(bytes: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        let rest = bytes.get(from..).unwrap_or_default();
-        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-    };
-    let mut at = usize::from(bytes.first() == Some(&b'-'));
-    at += match bytes.get(at)? {
-        // No digit may follow a leading zero. One that does is taken for the next token, and
-        // refused there.
-        b'0' => 1,
-        b'1'..=b'9' => digits(at),
-        _ => return None,
-    };
-    if bytes.get(at) == Some(&b'.') && digits(at + 1) > 0 {
-        at += 1 + digits(at + 1);
-    }
-    if let Some(b'e' | b'E') = bytes.get(at) {
-        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        let length = digits(at + 1 + sign);
-        if length > 0 {
-            at += 1 + sign + length;
-        }
-    }
-    Some(at)
 }

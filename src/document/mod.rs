@@ -14,7 +14,7 @@
 //! header      headers, and the columns that they name
 //! rows        rows of a column, taken out of a file that has columns
 //! json        the text of a record, and what is wrong with a broken one
-//! syntax      the types of JSON, and what may be wrong with it
+//! syntax      the types of JSON, its numbers, and what may be wrong with it
 //! line_ends   where lines end, for their numbers
 //! kept        fields that are kept beside documents, as lines of JSON
 //! special     which bytes of a line end or interrupt a string

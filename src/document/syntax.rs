@@ -1,4 +1,4 @@
-//! The types of JSON, and what is wrong with what is not JSON.
+//! The types of JSON, its numbers, and what is wrong with what is not JSON.
 
 /// The types of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,4 +68,31 @@ impl Syntax {
             }
         }
     }
+}
+
+/// The length of the number at the start of `bytes`.
+pub(super) fn number(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    at += match bytes.get(at)? {
+        // No digit may follow a leading zero. One that does is taken for the next token, and
+        // refused there.
+        b'0' => 1,
+        b'1'..=b'9' => digits(at),
+        _ => return None,
+    };
+    if bytes.get(at) == Some(&b'.') && digits(at + 1) > 0 {
+        at += 1 + digits(at + 1);
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let length = digits(at + 1 + sign);
+        if length > 0 {
+            at += 1 + sign + length;
+        }
+    }
+    Some(at)
 }
