@@ -149,6 +149,15 @@ fn what_random_configurations_found_stays_right() {
             .unwrap(),
         [1, 0]
     );
+    // What normalization leaves empty, HF finds between any two characters.
+    let vanishes = r#"{"version":"1.0","normalizer":{"type":"Strip","strip_left":false,"strip_right":true},
+        "added_tokens":[{"id":1,"content":"  ","single_word":false,"lstrip":false,"rstrip":false,
+            "normalized":true,"special":false}],
+        "model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#;
+    fs::write(&path, vanishes).unwrap();
+    let refused = open(&path).unwrap_err().to_string();
+    let what = r#"added_tokens: "  ", of which normalization leaves nothing, is not supported"#;
+    assert!(refused.contains(what), "{refused}");
     // A word marker is no white space that a token could strip.
     let marker = r#"{"version":"1.0",
         "normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"},

@@ -3,7 +3,7 @@
 use shardmill_core::simd::Level;
 use shardmill_core::token::TokenId;
 
-use crate::definition::Normalizer;
+use crate::definition::{AddedToken, Normalizer};
 use crate::error::{Result, SpecialFound};
 use crate::pretoken::{scalar_at, scalar_before};
 use crate::tokenizer::Special;
@@ -14,6 +14,7 @@ use crate::tokenizer::encoders::Parts;
 use crate::tokenizer::info::TokenizerInfo;
 use crate::tokenizer::joins::Joins;
 use crate::tokenizer::normalize::{across_cut, adds_prefix, normalize};
+use crate::tokenizer::refusal::unsupported;
 use crate::tokenizer::splitter::Splitter;
 
 /// What happens to a text before it is merged.
@@ -49,6 +50,22 @@ fn as_normalized(content: &str, marker: Option<char>) -> String {
     }
 }
 
+/// Refuses an added token that normalization leaves empty: HF tokenizers finds it between any two
+/// characters.
+fn check_none_vanishes(added: &[AddedToken], normalizers: &[Normalizer]) -> Result<()> {
+    let vanishes = |token: &&AddedToken| {
+        let has_text = token.normalized && !token.content.is_empty();
+        has_text && normalize(normalizers, &token.content, true).is_empty()
+    };
+    match added.iter().find(vanishes) {
+        None => Ok(()),
+        Some(token) => Err(unsupported(format!(
+            "added_tokens: {:?}, of which normalization leaves nothing, is not supported",
+            token.content
+        ))),
+    }
+}
+
 impl File {
     /// `notes` are for people.
     pub(super) fn new(
@@ -66,6 +83,9 @@ impl File {
                 from: marker.to_string(),
                 to: " ".to_owned(),
             };
+        }
+        if !head.added_in_normalized {
+            check_none_vanishes(&head.added, &normalizers)?;
         }
         let raw = AddedTokens::new(&head.added, |token| !token.normalized, str::to_owned)?;
         let normalized = AddedTokens::new(
