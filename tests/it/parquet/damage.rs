@@ -215,7 +215,7 @@ fn headers_of_pages_that_lie_are_refused_without_memory() {
             (
                 80,
                 u32::MAX / 4,
-                " bytes that says it has 1,073,741,823 texts",
+                " bytes that says it has 1,073,741,823 values",
             ),
         ] {
             fs::write(&path, &file).unwrap();
