@@ -160,7 +160,7 @@ fn memory_does_not_grow_with_the_text_of_a_dictionary() {
     }
     let place = Place::new();
     let some = texts(18);
-    let peaks = [5_000, 40_000].map(|count| {
+    let peaks = [5_000, 120_000].map(|count| {
         let rows: Vec<_> = (0..count).map(|row| some[row % 18].clone()).collect();
         let layout = Layout {
             encoding: None,
@@ -168,12 +168,13 @@ fn memory_does_not_grow_with_the_text_of_a_dictionary() {
             ..Layout::PLAIN
         };
         let bytes = parquet(&rows, layout);
-        assert!(bytes.len() < 800_000, "{}", bytes.len());
+        assert!(bytes.len() < 3_000_000, "{}", bytes.len());
         place.write("a.parquet", bytes);
         peak(&place, "a.parquet")
     });
     let [little, much] = peaks;
-    assert!(much < little + (48 << 20), "{little} and {much} bytes");
+    // The ids alone would take more than 200 MB. How far threads are ahead of the writer varies.
+    assert!(much < little + (96 << 20), "{little} and {much} bytes");
 }
 
 #[test]
