@@ -206,12 +206,12 @@ fn lines(manifest: &Manifest) -> Vec<(&'static str, String)> {
     if let Some(split) = manifest.settings.split {
         lines.push(("split", split_of(split, totals.other_side)));
     }
-    if totals.bad_records.total() > 0 {
-        lines.push(("left out", bad::counts(&totals.bad_records)));
-    }
     let kept = kept_in(manifest);
     if !kept.is_empty() {
         lines.push(("kept", kept));
+    }
+    if totals.bad_records.total() > 0 {
+        lines.push(("left out", bad::counts(&totals.bad_records)));
     }
     let outside = limits_of(manifest);
     if !outside.is_empty() {

@@ -12,7 +12,7 @@ use shardmill_core::hash::Hash128;
 pub struct FieldsFile {
     /// Its name.
     pub file: String,
-    /// How many documents have each field, and not null, by its key.
+    /// How many documents have a value other than null for each field, by its key.
     pub found: BTreeMap<String, u64>,
     /// Its size in bytes.
     pub bytes: u64,

@@ -369,7 +369,7 @@ impl Manifest {
         files.fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
-    /// In how many documents the kept field with the key `key` is, and not null.
+    /// How many documents have a value other than null for the kept field with the key `key`.
     pub fn fields_found(&self, key: &str) -> u64 {
         let files = self.shards.iter().filter_map(|shard| shard.fields.as_ref());
         let counts = files.filter_map(|fields| fields.found.get(key));

@@ -68,7 +68,7 @@ pub(crate) struct RecordWriter {
 struct FieldsWriter {
     file: HashedFile,
     fields: Fields,
-    /// In how many documents each is, and not null.
+    /// How many documents have a value other than null for each.
     found: Vec<u64>,
     /// The line that is being written.
     line: Vec<u8>,

@@ -16,9 +16,9 @@ fn bomb(piece: &[u8], repeats: usize) -> Vec<u8> {
     data
 }
 
-/// The most memory that the program used for `name`, in bytes.
-pub(crate) fn peak(place: &Place, name: &str) -> u64 {
-    let program = place.command(["tokenize", name, "--threads", "2", "--out", "out"]);
+/// The most memory that `tokenize` with these arguments uses, in bytes.
+pub(crate) fn peak(place: &Place, args: &[&str]) -> u64 {
+    let program = place.command([&["tokenize", "--out", "out"], args].concat());
     let script = "
 import os, resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
@@ -58,9 +58,9 @@ fn a_bomb_takes_no_more_memory_than_little_data() {
             [bomb(end, 1), text, bomb(end, 1)].concat()
         };
         place.write(name, megabytes(8));
-        let little = peak(&place, name);
+        let little = peak(&place, &[name, "--threads", "2"]);
         place.write(name, megabytes(80));
-        let much = peak(&place, name);
+        let much = peak(&place, &[name, "--threads", "2"]);
         assert!(
             much < little + (24 << 20),
             "{name}: {little} and {much} bytes"
