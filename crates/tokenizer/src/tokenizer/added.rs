@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use aho_corasick::{AhoCorasick, Anchored, Input, Match, MatchKind, StartKind};
-use memchr::memmem;
 use shardmill_core::token::TokenId;
 
 use crate::definition::AddedToken;
 use crate::error::{Result, SpecialFound};
 use crate::tokenizer::Special;
+use crate::tokenizer::openings::{Openings, Places};
 use crate::tokenizer::refusal::unsupported;
 
 /// The added tokens that are found in one pass over a text.
@@ -19,8 +19,8 @@ pub(super) struct AddedTokens {
     /// Finds the texts of all tokens: leftmost, then longest, without overlap. `None` if there are
     /// none.
     automaton: Option<AhoCorasick>,
-    /// What all texts begin with: the automaton starts only there. `None` if it searches itself.
-    prefix: Option<memmem::Finder<'static>>,
+    /// What the texts begin with: the automaton starts only there. `None` if it searches itself.
+    openings: Option<Openings>,
     /// In the order of the automaton's patterns.
     tokens: Vec<AddedToken>,
     /// The texts of special tokens. A token that is not special is treated as one if it has such a
@@ -75,10 +75,10 @@ impl AddedTokens {
             let what = "added_tokens: two that normalization makes equal are not supported";
             return Err(unsupported(what));
         }
-        let prefix = common_prefix(&patterns);
+        let openings = Openings::of(&patterns);
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .start_kind(match prefix {
+            .start_kind(match openings {
                 Some(_) => StartKind::Anchored,
                 None => StartKind::Unanchored,
             })
@@ -95,7 +95,7 @@ impl AddedTokens {
             looks_around: found
                 .iter()
                 .any(|token| token.single_word || token.lstrip || token.rstrip),
-            prefix: prefix.map(|prefix| memmem::Finder::new(prefix).into_owned()),
+            openings,
             lstrip: found.iter().any(|token| token.lstrip),
             rstrip: found.iter().any(|token| token.rstrip),
             automaton: (!found.is_empty()).then_some(automaton),
@@ -104,20 +104,21 @@ impl AddedTokens {
         })
     }
 
-    /// The first token at or after byte `from`, the longest if several begin there.
-    fn find(&self, text: &str, from: usize) -> Option<Match> {
+    /// The first token at or after byte `from`, the longest if several begin there. `places` are
+    /// those of the openings, if the automaton needs them.
+    fn find(&self, text: &str, from: usize, places: Option<&mut Places<'_>>) -> Option<Match> {
         let automaton = self.automaton.as_ref()?;
-        let Some(prefix) = &self.prefix else {
+        let Some(places) = places else {
             return automaton.find(Input::new(text).range(from..));
         };
-        let mut at = from;
+        let mut from = from;
         loop {
-            at += prefix.find(&text.as_bytes()[at..])?;
+            let at = places.at_or_after(from)?;
             let here = Input::new(text).range(at..).anchored(Anchored::Yes);
             if let Some(found) = automaton.find(here) {
                 return Some(found);
             }
-            at += 1;
+            from = at + 1;
         }
     }
 
@@ -131,7 +132,11 @@ impl AddedTokens {
     ) -> std::result::Result<(), SpecialFound> {
         let mut done = 0;
         let mut from = 0;
-        while let Some(found) = self.find(text, from) {
+        let mut places = self
+            .openings
+            .as_ref()
+            .map(|openings| openings.in_text(text));
+        while let Some(found) = self.find(text, from, places.as_mut()) {
             from = found.end();
             let token = &self.tokens[found.pattern().as_usize()];
             let (mut start, mut end) = (found.start(), found.end());
@@ -187,20 +192,6 @@ impl AddedTokens {
             && !((is_seen || self.looks_around)
                 && (self.last.contains(&x) || self.first.contains(&y)))
     }
-}
-
-/// Longer texts could make the automaton read much of a text again and again.
-const LONGEST_ANCHORED: usize = 256;
-
-/// What all of `texts` begin with, if that is something, and none is long.
-fn common_prefix(texts: &[String]) -> Option<&[u8]> {
-    let (first, rest) = texts.split_first()?;
-    let is_short = texts.iter().all(|text| text.len() <= LONGEST_ANCHORED);
-    let common = rest.iter().fold(first.len(), |common, text| {
-        let pairs = first.bytes().zip(text.bytes()).take(common);
-        pairs.take_while(|(x, y)| x == y).count()
-    });
-    (common > 0 && is_short).then(|| &first.as_bytes()[..common])
 }
 
 #[cfg(test)]

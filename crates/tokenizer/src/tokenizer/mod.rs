@@ -42,6 +42,7 @@ mod model;
 mod nfc;
 mod normalize;
 mod open;
+mod openings;
 mod refusal;
 mod rules;
 mod special;
