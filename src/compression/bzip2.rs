@@ -13,6 +13,7 @@ pub(super) const COMPRESSION: CompressionFormat = CompressionFormat {
     decoder: Some(|| Ok(Box::new(decoder::Streams::default()))),
     #[cfg(not(feature = "bzip2"))]
     decoder: None,
+    first: None,
     command: "bzip2 -dc",
 };
 

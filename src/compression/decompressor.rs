@@ -1,13 +1,16 @@
 //! Decodes while it reads, counts and hashes what is stored, and says where it is damaged.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use shardmill_core::hash::Hash128;
 
-use crate::compression::{Compression, Damage, Decode};
+use crate::compression::ahead::{Ahead, Part, Text, part_of};
+use crate::compression::{Compression, Damage, Decode, First};
 use crate::error::{Error, Result};
 use crate::hash::BlockHasher;
 
@@ -20,14 +23,24 @@ pub(crate) struct Decompressor {
     path: PathBuf,
     reader: Box<dyn Read + Send>,
     decoder: Box<dyn Decode>,
-    /// Stored bytes; the first `taken` of them have been decoded.
+    /// Stored bytes; the first `taken` of them have been decoded, or are in `parts`.
     buffer: Vec<u8>,
     taken: usize,
+    /// Where parts are decoded ahead, if they are.
+    ahead: Option<Arc<Ahead>>,
+    /// These parts follow each other.
+    parts: VecDeque<Arc<Part>>,
+    /// The text of the part before them, if it was decoded ahead.
+    text: Option<Text>,
+    /// The part before them, if it is decoded here, and how much of it has been.
+    own: Option<(Arc<Part>, usize)>,
     /// The number of stored bytes read, including those in the buffer.
     stored_bytes: u64,
     hasher: BlockHasher,
     /// Whether all stored bytes have been read.
     is_read: bool,
+    /// Why no more can be read. What has been read is decoded first.
+    unread: Option<Error>,
 }
 
 impl std::fmt::Debug for Decompressor {
@@ -52,10 +65,20 @@ impl Decompressor {
             decoder: compression.decoder(path)?,
             buffer: Vec::with_capacity(READ_BYTES),
             taken: 0,
+            ahead: None,
+            parts: VecDeque::new(),
+            text: None,
+            own: None,
             stored_bytes: 0,
             hasher: BlockHasher::new(),
             is_read: false,
+            unread: None,
         })
+    }
+
+    /// From now on, threads that wait decode what they can ahead.
+    pub(crate) fn decode_ahead(&mut self, ahead: &Arc<Ahead>) {
+        self.ahead = Some(Arc::clone(ahead));
     }
 
     /// Decodes all of the file at `path`, for the error if it is damaged.
@@ -82,7 +105,10 @@ impl Decompressor {
 
     /// The number of stored bytes that have been decoded so far.
     pub(crate) fn decoded_bytes(&self) -> u64 {
-        self.stored_bytes - (self.buffer.len() - self.taken) as u64
+        let parts: usize = self.parts.iter().map(|part| part.stored.len()).sum();
+        let own = self.own.as_ref();
+        let own = own.map_or(0, |(part, taken)| part.stored.len() - taken);
+        self.stored_bytes - (self.buffer.len() - self.taken + parts + own) as u64
     }
 
     /// Whether all stored bytes have been read.
@@ -104,14 +130,35 @@ impl Decompressor {
     pub(crate) fn read(&mut self, output: &mut Vec<u8>, wanted: usize) -> Result<bool> {
         output.reserve_exact(wanted.saturating_sub(output.len()));
         while output.len() < wanted {
-            if self.taken == self.buffer.len() && !self.is_read {
-                self.refill()?;
+            if self.take_text(output, wanted) {
+                continue;
+            }
+            self.offer_parts();
+            if self.next_part() {
+                continue;
+            }
+            while self.is_drained() && !self.is_read {
+                if let Some(error) = self.unread.take() {
+                    return Err(error);
+                }
+                self.refill();
             }
             let before = output.len();
-            let input = &self.buffer[self.taken..];
+            let most = self.next_bytes();
+            let (input, taken) = match &mut self.own {
+                Some((part, taken)) => (&part.stored[..], taken),
+                None => (&self.buffer[..], &mut self.taken),
+            };
+            let input = &input[*taken..];
+            let input = &input[..input.len().min(most)];
             let at_end = input.is_empty();
-            let decoded = self.decoder.decode(input, output);
-            self.taken += decoded.map_err(|damage| self.damaged(damage))?;
+            match self.decoder.decode(input, output) {
+                Ok(more) => *taken += more,
+                Err(damage) => return Err(self.damaged(damage)),
+            }
+            if self.is_own_taken() {
+                self.own = None;
+            }
             if at_end && output.len() == before {
                 return if self.decoder.may_end() {
                     Ok(true)
@@ -123,26 +170,96 @@ impl Decompressor {
         Ok(false)
     }
 
-    fn refill(&mut self) -> Result<()> {
-        self.buffer.clear();
+    /// Whether all stored bytes that have been read have been decoded.
+    fn is_drained(&self) -> bool {
+        self.own.is_none() && self.taken == self.buffer.len()
+    }
+
+    fn is_own_taken(&self) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|(part, taken)| *taken == part.stored.len())
+    }
+
+    /// How many of the next stored bytes are decoded at once, at most. Where damage is noticed depends
+    /// on it, so it is the same whatever is decoded ahead.
+    fn next_bytes(&self) -> usize {
+        let at = self.decoded_bytes() % READ_BYTES as u64;
+        // Less than what is read at once.
+        READ_BYTES - usize::try_from(at).unwrap_or(0)
+    }
+
+    /// Appends text of a part that was decoded ahead; returns whether there was some.
+    fn take_text(&mut self, output: &mut Vec<u8>, wanted: usize) -> bool {
+        let Some(text) = &mut self.text else {
+            return false;
+        };
+        let bytes = text.take(wanted - output.len());
+        output.extend_from_slice(bytes);
+        if bytes.is_empty() {
+            self.text = None;
+        }
+        true
+    }
+
+    /// Turns to the next part, if there is one; returns whether its text is there.
+    fn next_part(&mut self) -> bool {
+        if self.own.is_some() {
+            return false;
+        }
+        let Some(part) = self.parts.pop_front() else {
+            return false;
+        };
+        // What has not ended where a part ends goes on in the next one.
+        self.text = part.text().filter(|_| self.decoder.may_end());
+        if self.text.is_none() {
+            self.own = Some((part, 0));
+        }
+        self.text.is_some()
+    }
+
+    /// Offers the next parts to other threads, as many as there is room for.
+    fn offer_parts(&mut self) {
+        let row = self.compression.row();
+        let (Some(ahead), Some(first), Some(decoder)) = (&self.ahead, row.first, row.decoder)
+        else {
+            return;
+        };
+        let ahead = Arc::clone(ahead);
+        // Behind a part, a frame or member begins.
+        let is_between = self.own.is_some() || !self.parts.is_empty() || self.decoder.may_end();
+        while is_between && let Some(room) = ahead.room() {
+            let length = loop {
+                let is_all = self.is_read || self.unread.is_some();
+                match part_of(&self.buffer[self.taken..], first, is_all) {
+                    First::Unfinished => self.refill(),
+                    First::Whole(length) => break length,
+                    First::Other => return,
+                }
+            };
+            let stored = self.buffer[self.taken..][..length].to_vec();
+            self.parts.push_back(Part::new(room, decoder, stored));
+            self.taken += length;
+        }
+    }
+
+    /// Reads more stored bytes behind those that are not decoded yet.
+    fn refill(&mut self) {
+        self.buffer.drain(..self.taken);
         self.taken = 0;
+        let before = self.buffer.len();
         let mut reader = (&mut self.reader).take(READ_BYTES as u64);
         let read = reader.read_to_end(&mut self.buffer);
         // What was read before an error counts as well.
-        self.stored_bytes += self.buffer.len() as u64;
-        self.hasher.update(&self.buffer);
-        read.map_err(|source| self.unread(source))?;
-        self.is_read = self.buffer.len() < READ_BYTES;
-        Ok(())
-    }
-
-    fn unread(&self, source: io::Error) -> Error {
-        Error::read(&self.path, self.stored_bytes, source)
+        let new = &self.buffer[before..];
+        self.stored_bytes += new.len() as u64;
+        self.hasher.update(new);
+        self.is_read = read.is_ok() && new.len() < READ_BYTES;
+        let failed = read.err();
+        self.unread = failed.map(|source| Error::read(&self.path, self.stored_bytes, source));
     }
 
     fn damaged(&self, damage: Damage) -> Error {
-        let left = self.buffer.len() - self.taken;
-        let at = self.stored_bytes - left as u64 + damage.at as u64;
+        let at = self.decoded_bytes() + damage.at as u64;
         Error::at_byte(&self.path, at, damage.problem)
     }
 

@@ -4,7 +4,7 @@
 //! reads this, too. Anything else after a member is an error, while gzip(1) leaves it out with a
 //! warning.
 
-use crate::compression::{Compression, CompressionFormat};
+use crate::compression::{Compression, CompressionFormat, First};
 
 pub(super) const COMPRESSION: CompressionFormat = CompressionFormat {
     compression: Compression::Gzip,
@@ -14,8 +14,35 @@ pub(super) const COMPRESSION: CompressionFormat = CompressionFormat {
     decoder: Some(|| Ok(Box::new(decoder::Members::default()))),
     #[cfg(not(feature = "gzip"))]
     decoder: None,
+    first: Some(first_block),
     command: "gzip -dc",
 };
+
+/// The first member, if it says how long it is, as those of BGZF do: section 4.1 of the specification
+/// of SAM and BAM. It has the flag for extra fields, and the first of these has the size.
+fn first_block(bytes: &[u8]) -> First {
+    /// Magic, deflate, and the flag for extra fields alone.
+    const START: [u8; 4] = [0x1f, 0x8b, 8, 4];
+    /// Of the extra fields: 6 bytes, those of the field `BC`, and 2 in it.
+    const FIELD: [u8; 6] = [6, 0, b'B', b'C', 2, 0];
+    const FIELD_AT: usize = 10;
+    const SIZE_AT: usize = FIELD_AT + FIELD.len();
+    let begins = |at: usize, with: &[u8]| {
+        let found = bytes.get(at..).unwrap_or_default().iter().zip(with);
+        found.into_iter().all(|(found, with)| found == with)
+    };
+    if !begins(0, &START) || !begins(FIELD_AT, &FIELD) {
+        return First::Other;
+    }
+    let Some(&[low, high]) = bytes.get(SIZE_AT..).and_then(|rest| rest.first_chunk()) else {
+        return First::Unfinished;
+    };
+    match usize::from(u16::from_le_bytes([low, high])) + 1 {
+        length if length < SIZE_AT => First::Other,
+        length if length <= bytes.len() => First::Whole(length),
+        _ => First::Unfinished,
+    }
+}
 
 #[cfg(feature = "gzip")]
 mod decoder {

@@ -11,8 +11,10 @@
 //! bzip2         streams, one after another
 //! decompressor  decodes while it reads, counts and hashes what is stored, and says where it is
 //!               damaged
+//! ahead         decodes parts on other threads
 //! ```
 
+mod ahead;
 mod bzip2;
 mod decompressor;
 mod gzip;
@@ -27,6 +29,7 @@ use shardmill_core::choice;
 
 use crate::error::{Error, Problem, Result};
 
+pub(crate) use ahead::Ahead;
 pub(crate) use decompressor::Decompressor;
 
 choice! {
@@ -58,6 +61,9 @@ pub struct CompressionFormat {
     is_magic: fn(&[u8]) -> bool,
     /// Makes a decoder; `None` if the program was built without the feature of its name.
     decoder: Option<MakeDecoder>,
+    /// What it begins with that can be decoded alone, without decoding it; `None` if only decoding
+    /// says where it ends.
+    first: Option<FirstOf>,
     /// The command that decodes a file outside of this program.
     command: &'static str,
 }
@@ -72,6 +78,20 @@ pub static COMPRESSIONS: [CompressionFormat; 4] = [
 
 /// Makes a decoder that is at the start of some data.
 type MakeDecoder = fn() -> io::Result<Box<dyn Decode>>;
+
+/// What some data, that begins where a frame or member may begin, begins with.
+type FirstOf = fn(&[u8]) -> First;
+
+/// What some data begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// Frames or members that are whole, in so many bytes.
+    Whole(usize),
+    /// One that may be whole if more bytes follow.
+    Unfinished,
+    /// Nothing whose size is known, or nothing sound.
+    Other,
+}
 
 /// Decodes compressed data that comes in pieces.
 pub(crate) trait Decode: Send {

@@ -14,6 +14,7 @@ pub(super) const COMPRESSION: CompressionFormat = CompressionFormat {
     decoder: Some(|| Ok(Box::new(decoder::Streams::default()))),
     #[cfg(not(feature = "xz"))]
     decoder: None,
+    first: None,
     command: "xz -dc",
 };
 

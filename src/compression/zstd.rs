@@ -18,6 +18,10 @@ pub(super) const COMPRESSION: CompressionFormat = CompressionFormat {
     decoder: Some(|| Ok(Box::new(decoder::Frames::new()?))),
     #[cfg(not(feature = "zstd"))]
     decoder: None,
+    #[cfg(feature = "zstd")]
+    first: Some(decoder::first),
+    #[cfg(not(feature = "zstd"))]
+    first: None,
     command: "zstd -dc",
 };
 
@@ -26,8 +30,9 @@ mod decoder {
     use std::io;
 
     use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
+    use zstd::zstd_safe::{find_frame_compressed_size, get_error_name};
 
-    use crate::compression::{Damage, Decode};
+    use crate::compression::{Damage, Decode, First};
     use crate::error::Problem;
 
     /// The largest window that is accepted, as a power of two.
@@ -40,6 +45,15 @@ mod decoder {
         is_between: bool,
         /// Whether a frame has ended.
         has_one: bool,
+    }
+
+    /// The first frame: each of its blocks says how long it is.
+    pub(super) fn first(bytes: &[u8]) -> First {
+        match find_frame_compressed_size(bytes) {
+            Ok(length) => First::Whole(length),
+            Err(code) if get_error_name(code) == "Src size is incorrect" => First::Unfinished,
+            Err(_) => First::Other,
+        }
     }
 
     impl Frames {

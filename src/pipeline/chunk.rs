@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::compression::Ahead;
 use crate::corpus::{Corpus, MAP_FROM_BYTES, Opened};
 use crate::dataset::{Position, Unit};
 use crate::document::{Fields, Format};
@@ -31,6 +32,8 @@ pub(crate) struct UnitCursor {
     rules: CutRules,
     /// The fields or columns that are read.
     fields: Fields,
+    /// Where compressed files are decoded ahead, if they are.
+    ahead: Option<Arc<Ahead>>,
     /// What is wrong after the chunk that was returned last.
     failed: Option<Error>,
 }
@@ -54,8 +57,15 @@ impl UnitCursor {
             open: None,
             rules,
             fields,
+            ahead: None,
             failed: None,
         }
+    }
+
+    /// Decodes what can be decoded ahead of the walk.
+    pub(crate) fn decode_ahead(mut self, ahead: &Arc<Ahead>) -> Self {
+        self.ahead = Some(Arc::clone(ahead));
+        self
     }
 
     /// The next chunk of the unit; `None` at its end.
@@ -147,9 +157,15 @@ impl UnitCursor {
 
     /// The next piece of a compressed file, which lies in the unit as a whole.
     fn decoded_piece(&mut self, corpus: &Corpus) -> Result<Piece> {
-        let mut reader = match self.open.take() {
-            Some(Open::Read(reader)) => reader,
-            _ => SourceReader::open(corpus, self.at.source, self.rules.clone())?,
+        let mut reader = if let Some(Open::Read(reader)) = self.open.take() {
+            reader
+        } else {
+            let rules = self.rules.clone();
+            let mut reader = SourceReader::open(corpus, self.at.source, rules)?;
+            if let Some(ahead) = &self.ahead {
+                reader.decode_ahead(ahead);
+            }
+            reader
         };
         let (piece, _) = reader.next(None)?;
         if !piece.ends_source {

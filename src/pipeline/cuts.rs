@@ -59,8 +59,10 @@ impl UnitCuts {
         self.0.try_lock().is_err()
     }
 
-    /// Cuts the next chunk.
-    pub(super) fn next(&self, corpus: &Corpus) -> Cut {
+    /// Cuts the next chunk. While another thread cuts, calls `help` as long as it returns `true`, and
+    /// then waits.
+    pub(super) fn next(&self, corpus: &Corpus, mut help: impl FnMut() -> bool) -> Cut {
+        while self.is_busy() && help() {}
         let mut state = lock(&self.0);
         if state.is_over {
             return Cut::Over;

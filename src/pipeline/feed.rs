@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use shardmill_tokenizer::Tokenizer;
 
+use crate::compression::Ahead;
 use crate::corpus::Corpus;
 use crate::dataset::{DoneUnit, Unit};
 use crate::document::Fields;
@@ -31,8 +32,8 @@ pub(crate) struct Task {
     pub(crate) chunk: Chunk,
 }
 
-/// Where sources may be cut, and the fields that are read.
-type Reading<'a> = (&'a CutRules, &'a Fields);
+/// Where sources may be cut, the fields that are read, and where sources are decoded.
+type Reading<'a> = (&'a CutRules, &'a Fields, &'a Arc<Ahead>);
 
 /// The units to be made, with their indices.
 pub(crate) type Todo = Vec<(usize, Unit)>;
@@ -43,6 +44,7 @@ pub(crate) struct Feed<'a> {
     corpus: &'a Corpus,
     rules: CutRules,
     fields: Fields,
+    ahead: Arc<Ahead>,
     site: ShardSite<'a>,
     /// How many chunks of one unit may be handed out before the oldest of them is done.
     window: u64,
@@ -97,6 +99,7 @@ impl<'a> Feed<'a> {
         config: &TokenizeConfig,
     ) -> Self {
         let rules = CutRules::new(Some(tokenizer), &config.settings);
+        let ahead = Ahead::for_run(config.threads);
         let walk = match todo {
             Some(todo) => Walk::Planned(todo.into_iter()),
             None => Walk::Stream {
@@ -104,6 +107,7 @@ impl<'a> Feed<'a> {
                     corpus,
                     rules.clone(),
                     &config.settings,
+                    &ahead,
                     site.directory,
                     site.stats.stop_flag(),
                 ))),
@@ -114,6 +118,7 @@ impl<'a> Feed<'a> {
             corpus,
             rules,
             fields: config.settings.fields(),
+            ahead,
             site,
             window: 2 * config.threads as u64,
             state: Mutex::new(State {
@@ -131,7 +136,7 @@ impl<'a> Feed<'a> {
     }
 
     fn reading(&self) -> Reading<'_> {
-        (&self.rules, &self.fields)
+        (&self.rules, &self.fields, &self.ahead)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -182,7 +187,11 @@ impl<'a> Feed<'a> {
     /// The next chunk of `unit`, unless it has none.
     fn cut(&self, unit: OpenUnit) -> Option<Task> {
         let OpenUnit { commit, cuts, .. } = unit;
-        let cut = self.site.stats.time(Part::Cut, || cuts.next(self.corpus));
+        let help = || self.ahead.help();
+        let cut = self
+            .site
+            .stats
+            .time(Part::Cut, || cuts.next(self.corpus, help));
         let index = commit.index;
         if let Cut::Chunk(number, chunk) = cut {
             return Some(Task {
@@ -354,8 +363,9 @@ impl State {
         match &mut self.walk {
             Walk::Planned(todo) => {
                 let (index, unit) = todo.next()?;
-                let (rules, fields) = reading;
+                let (rules, fields, ahead) = reading;
                 let cursor = UnitCursor::new(unit, rules.clone(), fields.clone());
+                let cursor = cursor.decode_ahead(ahead);
                 Some((index, Cursor::Planned(Box::new(cursor), unit)))
             }
             Walk::Stream { cursor, units } => {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compression::{Compression, Decompressor};
+use crate::compression::{Ahead, Compression, Decompressor};
 use crate::corpus::{CHANGED, Corpus, Source};
 use crate::document::{Format, HEAD_BYTES};
 use crate::error::{Error, Result};
@@ -214,6 +214,13 @@ impl SourceReader {
             reader.keep_head()?;
         }
         Ok(reader)
+    }
+
+    /// What follows is decoded ahead, if it can be.
+    pub(super) fn decode_ahead(&mut self, ahead: &Arc<Ahead>) {
+        if let Input::Compressed { data, .. } = &mut self.input {
+            data.decode_ahead(ahead);
+        }
     }
 
     /// Keeps what every piece needs; see [`Format::head`]. It stays in the buffer.

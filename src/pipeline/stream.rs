@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::compression::Ahead;
 use crate::corpus::{Corpus, Kind, Source};
 use crate::dataset::{Position, Settings, Unit};
 use crate::document::Fields;
@@ -27,6 +28,8 @@ pub(crate) struct StreamCursor {
     open: Option<Open>,
     /// The fields or columns that are read.
     fields: Fields,
+    /// Where compressed sources are decoded ahead.
+    ahead: Arc<Ahead>,
     /// Whether a unit begins with the next chunk.
     starts_unit: bool,
     /// The chunk that begins the next unit, once the walk has reached it.
@@ -62,6 +65,7 @@ impl StreamCursor {
         corpus: &Corpus,
         rules: CutRules,
         settings: &Settings,
+        ahead: &Arc<Ahead>,
         spool_directory: &Path,
         is_stopped: Arc<AtomicBool>,
     ) -> Self {
@@ -71,6 +75,7 @@ impl StreamCursor {
             source: 0,
             open: None,
             fields: settings.fields(),
+            ahead: Arc::clone(ahead),
             starts_unit: false,
             pending: None,
             unit: Unit {
@@ -191,7 +196,9 @@ impl StreamCursor {
         }
         self.starts_unit = self.cutter.ends_at_source_start();
         let rules = self.rules.clone();
-        SourceReader::new(self.source, source, begun, expected_bytes, rules).map(Open::Read)
+        let mut reader = SourceReader::new(self.source, source, begun, expected_bytes, rules)?;
+        reader.decode_ahead(&self.ahead);
+        Ok(Open::Read(reader))
     }
 
     fn open_bytes(&self, source: &Source, path: &Path) -> Result<Box<dyn Read + Send>> {

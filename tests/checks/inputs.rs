@@ -27,6 +27,9 @@ const PARQUET: [&[u8]; 4] = [
 
 const PARTS: &[u8] = b"\xef\xbb\xbfone|||two \n||| \n ||||\xc3\xa9||last";
 
+/// `{"text":"in a block"}` and blank lines, and the end of a file, by bgzip(1).
+const BLOCK: &[u8] = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff\x06\x00BC\x02\x005\x00\x01\x17\x00\xe8\xff\x0a{\x22text\x22:\x22in a block\x22}\x0an\x9a\x00\xab\x17\x00\x00\x00\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff\x06\x00BC\x02\x00\x1b\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+
 const TABLE: &[u8] =
     b"id,text,\"say \"\"it\"\"\"\n1,\"one, two\r\nthree\",\n\n2,\"\",\"x\"\r\n3,last,y";
 
@@ -45,13 +48,20 @@ fn base(which: u8) -> (&'static str, Vec<u8>) {
             let level = flate2::Compression::fast();
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(LINES).unwrap();
-            ("a.jsonl.gz", encoder.finish().unwrap())
+            (
+                "a.jsonl.gz",
+                [&encoder.finish().unwrap()[..], b"\0\0", BLOCK, BLOCK].concat(),
+            )
         }
         1 => {
-            let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
-            encoder.include_checksum(true).unwrap();
-            encoder.write_all(LINES).unwrap();
-            ("a.jsonl.zst", encoder.finish().unwrap())
+            let mut frames = Vec::new();
+            for part in LINES.chunks(40) {
+                let mut encoder = zstd::Encoder::new(&mut frames, 1).unwrap();
+                encoder.include_checksum(true).unwrap();
+                encoder.write_all(part).unwrap();
+                encoder.finish().unwrap();
+            }
+            ("a.jsonl.zst", frames)
         }
         2 => {
             let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);

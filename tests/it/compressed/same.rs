@@ -84,6 +84,53 @@ fn compressed_files_and_streams_hold_the_documents_of_plain_ones() {
     }
 }
 
+/// Several threads share the decoding of these.
+#[test]
+fn many_frames_and_blocks_hold_the_documents_of_the_plain_file() {
+    let directory = TempDir::new().unwrap();
+    let fixture = |name| {
+        fs::read(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("fixtures")
+                .join(name),
+        )
+        .unwrap()
+    };
+    let lines = fixture("parquet/documents.jsonl").repeat(200);
+    let blocks = fixture("compressed/bgzip.jsonl.gz").repeat(200);
+    let [small, large] = [70_000, 2_000_000].map(|bytes| {
+        let parts: Vec<_> = lines.chunks(bytes).collect();
+        zstd(&parts)
+    });
+    let plain = write(directory.path(), "a.jsonl", &lines);
+    let expected = contents(&Dataset::make(&[plain], encoding("gpt2"), &config(1 << 30)));
+    for (name, data) in [
+        ("blocks.jsonl.gz", blocks),
+        ("small.jsonl.zst", small),
+        ("large.jsonl.zst", large),
+    ] {
+        let file = write(directory.path(), name, &data);
+        let make = |path: &Path, threads| {
+            let mut config = config(1);
+            config.threads = threads;
+            Dataset::try_make(&[path], encoding("gpt2"), &config)
+        };
+        let alone = make(&file, 1).unwrap();
+        assert!(contents(&alone) == expected, "{name}");
+        let mut data = data;
+        let middle = data.len() / 2;
+        data[middle..][..300].fill(7);
+        let damaged = write(directory.path(), &format!("damaged-{name}"), data);
+        let error = make(&damaged, 1).unwrap_err().to_string();
+        assert!(error.contains(": byte "), "{error}");
+        for threads in [2, 7] {
+            let together = make(&file, threads).unwrap();
+            assert_same_files(&together.files(), &alone.files(), name);
+            assert_eq!(make(&damaged, threads).unwrap_err().to_string(), error);
+        }
+    }
+}
+
 /// A directory of all kinds of files, some of them compressed.
 fn mixed(directory: &Path) -> Vec<PathBuf> {
     let text = text("the-verdict.txt").repeat(40).into_bytes();
