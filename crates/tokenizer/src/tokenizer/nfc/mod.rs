@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use unicode_normalization_alignments::UnicodeNormalization;
 
-/// The first byte of U+0300. All characters below that one begin anew, and their bytes are lower.
+/// The first byte of U+0300. All characters below it begin anew, and their bytes are lower.
 const FIRST_COMBINING_BYTE: u8 = 0xcc;
 
 /// The bytes whose masks are looked at together.
@@ -122,19 +122,29 @@ impl Last {
     }
 }
 
-/// Bit `i` says whether byte `i` begins a character from U+0300 on.
+/// Whether a character that begins with `byte` may not begin anew. Those with other bytes, such as
+/// most of Cyrillic, Chinese and Korean, all do.
+#[inline(always)]
+fn is_unsure(byte: u8) -> bool {
+    let is_in = |first: u8, last: u8| byte.wrapping_sub(first) <= last - first;
+    is_in(FIRST_COMBINING_BYTE, 0xce)
+        || byte == 0xd2
+        || is_in(0xd6, 0xe3)
+        || byte == 0xea
+        || is_in(0xef, 0xf0)
+}
+
+/// Bit `i` says whether byte `i` begins a character that may not begin anew.
 #[inline(always)]
 fn leads(block: &[u8; BLOCK]) -> u64 {
     if block.iter().fold(0, |max, &byte| byte.max(max)) < FIRST_COMBINING_BYTE {
         return 0;
     }
-    let each = |byte: u8| u64::from_ne_bytes([byte; 8]);
-    let (words, _) = block.as_chunks();
-    (0..).zip(words).fold(0, |leads, (word, &bytes)| {
-        let bytes = u64::from_le_bytes(bytes);
-        let is_above = (bytes & each(0x7f)) + each(0x80 - (FIRST_COMBINING_BYTE & 0x7f));
-        let high = (is_above & bytes & each(0x80)) >> 7;
-        leads | (high.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * word)
+    let unsure = block.map(|byte| u8::from(is_unsure(byte)));
+    let (words, _) = unsure.as_chunks();
+    (0..).zip(words).fold(0, |leads, (word, &bits)| {
+        let bits = u64::from_le_bytes(bits);
+        leads | (bits.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * word)
     })
 }
 

@@ -128,3 +128,20 @@ proptest! {
         check(&text);
     }
 }
+
+/// For every first byte, and whatever the place in a block.
+#[test]
+fn characters_that_are_passed_over_begin_anew() {
+    for byte in 0xc2..=0xf4 {
+        let mut with_it = chars().filter(|char| char.to_string().as_bytes()[0] == byte);
+        let begin_anew = with_it.all(begins_anew);
+        assert!(begin_anew || is_unsure(byte), "{byte:#x}");
+    }
+    for byte in 0..=u8::MAX {
+        for at in 0..BLOCK {
+            let mut block = [b'a'; BLOCK];
+            block[at] = byte;
+            assert_eq!(leads(&block), u64::from(is_unsure(byte)) << at);
+        }
+    }
+}
