@@ -11,9 +11,11 @@ import os
 import platform
 import shutil
 import statistics
+import struct
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +24,11 @@ import pyarrow
 import pyarrow.parquet
 
 from scaling import GROUP_ROWS, MB, ROOT, RECORD_CHARACTERS
+
+# A frame of zstd and a block of BGZF have so much text, and a block begins so, up to its length.
+FRAME_BYTES = 2_000_000
+BLOCK_BYTES = 0xFF00
+BLOCK_HEAD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"
 
 COLUMNS = ["input", "stored, MB", "1 thread, MB/s", "of text's rate", "all threads, MB/s", "of text's rate"]
 
@@ -50,6 +57,26 @@ def compressed(codec: str | None) -> Callable[[list[str], Path], None]:
     return write
 
 
+def frames(documents: list[str], path: Path) -> None:
+    """JSON Lines in frames of zstd, as pzstd writes them."""
+    lines = json_lines(documents)
+    with path.with_suffix(".jsonl.zst").open("wb") as file:
+        for start in range(0, len(lines), FRAME_BYTES):
+            file.write(pyarrow.compress(lines[start : start + FRAME_BYTES], "zstd", asbytes=True))
+
+
+def blocks(documents: list[str], path: Path) -> None:
+    """JSON Lines in blocks, as bgzip writes them."""
+    lines = json_lines(documents)
+    with path.with_suffix(".jsonl.gz").open("wb") as file:
+        for start in range(0, len(lines), BLOCK_BYTES):
+            block = lines[start : start + BLOCK_BYTES]
+            raw = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+            deflated = raw.compress(block) + raw.flush()
+            file.write(BLOCK_HEAD + struct.pack("<H", len(BLOCK_HEAD) + len(deflated) + 9) + deflated)
+            file.write(struct.pack("<II", zlib.crc32(block), len(block)))
+
+
 def comma_separated(documents: list[str], path: Path) -> None:
     with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -71,7 +98,9 @@ WRITERS = {
     "text": text,
     "JSON Lines": compressed(None),
     "JSON Lines, zstd": compressed("zstd"),
+    "JSON Lines, frames of zstd": frames,
     "JSON Lines, gzip": compressed("gzip"),
+    "JSON Lines, BGZF": blocks,
     "CSV": comma_separated,
     "Parquet": parquet("none"),
     "Parquet, snappy": parquet("snappy"),

@@ -1,6 +1,8 @@
 //! Corpora so large that offsets and memory are put to the test. They take minutes and some GB of
 //! disk space: `cargo test load:: -- --ignored`
 
+mod sizes;
+
 use crate::support;
 
 use std::fs::{self, File};
