@@ -34,7 +34,7 @@ fn is_magic(head: &[u8]) -> bool {
 mod decoder {
     use bzip2::{Decompress, Error, Status};
 
-    use crate::compression::{Damage, Decode};
+    use crate::compression::{Decode, Failure};
     use crate::error::Problem;
 
     /// The streams that are decoded one after another.
@@ -63,7 +63,7 @@ mod decoder {
     }
 
     impl Decode for Streams {
-        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Damage> {
+        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Failure> {
             if self.open.is_none() && input.is_empty() {
                 return Ok(0);
             }
@@ -79,8 +79,9 @@ mod decoder {
                     self.has_one = true;
                     Ok(taken)
                 }
+                Ok(Status::MemNeeded) => Err(Failure::Memory),
                 Ok(_) => Ok(taken),
-                Err(error) => Err(Damage {
+                Err(error) => Err(Failure::Damage {
                     at: if is_new { 0 } else { taken },
                     problem: problem(error, self.has_one),
                 }),

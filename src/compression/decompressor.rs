@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use shardmill_core::hash::Hash128;
 
 use crate::compression::ahead::{Ahead, Part, Text, part_of};
-use crate::compression::{Compression, Damage, Decode, First};
+use crate::compression::{Compression, Decode, Failure, First};
 use crate::error::{Error, Result};
 use crate::hash::BlockHasher;
 
@@ -154,7 +154,7 @@ impl Decompressor {
             let at_end = input.is_empty();
             match self.decoder.decode(input, output) {
                 Ok(more) => *taken += more,
-                Err(damage) => return Err(self.damaged(damage)),
+                Err(failure) => return Err(self.failed(failure)),
             }
             if self.is_own_taken() {
                 self.own = None;
@@ -258,9 +258,15 @@ impl Decompressor {
         self.unread = failed.map(|source| Error::read(&self.path, self.stored_bytes, source));
     }
 
-    fn damaged(&self, damage: Damage) -> Error {
-        let at = self.decoded_bytes() + damage.at as u64;
-        Error::at_byte(&self.path, at, damage.problem)
+    fn failed(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Damage { at, problem } => {
+                Error::at_byte(&self.path, self.decoded_bytes() + at as u64, problem)
+            }
+            Failure::Memory => {
+                Error::io(&self.path, "cannot decode")(io::ErrorKind::OutOfMemory.into())
+            }
+        }
     }
 
     fn cut_short(&self) -> Error {

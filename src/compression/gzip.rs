@@ -48,7 +48,7 @@ fn first_block(bytes: &[u8]) -> First {
 mod decoder {
     use flate2::{Decompress, FlushDecompress, Status};
 
-    use crate::compression::{Damage, Decode};
+    use crate::compression::{Decode, Failure};
     use crate::error::Problem;
 
     /// The largest window of deflate, as a power of two.
@@ -65,7 +65,7 @@ mod decoder {
 
     impl Members {
         /// Decodes the start of `input`, which belongs to a member.
-        fn member(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Damage> {
+        fn member(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Failure> {
             let member = self
                 .open
                 .get_or_insert_with(|| Decompress::new_gzip(WINDOW_BITS));
@@ -85,12 +85,12 @@ mod decoder {
                     // No member begins here.
                     let is_garbage = self.has_one && said == "incorrect header check";
                     Err(if is_garbage {
-                        Damage {
+                        Failure::Damage {
                             at: 0,
                             problem: garbage(),
                         }
                     } else {
-                        Damage {
+                        Failure::Damage {
                             at: taken,
                             problem: damaged(said),
                         }
@@ -101,6 +101,11 @@ mod decoder {
     }
 
     fn damaged(said: &str) -> Problem {
+        // So the library says for some damage.
+        let said = match said {
+            "repeated call with bad state" => "corrupt input",
+            other => other,
+        };
         (
             format!("the gzip data is damaged: {said}"),
             "get the file again",
@@ -117,7 +122,7 @@ mod decoder {
     }
 
     impl Decode for Members {
-        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Damage> {
+        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Failure> {
             if self.open.is_some() || !self.has_one {
                 return self.member(input, output);
             }

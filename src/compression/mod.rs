@@ -97,19 +97,29 @@ enum First {
 pub(crate) trait Decode: Send {
     /// Decodes the start of `input` into the spare capacity of `output`, as much of both as it
     /// can; returns how many bytes of `input` it took. An empty `input` means that no more follows.
-    fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> std::result::Result<usize, Damage>;
+    fn decode(&mut self, input: &[u8], output: &mut Vec<u8>)
+    -> std::result::Result<usize, Failure>;
 
     /// Whether the data may end here.
     fn may_end(&self) -> bool;
 }
 
-/// Data that cannot be decoded.
+/// Why data was not decoded.
 #[derive(Debug)]
-pub(crate) struct Damage {
-    /// Where it was found in the input.
-    at: usize,
-    /// What is wrong.
-    problem: Problem,
+#[cfg_attr(
+    not(any(feature = "bzip2", feature = "xz", feature = "zstd")),
+    allow(dead_code, reason = "no decoder says all of it")
+)]
+pub(crate) enum Failure {
+    /// It cannot be decoded.
+    Damage {
+        /// Where that was found in the input.
+        at: usize,
+        /// What is wrong.
+        problem: Problem,
+    },
+    /// There is not enough memory.
+    Memory,
 }
 
 impl Compression {

@@ -22,7 +22,7 @@ pub(super) const COMPRESSION: CompressionFormat = CompressionFormat {
 mod decoder {
     use liblzma::stream::{Action, Error, Status, Stream, TELL_UNSUPPORTED_CHECK};
 
-    use crate::compression::{Damage, Decode};
+    use crate::compression::{Decode, Failure};
     use crate::error::Problem;
 
     /// The largest window that is accepted.
@@ -47,15 +47,18 @@ mod decoder {
 
     impl Streams {
         /// Decodes the start of `input`, which belongs to a stream.
-        fn stream(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Damage> {
-            let damage = |at, error| Damage {
+        fn stream(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Failure> {
+            let damage = |at, error| Failure::Damage {
                 at,
                 problem: problem(error, self.has_one),
             };
             if self.open.is_none() {
                 let limit = WINDOW_BYTES + OTHER_BYTES;
                 let opened = Stream::new_stream_decoder(limit, TELL_UNSUPPORTED_CHECK);
-                self.open = Some(opened.map_err(|error| damage(0, error))?);
+                self.open = Some(opened.map_err(|error| match error {
+                    Error::Mem => Failure::Memory,
+                    other => damage(0, other),
+                })?);
             }
             let Some(stream) = &mut self.open else {
                 return Ok(0);
@@ -74,6 +77,7 @@ mod decoder {
                 Ok(_) => Ok(taken),
                 // The header of a stream is refused as a whole.
                 Err(Error::Format) => Err(damage(0, Error::Format)),
+                Err(Error::Mem) => Err(Failure::Memory),
                 Err(error) => Err(damage(taken, error)),
             }
         }
@@ -95,7 +99,6 @@ mod decoder {
             Error::Format => "a stream does not begin as it must",
             Error::Options => "an option that this program does not know",
             Error::UnsupportedCheck => "a checksum that this program does not know",
-            Error::Mem => "no memory",
             _ => "corrupt input",
         };
         (
@@ -114,7 +117,7 @@ mod decoder {
     }
 
     impl Decode for Streams {
-        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Damage> {
+        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Failure> {
             if self.open.is_some() || !self.has_one {
                 return self.stream(input, output);
             }
@@ -125,7 +128,7 @@ mod decoder {
                 // A whole header is read before its first byte is refused.
                 (0, true) if input[0] == FIRST_BYTE => self.stream(input, output),
                 (1.., true) => Ok(zeros),
-                (_, _) => Err(Damage {
+                (_, _) => Err(Failure::Damage {
                     at: zeros,
                     problem: garbage(),
                 }),

@@ -32,7 +32,7 @@ mod decoder {
     use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
     use zstd::zstd_safe::{find_frame_compressed_size, get_error_name};
 
-    use crate::compression::{Damage, Decode, First};
+    use crate::compression::{Decode, Failure, First};
     use crate::error::Problem;
 
     /// The largest window that is accepted, as a power of two.
@@ -93,6 +93,9 @@ mod decoder {
                 )
                     .into();
             }
+            // What is said of buffers is not about the file.
+            let is_of_caller = said.contains("src size") || said.contains("buffer");
+            let said = if is_of_caller { "corrupt input" } else { said };
             (
                 format!("the zstd data is damaged: {said}"),
                 "get the file again",
@@ -102,7 +105,7 @@ mod decoder {
     }
 
     impl Decode for Frames {
-        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Damage> {
+        fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Failure> {
             if self.is_between && input.is_empty() {
                 return Ok(0);
             }
@@ -110,9 +113,12 @@ mod decoder {
             let mut taken = InBuffer::around(input);
             let mut out = OutBuffer::around_pos(output, start);
             let hint = self.decoder.run(&mut taken, &mut out);
-            let hint = hint.map_err(|error| Damage {
-                at: taken.pos(),
-                problem: self.problem(&error.to_string().to_lowercase()),
+            let hint = hint.map_err(|error| match error.to_string().to_lowercase() {
+                said if said.contains("not enough memory") => Failure::Memory,
+                said => Failure::Damage {
+                    at: taken.pos(),
+                    problem: self.problem(&said),
+                },
             })?;
             self.is_between = hint == 0;
             self.has_one |= self.is_between;

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use shardmill::compression::Compression;
 use shardmill::{Corpus, CorpusOptions, Error, Stats, tokenize};
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{all, gzip, pack, records, thirds, zstd};
 use crate::common_dataset::{config, encoding, ids_of, text, write};
-use crate::support::{Place, output_bytes};
+use crate::support::{Done, Place, output_bytes};
 
 fn run(path: &Path, out: &Path) -> Result<Vec<u8>, Error> {
     ids_of(path, &config(1 << 30), out)
@@ -188,6 +189,47 @@ fn a_window_that_is_too_large_is_refused() {
     let what = "needs a window of more than 128 MiB; decode it in a pipe: zstd -dc -M2048MB FILE | \
                 shardmill tokenize - --input-format FORMAT";
     assert!(done.stderr.contains(what), "{done:?}");
+}
+
+/// Whatever it is for that there is no memory.
+#[test]
+fn too_little_memory_is_not_blamed_on_the_file() {
+    let place = Place::new();
+    let lines = records(100_000);
+    // Frames that begin with an empty block do not say how much text they have, so all of the window is
+    // taken.
+    let mut frames = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    frames.window_log(27).unwrap();
+    frames.flush().unwrap();
+    frames.write_all(&lines).unwrap();
+    place.write("a.jsonl.zst", frames.finish().unwrap());
+    let limits = (100..500).step_by(20);
+    let codes = limits.map(|megabytes| {
+        let program = place.command("tokenize a.jsonl.zst --out d --threads 1".split(' '));
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -v {megabytes}000 && exec \"$0\" \"$@\"");
+        shell
+            .args(["-c", &limited])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(place.path(""));
+        let done = Done::new(shell.output().unwrap());
+        if done.code == Some(0) {
+            fs::remove_dir_all(place.path("d")).unwrap();
+        }
+        assert!(!done.stderr.contains("damaged"), "{megabytes} MB: {done:?}");
+        (
+            done.code,
+            done.stderr.contains("cannot decode: out of memory"),
+        )
+    });
+    let codes: Vec<_> = codes.collect();
+    assert!(codes.contains(&(Some(3), true)), "{codes:?}");
+    assert!(codes.contains(&(Some(0), false)), "{codes:?}");
+    assert!(
+        codes.iter().all(|(code, _)| matches!(code, Some(0 | 3))),
+        "{codes:?}"
+    );
 }
 
 /// Of a bad record and damage after it, the record is first.
