@@ -70,11 +70,13 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Ahead {
-    /// For a run on `threads` threads: on one, nothing is decoded ahead.
+    /// For a run on `threads` threads. On two, nothing is decoded ahead: there is more to encode than to
+    /// decode, so the other one hardly waits.
     pub(crate) fn for_run(threads: usize) -> Arc<Self> {
+        let room = if threads > 2 { threads - 1 } else { 0 };
         Arc::new(Self {
             waiting: Mutex::default(),
-            room: AtomicUsize::new(threads.saturating_sub(1)),
+            room: AtomicUsize::new(room),
             #[cfg(test)]
             offered: AtomicUsize::new(0),
         })

@@ -102,7 +102,7 @@ pub fn check(input: &[u8]) {
     write(&files, place.path());
     let path = place.path().join(name);
     let whole = made(&path, &place.path().join("whole"), 1 << 30, 1);
-    let cut = made(&path, &place.path().join("cut"), 1, 2);
+    let cut = made(&path, &place.path().join("cut"), 1, 3);
     match (whole, cut) {
         (Ok(whole), Ok(cut)) => assert!(whole == cut, "{name}: units change documents"),
         (Err(error), Err(other)) => {

@@ -235,7 +235,7 @@ fn what_was_read_before_an_error_comes_before_it() {
     let frames: Vec<u8> = text.chunks(90_000).flat_map(zstd).collect();
     let frames: &'static [u8] = frames.leak();
     for end in [frames.len() / 2, frames.len() - 1, frames.len()] {
-        let ahead = Ahead::for_run(2);
+        let ahead = Ahead::for_run(3);
         let reader = || Failing(&frames[..end]);
         let seen = read(Compression::Zstd, reader(), Some(&ahead), 1 << 20);
         let alone = read(Compression::Zstd, reader(), None, 1 << 20);
@@ -275,12 +275,15 @@ fn a_part_is_decoded_once_by_whoever_comes_first() {
 }
 
 #[test]
-fn one_thread_decodes_nothing_ahead() {
-    let ahead = Ahead::for_run(1);
+fn two_threads_decode_nothing_ahead() {
     let data: Vec<u8> = text(3_000_000, 7).chunks(90_000).flat_map(zstd).collect();
-    let seen = read(Compression::Zstd, io::Cursor::new(data), Some(&ahead), 1000);
-    assert!(seen.end.is_ok());
-    assert_eq!(ahead.offered.load(Ordering::Relaxed), 0);
+    for (threads, is_ahead) in [(1, false), (2, false), (3, true)] {
+        let ahead = Ahead::for_run(threads);
+        let reader = io::Cursor::new(data.clone());
+        let seen = read(Compression::Zstd, reader, Some(&ahead), 1 << 20);
+        assert!(seen.end.is_ok());
+        assert_eq!(ahead.offered.load(Ordering::Relaxed) > 0, is_ahead);
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn many_frames_and_blocks_hold_the_documents_of_the_plain_file() {
         let damaged = write(directory.path(), &format!("damaged-{name}"), data);
         let error = make(&damaged, 1).unwrap_err().to_string();
         assert!(error.contains(": byte "), "{error}");
-        for threads in [2, 7] {
+        for threads in [2, 3, 7] {
             let together = make(&file, threads).unwrap();
             assert_same_files(&together.files(), &alone.files(), name);
             assert_eq!(make(&damaged, threads).unwrap_err().to_string(), error);
