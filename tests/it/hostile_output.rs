@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Command;
 
-use support::{Done, Place, fixture, output_bytes, skipped, spawn};
+use support::{Done, Place, after, fixture, output_bytes, skipped, spawn};
 
 #[track_caller]
 fn refused(place: &Place, args: &[&str], code: i32, line: &str) {
@@ -242,15 +242,10 @@ fn no_room_for_embeddings_is_said_before_tables_are_drawn() {
     );
     let sizes = "--init-seed 1 --dim 100000 --seq-len 1000 --stride 1 --threads 2";
     let limited = |line: &str| {
-        let program = place.command(format!("{line} {sizes}").split(' '));
-        let mut shell = Command::new("sh");
-        shell
-            // Kilobytes.
-            .args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\""])
-            .arg(program.get_program())
-            .args(program.get_args())
-            .current_dir(place.path(""));
-        Done::new(shell.output().unwrap())
+        let command = place.command(format!("{line} {sizes}").split(' '));
+        // Kilobytes.
+        let mut limited = after("ulimit -v 1000000", &command);
+        Done::new(limited.output().unwrap())
     };
     for line in [
         "run a.txt --out d",

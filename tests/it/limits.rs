@@ -12,20 +12,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sign::sign;
-use support::{Done, Place, fixture, npy, npy_table, output_bytes, spawn};
+use support::{Done, Place, after, fixture, npy, npy_table, output_bytes, spawn};
 
 /// Runs the program under a limit of the shell's `ulimit`.
 fn run_limited(place: &Place, limit: &str, args: &[&str]) -> Done {
-    let program = place.command(args);
-    let mut shell = Command::new("sh");
-    shell
-        .arg("-c")
-        .arg(format!("ulimit {limit} && exec \"$0\" \"$@\""))
-        .arg(program.get_program())
-        .args(program.get_args())
-        .current_dir(place.path("."))
-        .env_remove("RUST_BACKTRACE");
-    Done::new(shell.output().unwrap())
+    let mut limited = after(&format!("ulimit {limit}"), &place.command(args));
+    Done::new(limited.output().unwrap())
 }
 
 /// 1 MB of text in many languages, much of which an encoder caches.

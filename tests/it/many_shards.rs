@@ -4,12 +4,12 @@ use crate::support;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 
 use shardmill::TokenStore;
 use shardmill::window::{DocumentWindows, Tail};
-use support::{Done, Place};
+use support::{Done, Place, after};
 
 /// A place with a text that makes `n` shards in units of 2 bytes: one token each, and one more in
 /// the first.
@@ -24,13 +24,7 @@ const TOKENIZE: &str = "tokenize a.txt --unit-size 2B --durability none --thread
 
 /// Runs the program with few open files.
 fn limited(place: &Place, line: &str) -> Child {
-    let program = place.command(line.split(' '));
-    Command::new("sh")
-        .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
-        .arg(program.get_program())
-        .args(program.get_args())
-        .current_dir(place.path(""))
-        .stdin(Stdio::null())
+    after("ulimit -n 64", &place.command(line.split(' ')))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

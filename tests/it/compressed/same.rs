@@ -14,7 +14,7 @@ use super::{all, gzip, pack, records, skippable, thirds, zstd};
 use crate::common_dataset::{
     Dataset, assert_same_files, config, encoding, fifo, shardmill, text, write,
 };
-use crate::support::skipped;
+use crate::support::{fixture, skipped};
 
 /// What must not depend on how the sources are stored.
 fn contents(dataset: &Dataset) -> (Vec<u32>, Vec<DocRecord>, Totals) {
@@ -88,16 +88,9 @@ fn compressed_files_and_streams_hold_the_documents_of_plain_ones() {
 #[test]
 fn many_frames_and_blocks_hold_the_documents_of_the_plain_file() {
     let directory = TempDir::new().unwrap();
-    let fixture = |name| {
-        fs::read(
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("fixtures")
-                .join(name),
-        )
-        .unwrap()
-    };
-    let lines = fixture("parquet/documents.jsonl").repeat(200);
-    let blocks = fixture("compressed/bgzip.jsonl.gz").repeat(200);
+    let repeated = |name| fs::read(fixture(name)).unwrap().repeat(200);
+    let lines = repeated("parquet/documents.jsonl");
+    let blocks = repeated("compressed/bgzip.jsonl.gz");
     let [small, large] = [70_000, 2_000_000].map(|bytes| {
         let parts: Vec<_> = lines.chunks(bytes).collect();
         zstd(&parts)

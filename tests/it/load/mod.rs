@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use shardmill::TokenStore;
-use support::{Done, Place, fixture, output_bytes, skipped};
+use support::{Done, Place, after, fixture, output_bytes, skipped};
 use tempfile::TempDir;
 
 /// Runs the program; also returns the maximum of its own memory, in bytes, sampled every few
@@ -24,19 +24,12 @@ fn measured(place: &Place, line: &str) -> (Done, u64) {
 
 /// Like [`measured`], after a shell command.
 fn measured_with(place: &Place, line: &str, before: &str) -> (Done, u64) {
-    let program = place.command(line.split(' '));
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", &format!("{before} && exec \"$0\" \"$@\"")])
-        .arg(program.get_program())
-        .args(program.get_args())
-        .current_dir(place.path(""))
-        .stdin(Stdio::null())
+    let mut child = after(before, &place.command(line.split(' ')))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .env_remove("RUST_BACKTRACE");
+        .spawn()
+        .unwrap();
     // A pipe holds less than some commands print.
-    let mut child = shell.spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let said = std::thread::spawn(move || {
         let mut said = Vec::new();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::command;
 use super::server::{python, server};
-use crate::support::{Done, Place};
+use crate::support::{Done, Place, after};
 
 #[test]
 fn a_private_authority_is_named_in_the_environment() {
@@ -58,13 +58,8 @@ fn a_private_authority_is_named_in_the_environment() {
         "",
         &["tokenize", "--files-from", "list", "--out", "many"],
     );
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "ulimit -n 400 && exec \"$0\" \"$@\""])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .current_dir(place.path(""))
-        .env("SSL_CERT_FILE", place.path("authority.pem"));
+    let mut limited = after("ulimit -n 400", &command);
+    limited.env("SSL_CERT_FILE", place.path("authority.pem"));
     let done = Done::new(limited.output().unwrap());
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("600 documents"), "{done:?}");

@@ -104,6 +104,26 @@ impl Place {
     }
 }
 
+/// `command`, which a shell runs after `before`, such as a limit.
+pub(crate) fn after(before: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{before} && exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
+    if let Some(directory) = command.get_current_dir() {
+        shell.current_dir(directory);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
 /// Starts a command with both of its outputs piped.
 pub(crate) fn spawn(command: &mut Command) -> Child {
     command
