@@ -198,7 +198,13 @@ impl Corpus {
     }
 
     pub(crate) fn path(&self, source: &Source) -> PathBuf {
-        self.bases[source.base()].join(source.relative())
+        let base = self.bases[source.base()].as_os_str();
+        let relative = source.relative();
+        // Of the right size at once: a path that grows meets a lock of the allocator, and there may be
+        // a million files.
+        let mut path = PathBuf::with_capacity(base.len() + 1 + relative.len());
+        path.extend([base, relative]);
+        path
     }
 
     /// The path of source `index`, for messages.

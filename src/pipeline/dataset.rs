@@ -19,6 +19,7 @@ use crate::pipeline::line_marks::LineMarks;
 use crate::pipeline::outcome::{Outcome, TakenOver};
 use crate::pipeline::piece::Piece;
 use crate::pipeline::plan::{check_cuts, plan};
+use crate::pipeline::reserve::Reserve;
 use crate::pipeline::resume::{any_holds, sound_units};
 use crate::pipeline::site::ShardSite;
 use crate::pipeline::worker::Worker;
@@ -239,26 +240,31 @@ pub(super) fn make_units(
         pool.broadcast(|thread| {
             let encoder = encoders[thread.index()].lock();
             let mut encoder = encoder.unwrap_or_else(PoisonError::into_inner);
-            work(&feed, worker, &mut encoder, stats);
+            work(&feed, worker, &mut encoder, stats, thread.index());
         })
     };
     stats.time(Part::Pool, broadcast);
     feed.finish()
 }
 
-/// The loop of each thread.
-fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Stats) {
-    struct StopOthers<'a, 'b>(&'a Feed<'b>);
-    impl Drop for StopOthers<'_, '_> {
+/// The loop of thread `index`.
+fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Stats, index: usize) {
+    struct EndOthers<'a, 'b>(&'a Feed<'b>, &'a Reserve);
+    impl Drop for EndOthers<'_, '_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
                 self.0.abort();
             }
+            self.1.end();
         }
     }
-    let _guard = StopOthers(feed);
+    let _guard = EndOthers(feed, &worker.reserve);
     let mut mine = None;
-    while let Some(task) = feed.next(mine) {
+    let next = |mine| {
+        worker.reserve.wait_until_needed(index);
+        feed.next(mine)
+    };
+    while let Some(task) = next(mine) {
         if stats.is_stopped() {
             feed.stop();
             break;
@@ -269,5 +275,64 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Sta
         let bytes = pieces.map(Piece::stored_bytes).sum();
         feed.put(&task.unit, task.number, encoded);
         stats.advance(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use super::*;
+    use crate::corpus::CorpusOptions;
+    use crate::dataset::Settings;
+    use crate::publish::durability::Durability;
+
+    #[test]
+    fn files_do_not_depend_on_threads_of_which_none_rests() {
+        let directory = tempfile::tempdir().unwrap();
+        let input = directory.path().join("in");
+        fs::create_dir(&input).unwrap();
+        let line = "It was a bright cold day in April, and the clocks were striking thirteen. ";
+        fs::write(input.join("0.txt"), line.repeat(100_000)).unwrap();
+        let record = |n| format!("{{\"text\": \"{line}{n}\"}}\n");
+        let records: String = (0..50_000).map(record).collect();
+        fs::write(input.join("1.jsonl"), records).unwrap();
+        for n in 0..1000 {
+            fs::write(input.join(format!("2-{n}.txt")), line.repeat(n % 50)).unwrap();
+        }
+        let config = TokenizeConfig {
+            settings: Settings {
+                unit_size_bytes: 2 << 20,
+                ..Settings::default()
+            },
+            ..TokenizeConfig::default()
+        };
+        let corpus = Corpus::open(&[input.into()], &CorpusOptions::default()).unwrap();
+        let tokenizer = Tokenizer::by_name("gpt2").unwrap();
+        let stats = Stats::default();
+        let plan = plan(&corpus, &tokenizer, &config).unwrap();
+        let wanted: Vec<_> = (0..plan.units.len()).collect();
+        assert!(wanted.len() > 5);
+        let make = |threads: usize| {
+            let out = directory.path().join(format!("{threads} threads"));
+            let terms = Terms::alone(&OUTPUTS, false, Durability::None);
+            let staging = Staging::open(&out, terms).unwrap();
+            let mut worker = Worker::new(&corpus, &tokenizer, &config);
+            worker.reserve = Reserve::new(threads, threads);
+            let (pool, todo) = (thread_pool(threads).unwrap(), todo(&plan, &wanted, &[]));
+            let id = Some(plan.job_id());
+            make_units(&pool, &worker, &staging, id, Some(todo), &stats).unwrap();
+            let files = fs::read_dir(staging.new_output()).unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                (entry.file_name(), fs::read(entry.path()).unwrap())
+            });
+            files.collect::<BTreeMap<_, _>>()
+        };
+        let one = make(1);
+        assert!(one.len() > wanted.len());
+        for threads in [2, 7, 16] {
+            assert!(make(threads) == one, "{threads} threads");
+        }
     }
 }

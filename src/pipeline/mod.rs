@@ -11,6 +11,7 @@
 //! reader      reads a source from its start, a piece at a time
 //! rows        reads a file with columns, a piece at a time
 //! piece       a range of a source, with its bytes
+//! reserve     when threads beyond the CPUs work
 //! worker      chunk -> documents -> ids, on every thread
 //! commit      puts a unit's chunks in order, writes and hashes their ids, and writes its receipt
 //! site        what all units of a run have in common
@@ -56,6 +57,7 @@ mod plan;
 mod range_hash;
 mod reader;
 mod repair;
+mod reserve;
 mod resume;
 mod rows;
 mod search;
@@ -103,7 +105,8 @@ const MAX_DOTS: usize = 64;
 pub struct TokenizeConfig {
     /// What shapes the output; the manifest records it.
     pub settings: Settings,
-    /// How many threads to use; the output does not depend on this.
+    /// How many threads to use; the output does not depend on this. Those beyond the CPUs work while
+    /// a part of a CPU is idle.
     pub threads: usize,
     /// Whether output is forced to the disk before it becomes visible.
     pub durability: Durability,

@@ -12,7 +12,9 @@ use crate::document::{Bad, BadKind, BadRecords, Extent, Fields, KeptValues};
 use crate::error::{Error, Problem, Result};
 use crate::pipeline::chunk::Chunk;
 use crate::pipeline::piece::{Piece, Stored};
+use crate::pipeline::reserve::Reserve;
 use crate::pipeline::{CHUNK_BYTES, TokenizeConfig};
+use crate::threads::one_each_cpu;
 
 /// An encoded chunk.
 #[derive(Debug, Default)]
@@ -150,6 +152,7 @@ pub(crate) struct Worker<'a> {
     /// The fields that are read.
     pub(crate) fields: Fields,
     pub(crate) spare: Spare,
+    pub(super) reserve: Reserve,
 }
 
 impl<'a> Worker<'a> {
@@ -164,6 +167,7 @@ impl<'a> Worker<'a> {
             config,
             fields: config.settings.fields(),
             spare: Spare::default(),
+            reserve: Reserve::new(config.threads, one_each_cpu()),
         }
     }
 
