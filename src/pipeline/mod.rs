@@ -105,8 +105,8 @@ const MAX_DOTS: usize = 64;
 pub struct TokenizeConfig {
     /// What shapes the output; the manifest records it.
     pub settings: Settings,
-    /// How many threads to use; the output does not depend on this. Those beyond the CPUs work while
-    /// a part of a CPU is idle.
+    /// How many threads to use; the output does not depend on this. Those beyond the CPUs rest while
+    /// these are fully used.
     pub threads: usize,
     /// Whether output is forced to the disk before it becomes visible.
     pub durability: Durability,

@@ -2,24 +2,31 @@
 //!
 //! More threads than CPUs are of use while some wait for storage. While none does, they push each
 //! other's tables out of the caches, and a run takes longer than with fewer. So they measure how
-//! much CPU time the process uses: while a part of a CPU is idle, more of them work, and while none
-//! is, one after the other rests. A thread that rests holds no chunk, so the output does not depend
-//! on this.
+//! much CPU time the process uses. While that is all it could, fewer and fewer of them work. While it
+//! is not, more of them do: all at once if threads wait often, else one after the other, since other
+//! processes, or the host of a virtual machine, may have the CPUs. A thread that rests holds no chunk,
+//! so the output does not depend on this.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use shardmill_core::system::{Used, used};
 
-/// For how long use is measured at least.
-const WINDOW: Duration = Duration::from_millis(50);
+/// For how long use is measured at least: the usual period of a container's quota.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// In every so many windows, one thread more than the CPUs shows whether there are more of them.
+const PROBE_EVERY: u32 = 10;
+
+/// A process that waits so often in a second waits for storage, or for a decoder.
+const OFTEN: u128 = 1000;
+
+/// What is read within this time is read at once.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// Thousandths of a CPU: the unit of use.
 const CPU: usize = 1000;
-
-/// If less use than this is left, another thread would have to share a CPU.
-const IDLE: usize = 150;
 
 /// Says which threads rest; shared by all threads.
 #[derive(Debug)]
@@ -57,23 +64,22 @@ impl Reserve {
         }
         let mut state = self.lock();
         loop {
-            if state.usage.look(Reading::now()) {
-                let always = state.usage.threads_for_cpus();
-                self.always.store(always, Ordering::Relaxed);
+            let before = state.usage.working();
+            if let Some(now) = Reading::now() {
+                state.usage.look(now);
+            }
+            let always = state.usage.threads_for_cpus();
+            self.always.store(always, Ordering::Relaxed);
+            let working = state.usage.working();
+            if working > before {
                 self.called.notify_all();
             }
-            let working = state.usage.working();
             if index < working || state.is_over {
                 return;
             }
-            state = if index == working {
-                // The next one to work looks again; the others rely on it.
-                let woken = self.called.wait_timeout(state, WINDOW);
-                woken.unwrap_or_else(PoisonError::into_inner).0
-            } else {
-                let woken = self.called.wait(state);
-                woken.unwrap_or_else(PoisonError::into_inner)
-            };
+            // Each looks again by itself: any other may be at work for long.
+            let woken = self.called.wait_timeout(state, WINDOW);
+            (state, _) = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -93,49 +99,64 @@ impl Reserve {
 struct Usage {
     threads: usize,
     /// The use that is possible: of the CPUs that the system counts, or more if there was more. A
-    /// container may have half a CPU that the system does not count.
+    /// container may have half a CPU that the system does not count, and get more CPUs later.
     possible: usize,
     /// How many threads work beyond those that fill the CPUs if none waits.
     extra: usize,
-    last: Reading,
+    /// After how many more windows one thread more is tried.
+    until_probe: u32,
+    last: Option<Reading>,
 }
 
 impl Usage {
-    fn new(threads: usize, cpus: usize, now: Reading) -> Self {
+    fn new(threads: usize, cpus: usize, now: Option<Reading>) -> Self {
         Self {
             threads,
             possible: cpus * CPU,
             extra: 0,
+            until_probe: 0,
             last: now,
         }
     }
 
-    /// Measures use since the last look, unless that was just now. Returns whether more threads
-    /// work from now on.
-    fn look(&mut self, now: Reading) -> bool {
-        // The longer of two measures: a thread that is interrupted while it reads must not make
-        // use look greater, because what is possible never becomes less.
-        let elapsed = now.after.duration_since(self.last.before);
+    /// Measures use since the last look, unless that was just now.
+    fn look(&mut self, now: Reading) {
+        let Some(last) = self.last else {
+            self.last = Some(now);
+            return;
+        };
+        let elapsed = now.at.saturating_duration_since(last.at);
         if elapsed < WINDOW {
-            return false;
+            return;
         }
-        let used = now.cpu_time.saturating_sub(self.last.cpu_time);
+        self.last = Some(now);
+        let used = now.used.cpu_time.saturating_sub(last.used.cpu_time);
         let used = used.as_nanos() * CPU as u128 / elapsed.as_nanos();
         let used = usize::try_from(used).unwrap_or(usize::MAX);
-        let before = self.working();
-        self.possible = self.possible.max(used);
-        self.extra = if used > self.possible - IDLE {
-            self.extra.saturating_sub(1)
+        let waits = now.used.waits.saturating_sub(last.used.waits);
+        let waits_often = u128::from(waits) * 1000 > OFTEN * elapsed.as_millis();
+        // The system counts the time of a thread on another CPU from tick to tick.
+        let margin = CPU / 8 + self.possible / 32;
+        if used > self.possible.saturating_add(margin) {
+            self.possible = used;
+            self.until_probe = 0;
+        }
+        if used < self.possible - margin {
+            let more = if waits_often { self.threads } else { 1 };
+            self.extra = (self.extra + more).min(self.threads);
+        } else if self.extra > 0 {
+            self.extra /= 2;
+        } else if self.until_probe == 0 {
+            self.extra = 1;
+            self.until_probe = PROBE_EVERY;
         } else {
-            (2 * self.extra + 1).min(self.threads)
-        };
-        self.last = now;
-        self.working() > before
+            self.until_probe -= 1;
+        }
     }
 
-    /// How many threads fill the CPUs if none waits. A tenth of a CPU is not worth a thread.
+    /// How many threads fill the CPUs if none waits. An eighth of a CPU is not worth a thread.
     fn threads_for_cpus(&self) -> usize {
-        (self.possible - CPU / 10).div_ceil(CPU)
+        (self.possible - CPU / 8).div_ceil(CPU)
     }
 
     fn working(&self) -> usize {
@@ -143,23 +164,22 @@ impl Usage {
     }
 }
 
-/// The CPU time of the process, and when it was read.
+/// What the process has used, and when that was read.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    before: Instant,
-    cpu_time: Duration,
-    after: Instant,
+    at: Instant,
+    used: Used,
 }
 
 impl Reading {
-    fn now() -> Self {
-        let before = Instant::now();
-        let cpu_time = clock_gettime(ClockId::ProcessCPUTime);
-        Self {
-            before,
-            cpu_time: Duration::try_from(cpu_time).unwrap_or_default(),
-            after: Instant::now(),
-        }
+    /// `None` if other threads ran between the clock and the rest each time. What is used is brought
+    /// up to date, which often ends a thread's turn, and then others may run for long.
+    fn now() -> Option<Self> {
+        (0..4).find_map(|_| {
+            let at = Instant::now();
+            let used = used();
+            (at.elapsed() < AT_ONCE).then_some(Self { at, used })
+        })
     }
 }
 
@@ -169,66 +189,69 @@ mod tests {
 
     const THREADS: usize = 8;
 
-    /// Looks after each of the windows, given as the number of CPUs that it uses.
-    fn looks(cpus: usize, windows: &[f64]) -> Usage {
-        let mut now = Reading::now();
-        let mut usage = Usage::new(THREADS, cpus, now);
-        for &used in windows {
-            now.before += WINDOW;
-            now.after += WINDOW;
-            now.cpu_time += WINDOW.mul_f64(used);
-            let before = usage.working();
-            assert_eq!(usage.look(now), usage.working() > before);
-        }
-        usage
+    /// Looks after each of the windows, given as the number of CPUs that it uses; returns how many
+    /// threads work after each.
+    fn looks(cpus: usize, windows: &[f64]) -> Vec<usize> {
+        looks_with_waits(cpus, windows, 20)
+    }
+
+    /// As [`looks`], with so many waits in each window.
+    fn looks_with_waits(cpus: usize, windows: &[f64], waits: u64) -> Vec<usize> {
+        let mut now = Reading::now().unwrap();
+        let mut usage = Usage::new(THREADS, cpus, Some(now));
+        let look = |&used: &f64| {
+            now.at += WINDOW;
+            now.used.cpu_time += WINDOW.mul_f64(used);
+            now.used.waits += waits;
+            usage.look(now);
+            usage.working()
+        };
+        windows.iter().map(look).collect()
     }
 
     #[test]
-    fn threads_join_soon_while_cpus_are_idle_and_rest_one_by_one_while_they_are_full() {
-        let working = |windows: &[f64]| looks(2, windows).working();
-        assert_eq!(working(&[]), 2);
-        assert_eq!(working(&[1.95]), 2);
-        assert_eq!(working(&[1.8]), 3);
-        assert_eq!(working(&[1.8, 1.0]), 5);
-        assert_eq!(working(&[1.8, 1.0, 1.8]), 9);
-        assert_eq!(working(&[0.0; 99]), 2 + THREADS);
-        assert_eq!(working(&[1.8, 1.0, 1.9, 2.0]), 3);
-        assert_eq!(working(&[1.8, 1.9, 1.9, 1.9]), 2);
+    fn more_and_more_work_while_cpus_are_idle_and_rest_while_they_are_full() {
+        let windows = [1.0, 1.7, 1.0, 1.9, 1.95, 2.0, 2.05, 2.1, 1.9];
+        assert_eq!(looks(2, &windows), [3, 4, 5, 3, 2, 3, 2, 2, 2]);
+        let working = looks_with_waits(2, &windows, 200);
+        assert_eq!(working, [10, 10, 10, 6, 4, 3, 2, 3, 2]);
+        // Much is little of many.
+        assert_eq!(looks(64, &[62.5]), [65]);
+        assert_eq!(looks_with_waits(64, &[61.5], 200), [64 + THREADS]);
     }
 
     #[test]
-    fn a_part_of_a_cpu_that_the_system_does_not_count_is_used() {
-        assert_eq!(looks(1, &[0.5, 1.5, 1.4]).working(), 2);
+    fn one_more_thread_works_at_first_and_now_and_then() {
+        let working = looks(2, &[2.0; 25]);
+        let probes: Vec<_> = (0..25).filter(|&i| working[i] == 3).collect();
+        assert_eq!(probes, [0, 12, 24]);
+        assert!(working.iter().all(|&working| working <= 3));
+    }
+
+    #[test]
+    fn cpus_that_the_system_does_not_count_are_used() {
+        // Half a CPU.
+        assert_eq!(looks(1, &[1.0, 1.5, 1.5, 1.5]), [2, 2, 3, 2]);
+        // A second one, later.
+        let mut windows = vec![1.0; 12];
+        assert_eq!(looks(1, &windows)[11], 1);
+        windows.extend([1.0, 2.0, 2.0, 2.0]);
+        assert_eq!(looks(1, &windows)[12..], [2, 2, 3, 2]);
         // Clocks are not exact.
-        assert_eq!(looks(2, &[2.05]).working(), 2);
+        assert_eq!(looks(2, &[2.1, 2.1, 2.1]), [3, 2, 2]);
     }
 
     #[test]
     fn a_look_shortly_after_another_changes_nothing() {
-        let mut usage = looks(2, &[2.0]);
-        let mut now = usage.last;
-        now.after += WINDOW / 2;
-        assert!(!usage.look(now));
+        let mut now = Reading::now().unwrap();
+        let mut usage = Usage::new(THREADS, 2, None);
+        usage.look(now);
+        now.at += WINDOW / 2;
+        usage.look(now);
         assert_eq!(usage.working(), 2);
-        assert!(usage.last.after < now.after);
-    }
-
-    #[test]
-    fn a_thread_that_is_interrupted_while_it_reads_does_not_make_cpus() {
-        let mut usage = looks(2, &[]);
-        let mut now = usage.last;
-        // The CPU time is of the end of the reading.
-        now.before += WINDOW;
-        now.after += 2 * WINDOW;
-        now.cpu_time += WINDOW * 4;
+        now.at += WINDOW / 2;
         usage.look(now);
-        assert_eq!(usage.threads_for_cpus(), 2);
-        // And of its start.
-        now.before += 2 * WINDOW;
-        now.after += WINDOW;
-        now.cpu_time += WINDOW * 4;
-        usage.look(now);
-        assert_eq!(usage.threads_for_cpus(), 2);
+        assert_eq!(usage.working(), 3);
     }
 
     #[test]
@@ -238,11 +261,15 @@ mod tests {
         reserve.wait_until_needed(9_999);
         let started = Instant::now();
         reserve.wait_until_needed(10_000);
-        assert!(started.elapsed() >= WINDOW);
+        assert!(started.elapsed() >= WINDOW / 2);
 
         let reserve = Reserve::new(3, 1);
         // No window ends.
-        reserve.lock().usage.last.before += Duration::from_hours(1);
+        let last = Reading {
+            at: Instant::now() + Duration::from_hours(1),
+            used: Used::default(),
+        };
+        reserve.lock().usage.last = Some(last);
         let are_resting = std::thread::scope(|scope| {
             let reserve = &reserve;
             let resting = [1, 2].map(|index| scope.spawn(move || reserve.wait_until_needed(index)));

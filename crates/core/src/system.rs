@@ -1,11 +1,55 @@
 //! UNSAFE ROOM: what each system has of its own: files without a name, writes past the page cache,
 //! and writeback that is started and waited for. What a system lacks is left out; files are then
-//! written as usual, and synced in the end.
+//! written as usual, and synced in the end. And what a process has used, which all of them tell.
 #![allow(unsafe_code, reason = "a call has no safe wrapper")]
 
 pub use each::{
     drop_cached, is_in_memory, nameless, set_direct, start_writeback, wait_for_writeback,
 };
+
+use std::time::Duration;
+
+/// What this process has used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// The CPU time of all its threads.
+    pub cpu_time: Duration,
+    /// How often a thread waited for something other than a CPU.
+    pub waits: u64,
+}
+
+/// What this process has used so far.
+#[must_use]
+pub fn used() -> Used {
+    // SAFETY: the struct is plain numbers, for which zeros are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: it fills in the struct that it is given, and keeps nothing of it.
+    if unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) } != 0 {
+        return Used::default();
+    }
+    let time = |time: libc::timeval| {
+        let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+        seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+    };
+    Used {
+        cpu_time: time(usage.ru_utime) + time(usage.ru_stime),
+        waits: u64::try_from(usage.ru_nvcsw).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_takes_cpu_time_and_sleep_is_a_wait() {
+        let before = used();
+        while used().cpu_time < before.cpu_time + Duration::from_millis(2) {}
+        let before = used();
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(used().waits > before.waits);
+    }
+}
 
 #[cfg(target_os = "linux")]
 mod each {
