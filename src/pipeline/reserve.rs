@@ -189,6 +189,15 @@ mod tests {
 
     const THREADS: usize = 8;
 
+    impl Reading {
+        fn start() -> Self {
+            Self {
+                at: Instant::now(),
+                used: Used::default(),
+            }
+        }
+    }
+
     /// Looks after each of the windows, given as the number of CPUs that it uses; returns how many
     /// threads work after each.
     fn looks(cpus: usize, windows: &[f64]) -> Vec<usize> {
@@ -197,7 +206,7 @@ mod tests {
 
     /// As [`looks`], with so many waits in each window.
     fn looks_with_waits(cpus: usize, windows: &[f64], waits: u64) -> Vec<usize> {
-        let mut now = Reading::now().unwrap();
+        let mut now = Reading::start();
         let mut usage = Usage::new(THREADS, cpus, Some(now));
         let look = |&used: &f64| {
             now.at += WINDOW;
@@ -243,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_look_shortly_after_another_changes_nothing() {
-        let mut now = Reading::now().unwrap();
+        let mut now = Reading::start();
         let mut usage = Usage::new(THREADS, 2, None);
         usage.look(now);
         now.at += WINDOW / 2;
@@ -265,10 +274,8 @@ mod tests {
 
         let reserve = Reserve::new(3, 1);
         // No window ends.
-        let last = Reading {
-            at: Instant::now() + Duration::from_hours(1),
-            used: Used::default(),
-        };
+        let mut last = Reading::start();
+        last.at += Duration::from_hours(1);
         reserve.lock().usage.last = Some(last);
         let are_resting = std::thread::scope(|scope| {
             let reserve = &reserve;
