@@ -265,12 +265,12 @@ mod tests {
 
     #[test]
     fn threads_beyond_the_cpus_rest_until_there_is_room_or_nothing_is_left() {
+        let started = Instant::now();
         // So many are never in use.
         let reserve = Reserve::new(20_000, 10_000);
         reserve.wait_until_needed(9_999);
-        let started = Instant::now();
         reserve.wait_until_needed(10_000);
-        assert!(started.elapsed() >= WINDOW / 2);
+        assert!(started.elapsed() >= WINDOW);
 
         let reserve = Reserve::new(3, 1);
         // No window ends.

@@ -7,7 +7,7 @@
 //! ```text
 //! simd    UNSAFE ROOM: CPU levels, and the vector operations of the kernels
 //! map     UNSAFE ROOM: file maps, tables and buffers on huge pages
-//! system  UNSAFE ROOM: files without a name, writes past the page cache, writeback
+//! system  UNSAFE ROOM: files without a name, writes past the page cache, writeback, use of CPUs
 //! dtype   f16, bf16 and f32
 //! hash    checksums
 //! show    names and numbers for people

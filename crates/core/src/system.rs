@@ -3,22 +3,22 @@
 //! written as usual, and synced in the end. And what a process has used, which all of them tell.
 #![allow(unsafe_code, reason = "a call has no safe wrapper")]
 
+use std::time::Duration;
+
 pub use each::{
     drop_cached, is_in_memory, nameless, set_direct, start_writeback, wait_for_writeback,
 };
 
-use std::time::Duration;
-
-/// What this process has used so far.
+/// What a process has used since it started.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
     /// The CPU time of all its threads.
     pub cpu_time: Duration,
-    /// How often a thread waited for something other than a CPU.
+    /// How often a thread waited for something other than a CPU: its voluntary context switches.
     pub waits: u64,
 }
 
-/// What this process has used so far.
+/// What this process has used, by getrusage(2).
 #[must_use]
 pub fn used() -> Used {
     // SAFETY: the struct is plain numbers, for which zeros are valid.
@@ -34,20 +34,6 @@ pub fn used() -> Used {
     Used {
         cpu_time: time(usage.ru_utime) + time(usage.ru_stime),
         waits: u64::try_from(usage.ru_nvcsw).unwrap_or(0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn work_takes_cpu_time_and_sleep_is_a_wait() {
-        let before = used();
-        while used().cpu_time < before.cpu_time + Duration::from_millis(2) {}
-        let before = used();
-        std::thread::sleep(Duration::from_millis(1));
-        assert!(used().waits > before.waits);
     }
 }
 
@@ -165,4 +151,21 @@ mod each {
 
     /// The page cache is left to the system.
     pub fn drop_cached(_: &File, _: Range<u64>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn work_takes_cpu_time_and_sleep_is_a_wait() {
+        let (started, before) = (Instant::now(), used());
+        while started.elapsed() < Duration::from_millis(20) {}
+        let worked = used();
+        assert!(worked.cpu_time > before.cpu_time);
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(used().waits > worked.waits);
+    }
 }
