@@ -229,26 +229,24 @@ pub(super) fn make_units(
         most.min(worker.corpus.total_bytes())
     });
     let feed = Feed::new(worker.corpus, worker.tokenizer, site, todo, worker.config);
-    let encoders = (0..pool.current_num_threads())
-        .map(|_| Ok(Mutex::new(worker.tokenizer.encoder()?)))
-        .collect::<Result<Vec<_>>>()?;
-    if let Some(encoder) = encoders.first() {
-        let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        encoder.expect_bytes(usize::try_from(todo_bytes).unwrap_or(usize::MAX));
-    }
-    let broadcast = || {
-        pool.broadcast(|thread| {
-            let encoder = encoders[thread.index()].lock();
-            let mut encoder = encoder.unwrap_or_else(PoisonError::into_inner);
-            work(&feed, worker, &mut encoder, stats, thread.index());
-        })
-    };
+    let mut first = worker.tokenizer.encoder()?;
+    first.expect_bytes(usize::try_from(todo_bytes).unwrap_or(usize::MAX));
+    let first = Mutex::new(Some(first));
+    let broadcast = || pool.broadcast(|thread| work(&feed, worker, &first, stats, thread.index()));
     stats.time(Part::Pool, broadcast);
     feed.finish()
 }
 
-/// The loop of thread `index`.
-fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Stats, index: usize) {
+/// The loop of thread `index`. The first thread that has work takes the encoder `first`, and each
+/// other makes its own: the more encoders there are, the larger the cache that they share becomes,
+/// and threads that rest have no use for it.
+fn work(
+    feed: &Feed<'_>,
+    worker: &Worker<'_>,
+    first: &Mutex<Option<Encoder>>,
+    stats: &Stats,
+    index: usize,
+) {
     struct EndOthers<'a, 'b>(&'a Feed<'b>, &'a Reserve);
     impl Drop for EndOthers<'_, '_> {
         fn drop(&mut self) {
@@ -259,6 +257,7 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Sta
         }
     }
     let _guard = EndOthers(feed, &worker.reserve);
+    let mut encoder = None;
     let mut mine = None;
     let next = |mine| {
         worker.reserve.wait_until_needed(index);
@@ -270,12 +269,24 @@ fn work(feed: &Feed<'_>, worker: &Worker<'_>, encoder: &mut Encoder, stats: &Sta
             break;
         }
         mine = Some(task.unit.index);
-        let encoded = stats.time(Part::Encode, || worker.encode(encoder, task.chunk));
+        let encoded = stats.time(Part::Encode, || {
+            let encoder = match &mut encoder {
+                Some(encoder) => encoder,
+                none => none.insert(encoder_of(worker, first)?),
+            };
+            worker.encode(encoder, task.chunk)
+        });
         let pieces = encoded.iter().flat_map(|encoded| &encoded.pieces);
         let bytes = pieces.map(Piece::stored_bytes).sum();
         feed.put(&task.unit, task.number, encoded);
         stats.advance(bytes);
     }
+}
+
+/// The encoder `first`, or a new one if another thread has it.
+fn encoder_of(worker: &Worker<'_>, first: &Mutex<Option<Encoder>>) -> Result<Encoder> {
+    let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+    first.map_or_else(|| Ok(worker.tokenizer.encoder()?), Ok)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Reserve {
         Self {
             always: AtomicUsize::new(cpus),
             state: Mutex::new(State {
-                usage: Usage::new(threads, cpus, Reading::now()),
+                usage: Usage::new(threads, cpus),
                 is_over: false,
             }),
             called: Condvar::new(),
@@ -105,17 +105,18 @@ struct Usage {
     extra: usize,
     /// After how many more windows one thread more is tried.
     until_probe: u32,
+    /// `None` before the first look: all before it is done by one thread.
     last: Option<Reading>,
 }
 
 impl Usage {
-    fn new(threads: usize, cpus: usize, now: Option<Reading>) -> Self {
+    fn new(threads: usize, cpus: usize) -> Self {
         Self {
             threads,
             possible: cpus * CPU,
             extra: 0,
             until_probe: 0,
-            last: now,
+            last: None,
         }
     }
 
@@ -207,7 +208,8 @@ mod tests {
     /// As [`looks`], with so many waits in each window.
     fn looks_with_waits(cpus: usize, windows: &[f64], waits: u64) -> Vec<usize> {
         let mut now = Reading::start();
-        let mut usage = Usage::new(THREADS, cpus, Some(now));
+        let mut usage = Usage::new(THREADS, cpus);
+        usage.look(now);
         let look = |&used: &f64| {
             now.at += WINDOW;
             now.used.cpu_time += WINDOW.mul_f64(used);
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn a_look_shortly_after_another_changes_nothing() {
         let mut now = Reading::start();
-        let mut usage = Usage::new(THREADS, 2, None);
+        let mut usage = Usage::new(THREADS, 2);
         usage.look(now);
         now.at += WINDOW / 2;
         usage.look(now);
