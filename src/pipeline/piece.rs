@@ -223,6 +223,8 @@ impl Piece {
         };
         let mut reader = slice.reader()?;
         let mut texts = std::mem::take(memory);
+        // At once: a vector that grows takes all its sizes from fresh memory.
+        texts.reserve(CHUNK_BYTES + CHUNK_BYTES / 8);
         let mut before = 0;
         loop {
             texts.clear();
