@@ -23,6 +23,17 @@ struct Group {
     start: u64,
 }
 
+/// Rows of one row group that are read together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part {
+    pub(super) group: usize,
+    /// The number of rows of the group before it.
+    pub(super) before: u64,
+    pub(super) rows: u64,
+    /// About the length of its texts and kept fields together.
+    pub(super) text_bytes: u64,
+}
+
 impl Layout {
     /// The layout of a file of `bytes` bytes with these row groups: for each, its number of rows and
     /// the range of its bytes.

@@ -1,80 +1,72 @@
-//! What a program without the feature `parquet` says instead.
+//! What stands in place of a format without whose feature the program was built. Its files are refused
+//! before.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use shardmill_core::hash::Hash128;
+
+use crate::columnar::layout::{Layout, Part};
 use crate::document::Fields;
 use crate::error::{Error, Result};
 use crate::remote::Blocks;
 
-#[derive(Clone, Debug)]
-pub(crate) enum Columnar {}
+#[derive(Debug)]
+pub(crate) enum File {}
 
 #[derive(Debug)]
-pub(crate) enum Layout {}
+pub(super) enum Columns {}
 
 #[derive(Debug)]
-pub(crate) enum SliceReader {}
+pub(super) enum Cutter {}
 
 #[derive(Debug)]
-pub(crate) enum Slices {}
+pub(super) enum Rows {}
 
-#[derive(Clone, Debug)]
-pub(crate) struct Slice {
-    pub(crate) first_row: u64,
-    pub(crate) text_bytes: u64,
-    pub(crate) place: (u64, u64),
-    never: Columnar,
-}
-
-impl Columnar {
-    pub(crate) fn open(path: &Path, _: impl AsRef<[u8]> + Send + 'static) -> Result<Self> {
-        let what = "is Parquet data, and this program was built without the feature 'parquet'";
-        Err(Error::input(path, what))
+impl File {
+    pub(super) fn open(path: &Path, _: impl AsRef<[u8]> + Send + 'static) -> Result<Self> {
+        Err(Error::input(path, "is in a format without a feature"))
     }
 
-    pub(crate) fn open_object(path: &Path, _: Arc<Blocks>) -> Result<(Self, Vec<u8>)> {
-        Err(Self::open(path, []).map_or_else(|error| error, |never| match never {}))
+    pub(super) fn open_object(path: &Path, _: Arc<Blocks>) -> Result<Self> {
+        Self::open(path, [])
     }
 
-    pub(crate) fn layout(&self) -> &Layout {
+    pub(super) fn layout(&self) -> &Layout {
         match *self {}
     }
 
-    pub(crate) fn has_column(&self, _: &str) -> bool {
+    pub(super) fn metadata(&self) -> Hash128 {
+        match *self {}
+    }
+
+    pub(super) fn has_column(&self, _: &str) -> bool {
         match *self {}
     }
 }
 
-impl Slices {
-    pub(crate) fn new(file: &Arc<Columnar>, _: &Fields, _: Range<u64>) -> Result<Self> {
+impl Columns {
+    pub(super) fn new(file: &Arc<File>, _: &Fields) -> Result<Self> {
         match **file {}
     }
-
-    pub(crate) fn layout(&self) -> &Layout {
-        match *self {}
-    }
-
-    pub(crate) fn next(&mut self, _: u64, _: u64) -> Result<Slice> {
-        match *self {}
-    }
 }
 
-impl Slice {
-    pub(crate) fn reader(&self) -> Result<SliceReader> {
-        match self.never {}
+impl Cutter {
+    pub(super) fn new(columns: Arc<Columns>, _: usize) -> Self {
+        match *columns {}
     }
-}
 
-impl SliceReader {
-    pub(crate) fn read(&mut self, _: &mut Vec<u8>, _: usize) -> Result<u64> {
+    pub(super) fn cut(&mut self, _: u64) -> Result<Part> {
         match *self {}
     }
 }
 
-impl Layout {
-    pub(crate) fn next_cut(&self, _: u64) -> Option<u64> {
+impl Rows {
+    pub(super) fn new(columns: &Arc<Columns>, _: &Part) -> Result<Self> {
+        match **columns {}
+    }
+
+    pub(super) fn read(&mut self, _: &mut Vec<u8>, _: usize) -> Result<u64> {
         match *self {}
     }
 }

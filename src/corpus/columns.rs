@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shardmill_core::hash::Hash128;
 
-use crate::columnar::{Columnar, footer};
+use crate::columnar::Columnar;
 use crate::corpus::{Corpus, Opened};
 use crate::error::Result;
 use crate::remote::Blocks;
@@ -15,7 +15,7 @@ use crate::remote::Blocks;
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnFile {
     bytes: Bytes,
-    pub(crate) columnar: Arc<Columnar>,
+    pub(crate) columnar: Columnar,
     /// The hash of its metadata, which says what its bytes mean.
     pub(crate) metadata: Hash128,
 }
@@ -76,17 +76,18 @@ impl Corpus {
         let opened = if let Some(object) = source.object() {
             source.check_content(&path, &[], false)?;
             let blocks = Arc::new(Blocks::new(object));
-            let (columnar, footer) = Columnar::open_object(&path, Arc::clone(&blocks))?;
+            let columnar = Columnar::open_object(source.format(), &path, Arc::clone(&blocks))?;
             ColumnFile {
-                columnar: Arc::new(columnar),
-                metadata: Hash128::of(&footer),
+                metadata: columnar.metadata(),
+                columnar,
                 bytes: Bytes::Object(blocks),
             }
         } else {
             let file = source.open(&path)?;
+            let columnar = Columnar::open(source.format(), &path, file.clone())?;
             ColumnFile {
-                columnar: Arc::new(Columnar::open(&path, file.clone())?),
-                metadata: Hash128::of(footer(&file).unwrap_or_default()),
+                metadata: columnar.metadata(),
+                columnar,
                 bytes: Bytes::Whole(file),
             }
         };

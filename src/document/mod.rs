@@ -181,6 +181,14 @@ impl Format {
         )
     }
 
+    /// Its name in messages about a file with columns.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Parquet => "Parquet",
+            _ => self.row().name,
+        }
+    }
+
     /// The format's row in [`FORMATS`].
     pub(crate) fn row(self) -> &'static DocumentFormat {
         // The rows are in the order of the variants; a test checks this.

@@ -28,7 +28,7 @@ pub(super) struct Search<'a> {
 #[derive(Debug)]
 enum Bytes<'a> {
     Opened(Opened),
-    Columns(Arc<Columnar>),
+    Columns(Columnar),
     Object(&'a Arc<Object>),
 }
 

@@ -10,15 +10,15 @@ use parquet::file::reader::ChunkReader as _;
 use parquet::file::serialized_reader::SerializedPageReader;
 use shardmill_core::show::{count, counted};
 
-use crate::columnar::parquet::{AGAIN, Columnar, careful, damaged, range_of};
-use crate::columnar::stored::Stored;
-use crate::columnar::thrift::page_size;
+use crate::columnar::parquet::file::{AGAIN, File, careful, damaged, range_of};
+use crate::columnar::parquet::stored::Stored;
+use crate::columnar::parquet::thrift::page_size;
 use crate::error::{Error, Problem, Result};
 
 /// A column of a file.
 #[derive(Debug)]
 pub(super) struct Column {
-    pub(super) file: Arc<Columnar>,
+    pub(super) file: Arc<File>,
     pub(super) field: String,
     /// The setting that names it.
     pub(super) setting: &'static str,

@@ -10,11 +10,12 @@ use parquet::file::metadata::{
     ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
 use parquet::schema::types::ColumnDescriptor;
+use shardmill_core::hash::Hash128;
 
 use crate::columnar::layout::Layout;
-use crate::columnar::stored::{Ranges, Stored};
-use crate::columnar::thrift::{is_encrypted, nesting};
-use crate::columnar::{MAGIC, TAIL_BYTES, footer};
+use crate::columnar::parquet::footer::{MAGIC, TAIL_BYTES, footer};
+use crate::columnar::parquet::stored::{Ranges, Stored};
+use crate::columnar::parquet::thrift::{is_encrypted, nesting};
 use crate::document::no_column;
 use crate::error::{Error, Problem, Result};
 use crate::guard::guarded;
@@ -27,40 +28,45 @@ const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
 const MAX_NESTING: usize = 128;
 
 /// A Parquet file.
-pub(crate) struct Columnar {
+pub(crate) struct File {
     pub(super) path: PathBuf,
     pub(super) bytes: Arc<Stored>,
     /// The metadata as it is stored.
     stored_metadata: Bytes,
     pub(super) metadata: ParquetMetaData,
+    /// The hash of the metadata and the bytes after it.
+    hash: Hash128,
     layout: Layout,
 }
 
-impl std::fmt::Debug for Columnar {
+impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Columnar")
+        f.debug_struct("File")
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
 }
 
-impl Columnar {
+impl File {
     /// Reads the metadata of a file; `bytes` are all of it, and `path` is for messages.
     ///
     /// # Errors
     /// [`Error::Input`] if it is no Parquet file, or its metadata is damaged.
-    pub(crate) fn open(path: &Path, bytes: impl AsRef<[u8]> + Send + 'static) -> Result<Self> {
+    pub(in crate::columnar) fn open(
+        path: &Path,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<Self> {
         let bytes = Bytes::from_owner(bytes);
         check_magic(path, &bytes, &bytes)?;
         let footer = footer(&bytes).map(|footer| bytes.slice_ref(footer));
         Self::new(path, &footer.unwrap_or_default(), Stored::Whole(bytes))
     }
 
-    /// Reads the metadata of an object, and nothing else of it. Also returns its footer.
+    /// Reads the metadata of an object, and nothing else of it.
     ///
     /// # Errors
     /// As [`Self::open`]; also if the object cannot be read.
-    pub(crate) fn open_object(path: &Path, blocks: Arc<Blocks>) -> Result<(Self, Bytes)> {
+    pub(in crate::columnar) fn open_object(path: &Path, blocks: Arc<Blocks>) -> Result<Self> {
         /// Most footers are shorter.
         const END_BYTES: u64 = 64 << 10;
         let size = blocks.len();
@@ -83,7 +89,7 @@ impl Columnar {
             .map(|footer| end.slice_ref(footer))
             .unwrap_or_default();
         let stored = Stored::Object(Arc::new(Ranges::new(blocks)));
-        Ok((Self::new(path, &footer, stored)?, footer))
+        Self::new(path, &footer, stored)
     }
 
     fn new(path: &Path, footer: &Bytes, bytes: Stored) -> Result<Self> {
@@ -112,10 +118,16 @@ impl Columnar {
             bytes: Arc::new(bytes),
             stored_metadata,
             metadata,
+            hash: Hash128::of(footer),
         })
     }
 
-    pub(crate) fn layout(&self) -> &Layout {
+    /// The hash of the metadata, which says what the bytes mean.
+    pub(in crate::columnar) fn metadata(&self) -> Hash128 {
+        self.hash
+    }
+
+    pub(in crate::columnar) fn layout(&self) -> &Layout {
         &self.layout
     }
 
@@ -125,7 +137,7 @@ impl Columnar {
     }
 
     /// Whether there is a column of that name, or others lie in one.
-    pub(crate) fn has_column(&self, name: &str) -> bool {
+    pub(in crate::columnar) fn has_column(&self, name: &str) -> bool {
         let schema = self.metadata.file_metadata().schema_descr();
         let mut columns = schema.columns().iter();
         columns.any(|column| {

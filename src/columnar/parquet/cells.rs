@@ -8,9 +8,9 @@ use parquet::data_type::{
 };
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::columnar::column::Column;
-use crate::columnar::text::{is_text, kind_of};
-use crate::columnar::values::Values;
+use crate::columnar::parquet::column::Column;
+use crate::columnar::parquet::text::{is_text, kind_of};
+use crate::columnar::parquet::values::Values;
 use crate::document::{Cell, push_cell};
 use crate::error::{Problem, Result};
 
