@@ -4,7 +4,7 @@
 //! [`is_guarded`] whether the panic is such a one, of which there is nothing to report.
 
 use std::cell::Cell;
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 use std::panic;
 
 thread_local! {
@@ -19,7 +19,7 @@ pub fn is_guarded() -> bool {
 
 /// What `call` returns, or `None` if it panics. What it changes may be left in any state then, so
 /// the caller drops it.
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     let before = IS_GUARDED.replace(true);
     let result = panic::catch_unwind(panic::AssertUnwindSafe(call)).ok();
@@ -27,7 +27,7 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
     result
 }
 
-#[cfg(all(test, feature = "parquet"))]
+#[cfg(all(test, any(feature = "arrow", feature = "parquet")))]
 mod tests {
     use super::*;
 

@@ -9,7 +9,7 @@
 //! Corpus ── Sources ── documents ── chunks ── ids ── shards + .docs + manifest.json
 //!  files,    in order   text, JSON,  1 MiB,                       │
 //!  globs,               CSV,         parallel                 TokenStore
-//!  stdin                Parquet                                   │
+//!  stdin                Parquet, Arrow                            │
 //!                                                              Windows, Order
 //!                                                                 │ ids
 //!            Sink ── Batch [rows, seq_len, dim] ── Gatherer ──────┤

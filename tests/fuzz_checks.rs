@@ -47,7 +47,7 @@ static ALLOCATOR: Counting = Counting;
 /// How much memory a reader may use beyond its input.
 const MAX_BYTES: usize = 64 << 20;
 
-/// How much memory a page of Parquet may take: what its header says, which is a 31-bit number.
+/// How much memory a page of Parquet, or what a column of Arrow is decoded with, may take: what its header says, which is a 31-bit number.
 const PAGE_BYTES: usize = 2 << 30;
 
 /// Runs `check` alone; it must take little memory and little time on any input.
@@ -215,7 +215,7 @@ proptest! {
         edits in prop::collection::vec(any::<[u8; 6]>(), 0..4),
     ) {
         let input = [&[which], &edits.concat()[..]].concat();
-        let page = if inputs::is_parquet(which) { PAGE_BYTES } else { 0 };
+        let page = if inputs::has_columns(which) { PAGE_BYTES } else { 0 };
         bounded_by(MAX_BYTES + page, inputs::check, &input);
     }
 

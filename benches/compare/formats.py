@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow
+import pyarrow.ipc
 import pyarrow.parquet
 
 from scaling import GROUP_ROWS, MB, ROOT, RECORD_CHARACTERS
@@ -94,6 +95,13 @@ def parquet(codec: str) -> Callable[[list[str], Path], None]:
     return write
 
 
+def arrow(documents: list[str], path: Path) -> None:
+    """As the library datasets writes it."""
+    table = pyarrow.table({"text": documents})
+    with pyarrow.ipc.new_stream(path.with_suffix(".arrow"), table.schema) as file:
+        file.write_table(table, max_chunksize=GROUP_ROWS)
+
+
 WRITERS = {
     "text": text,
     "JSON Lines": compressed(None),
@@ -105,6 +113,7 @@ WRITERS = {
     "Parquet": parquet("none"),
     "Parquet, snappy": parquet("snappy"),
     "Parquet, zstd": parquet("zstd"),
+    "Arrow": arrow,
 }
 
 

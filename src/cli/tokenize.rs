@@ -20,8 +20,9 @@ use crate::cli::{bad, human, interrupt};
 pub(crate) const HELP: &str = "\
 INPUT is a file, a directory (with all files in it, at any depth), a quoted glob, a FIFO, a URL of \
 an object or of a prefix that ends in / (if the program was built with the feature remote), or - \
-for standard input. Text, JSON Lines (.jsonl), CSV (.csv, .tsv) and Parquet (.parquet) are read, \
-all but the last also in gzip (.gz), zstd (.zst), xz (.xz) and bzip2 (.bz2). Links are followed; hidden files are left out. Token ids are \
+for standard input. Text, JSON Lines (.jsonl), CSV (.csv, .tsv), Parquet (.parquet) and Arrow \
+(.arrow, .feather) are read, all but the last two also in gzip (.gz), zstd (.zst), xz (.xz) and \
+bzip2 (.bz2). Links are followed; hidden files are left out. Token ids are \
 exactly those of the tokenizer's own library. DIR appears only when it is complete.
 
 Examples:

@@ -14,7 +14,7 @@ use crate::cli::inputs::{CorpusArgs, open_corpus};
 use crate::cli::output::summary;
 
 const TEXT_FIELD_HELP: &str = "\
-Field of each JSON Lines record, or column of a CSV or Parquet file, that holds the document; \
+Field of each JSON Lines record, or column of a CSV, Parquet or Arrow file, that holds the document; \
 meta.text is text in the object or group meta [default: the first of text, content and raw_content \
 that there is]";
 

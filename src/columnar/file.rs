@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shardmill_core::hash::Hash128;
 
 use crate::columnar::layout::Layout;
-use crate::columnar::parquet;
+use crate::columnar::{arrow, parquet};
 use crate::document::Format;
 use crate::error::{Error, Result};
 use crate::remote::Blocks;
@@ -14,6 +14,7 @@ use crate::remote::Blocks;
 /// A file with columns.
 #[derive(Clone, Debug)]
 pub(crate) enum Columnar {
+    Arrow(Arc<arrow::File>),
     Parquet(Arc<parquet::File>),
 }
 
@@ -30,7 +31,10 @@ impl Columnar {
         bytes: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<Self> {
         check_feature(format, path)?;
-        Ok(Self::Parquet(Arc::new(parquet::File::open(path, bytes)?)))
+        Ok(match format {
+            Format::Arrow => Self::Arrow(Arc::new(arrow::File::open(path, bytes)?)),
+            _ => Self::Parquet(Arc::new(parquet::File::open(path, bytes)?)),
+        })
     }
 
     /// Reads the metadata of an object, and nothing else of it.
@@ -39,12 +43,15 @@ impl Columnar {
     /// As [`Self::open`]; also if the object cannot be read.
     pub(crate) fn open_object(format: Format, path: &Path, blocks: Arc<Blocks>) -> Result<Self> {
         check_feature(format, path)?;
-        let file = parquet::File::open_object(path, blocks)?;
-        Ok(Self::Parquet(Arc::new(file)))
+        Ok(match format {
+            Format::Arrow => Self::Arrow(Arc::new(arrow::File::open_object(path, blocks)?)),
+            _ => Self::Parquet(Arc::new(parquet::File::open_object(path, blocks)?)),
+        })
     }
 
     pub(crate) fn layout(&self) -> &Layout {
         match self {
+            Self::Arrow(file) => file.layout(),
             Self::Parquet(file) => file.layout(),
         }
     }
@@ -52,6 +59,7 @@ impl Columnar {
     /// The hash of what says what the bytes of the file mean.
     pub(crate) fn metadata(&self) -> Hash128 {
         match self {
+            Self::Arrow(file) => file.metadata(),
             Self::Parquet(file) => file.metadata(),
         }
     }
@@ -59,6 +67,7 @@ impl Columnar {
     /// Whether there is a column of that name, or others lie in one.
     pub(crate) fn has_column(&self, name: &str) -> bool {
         match self {
+            Self::Arrow(file) => file.has_column(name),
             Self::Parquet(file) => file.has_column(name),
         }
     }
@@ -66,11 +75,8 @@ impl Columnar {
 
 /// Refuses a format without which the program was built.
 fn check_feature(format: Format, path: &Path) -> Result<()> {
-    let is_there = match format {
-        Format::Parquet => cfg!(feature = "parquet"),
-        _ => true,
-    };
-    if is_there {
+    let is_arrow = format == Format::Arrow;
+    if is_arrow && cfg!(feature = "arrow") || !is_arrow && cfg!(feature = "parquet") {
         return Ok(());
     }
     let what = format!(

@@ -8,6 +8,7 @@
 //! file     a file in any of the formats
 //! slices   cuts the rows of a column into slices, and decodes the rows of a slice
 //! parquet  Parquet
+//! arrow    Arrow: files, which are also called Feather, and streams
 //! missing  instead of a format, without its feature
 //! ```
 //!
@@ -15,14 +16,30 @@
 //! also has a nominal place: its share of the bytes of its row group. With these, a range of rows is
 //! a range of bytes, and progress and hashes count the bytes that are stored.
 
+#[cfg(feature = "arrow")]
+mod arrow;
+#[cfg_attr(
+    not(any(feature = "arrow", feature = "parquet")),
+    allow(clippy::match_same_arms, reason = "no format is there")
+)]
 mod file;
+#[cfg_attr(
+    not(any(feature = "arrow", feature = "parquet")),
+    allow(dead_code, reason = "no format is there")
+)]
 mod layout;
-#[cfg(not(feature = "parquet"))]
+#[cfg(not(all(feature = "arrow", feature = "parquet")))]
 mod missing;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg_attr(
+    not(any(feature = "arrow", feature = "parquet")),
+    allow(clippy::match_same_arms, reason = "no format is there")
+)]
 mod slices;
 
+#[cfg(not(feature = "arrow"))]
+use crate::columnar::missing as arrow;
 #[cfg(not(feature = "parquet"))]
 use crate::columnar::missing as parquet;
 

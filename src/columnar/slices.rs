@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::columnar::file::Columnar;
 use crate::columnar::layout::{Layout, Part};
-use crate::columnar::parquet;
+use crate::columnar::{arrow, parquet};
 use crate::document::Fields;
 use crate::error::Result;
 
@@ -24,12 +24,14 @@ pub(crate) struct Slices {
 }
 
 enum Cutter {
-    Parquet(parquet::Cutter),
+    Arrow(Box<arrow::Cutter>),
+    Parquet(Box<parquet::Cutter>),
 }
 
 /// The columns of the text and of the kept fields.
 #[derive(Clone)]
 enum Columns {
+    Arrow(Arc<arrow::Columns>),
     Parquet(Arc<parquet::Columns>),
 }
 
@@ -51,7 +53,8 @@ pub(crate) struct Slice {
 pub(crate) struct SliceReader(Rows);
 
 enum Rows {
-    Parquet(parquet::Rows),
+    Arrow(Box<arrow::Rows>),
+    Parquet(Box<parquet::Rows>),
     /// There are none.
     Empty,
 }
@@ -68,10 +71,15 @@ impl Slices {
         let rows = layout.rows_before(range.start)..layout.rows_before(range.end);
         let group = layout.group_of(rows.start);
         let (cutter, columns) = match file {
+            Columnar::Arrow(file) => {
+                let columns = Arc::new(arrow::Columns::new(file, fields)?);
+                let cutter = arrow::Cutter::new(&columns, group);
+                (Cutter::Arrow(Box::new(cutter)), Columns::Arrow(columns))
+            }
             Columnar::Parquet(file) => {
                 let columns = Arc::new(parquet::Columns::new(file, fields)?);
-                let cutter = parquet::Cutter::new(Arc::clone(&columns), group);
-                (Cutter::Parquet(cutter), Columns::Parquet(columns))
+                let cutter = parquet::Cutter::new(&columns, group);
+                (Cutter::Parquet(Box::new(cutter)), Columns::Parquet(columns))
             }
         };
         Ok(Self {
@@ -98,6 +106,7 @@ impl Slices {
         let mut part = Part::default();
         if self.next < end_row {
             part = match &mut self.cutter {
+                Cutter::Arrow(cutter) => cutter.cut(wanted)?,
                 Cutter::Parquet(cutter) => cutter.cut(wanted)?,
             };
             self.next += part.rows;
@@ -126,9 +135,15 @@ impl Slice {
         if self.part.rows == 0 {
             return Ok(SliceReader(Rows::Empty));
         }
-        Ok(SliceReader(match &self.columns {
-            Columns::Parquet(columns) => Rows::Parquet(parquet::Rows::new(columns, &self.part)?),
-        }))
+        let rows = match &self.columns {
+            Columns::Arrow(columns) => {
+                Rows::Arrow(Box::new(arrow::Rows::new(columns, &self.part)?))
+            }
+            Columns::Parquet(columns) => {
+                Rows::Parquet(Box::new(parquet::Rows::new(columns, &self.part)?))
+            }
+        };
+        Ok(SliceReader(rows))
     }
 }
 
@@ -140,6 +155,7 @@ impl SliceReader {
     /// [`Error::Input`](crate::Error::Input) if they are damaged.
     pub(crate) fn read(&mut self, rows: &mut Vec<u8>, wanted: usize) -> Result<u64> {
         match &mut self.0 {
+            Rows::Arrow(reader) => reader.read(rows, wanted),
             Rows::Parquet(reader) => reader.read(rows, wanted),
             Rows::Empty => Ok(0),
         }

@@ -126,9 +126,10 @@ impl Corpus {
     ///
     /// Arguments keep their order; within an argument, sources are ordered by the bytes of their
     /// names. `.jsonl` and `.ndjson` are JSON Lines, and so is `.json` if its first lines are
-    /// objects; `.csv`, `.tsv` and `.parquet` are what they say. Everything else is text, which is
-    /// refused if it looks like JSON Lines or Parquet when it is read. `.gz`, `.zst`, `.xz` and `.bz2`
-    /// after all but `.parquet`, as in `a.jsonl.gz`, say that a file is compressed.
+    /// objects; `.csv`, `.tsv` and `.parquet` are what they say; `.arrow`, `.arrows`, `.feather` and
+    /// `.ipc` are Arrow. Everything else is text, which is refused if it looks like JSON Lines, Parquet
+    /// or Arrow when it is read. `.gz`, `.zst`, `.xz` and `.bz2` after all but Parquet and Arrow, as in
+    /// `a.jsonl.gz`, say that a file is compressed.
     ///
     /// # Errors
     /// Fails if an argument names nothing, or something that cannot be read.

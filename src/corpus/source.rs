@@ -266,19 +266,25 @@ impl Source {
         if let Some(again) = Compression::of_content(bytes) {
             return Err(Error::input(path, again.twice()));
         }
-        if document::is_parquet(bytes) {
-            let hint = "write it to a file whose name ends in .parquet";
-            return match (self.bytes(), self.compression) {
-                (Some(_), None) if self.is_believed => {
-                    refuse("is Parquet data", "choose `format` parquet or auto")
-                }
-                (Some(_), None) => refuse(
-                    "is Parquet data, and its name does not say so",
-                    "let its name end in .parquet",
+        if let Some(found) = document::with_columns(bytes) {
+            let (title, name) = (found.title(), found.row().name);
+            let hint = format!("write it to a file whose name ends in .{name}");
+            let (what, hint) = match (self.bytes(), self.compression) {
+                (Some(_), None) if self.is_believed => (
+                    format!("is {title} data"),
+                    format!("choose `format` {name} or auto"),
                 ),
-                (Some(_), Some(_)) => refuse("has Parquet data in it", hint),
-                (None, _) => refuse("is Parquet data, which cannot be read from a stream", hint),
+                (Some(_), None) => (
+                    format!("is {title} data, and its name does not say so"),
+                    format!("let its name end in .{name}"),
+                ),
+                (Some(_), Some(_)) => (format!("has {title} data in it"), hint),
+                (None, _) => (
+                    format!("is {title} data, which cannot be read from a stream"),
+                    hint,
+                ),
             };
+            return refuse(&what, &hint);
         }
         if let Some((format, hint)) = document::foreign_format(bytes) {
             return refuse(&format!("is {format} data, which is not supported"), hint);
@@ -299,20 +305,24 @@ impl Source {
 
     /// Refuses a source with columns that is not a plain file: its metadata is at its end.
     fn check_is_file(&self, path: &Path) -> Result<()> {
-        let problem = if self.bytes().is_none() {
-            (
-                "Parquet data cannot be read from a stream",
-                "write it to a file",
-            )
+        let title = self.format.title();
+        let (what, hint) = if self.bytes().is_none() {
+            let what = format!("{title} data cannot be read from a stream");
+            (what, "write it to a file")
         } else if self.compression.is_some() {
-            (
-                "a Parquet file that is compressed as a whole cannot be read",
-                "decompress it first; its columns have their own compression",
-            )
+            let article = if self.format == Format::Arrow {
+                "an"
+            } else {
+                "a"
+            };
+            let what =
+                format!("{article} {title} file that is compressed as a whole cannot be read");
+            let hint = "decompress it first; its columns have their own compression";
+            (what, hint)
         } else {
             return Ok(());
         };
-        Err(Error::input(path, problem))
+        Err(Error::input(path, (what, hint)))
     }
 
     /// Checks that the file still has the size and modification time with which it was listed.

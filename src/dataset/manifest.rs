@@ -96,7 +96,7 @@ impl EncodingInfo {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The field of a JSON Lines record, or the column of a CSV or Parquet file, that holds the
+    /// The field of a JSON Lines record, or the column of a CSV, Parquet or Arrow file, that holds the
     /// document. What is before a dot may be the name of an object or group that it lies in.
     pub text_field: String,
     /// The field or column that holds the id of each document; it is kept beside the documents as `id`, see

@@ -51,7 +51,7 @@ use shardmill_core::choice;
 
 use crate::error::{Error, Result};
 
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 pub(crate) use header::no_column;
 pub(crate) use header::{Header, TEXT_HEAD_BYTES};
 pub(crate) use jsonl::first_field;
@@ -60,9 +60,9 @@ pub(crate) use line_ends::LineEnds;
 pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 pub(crate) use rows::{Cell, push_cell, push_row};
-pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines, is_parquet};
+pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines, with_columns};
 pub use utf8::InvalidUtf8;
 pub(crate) use utf8::decode;
 
@@ -86,6 +86,8 @@ pub enum Format {
     Tsv,
     /// Each part of a text between two separators that is not blank is a document.
     Separated,
+    /// Each row is a document, in one of the columns.
+    Arrow,
 }
 
 /// What must be known of the bytes before a place to say whether a cut is allowed there.
@@ -130,15 +132,16 @@ pub struct DocumentFormat {
 }
 
 /// One row for each format.
-pub static FORMATS: [DocumentFormat; 8] = [
+pub static FORMATS: [DocumentFormat; 9] = [
     text::FORMAT,
     jsonl::FORMAT,
-    rows::FORMAT,
+    rows::PARQUET,
     lines::FORMAT,
     paragraphs::FORMAT,
     csv::COMMAS,
     csv::TABS,
     separated::FORMAT,
+    rows::ARROW,
 ];
 
 choice! {
@@ -184,6 +187,7 @@ impl Format {
     /// Its name in messages about a file with columns.
     pub(crate) fn title(self) -> &'static str {
         match self {
+            Self::Arrow => "Arrow",
             Self::Parquet => "Parquet",
             _ => self.row().name,
         }

@@ -10,7 +10,14 @@ use crate::document::reading::{Document, Documents, Extent, Reading, Text};
 use crate::document::syntax::Type;
 use crate::document::{Bad, Context, DocumentFormat, Fields, Format, LineEnds, decode};
 
-pub(super) const FORMAT: DocumentFormat = DocumentFormat {
+pub(super) const ARROW: DocumentFormat = DocumentFormat {
+    format: Format::Arrow,
+    name: "arrow",
+    extensions: &["arrow", "arrows", "feather", "ipc"],
+    ..PARQUET
+};
+
+pub(super) const PARQUET: DocumentFormat = DocumentFormat {
     format: Format::Parquet,
     name: "parquet",
     extensions: &["parquet"],
@@ -32,16 +39,16 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     },
 };
 
-/// Stands in place of a length. A value of a Parquet file is shorter.
+/// Stands in place of a length. A value of a file is shorter.
 const NO_VALUE: u32 = u32::MAX;
 
 /// Begin the values of kept fields.
 const TEXT: u8 = b's';
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 const JSON: u8 = b'j';
 
 /// The value of a kept field.
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 #[derive(Debug)]
 pub(crate) enum Cell<'a> {
     /// What is text, if it is UTF-8.
@@ -52,7 +59,7 @@ pub(crate) enum Cell<'a> {
 
 /// Appends the text of a row to `rows`. Returns `false`, and appends nothing, if it is too long: 4 GiB
 /// or more.
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 pub(crate) fn push_row(rows: &mut Vec<u8>, text: Option<&[u8]>) -> bool {
     let Some(text) = text else {
         rows.extend(NO_VALUE.to_le_bytes());
@@ -62,7 +69,7 @@ pub(crate) fn push_row(rows: &mut Vec<u8>, text: Option<&[u8]>) -> bool {
 }
 
 /// Appends the value of the next kept field of the row. Returns `false` as [`push_row`] does.
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 pub(crate) fn push_cell(rows: &mut Vec<u8>, cell: Option<&Cell<'_>>) -> bool {
     match cell {
         Some(Cell::Text(text)) => push_value(rows, &[TEXT], text),
@@ -72,7 +79,7 @@ pub(crate) fn push_cell(rows: &mut Vec<u8>, cell: Option<&Cell<'_>>) -> bool {
 }
 
 /// Appends a value that begins with `kind`.
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 fn push_value(rows: &mut Vec<u8>, kind: &[u8], value: &[u8]) -> bool {
     match u32::try_from(kind.len() + value.len()) {
         Ok(length) if length != NO_VALUE => {
@@ -169,7 +176,7 @@ fn keep(rest: &mut &[u8], reading: &Reading<'_>, into: &mut FieldValues) -> Resu
     invalid
 }
 
-#[cfg(all(test, feature = "parquet"))]
+#[cfg(all(test, any(feature = "arrow", feature = "parquet")))]
 mod tests {
     use super::*;
     use crate::document::reading::Span;

@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use crate::document::Format;
 use crate::document::jsonl::{self, BYTE_ORDER_MARK};
 
 /// How many bytes at the start are examined.
@@ -86,7 +87,7 @@ const AS_TEXT: &str = "give it as plain text or JSON Lines";
 
 /// Compressed and columnar formats, and text encodings, that would otherwise be tokenized as if
 /// they were UTF-8; and what to do with them.
-const FOREIGN_MAGIC: [(&[u8], &str, &str); 11] = [
+const FOREIGN_MAGIC: [(&[u8], &str, &str); 10] = [
     (
         b"\x04\x22\x4d\x18",
         "lz4",
@@ -100,7 +101,6 @@ const FOREIGN_MAGIC: [(&[u8], &str, &str); 11] = [
     ),
     (b"PK\x03\x04", "zip", AS_TEXT),
     (b"7z\xbc\xaf\x27\x1c", "7-Zip", AS_TEXT),
-    (b"ARROW1\0\0", "arrow", AS_TEXT),
     (b"Obj\x01", "avro", AS_TEXT),
     (b"\x89HDF\r\n\x1a\n", "HDF5", AS_TEXT),
     // Byte order marks, the longer ones first.
@@ -122,11 +122,34 @@ pub(crate) fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)
     is_tar(head).then_some(("tar", AS_TEXT))
 }
 
-/// Whether `head` begins a Parquet file: `PAR1`, and then a byte that no text has.
-pub(crate) fn is_parquet(head: &[u8]) -> bool {
-    head.strip_prefix(b"PAR1")
-        .and_then(<[u8]>::first)
-        .is_some_and(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
+/// The format with columns of which `head` begins a file. Text that happens to begin with the same
+/// letters does not count.
+pub(crate) fn with_columns(head: &[u8]) -> Option<Format> {
+    if head.starts_with(b"ARROW1\0\0") || is_arrow_stream(head).is_some() {
+        return Some(Format::Arrow);
+    }
+    // And then a byte that no text has.
+    let byte = head.strip_prefix(b"PAR1")?.first()?;
+    (byte.is_ascii_control() && !byte.is_ascii_whitespace()).then_some(Format::Parquet)
+}
+
+/// `Some` if `head` begins a stream of Arrow: four bytes that are all ones, the length of a message, and a
+/// table of `FlatBuffers` which says that it is a schema.
+fn is_arrow_stream(head: &[u8]) -> Option<()> {
+    /// Where slot 1 is in a list of slots, and what it leads to.
+    const KIND: usize = 6;
+    const SCHEMA: u8 = 1;
+    let rest = head.strip_prefix(&[0xff; 4])?;
+    let (length, message) = rest.split_first_chunk()?;
+    let length = usize::try_from(i32::from_le_bytes(*length)).ok()?;
+    let message = &message[..message.len().min(length)];
+    let root = u32::from_le_bytes(*message.first_chunk()?) as usize;
+    let back = i32::from_le_bytes(*message.get(root..)?.first_chunk()?);
+    let slots = usize::try_from(i64::try_from(root).ok()? - i64::from(back)).ok()?;
+    let slots = message.get(slots..)?;
+    let kind = u16::from_le_bytes(*slots.get(KIND..)?.first_chunk()?);
+    let kind = message.get(root.checked_add(usize::from(kind))?)?;
+    (*kind == SCHEMA).then_some(())
 }
 
 /// `ustar` at byte 257, after a checksum in octal.
@@ -193,16 +216,35 @@ mod tests {
         tar[148..156].copy_from_slice(b"0012345\0");
         tar[257..263].copy_from_slice(b"ustar\0");
         for (head, name) in [
-            (&b"ARROW1\0\0"[..], "arrow"),
-            (b"\xff\xfea\0", "UTF-16"),
+            (&b"\xff\xfea\0"[..], "UTF-16"),
             (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
             (b"\x5d\0\0\x80\0\xff\xff", "lzma"),
             (&tar, "tar"),
         ] {
             assert_eq!(foreign_format(head).map(|(name, _)| name), Some(name));
         }
-        assert!(is_parquet(b"PAR1\x15\x04"));
-        assert!(!is_parquet(b"PAR1") && !is_parquet(b"PAR1\nis a golf hole"));
+        assert_eq!(with_columns(b"PAR1\x15\x04"), Some(Format::Parquet));
+        assert_eq!(with_columns(b"ARROW1\0\0"), Some(Format::Arrow));
+        for head in [
+            &b"PAR1"[..],
+            b"PAR1\nis a golf hole",
+            b"ARROW1 points left",
+            b"\xff\xff\xff\xff\x10\0\0\0",
+        ] {
+            assert_eq!(with_columns(head), None);
+        }
+        // A stream begins with a message of some kind: here its slots come before it.
+        let stream = |kind| {
+            let mut stream = [0xff; 4].to_vec();
+            stream.extend([24, 0, 0, 0, 12, 0, 0, 0, 8, 0, 8, 0, 0, 0, 4, 0]);
+            stream.extend([8, 0, 0, 0, kind, 0, 0, 0, 0, 0, 0, 0]);
+            stream
+        };
+        assert_eq!(with_columns(&stream(1)), Some(Format::Arrow));
+        assert_eq!(with_columns(&stream(3)), None);
+        for end in 0..24 {
+            assert_eq!(with_columns(&stream(1)[..end]), None, "{end}");
+        }
         let prose = format!("{}ustar formats", "a ".repeat(150));
         for head in [
             &b""[..],

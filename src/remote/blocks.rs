@@ -59,13 +59,13 @@ impl Blocks {
     }
 
     /// The bytes `range`, which lies in the object, without keeping them.
-    #[cfg(feature = "parquet")]
+    #[cfg(any(feature = "arrow", feature = "parquet"))]
     pub(crate) fn read_once(&self, range: Range<u64>) -> Result<Bytes> {
         self.object.read(range).map(Bytes::from)
     }
 
     /// The bytes `range`, which lies in the object.
-    #[cfg(feature = "parquet")]
+    #[cfg(any(feature = "arrow", feature = "parquet"))]
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
         if range.start / BLOCK_BYTES == range.end.saturating_sub(1) / BLOCK_BYTES {
             return self.part(&range);

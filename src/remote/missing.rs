@@ -118,12 +118,12 @@ impl Blocks {
         match self.0 {}
     }
 
-    #[cfg(feature = "parquet")]
+    #[cfg(any(feature = "arrow", feature = "parquet"))]
     pub(crate) fn read_once<T>(&self, _: Range<u64>) -> Result<T> {
         match self.0 {}
     }
 
-    #[cfg(feature = "parquet")]
+    #[cfg(any(feature = "arrow", feature = "parquet"))]
     pub(crate) fn read<T>(&self, _: Range<u64>) -> Result<T> {
         match self.0 {}
     }

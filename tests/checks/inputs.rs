@@ -25,6 +25,14 @@ const PARQUET: [&[u8]; 4] = [
     include_bytes!("../../fixtures/parquet/duckdb.parquet"),
 ];
 
+/// Files and streams of Arrow with other columns and codecs.
+const ARROW: [&[u8]; 4] = [
+    include_bytes!("../../fixtures/arrow/stream.arrow"),
+    include_bytes!("../../fixtures/arrow/views-zstd.arrows"),
+    include_bytes!("../../fixtures/arrow/deltas.ipc"),
+    include_bytes!("../../fixtures/arrow/lz4.feather"),
+];
+
 const PARTS: &[u8] = b"\xef\xbb\xbfone|||two \n||| \n ||||\xc3\xa9||last";
 
 /// `{"text":"in a block"}` and blank lines, and the end of a file, by bgzip(1).
@@ -34,11 +42,11 @@ const TABLE: &[u8] =
     b"id,text,\"say \"\"it\"\"\"\n1,\"one, two\r\nthree\",\n\n2,\"\",\"x\"\r\n3,last,y";
 
 /// The number of files that [`check`] begins with.
-pub const FILES: u8 = 12;
+pub const FILES: u8 = 16;
 
-/// Whether the file of this number has pages.
-pub fn is_parquet(which: u8) -> bool {
-    base(which).0 == "a.parquet"
+/// Whether the file of this number has columns.
+pub fn has_columns(which: u8) -> bool {
+    matches!(base(which).0, "a.parquet" | "a.arrow")
 }
 
 /// The name and the bytes of a file.
@@ -81,7 +89,8 @@ fn base(which: u8) -> (&'static str, Vec<u8>) {
         }
         6 => ("a.jsonl", LINES.to_vec()),
         7 => ("a.txt", PARTS.to_vec()),
-        other => ("a.parquet", PARQUET[usize::from(other) - 8].to_vec()),
+        other @ 8..12 => ("a.parquet", PARQUET[usize::from(other) - 8].to_vec()),
+        other => ("a.arrow", ARROW[usize::from(other) - 12].to_vec()),
     }
 }
 

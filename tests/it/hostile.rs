@@ -402,7 +402,7 @@ fn compressed_and_columnar_inputs_are_refused_by_name() {
     let magic: [(&[u8], &str, &str); 3] = [
         (b"\x04\x22\x4d\x18\x60", "lz4", in_a_pipe),
         (b"PK\x03\x04\x14", "zip", as_text),
-        (b"ARROW1\x00\x00", "arrow", as_text),
+        (b"Obj\x01\x04", "avro", as_text),
     ];
     for (magic, name, hint) in magic {
         let place = Place::new();

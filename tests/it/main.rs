@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod arrow;
 mod bad_records;
 mod bench_command;
 #[path = "../checks/mod.rs"]

@@ -135,9 +135,9 @@ impl Columns {
 
 impl Cutter {
     /// Begins with row group `group`.
-    pub(in crate::columnar) fn new(columns: Arc<Columns>, group: usize) -> Self {
+    pub(in crate::columnar) fn new(columns: &Arc<Columns>, group: usize) -> Self {
         Self {
-            columns,
+            columns: Arc::clone(columns),
             group,
             open: None,
         }

@@ -143,7 +143,7 @@ fn texts_that_begin_like_an_archive_are_texts_and_archives_are_named() {
     // An explicit text format is trusted, whatever the text begins with.
     let magic = b"ARROW1\0\0 and so on";
     place.write("a.txt", magic);
-    let line = "is arrow data, which is not supported; give it as plain text or JSON Lines";
+    let line = "is Arrow data, and its name does not say so; let its name end in .arrow";
     place
         .run(["tokenize", "a.txt", "--out", "o"])
         .failed(1, &format!("a.txt: {line}"));

@@ -101,7 +101,7 @@ pub(crate) fn parquet<T: AsRef<[u8]>>(rows: &[Option<T>], layout: Layout) -> Vec
 }
 
 /// The same rows as JSON Lines.
-pub(super) fn lines<T: AsRef<str>>(rows: &[Option<T>]) -> Vec<u8> {
+pub(crate) fn lines<T: AsRef<str>>(rows: &[Option<T>]) -> Vec<u8> {
     let mut lines = Vec::new();
     for row in rows {
         let record = serde_json::json!({ "text": row.as_ref().map(AsRef::as_ref) });
@@ -112,7 +112,7 @@ pub(super) fn lines<T: AsRef<str>>(rows: &[Option<T>]) -> Vec<u8> {
 }
 
 /// Texts of all lengths.
-pub(super) fn texts(count: usize) -> Vec<Option<String>> {
+pub(crate) fn texts(count: usize) -> Vec<Option<String>> {
     let text = crate::common_dataset::text("udhr.txt");
     let chars: Vec<_> = text.chars().collect();
     let row = |index: usize| {

@@ -1,0 +1,247 @@
+//! Files that are cut short, changed, or lie.
+
+use std::fs;
+use std::panic;
+use std::path::Path;
+
+use shardmill::Error;
+use shardmill::document::InvalidUtf8;
+use tempfile::TempDir;
+
+use super::flat::Flat;
+use super::{Kind, Layout, arrow, field, push_message, schema};
+use crate::common_dataset::{config, ids_of};
+use crate::parquet::texts;
+use crate::support::fixture;
+
+fn run(path: &Path, out: &Path) -> Result<Vec<u8>, Error> {
+    let mut config = config(1 << 30);
+    config.settings.invalid_utf8 = InvalidUtf8::Replace;
+    ids_of(path, &config, out)
+}
+
+/// Small files that are laid out in different ways.
+fn files() -> Vec<Vec<u8>> {
+    let rows: Vec<_> = texts(40)
+        .into_iter()
+        .flatten()
+        .map(|text| Some(text.chars().take(60).collect::<String>()))
+        .collect();
+    let layout = |is_file, kind, is_compressed| Layout {
+        is_file,
+        batch_rows: 15,
+        kind,
+        is_compressed,
+    };
+    [
+        layout(false, Kind::Utf8, false),
+        layout(true, Kind::View, false),
+        layout(true, Kind::Utf8, true),
+        layout(false, Kind::View, true),
+    ]
+    .map(|layout| arrow(&rows, layout))
+    .into()
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.arrow");
+    let steps = [(false, 1), (true, 7), (true, 7), (false, 3)];
+    for (file, (is_file, step)) in files().into_iter().zip(steps) {
+        fs::write(&path, &file).unwrap();
+        let whole = run(&path, &out).unwrap();
+        let mut starts = 0;
+        for end in (0..file.len()).step_by(step) {
+            fs::write(&path, &file[..end]).unwrap();
+            match run(&path, &out) {
+                // A stream may end before any message.
+                Ok(ids) => {
+                    starts += 1;
+                    assert!(!is_file && whole.starts_with(&ids), "{end}");
+                }
+                Err(error) => {
+                    assert!(error.is_data(), "{end}: {error}");
+                    let error = error.to_string();
+                    let is_said =
+                        error.contains("cut short") || error.contains("is not Arrow data");
+                    assert!(is_said, "{end}: {error}");
+                }
+            }
+        }
+        // After the schema, and after each record batch.
+        assert!(step > 1 || starts == 4, "{starts}");
+    }
+}
+
+#[test]
+fn no_flipped_byte_is_a_panic() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.arrow");
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !shardmill::guard::is_guarded() {
+            hook(panic);
+        }
+    }));
+    let fixtures = [
+        "lz4.feather",
+        "dictionaries.arrows",
+        "deltas.ipc",
+        "nested.arrow",
+    ];
+    let fixtures = fixtures.map(|name| fs::read(fixture(&format!("arrow/{name}"))).unwrap());
+    let (mut refused, mut count) = (0, 0);
+    for (file, step) in files()
+        .into_iter()
+        .map(|file| (file, 3))
+        .chain(fixtures.into_iter().map(|file| (file, 97)))
+    {
+        for at in (0..file.len()).step_by(step) {
+            let mut file = file.clone();
+            file[at] = match at / step % 3 {
+                0 => file[at] ^ 0x80,
+                1 => 0xff,
+                _ => file[at].wrapping_add(1),
+            };
+            fs::write(&path, file).unwrap();
+            count += 1;
+            if let Err(error) = run(&path, &out) {
+                refused += 1;
+                assert!(error.is_data(), "{at}: {error}");
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+    assert!(refused > count / 8, "{refused} of {count}");
+}
+
+/// A stream of one record batch with `count` rows, the texts of which are in these buffers.
+fn lie(
+    count: i64,
+    nodes: &[[i64; 2]],
+    buffers: &[[i64; 2]],
+    body: &[u8],
+    is_zstd: bool,
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let text = field("text", 5, Flat::Table(Vec::new()), Vec::new());
+    let text = Flat::Table(vec![Flat::i16(0), Flat::Tables(vec![text])]);
+    push_message(&mut bytes, 1, text, &[]);
+    let codec = if is_zstd {
+        Flat::Table(vec![Flat::u8(1)])
+    } else {
+        Flat::None
+    };
+    let header = vec![
+        Flat::i64(count),
+        Flat::structs(nodes),
+        Flat::structs(buffers),
+        codec,
+    ];
+    push_message(&mut bytes, 3, Flat::Table(header), body);
+    bytes
+}
+
+#[test]
+fn numbers_that_lie_are_refused_without_memory() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.arrow");
+    let offsets = |offsets: [i32; 4]| offsets.map(i32::to_le_bytes).concat();
+    let body = |first: [i32; 4]| [&offsets(first)[..], b"textbody"].concat();
+    let good = [[0, 0], [0, 16], [16, 8]];
+    let (fine, nodes) = (body([0, 2, 4, 8]), [[3, 0]]);
+    fs::write(&path, lie(3, &nodes, &good, &fine, false)).unwrap();
+    assert!(run(&path, &out).is_ok());
+    let huge = [
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f][..],
+        &[1; 8],
+    ]
+    .concat();
+    let rows = "has another number of rows than its record batch";
+    let outside = "has a buffer that is not in its record batch";
+    let few = "has fewer values than rows";
+    let offset = "has offsets that are not in its text";
+    for (bytes, what) in [
+        (lie(4, &nodes, &good, &fine, false), rows),
+        (lie(3, &[], &good, &fine, false), rows),
+        (lie(i64::MAX, &[[i64::MAX, 0]], &good, &fine, false), few),
+        (lie(4, &[[4, 0]], &good, &fine, false), few),
+        (
+            lie(3, &[[3, 1]], &good, &fine, false),
+            "does not say which of its rows are null",
+        ),
+        (
+            lie(3, &nodes, &[[0, 0], [0, 16], [16, 9]], &fine, false),
+            outside,
+        ),
+        (
+            lie(3, &nodes, &[[0, 0], [-8, 16], [16, 8]], &fine, false),
+            outside,
+        ),
+        (
+            lie(3, &nodes, &[[0, 0], [0, 16], [i64::MAX, 8]], &fine, false),
+            outside,
+        ),
+        (lie(3, &nodes, &good[..2], &fine, false), outside),
+        (lie(3, &nodes, &good, &body([0, 4, 2, 8]), false), offset),
+        (lie(3, &nodes, &good, &body([-1, 4, 4, 8]), false), offset),
+        (lie(3, &nodes, &good, &body([0, 2, 4, 9]), false), offset),
+        (
+            lie(3, &nodes, &[[0, 0], [0, 16], [0, 0]], &huge, true),
+            "has a buffer of 8 bytes that says it stands for 9,223,372,036,854,775,807",
+        ),
+        (
+            lie(3, &nodes, &[[0, 0], [0, 4], [0, 0]], &huge, true),
+            "has a compressed buffer without its length",
+        ),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let error = run(&path, &out).unwrap_err().to_string();
+        let place = "record batch 0, column 'text': ";
+        assert!(error.contains(&format!("{place}{what}")), "{what}: {error}");
+    }
+    // A negative number of rows.
+    fs::write(&path, lie(-1, &nodes, &good, &fine, false)).unwrap();
+    let error = run(&path, &out).unwrap_err().to_string();
+    assert!(error.contains("has damaged metadata"), "{error}");
+}
+
+#[test]
+fn columns_that_are_nested_too_deep_are_refused() {
+    let directory = TempDir::new().unwrap();
+    let out = directory.path().join("out");
+    let path = directory.path().join("a.arrow");
+    for (depth, is_refused) in [(127, false), (128, true)] {
+        let text = field("text", 5, Flat::Table(Vec::new()), Vec::new());
+        let nested = (0..depth).fold(text, |inner, _| {
+            field("a", 13, Flat::Table(Vec::new()), vec![inner])
+        });
+        let mut bytes = Vec::new();
+        let nested = Flat::Table(vec![Flat::i16(0), Flat::Tables(vec![nested])]);
+        push_message(&mut bytes, 1, nested, &[]);
+        fs::write(&path, &bytes).unwrap();
+        let error = run(&path, &out)
+            .map(|_| ())
+            .err()
+            .map(|error| error.problem());
+        let what = format!(
+            "{}: its columns are nested more than 128 deep",
+            path.display()
+        );
+        assert_eq!(error.as_ref() == Some(&what), is_refused, "{error:?}");
+    }
+    // A schema that has its own fields in it has no end.
+    let mut bytes = Vec::new();
+    push_message(&mut bytes, 1, schema(Kind::Utf8), &[]);
+    for at in 8..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] = 0xf0;
+        changed[at.min(bytes.len() - 2) + 1] = 0xff;
+        fs::write(&path, changed).unwrap();
+        let _ = run(&path, &out);
+    }
+}
