@@ -13,16 +13,16 @@ use flat::Flat;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     /// Or else a stream.
-    pub(super) is_file: bool,
-    pub(super) batch_rows: usize,
-    pub(super) kind: Kind,
+    pub(crate) is_file: bool,
+    pub(crate) batch_rows: usize,
+    pub(crate) kind: Kind,
     /// Whether buffers are compressed with zstd.
-    pub(super) is_compressed: bool,
+    pub(crate) is_compressed: bool,
 }
 
 /// How texts are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Utf8,
     LargeBinary,
     View,

@@ -6,6 +6,7 @@ use parquet::basic::Compression;
 
 use super::server::{Server, encoded, server};
 use super::{command, run, run_with, upload};
+use crate::arrow::{self, Kind, arrow};
 use crate::common_dataset::text;
 use crate::compressed::{all, pack, records, thirds};
 use crate::parquet::{Layout, parquet};
@@ -63,6 +64,20 @@ pub(super) fn corpus() -> Place {
             ..Layout::PLAIN
         };
         place.write(format!("in/{name}.parquet"), parquet(&rows, layout));
+    }
+    for (name, is_file, kind, is_compressed) in [
+        ("stream", false, Kind::Utf8, false),
+        ("file", true, Kind::LargeBinary, false),
+        ("packed", true, Kind::Utf8, true),
+        ("views", false, Kind::View, false),
+    ] {
+        let layout = arrow::Layout {
+            is_file,
+            batch_rows: 1500,
+            kind,
+            is_compressed,
+        };
+        place.write(format!("in/{name}.arrow"), arrow(&rows, layout));
     }
     place
 }
