@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use shardmill_core::show::count;
 
 use crate::columnar::arrow::Fault;
 use crate::columnar::arrow::buffer::{Buffer, Codec};
@@ -10,6 +11,9 @@ use crate::columnar::arrow::flat::Table;
 use crate::columnar::arrow::message::{Header, Message, Place};
 use crate::columnar::arrow::schema::{Kind, Parts};
 use crate::columnar::arrow::stored::Stored;
+
+/// The texts of one batch of views lie in no more buffers than this: each thread has all of them.
+const MAX_VIEW_BUFFERS: usize = 1 << 16;
 
 /// A record batch, whose metadata was read.
 pub(super) struct BatchBody {
@@ -82,15 +86,20 @@ impl BatchBody {
         let wrong = || Fault::damaged("has buffers that its schema does not say");
         let before = self.views.get(..parts.views).ok_or_else(wrong)?;
         let mut first = parts.buffer;
-        for count in before {
-            let count = usize::try_from(*count).map_err(|_| wrong())?;
-            first = first.checked_add(count).ok_or_else(wrong)?;
+        for further in before {
+            let further = usize::try_from(*further).map_err(|_| wrong())?;
+            first = first.checked_add(further).ok_or_else(wrong)?;
         }
         let more = match kind {
             Kind::View => *self.views.get(parts.views).ok_or_else(wrong)?,
             _ => 0,
         };
         let more = usize::try_from(more).map_err(|_| wrong())?;
+        if more > MAX_VIEW_BUFFERS {
+            let what = format!("has its texts in {} buffers of a batch", count(more as u64));
+            let hint = "write smaller record batches";
+            return Err(Fault::Problem((what, hint).into()));
+        }
         let end = first.checked_add(2).and_then(|end| end.checked_add(more));
         let end = end.ok_or_else(wrong)?;
         if kind == Kind::View && end > self.buffers.len() {

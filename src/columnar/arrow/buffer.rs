@@ -96,10 +96,19 @@ impl Codec {
 }
 
 fn undecodable(error: io::Error) -> Fault {
-    match error.downcast::<Error>() {
-        Ok(error) => Fault::Error(error),
-        Err(error) => Fault::damaged(format!("cannot be decompressed: {error}")),
+    let said = match error.downcast::<Error>() {
+        Ok(error) => return Fault::Error(error),
+        Err(error) => error.to_string(),
+    };
+    if said.contains("too much memory") {
+        let what = format!(
+            "needs a window of more than {} MiB",
+            (1 << WINDOW_LOG) >> 20
+        );
+        let hint = "write smaller record batches, or with a lower level of zstd";
+        return Fault::Problem((what, hint).into());
     }
+    Fault::damaged("cannot be decompressed")
 }
 
 impl Buffer {
@@ -173,7 +182,7 @@ impl Buffer {
                 "needs more than {} MiB of its values at once",
                 WHOLE_BYTES >> 20
             );
-            let hint = "write smaller record batches, or without compression and dictionaries";
+            let hint = "write it without compression, or without views and dictionaries";
             return Err(Fault::Problem((what, hint).into()));
         };
         *budget = left;

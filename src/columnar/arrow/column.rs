@@ -114,7 +114,7 @@ impl Column {
         Ok(ColumnRows {
             outer,
             values: self.values(body, budget)?,
-            dictionary: dictionary.map(|dictionary| dictionary.lookup()),
+            dictionary: dictionary.map(Dictionary::lookup),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! A file or a stream: where its record batches and dictionaries lie.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ use crate::remote::Blocks;
 const MAGIC: &[u8] = b"ARROW1";
 const HEAD_BYTES: u64 = 8;
 const TAIL_BYTES: u64 = 10;
+
+/// Before the footer come no more bytes that are in no record batch: an end mark and padding.
+const END_BYTES: u64 = 256;
 
 /// A file or a stream.
 pub(crate) struct File {
@@ -64,6 +68,8 @@ struct Parts {
     dictionaries: Vec<DictionaryPlace>,
     /// How many record batches there are, empty ones included.
     count: u64,
+    /// The ranges of all messages and bodies.
+    places: Vec<Range<u64>>,
 }
 
 impl std::fmt::Debug for File {
@@ -157,6 +163,7 @@ impl Parts {
     /// Adds the message at `place`, which `message` says.
     fn add(&mut self, message: &Message<'_>, place: Place) -> std::result::Result<(), Problem> {
         let damaged = |Damaged| -> Problem { ("has damaged metadata", AGAIN).into() };
+        self.places.push(place.start..place.body.end);
         match &message.header {
             Header::Dictionary(table) => self.dictionaries.push(DictionaryPlace {
                 number: table.i64(0).map_err(damaged)?,
@@ -304,13 +311,20 @@ fn read_file(path: &Path, headers: &mut Headers<'_>, size: u64) -> Result<(Bytes
             parts.add(&message, place).map_err(problem)?;
         }
     }
-    let mut starts: Vec<_> = parts.batches.iter().map(|batch| &batch.place).collect();
-    starts.sort_unstable_by_key(|place| place.start);
-    if starts.windows(2).any(|two| two[0].body.end > two[1].start) {
-        return Err(Error::input(
-            path,
-            ("has record batches that overlap", AGAIN),
-        ));
+    let mut places = std::mem::take(&mut parts.places);
+    places.sort_unstable_by_key(|place| place.start);
+    if places.windows(2).any(|two| two[0].end > two[1].start) {
+        let what = "has record batches or dictionaries that overlap";
+        return Err(Error::input(path, (what, AGAIN)));
+    }
+    // If files of the same layout are put one after another, the last footer suits the first file.
+    let after = places.last().map_or(0, |place| start - place.end);
+    if after > END_BYTES {
+        let what = format!(
+            "has {} between its last record batch and its footer",
+            counted(after, "byte")
+        );
+        return Err(Error::input(path, (what, "write each file by itself")));
     }
     let mut numbers = HashSet::new();
     for dictionary in parts.dictionaries.iter().filter(|part| !part.is_delta) {

@@ -103,12 +103,18 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn string(&self, slot: usize) -> Checked<Option<&'a str>> {
+        let text = self.bytes(slot)?.map(str::from_utf8);
+        text.transpose().map_err(|_| Damaged)
+    }
+
+    /// The bytes of a string, which may be invalid.
+    pub(super) fn bytes(&self, slot: usize) -> Checked<Option<&'a [u8]>> {
         let Some(at) = self.place(slot)? else {
             return Ok(None);
         };
         let (start, length) = vector(self.bytes, target(self.bytes, at)?)?;
         let bytes = self.bytes[start..].get(..length).ok_or(Damaged)?;
-        str::from_utf8(bytes).map(Some).map_err(|_| Damaged)
+        Ok(Some(bytes))
     }
 
     /// The structs of a vector, each of `N` bytes; none if it is left out.

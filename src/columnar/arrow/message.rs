@@ -112,8 +112,9 @@ impl<'a> Message<'a> {
         // Before there was a place for it, a version said so here that bodies are compressed.
         let entries = table.tables(4).map_err(damaged)?;
         for entry in entries.iter() {
-            let key = entry.and_then(|entry| entry.string(0)).map_err(damaged)?;
-            if key == Some("ARROW:experimental_compression") {
+            // Many entries may share a long key.
+            let key = entry.and_then(|entry| entry.bytes(0)).map_err(damaged)?;
+            if key == Some(b"ARROW:experimental_compression") {
                 let what = "is compressed as an early version of Arrow did, which is not supported";
                 return Err((what, "write the file again").into());
             }

@@ -164,8 +164,9 @@ fn integer(table: &Table<'_>) -> Result<Kind, Damaged> {
 /// How many buffers a column of a type has in a record batch, without those of the columns in it.
 fn buffers(number: u8, table: Option<&Table<'_>>, is_v4: bool) -> Result<usize, Damaged> {
     Ok(match number {
-        // Null and run-end encoded ones.
-        1 | 22 => 0,
+        1 => 0,
+        // Run-end encoded ones.
+        22 => usize::from(is_v4),
         // Structs, and lists of a fixed size.
         types::STRUCT | 16 => 1,
         // Of which kind each value is, and, in dense ones, where it is.

@@ -105,6 +105,10 @@ impl Values {
 
     /// The length of the text in row `row`, or of another value.
     pub(super) fn len(&mut self, row: u64) -> Result<u64, Fault> {
+        // What stands in such a row means nothing.
+        if self.is_null(row)? {
+            return Ok(0);
+        }
         Ok(match self.kind {
             Kind::Text { offset_bytes } => {
                 let (start, end) = self.offsets(row, offset_bytes)?;

@@ -110,6 +110,11 @@ fn text_buffers<T: AsRef<[u8]>>(rows: &[Option<T>], kind: Kind) -> Vec<Vec<u8>> 
             Kind::Utf8 => first.extend(start.to_le_bytes()),
             Kind::LargeBinary => first.extend(i64::from(start).to_le_bytes()),
             Kind::View => {
+                if rows[row].is_none() {
+                    // What stands there means nothing.
+                    first.extend([0xff; 16]);
+                    continue;
+                }
                 first.extend(i32::try_from(length).unwrap().to_le_bytes());
                 let mut view = text[..length.min(12)].to_vec();
                 if length > 12 {

@@ -6,7 +6,7 @@ use shardmill::document::InvalidUtf8;
 use shardmill::{Stats, verify};
 use tempfile::TempDir;
 
-use super::{Layout, arrow};
+use super::{Kind, Layout, arrow};
 use crate::common_dataset::{Dataset, config, encoding, try_tokenize, write};
 use crate::compressed::gzip;
 use crate::parquet::texts;
@@ -163,6 +163,15 @@ fn other_machines_versions_and_messages_are_refused_by_name() {
         stream.len() - 8
     );
     run(&twice, &line);
+    // The last footer would suit the first of two files with the same layout.
+    let file = Layout {
+        is_file: true,
+        ..Layout::PLAIN
+    };
+    let file = arrow(&texts(3), file);
+    let line =
+        "has 32,910 bytes between its last record batch and its footer; write each file by itself";
+    run(&[&file[..], &file].concat(), line);
 }
 
 #[test]
@@ -172,8 +181,14 @@ fn rows_without_a_text_end_the_run_or_are_listed() {
     for row in [7, 120, 121, 299] {
         rows[row] = None;
     }
-    for is_compressed in [false, true] {
+    for (kind, is_compressed) in [
+        (Kind::Utf8, false),
+        (Kind::Utf8, true),
+        (Kind::View, false),
+        (Kind::View, true),
+    ] {
         let layout = Layout {
+            kind,
             is_compressed,
             ..Layout::PLAIN
         };
