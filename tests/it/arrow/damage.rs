@@ -96,8 +96,8 @@ fn no_flipped_byte_is_a_panic() {
     let (mut refused, mut count) = (0, 0);
     for (file, step) in files()
         .into_iter()
-        .map(|file| (file, 3))
-        .chain(fixtures.into_iter().map(|file| (file, 97)))
+        .map(|file| (file, 11))
+        .chain(fixtures.into_iter().map(|file| (file, 401)))
     {
         for at in (0..file.len()).step_by(step) {
             let mut file = file.clone();
