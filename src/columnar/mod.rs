@@ -45,3 +45,7 @@ use crate::columnar::missing as parquet;
 
 pub(crate) use file::Columnar;
 pub(crate) use slices::{Slice, Slices};
+
+/// What to do with a damaged file.
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+const AGAIN: &str = "it is damaged; get the file again";

@@ -310,13 +310,7 @@ impl Source {
             let what = format!("{title} data cannot be read from a stream");
             (what, "write it to a file")
         } else if self.compression.is_some() {
-            let article = if self.format == Format::Arrow {
-                "an"
-            } else {
-                "a"
-            };
-            let what =
-                format!("{article} {title} file that is compressed as a whole cannot be read");
+            let what = format!("{title} data that is compressed as a whole cannot be read");
             let hint = "decompress it first; its columns have their own compression";
             (what, hint)
         } else {

@@ -61,7 +61,7 @@ pub(crate) use reading::{Documents, Extent, Reading, Span};
 pub(crate) use record::Bad;
 pub use record::{BadKind, BadRecords};
 #[cfg(any(feature = "arrow", feature = "parquet"))]
-pub(crate) use rows::{Cell, push_cell, push_row};
+pub(crate) use rows::{Cell, json_float, push_cell, push_row};
 pub(crate) use sniff::{HEAD_BYTES, foreign_format, is_json_lines, with_columns};
 pub use utf8::InvalidUtf8;
 pub(crate) use utf8::decode;

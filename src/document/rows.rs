@@ -57,6 +57,12 @@ pub(crate) enum Cell<'a> {
     Json(String),
 }
 
+/// The shortest decimal number that stands for `value`. JSON has none for NaN and the infinities.
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+pub(crate) fn json_float(value: impl serde::Serialize, is_finite: bool) -> Option<String> {
+    serde_json::to_string(&value).ok().filter(|_| is_finite)
+}
+
 /// Appends the text of a row to `rows`. Returns `false`, and appends nothing, if it is too long: 4 GiB
 /// or more.
 #[cfg(any(feature = "arrow", feature = "parquet"))]

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use shardmill_core::hash::{Hash128, Hasher128};
 use shardmill_core::show::counted;
 
+use crate::columnar::AGAIN;
 use crate::columnar::arrow::flat::{Damaged, Table};
+use crate::columnar::arrow::message;
 use crate::columnar::arrow::message::{
     CONTINUATION, Found, Header, Message, Place, check_version, cut_short, find,
 };
 use crate::columnar::arrow::schema::Schema;
 use crate::columnar::arrow::stored::{Headers, Stored};
-use crate::columnar::arrow::{AGAIN, message};
 use crate::columnar::layout::Layout;
 use crate::error::{Error, Problem, Result};
 use crate::remote::Blocks;

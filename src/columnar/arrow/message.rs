@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::columnar::arrow::AGAIN;
+use crate::columnar::AGAIN;
 use crate::columnar::arrow::flat::{Damaged, Table};
 use crate::columnar::arrow::stored::Headers;
 use crate::error::{Error, Problem, Result};

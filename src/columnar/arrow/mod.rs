@@ -19,7 +19,7 @@
 //! they are mapped, and it is cut where offsets or views say that there is enough text. The buffers of one
 //! that is compressed can only be decompressed from their start on, as its rows are read. It is cut by the
 //! average length of its texts; who has read a slice leaves its decoders for a later one, and the texts
-//! between are decompressed and dropped. So at most, each thread decompresses all of it once.
+//! between are decompressed and dropped. So each thread decompresses all of it about once at most.
 
 mod batch;
 mod buffer;
@@ -38,9 +38,6 @@ pub(super) use file::File;
 pub(super) use rows::Rows;
 pub(super) use slices::{Columns, Cutter};
 
-/// What to do with a damaged file.
-const AGAIN: &str = "it is damaged; get the file again";
-
 /// What ends the reading of values: something is wrong with them, or they cannot be read.
 enum Fault {
     Problem(crate::error::Problem),
@@ -56,7 +53,7 @@ impl From<crate::error::Error> for Fault {
 impl Fault {
     /// The data contradicts itself, as `what` says.
     fn damaged(what: impl Into<String>) -> Self {
-        Self::Problem((what, AGAIN).into())
+        Self::Problem((what, crate::columnar::AGAIN).into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The columns of a file, by a walk through its schema, depth first: that is the order of their parts in
 //! a record batch.
 
-use crate::columnar::arrow::AGAIN;
+use crate::columnar::AGAIN;
 use crate::columnar::arrow::flat::{Damaged, Table};
 use crate::document::no_column;
 use crate::error::Problem;

@@ -4,6 +4,7 @@ use crate::columnar::arrow::Fault;
 use crate::columnar::arrow::batch::BatchBody;
 use crate::columnar::arrow::buffer::Buffer;
 use crate::columnar::arrow::schema::{Kind, Parts};
+use crate::document::json_float;
 
 /// The length of a view, and of a text that is in it.
 const VIEW_BYTES: u64 = 16;
@@ -133,15 +134,15 @@ impl Values {
             }
             Kind::Half => {
                 let value = half::f16::from_le_bytes(self.number(row)?).to_f32();
-                float(value, value.is_finite())
+                json_float(value, value.is_finite())
             }
             Kind::Single => {
                 let value = f32::from_le_bytes(self.number(row)?);
-                float(value, value.is_finite())
+                json_float(value, value.is_finite())
             }
             Kind::Double => {
                 let value = f64::from_le_bytes(self.number(row)?);
-                float(value, value.is_finite())
+                json_float(value, value.is_finite())
             }
             Kind::Null | Kind::List | Kind::Other(_) => None,
         };
@@ -254,9 +255,4 @@ fn value_bytes(kind: Kind) -> u64 {
         Kind::Boolean => 1,
         Kind::Null | Kind::Text { .. } | Kind::List | Kind::Other(_) => 0,
     }
-}
-
-/// The shortest decimal number that stands for `value`. JSON has none for NaN and the infinities.
-fn float(value: impl serde::Serialize, is_finite: bool) -> Option<String> {
-    serde_json::to_string(&value).ok().filter(|_| is_finite)
 }

@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnDescriptor;
 use crate::columnar::parquet::column::Column;
 use crate::columnar::parquet::text::{is_text, kind_of};
 use crate::columnar::parquet::values::Values;
-use crate::document::{Cell, push_cell};
+use crate::document::{Cell, json_float, push_cell};
 use crate::error::{Problem, Result};
 
 /// The values of a kept field in some rows.
@@ -136,16 +136,11 @@ impl Cells {
                 .map(|value| value.cast_unsigned().to_string()),
             Self::Float(values) => values
                 .next()?
-                .and_then(|value| number(value, value.is_finite())),
+                .and_then(|value| json_float(value, value.is_finite())),
             Self::Double(values) => values
                 .next()?
-                .and_then(|value| number(value, value.is_finite())),
+                .and_then(|value| json_float(value, value.is_finite())),
         };
         Ok(push_cell(rows, json.map(Cell::Json).as_ref()))
     }
-}
-
-/// The shortest decimal number that stands for `value`. JSON has none for NaN and the infinities.
-fn number(value: impl serde::Serialize, is_finite: bool) -> Option<String> {
-    serde_json::to_string(&value).ok().filter(|_| is_finite)
 }

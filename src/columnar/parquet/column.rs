@@ -10,7 +10,8 @@ use parquet::file::reader::ChunkReader as _;
 use parquet::file::serialized_reader::SerializedPageReader;
 use shardmill_core::show::{count, counted};
 
-use crate::columnar::parquet::file::{AGAIN, File, careful, damaged, range_of};
+use crate::columnar::AGAIN;
+use crate::columnar::parquet::file::{File, careful, damaged, range_of};
 use crate::columnar::parquet::stored::Stored;
 use crate::columnar::parquet::thrift::page_size;
 use crate::error::{Error, Problem, Result};

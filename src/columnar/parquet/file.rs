@@ -12,6 +12,7 @@ use parquet::file::metadata::{
 use parquet::schema::types::ColumnDescriptor;
 use shardmill_core::hash::Hash128;
 
+use crate::columnar::AGAIN;
 use crate::columnar::layout::Layout;
 use crate::columnar::parquet::footer::{MAGIC, TAIL_BYTES, footer};
 use crate::columnar::parquet::stored::{Ranges, Stored};
@@ -264,8 +265,6 @@ pub(super) fn careful<T>(
     };
     guarded(call).unwrap_or_else(damage)
 }
-
-pub(super) const AGAIN: &str = "it is damaged; get the file again";
 
 pub(super) fn damaged(path: &Path, place: &str, error: &ParquetError) -> Error {
     let what = match error {

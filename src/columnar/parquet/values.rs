@@ -8,8 +8,9 @@ use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use shardmill_core::show::counted;
 
+use crate::columnar::AGAIN;
 use crate::columnar::parquet::column::{Column, Pages};
-use crate::columnar::parquet::file::{AGAIN, careful};
+use crate::columnar::parquet::file::careful;
 use crate::error::Result;
 
 /// How many rows are decoded at once. Texts lie in the memory of their pages.

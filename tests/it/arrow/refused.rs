@@ -47,7 +47,7 @@ const REFUSED: [(&str, &str, &str); 10] = [
     (
         "a.arrow.gz",
         "text",
-        "an Arrow file that is compressed as a whole cannot be read; decompress it first; its columns have their own compression",
+        "Arrow data that is compressed as a whole cannot be read; decompress it first; its columns have their own compression",
     ),
     (
         "a.jsonl.gz",

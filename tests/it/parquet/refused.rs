@@ -47,7 +47,7 @@ const REFUSED: [(&str, &str, &str); 11] = [
     (
         "a.parquet.gz",
         "text",
-        "a Parquet file that is compressed as a whole cannot be read; decompress it first; its columns have their own compression",
+        "Parquet data that is compressed as a whole cannot be read; decompress it first; its columns have their own compression",
     ),
     (
         "a.jsonl.gz",
