@@ -99,15 +99,15 @@ fn a_reader_that_is_gone_is_no_error_of_any_command() {
 #[test]
 fn a_reader_of_another_pipe_that_is_gone_is_an_error() {
     let place = Place::new();
-    place.write("a.txt", "some words and more ".repeat(300));
+    place.write("a.txt", "some words and more ".repeat(5000));
     assert_eq!(place.run(["tokenize", "a.txt", "--out", "d"]).code, Some(0));
     let fifo = place.fifo("fifo");
     let reader = thread::spawn(move || {
         let mut begin = [0; 10];
         File::open(fifo).unwrap().read_exact(&mut begin).unwrap();
     });
-    // 19 MB.
-    let line = "embed d --out fifo --seq-len 4 --stride 4 --init-seed 1 --dim 4096";
+    // 20 MB.
+    let line = "embed d --out fifo --seq-len 4 --stride 4 --init-seed 1 --dim 256";
     let done = place.run(line.split(' '));
     reader.join().unwrap();
     done.failed(3, "fifo: cannot write: Broken pipe (os error 32)");
