@@ -276,7 +276,7 @@ const READERS: [(&str, &str); 5] = [
     ("b.jsonl", "tokenize b.jsonl --out out --durability none"),
     (
         "d/shard-00000.u32",
-        "embed d --out out --durability none --seq-len 64 --stride 64 --init-seed 1 --dim 64",
+        "embed d --out out --durability none --seq-len 64 --stride 64 --init-seed 1 --dim 16",
     ),
     (
         "t.npy",
@@ -293,7 +293,7 @@ fn files_cut_short_at_any_moment_end_a_run_with_a_line() {
     place.write("a.txt", text.repeat(4));
     let record = serde_json::json!({"text": &text[..100_000]}).to_string() + "\n";
     place.write("b.jsonl", record.repeat(40));
-    place.write("t.npy", npy_table(50257, 64));
+    place.write("t.npy", npy_table(50257, 16));
     assert_eq!(place.run(["tokenize", "a.txt", "--out", "d"]).code, Some(0));
     let mut ends = BTreeMap::new();
     for cut in 0..cuts() {
