@@ -10,6 +10,7 @@ mod bench_command;
 #[path = "../checks/mod.rs"]
 mod checks;
 mod cli;
+mod columnar;
 mod common_dataset;
 mod compressed;
 mod damage;

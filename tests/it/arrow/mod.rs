@@ -2,6 +2,7 @@
 //! laid out.
 
 mod damage;
+mod dictionaries;
 mod flat;
 mod refused;
 mod same;

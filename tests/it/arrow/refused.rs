@@ -2,14 +2,12 @@
 
 use std::fs;
 
-use shardmill::document::InvalidUtf8;
-use shardmill::{Stats, verify};
 use tempfile::TempDir;
 
 use super::{Kind, Layout, arrow};
-use crate::common_dataset::{Dataset, config, encoding, try_tokenize, write};
+use crate::columnar::{INVALID, check_invalid, check_nulls, texts, texts_with_nulls};
+use crate::common_dataset::write;
 use crate::compressed::gzip;
-use crate::parquet::texts;
 use crate::support::{Place, fixture};
 
 /// Files, the column that is asked for, and the message.
@@ -177,10 +175,7 @@ fn other_machines_versions_and_messages_are_refused_by_name() {
 #[test]
 fn rows_without_a_text_end_the_run_or_are_listed() {
     let directory = TempDir::new().unwrap();
-    let mut rows = texts(300);
-    for row in [7, 120, 121, 299] {
-        rows[row] = None;
-    }
+    let rows = texts_with_nulls().0;
     for (kind, is_compressed) in [
         (Kind::Utf8, false),
         (Kind::Utf8, true),
@@ -192,35 +187,13 @@ fn rows_without_a_text_end_the_run_or_are_listed() {
             is_compressed,
             ..Layout::PLAIN
         };
-        let path = write(directory.path(), "a.arrow", arrow(&rows, layout));
-        let out = directory.path().join("out");
-        let error = try_tokenize(&[&path], encoding("gpt2"), &config(1 << 30), &out).unwrap_err();
-        assert_eq!(error.row(), Some(7), "{error}");
-        let mut config = config(1);
-        config.settings.bad_records = shardmill::document::BadRecords::Skip;
-        let made = Dataset::make(&[&path], encoding("gpt2"), &config);
-        assert_eq!(made.store.manifest().totals.documents, 296);
-        let bad = shardmill::dataset::bad_records(&made.out(), 10).unwrap();
-        let found: Vec<_> = bad.iter().map(|bad| bad.row).collect();
-        assert_eq!(found, [7, 120, 121, 299].map(Some));
-        verify(&made.out(), &Stats::default()).unwrap();
+        check_nulls(&write(directory.path(), "a.arrow", arrow(&rows, layout)));
     }
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_treated_as_the_setting_says() {
     let directory = TempDir::new().unwrap();
-    let rows = [Some(&b"good"[..]), Some(b"b\xffd"), Some(b"\xc3")];
-    let path = write(directory.path(), "a.arrow", arrow(&rows, Layout::PLAIN));
-    let out = directory.path().join("out");
-    let error = try_tokenize(&[&path], encoding("gpt2"), &config(1 << 30), &out).unwrap_err();
-    assert_eq!(error.row(), Some(1), "{error}");
-    let texts = ["good", "b\u{fffd}d", "\u{fffd}"].map(Some);
-    let lines = write(directory.path(), "a.jsonl", crate::parquet::lines(&texts));
-    let expected = Dataset::make(&[lines], encoding("gpt2"), &config(1 << 30));
-    let mut config = config(1 << 30);
-    config.settings.invalid_utf8 = InvalidUtf8::Replace;
-    let made = Dataset::make(&[&path], encoding("gpt2"), &config);
-    assert_eq!(made.ids(), expected.ids());
-    assert_eq!(made.store.manifest().totals.invalid_sequences, 2);
+    let bytes = arrow(&INVALID, Layout::PLAIN);
+    check_invalid(&write(directory.path(), "a.arrow", bytes));
 }

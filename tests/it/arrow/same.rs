@@ -1,69 +1,22 @@
 //! The same ids and documents as from JSON Lines.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use shardmill::document::Format;
-use shardmill::{Corpus, CorpusOptions, Stats, TokenizeConfig, verify_inputs};
 use tempfile::TempDir;
 
 use super::{Kind, Layout, arrow};
-use crate::common_dataset::{Dataset, assert_same_files, config, encoding, write};
+use crate::columnar::{check, check_fixtures, check_threads, dataset, texts};
+use crate::common_dataset::{Dataset, config, encoding, write};
 use crate::compressed::bombs::peak;
-use crate::parquet::{lines, texts};
 use crate::support::{Place, fixture, skipped};
-
-/// Makes a dataset of `path`, and checks it against one of the JSON Lines `expected`.
-#[track_caller]
-fn check(path: &Path, expected: &Dataset, config: &TokenizeConfig, what: &str) -> Dataset {
-    let made = Dataset::make(&[path], encoding("gpt2"), config);
-    assert!(made.ids() == expected.ids(), "{what}");
-    let (totals, others) = (
-        made.store.manifest().totals,
-        expected.store.manifest().totals,
-    );
-    assert_eq!(totals.documents, others.documents, "{what}");
-    assert_eq!(totals.text_bytes, others.text_bytes, "{what}");
-    assert_eq!(totals.empty_documents, others.empty_documents, "{what}");
-    let source = &made.store.manifest().sources[0];
-    assert_eq!(source.format, Format::Arrow);
-    assert_eq!(source.bytes, fs::metadata(path).unwrap().len());
-    // Each document is a row.
-    let rows = made.store.documents().map(|document| document.unwrap());
-    let others = expected.store.documents().map(|document| document.unwrap());
-    for ((row, document), other) in (0_u64..).zip(rows).zip(others) {
-        assert_eq!(document.bytes.start, row, "{what}");
-        assert_eq!(document.tokens, other.tokens, "{what}");
-    }
-    let corpus = Corpus::open(&[path.into()], &CorpusOptions::default()).unwrap();
-    verify_inputs(&made.out(), &corpus, &Stats::default()).unwrap();
-    made
-}
 
 #[test]
 fn files_of_every_kind_hold_the_same_documents() {
-    let records = fixture("parquet/documents.jsonl");
-    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
-    let mut names: Vec<_> = fs::read_dir(fixture("arrow"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert_eq!(names.len(), 10, "{names:?}");
-    for name in names {
-        let mut config = config(1000);
-        if name.contains("nested") {
-            "document.text".clone_into(&mut config.settings.text_field);
-        }
-        let made = check(
-            &fixture(&format!("arrow/{name}")),
-            &expected,
-            &config,
-            &name,
-        );
-        let shards = made.store.manifest().shards.iter();
-        let documents: Vec<_> = shards.map(|shard| shard.documents).collect();
+    let fixtures = check_fixtures("arrow", Format::Arrow);
+    assert_eq!(fixtures.len(), 10, "{fixtures:?}");
+    for (name, documents) in fixtures {
         assert_eq!(documents, [60, 60, 60, 20], "{name}");
     }
 }
@@ -82,22 +35,11 @@ fn layouts() -> impl Iterator<Item = Layout> {
 fn every_layout_of_the_rows_gives_the_same_documents() {
     let directory = TempDir::new().unwrap();
     let rows = texts(400);
-    let records = write(directory.path(), "a.jsonl", lines(&rows));
-    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
+    let expected = dataset(&rows);
     for layout in layouts() {
         let what = format!("{layout:?}");
         let path = write(directory.path(), "a.arrow", arrow(&rows, layout));
-        let mut first: Option<Dataset> = None;
-        for threads in [1, 2, 7] {
-            let mut config = config(40_000);
-            config.threads = threads;
-            let made = check(&path, &expected, &config, &what);
-            match &first {
-                Some(first) => assert_same_files(&made.files(), &first.files(), &what),
-                None => first = Some(made),
-            }
-        }
-        let units = first.unwrap().store.manifest().shards.len();
+        let units = check_threads(&path, Format::Arrow, &expected, &what);
         assert_eq!(units > 1, layout.batch_rows < 400, "{what}");
     }
 }
@@ -106,12 +48,11 @@ fn every_layout_of_the_rows_gives_the_same_documents() {
 fn a_stream_may_end_without_a_mark() {
     let directory = TempDir::new().unwrap();
     let rows = texts(60);
-    let records = write(directory.path(), "a.jsonl", lines(&rows));
-    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
+    let expected = dataset(&rows);
     let mut bytes = arrow(&rows, Layout::PLAIN);
     bytes.truncate(bytes.len() - 8);
     let path = write(directory.path(), "a.arrows", bytes);
-    check(&path, &expected, &config(1 << 30), "no mark");
+    check(&path, Format::Arrow, &expected, &config(1 << 30), "no mark");
 }
 
 #[test]

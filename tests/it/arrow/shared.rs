@@ -3,8 +3,9 @@
 use std::fs;
 
 use super::{Layout, arrow};
-use crate::parquet::texts;
-use crate::support::{Place, output_bytes};
+use crate::columnar::texts;
+use crate::inputs::units;
+use crate::support::Place;
 
 #[test]
 fn units_are_shared_resumed_and_repaired() {
@@ -18,43 +19,7 @@ fn units_are_shared_resumed_and_repaired() {
         let rows = texts(500 + index);
         place.write(format!("in/{index}.arrow"), arrow(&rows, layout));
     }
-    let run = |command: &str, more: &[&str]| {
-        let args = [&[command, "in", "--unit-size", "100kB"][..], more].concat();
-        let done = place.run(args);
-        assert_eq!(done.code, Some(0), "{done:?}");
-        done
-    };
-    run("tokenize", &["--out", "expected"]);
-    let units = run("plan", &["--json"]).json()["units"]
-        .as_array()
-        .unwrap()
-        .len();
-    assert!(units > 6, "{units}");
-    let check = || {
-        let same = output_bytes(&place.path("d")) == output_bytes(&place.path("expected"));
-        assert!(same);
-        let verified = place.run(["verify", "d", "--inputs", "in"]);
-        assert_eq!(verified.code, Some(0), "{verified:?}");
-    };
-    for share in ["1/2", "0/2"] {
-        run("tokenize", &["--out", "d", "--units", share]);
-    }
-    let done = place.run(["finish", "d"]);
-    assert_eq!(done.code, Some(0), "{done:?}");
-    check();
-    // A shard that is damaged is made again.
-    let shard = place.path("d/shard-00002.u32");
-    let mut bytes = fs::read(&shard).unwrap();
-    bytes[9] ^= 1;
-    fs::write(&shard, bytes).unwrap();
-    run("tokenize", &["--out", "d", "--repair"]);
-    check();
-    fs::remove_dir_all(place.path("d")).unwrap();
-    // Half of the units were made before.
-    run("tokenize", &["--out", "d", "--units", "0/2"]);
-    let done = run("tokenize", &["--out", "d", "--json"]);
-    assert!(done.json()["units_done_before"].as_u64().unwrap() > 2);
-    check();
+    units::are_shared_resumed_and_repaired(&place);
 }
 
 #[test]

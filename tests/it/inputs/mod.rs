@@ -10,6 +10,7 @@ mod links;
 mod lists;
 mod outputs;
 mod split;
+pub(crate) mod units;
 use crate::support;
 
 use std::ffi::OsStr;

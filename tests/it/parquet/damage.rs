@@ -1,32 +1,20 @@
 //! Files that are cut short, changed, or lie.
 
 use std::fs;
-use std::panic;
 use std::path::Path;
 
 use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use shardmill::Error;
-use shardmill::document::InvalidUtf8;
 use tempfile::TempDir;
 
-use super::{Layout, parquet, texts};
+use super::{Layout, parquet};
+use crate::columnar::{flip, run, short_texts, texts};
 use crate::common_dataset::{config, ids_of};
 use crate::support::fixture;
 
-fn run(path: &Path, out: &Path) -> Result<Vec<u8>, Error> {
-    let mut config = config(1 << 30);
-    config.settings.invalid_utf8 = InvalidUtf8::Replace;
-    ids_of(path, &config, out)
-}
-
 /// Small files that are laid out in different ways.
 fn files() -> Vec<Vec<u8>> {
-    let rows: Vec<_> = texts(40)
-        .into_iter()
-        .flatten()
-        .map(|text| Some(text.chars().take(60).collect::<String>()))
-        .collect();
+    let rows = short_texts();
     let layout = |compression, encoding| Layout {
         compression,
         encoding,
@@ -73,36 +61,7 @@ fn a_file_that_is_cut_short_is_refused() {
 
 #[test]
 fn no_flipped_byte_is_a_panic() {
-    let directory = TempDir::new().unwrap();
-    let out = directory.path().join("out");
-    let path = directory.path().join("a.parquet");
-    // Panics of the library that reads the format become errors; as in the program, nothing is
-    // printed of them.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| {
-        if !shardmill::guard::is_guarded() {
-            hook(panic);
-        }
-    }));
-    let mut refused = 0;
-    let mut count = 0;
-    for file in files() {
-        for at in (0..file.len()).step_by(11) {
-            let mut file = file.clone();
-            file[at] = match at % 3 {
-                0 => file[at] ^ 0x80,
-                1 => 0xff,
-                _ => file[at].wrapping_add(1),
-            };
-            fs::write(&path, file).unwrap();
-            count += 1;
-            if let Err(error) = run(&path, &out) {
-                refused += 1;
-                assert!(error.is_data(), "{at}: {error}");
-                assert!(!error.to_string().contains('\n'), "{error}");
-            }
-        }
-    }
+    let (refused, count) = flip("parquet", files().into_iter().map(|file| (file, 11)));
     assert!(refused > count / 4, "{refused} of {count}");
 }
 

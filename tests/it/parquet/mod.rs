@@ -99,30 +99,3 @@ pub(crate) fn parquet<T: AsRef<[u8]>>(rows: &[Option<T>], layout: Layout) -> Vec
     file.close().unwrap();
     bytes
 }
-
-/// The same rows as JSON Lines.
-pub(crate) fn lines<T: AsRef<str>>(rows: &[Option<T>]) -> Vec<u8> {
-    let mut lines = Vec::new();
-    for row in rows {
-        let record = serde_json::json!({ "text": row.as_ref().map(AsRef::as_ref) });
-        lines.extend(record.to_string().into_bytes());
-        lines.push(b'\n');
-    }
-    lines
-}
-
-/// Texts of all lengths.
-pub(crate) fn texts(count: usize) -> Vec<Option<String>> {
-    let text = crate::common_dataset::text("udhr.txt");
-    let chars: Vec<_> = text.chars().collect();
-    let row = |index: usize| {
-        let length = match index % 17 {
-            0 => 0,
-            1 => 30_000,
-            other => other * 71,
-        };
-        let start = index * 97 % (chars.len() - 30_000);
-        Some(chars[start..start + length].iter().collect())
-    };
-    (0..count).map(row).collect()
-}

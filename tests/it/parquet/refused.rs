@@ -1,14 +1,10 @@
 //! What is refused, and rows that hold no text.
 
-use std::fs;
-
-use shardmill::dataset::bad_records;
-use shardmill::document::{BadKind, BadRecords, InvalidUtf8};
-use shardmill::{Stats, verify};
 use tempfile::TempDir;
 
-use super::{Layout, parquet, texts};
-use crate::common_dataset::{Dataset, config, encoding, try_tokenize, write};
+use super::{Layout, parquet};
+use crate::columnar::{INVALID, check_invalid, check_nulls, texts, texts_with_nulls};
+use crate::common_dataset::write;
 use crate::compressed::gzip;
 use crate::support::Place;
 
@@ -137,62 +133,13 @@ fn what_cannot_be_read_is_refused_by_name() {
 #[test]
 fn rows_without_a_text_end_the_run_or_are_listed() {
     let directory = TempDir::new().unwrap();
-    let mut rows = texts(300);
-    for row in [7, 120, 121, 299] {
-        rows[row] = None;
-    }
-    let path = write(directory.path(), "a.parquet", parquet(&rows, Layout::PLAIN));
-    let out = directory.path().join("out");
-    let error = try_tokenize(&[&path], encoding("gpt2"), &config(1 << 30), &out).unwrap_err();
-    assert_eq!(error.row(), Some(7), "{error}");
-    let message = format!(
-        "{}: row 7: field \"text\" is null, not a string",
-        path.display()
-    );
-    assert_eq!(error.to_string(), message);
-    for unit in [1, 1 << 30] {
-        let mut config = config(unit);
-        config.settings.bad_records = BadRecords::Skip;
-        let made = Dataset::make(&[&path], encoding("gpt2"), &config);
-        assert_eq!(made.store.manifest().totals.documents, 296);
-        let bad = bad_records(&made.out(), 10).unwrap();
-        let found: Vec<_> = bad
-            .iter()
-            .map(|bad| (bad.row, bad.line, bad.kind))
-            .collect();
-        let expected = [7, 120, 121, 299].map(|row| (Some(row), None, BadKind::NullField));
-        assert_eq!(found, expected);
-        verify(&made.out(), &Stats::default()).unwrap();
-    }
+    let bytes = parquet(&texts_with_nulls().0, Layout::PLAIN);
+    check_nulls(&write(directory.path(), "a.parquet", bytes));
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_treated_as_the_setting_says() {
     let directory = TempDir::new().unwrap();
-    let rows = [Some(&b"good"[..]), Some(b"b\xffd"), Some(b"\xc3")];
-    let path = write(directory.path(), "a.parquet", parquet(&rows, Layout::PLAIN));
-    let out = directory.path().join("out");
-    let error = try_tokenize(&[&path], encoding("gpt2"), &config(1 << 30), &out).unwrap_err();
-    assert_eq!(error.row(), Some(1), "{error}");
-    assert_eq!(
-        error.problem(),
-        format!(
-            "{}: row 1: byte 1 of the text: invalid UTF-8",
-            path.display()
-        )
-    );
-    assert_eq!(
-        error.hint(),
-        Some("use `invalid_utf8` replace or ignore to accept it")
-    );
-    let texts = ["good", "b\u{fffd}d", "\u{fffd}"].map(|text| serde_json::json!({ "text": text }));
-    let lines = texts.map(|record| format!("{record}\n")).concat();
-    let lines = write(directory.path(), "a.jsonl", lines);
-    let expected = Dataset::make(&[lines], encoding("gpt2"), &config(1 << 30));
-    let mut config = config(1 << 30);
-    config.settings.invalid_utf8 = InvalidUtf8::Replace;
-    let made = Dataset::make(&[&path], encoding("gpt2"), &config);
-    assert_eq!(made.ids(), expected.ids());
-    assert_eq!(made.store.manifest().totals.invalid_sequences, 2);
-    fs::remove_file(path).unwrap();
+    let bytes = parquet(&INVALID, Layout::PLAIN);
+    check_invalid(&write(directory.path(), "a.parquet", bytes));
 }

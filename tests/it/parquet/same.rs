@@ -1,77 +1,23 @@
 //! The same ids and documents as from JSON Lines.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::slice::from_ref;
 
 use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterVersion;
 use shardmill::document::Format;
-use shardmill::{Corpus, CorpusOptions, Stats};
-use shardmill::{TokenizeConfig, verify_inputs};
 use tempfile::TempDir;
 
-use super::{Layout, lines, parquet, texts};
+use super::{Layout, parquet};
+use crate::columnar::{check, check_fixtures, check_threads, dataset, lines, texts};
 use crate::common_dataset::{Dataset, assert_same_files, config, encoding, fifo, write};
 use crate::compressed::bombs::peak;
 use crate::support::{Place, skipped};
 
-/// The lengths of the documents in tokens.
-fn lengths(dataset: &Dataset) -> Vec<u64> {
-    let documents = dataset.store.documents();
-    let lengths = documents.map(|document| {
-        let tokens = document.unwrap().tokens;
-        tokens.end - tokens.start
-    });
-    lengths.collect()
-}
-
-/// Makes a dataset of `path`, and checks it against one of the JSON Lines `expected`.
-#[track_caller]
-fn check(path: &Path, expected: &Dataset, config: &TokenizeConfig, what: &str) -> Dataset {
-    let made = Dataset::make(&[path], encoding("gpt2"), config);
-    assert!(made.ids() == expected.ids(), "{what}");
-    assert_eq!(lengths(&made), lengths(expected), "{what}");
-    let (totals, others) = (
-        made.store.manifest().totals,
-        expected.store.manifest().totals,
-    );
-    assert_eq!(totals.documents, others.documents, "{what}");
-    assert_eq!(totals.text_bytes, others.text_bytes, "{what}");
-    assert_eq!(totals.empty_documents, others.empty_documents, "{what}");
-    let source = &made.store.manifest().sources[0];
-    assert_eq!(source.format, Format::Parquet);
-    assert_eq!(source.bytes, fs::metadata(path).unwrap().len());
-    // Each document is a row.
-    let rows = made.store.documents().map(|document| document.unwrap());
-    for (row, document) in (0_u64..).zip(rows) {
-        assert_eq!(document.bytes.start, row, "{what}");
-    }
-    let corpus = Corpus::open(&[path.into()], &CorpusOptions::default()).unwrap();
-    verify_inputs(&made.out(), &corpus, &Stats::default()).unwrap();
-    made
-}
-
 #[test]
 fn files_of_every_writer_hold_the_same_documents() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/parquet");
-    let records = fixtures.join("documents.jsonl");
-    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
-    let mut names: Vec<_> = fs::read_dir(&fixtures)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".parquet"))
-        .collect();
-    names.sort();
-    assert_eq!(names.len(), 7, "{names:?}");
-    for name in names {
-        let mut config = config(1 << 30);
-        if name.contains("nested") {
-            "document.text".clone_into(&mut config.settings.text_field);
-        }
-        check(&fixtures.join(&name), &expected, &config, &name);
-    }
+    assert_eq!(check_fixtures("parquet", Format::Parquet).len(), 7);
 }
 
 fn layouts() -> Vec<Layout> {
@@ -109,22 +55,11 @@ fn layouts() -> Vec<Layout> {
 fn every_layout_of_the_rows_gives_the_same_documents() {
     let directory = TempDir::new().unwrap();
     let rows = texts(400);
-    let records = write(directory.path(), "a.jsonl", lines(&rows));
-    let expected = Dataset::make(&[records], encoding("gpt2"), &config(1 << 30));
+    let expected = dataset(&rows);
     for layout in layouts() {
         let what = format!("{layout:?}");
         let path = write(directory.path(), "a.parquet", parquet(&rows, layout));
-        let mut first: Option<Dataset> = None;
-        for threads in [1, 2, 7] {
-            let mut config = config(40_000);
-            config.threads = threads;
-            let made = check(&path, &expected, &config, &what);
-            match &first {
-                Some(first) => assert_same_files(&made.files(), &first.files(), &what),
-                None => first = Some(made),
-            }
-        }
-        let units = first.unwrap().store.manifest().shards.len();
+        let units = check_threads(&path, Format::Parquet, &expected, &what);
         assert_eq!(units > 1, layout.group_rows < 400, "{what}");
     }
 }
@@ -148,7 +83,7 @@ fn slices_end_inside_pages_with_much_text() {
     for threads in [1, 3] {
         let mut config = config(1 << 30);
         config.threads = threads;
-        check(&path, &expected, &config, "a dictionary");
+        check(&path, Format::Parquet, &expected, &config, "a dictionary");
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Instant;
 use super::proxy::{Fault, Proxy};
 use super::server::server;
 use super::{run, upload};
+use crate::columnar::texts;
 use crate::common_dataset::text;
 use crate::compressed::{gzip, records};
-use crate::parquet::{Layout, parquet, texts};
+use crate::parquet::{Layout, parquet};
 use crate::support::{Place, output_bytes};
 
 fn corpus() -> Place {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::proxy::{Fault, Proxy};
 use super::server::server;
 use super::{command, run, upload};
+use crate::columnar::texts;
 use crate::common_dataset::text;
 use crate::compressed::{gzip, records};
-use crate::parquet::{Layout, parquet, texts};
+use crate::parquet::{Layout, parquet};
 use crate::support::{Place, output_bytes, spawn};
 
 fn corpus() -> Place {
