@@ -255,7 +255,8 @@ impl Source {
     pub(crate) fn check_content(&self, path: &Path, bytes: &[u8], is_whole: bool) -> Result<()> {
         if self.format.row().has_rows {
             // Whether the content is such a file, is seen when its metadata is read.
-            return self.check_is_file(path);
+            self.check_is_file(path)?;
+            return self.check_is_no_other(path, bytes);
         }
         // If the user says that a source is text, it may contain anything. JSON Lines are never
         // gzip data.
@@ -317,6 +318,20 @@ impl Source {
             return Ok(());
         };
         Err(Error::input(path, (what, hint)))
+    }
+
+    /// Refuses a source with columns that begins like one of another format with columns.
+    fn check_is_no_other(&self, path: &Path, head: &[u8]) -> Result<()> {
+        match document::with_columns(head) {
+            Some(found) if found != self.format => {
+                let name = found.row().name;
+                let (is, not) = (found.title(), self.format.title());
+                let what = format!("is {is} data, not {not}");
+                let hint = format!("let its name end in .{name}, or choose `format` {name}");
+                Err(Error::input(path, (what, hint)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks that the file still has the size and modification time with which it was listed.

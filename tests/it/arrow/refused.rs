@@ -11,7 +11,7 @@ use crate::compressed::gzip;
 use crate::support::{Place, fixture};
 
 /// Files, the column that is asked for, and the message.
-const REFUSED: [(&str, &str, &str); 10] = [
+const REFUSED: [(&str, &str, &str); 12] = [
     (
         "a.arrow",
         "body",
@@ -58,6 +58,16 @@ const REFUSED: [(&str, &str, &str); 10] = [
         "is not Arrow data; rename it to what it is, or choose its --input-format",
     ),
     (
+        "rows.arrow",
+        "text",
+        "is Parquet data, not Arrow; let its name end in .parquet, or choose --input-format parquet",
+    ),
+    (
+        "gz.arrow",
+        "text",
+        "is gzip data, and its name does not say so; let its name end in .gz",
+    ),
+    (
         "empty.arrow",
         "text",
         "is not Arrow data; rename it to what it is, or choose its --input-format",
@@ -90,6 +100,9 @@ fn what_cannot_be_read_is_refused_by_name() {
     place.write("a.arrow.gz", gzip(&[&stream]));
     place.write("a.jsonl.gz", gzip(&[&stream]));
     place.write("text.feather", "This is text.\n");
+    let rows = fs::read(fixture("parquet/pyarrow-groups.parquet")).unwrap();
+    place.write("rows.arrow", rows);
+    place.write("gz.arrow", gzip(&[&stream]));
     place.write("empty.arrow", "");
     for (input, field, expected) in REFUSED {
         let done = place.run(["tokenize", input, "--out", "d", "--text-field", field]);

@@ -1,15 +1,17 @@
 //! What is refused, and rows that hold no text.
 
+use std::fs;
+
 use tempfile::TempDir;
 
 use super::{Layout, parquet};
 use crate::columnar::{INVALID, check_invalid, check_nulls, texts, texts_with_nulls};
 use crate::common_dataset::write;
 use crate::compressed::gzip;
-use crate::support::Place;
+use crate::support::{Place, fixture};
 
 /// Files, the column that is asked for, and the message.
-const REFUSED: [(&str, &str, &str); 11] = [
+const REFUSED: [(&str, &str, &str); 12] = [
     (
         "a.parquet",
         "body",
@@ -56,6 +58,11 @@ const REFUSED: [(&str, &str, &str); 11] = [
         "is not Parquet data; rename it to what it is, or choose its --input-format",
     ),
     (
+        "batches.parquet",
+        "text",
+        "is Arrow data, not Parquet; let its name end in .arrow, or choose --input-format arrow",
+    ),
+    (
         "empty.parquet",
         "text",
         "is not Parquet data; rename it to what it is, or choose its --input-format",
@@ -90,6 +97,8 @@ fn what_cannot_be_read_is_refused_by_name() {
     place.write("a.jsonl.gz", gzip(&[&file]));
     place.write("text.parquet", "This is text.\n");
     place.write("empty.parquet", "");
+    let batches = fs::read(fixture("arrow/stream.arrow")).unwrap();
+    place.write("batches.parquet", batches);
     place.write("PARE.parquet", "PARE....PARE");
     for (input, field, expected) in REFUSED {
         let done = place.run(["tokenize", input, "--out", "d", "--text-field", field]);
