@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parquet::basic::Compression;
-use parquet::column::page::{Page, PageReader as _};
+use parquet::column::page::PageReader as _;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::ChunkReader as _;
@@ -71,25 +71,13 @@ impl Column {
         Ok((Box::new(pages), chunk))
     }
 
-    /// The average length of a text in the dictionary that the pages begin with; 0 if there is none.
-    pub(super) fn dictionary_bytes(&self, pages: &mut Pages, group: usize) -> Result<u64> {
-        let is_dictionary = careful(|| {
-            Ok(pages
-                .reader
-                .peek_next_page()?
-                .is_some_and(|page| page.is_dict))
-        });
-        if !is_dictionary.map_err(|error| self.damaged(group, &error))? {
-            return Ok(0);
-        }
-        self.check_page(pages, group)?;
-        let page = careful(|| pages.reader.get_next_page());
-        match page.map_err(|error| self.damaged(group, &error))? {
-            Some(Page::DictionaryPage {
-                buf, num_values, ..
-            }) => Ok(buf.len() as u64 / u64::from(num_values).max(1)),
-            _ => Ok(0),
-        }
+    /// The average length of a text in the dictionary that the pages begin with, by its header; 0 if there
+    /// is none.
+    pub(super) fn dictionary_bytes(&self, pages: &Pages) -> u64 {
+        let header = self.file.bytes.get_read(pages.next);
+        let header = header.ok().and_then(page_size).unwrap_or_default();
+        let values = header.dictionary_values;
+        values.map_or(0, |values| header.decoded / values.max(1))
     }
 
     /// The number of rows of the next page with values; `None` after the last.

@@ -26,9 +26,6 @@ const MAX_ROW_SLICES: u64 = 1024;
 /// their columns is decoded again.
 const KEPT_TEXTS: u64 = 4;
 
-/// So few rows hardly have so much text.
-const FEW_ROWS: u64 = 4096;
-
 /// The columns of the text and of the kept fields.
 #[derive(Debug)]
 pub(in crate::columnar) struct Columns {
@@ -64,7 +61,7 @@ impl OpenGroup {
     /// Begins to cut row group `group` of a column.
     fn new(columns: &Columns, group: usize, wanted: u64) -> Result<Self> {
         let column = &columns.text;
-        let (mut pages, chunk) = column.pages(group)?;
+        let (pages, chunk) = column.pages(group)?;
         let rows = column.file.metadata.row_group(group).num_rows();
         let rows = u64::try_from(rows).unwrap_or(0);
         if u64::try_from(chunk.num_values()) != Ok(rows) {
@@ -74,20 +71,16 @@ impl OpenGroup {
             );
             return Err(column.problem(group, what));
         }
-        // A text of a dictionary is stored once. To read it takes as long as a page.
-        let in_dictionary = if rows > FEW_ROWS {
-            column.dictionary_bytes(&mut pages, group)?
-        } else {
-            0
-        };
+        // A text of a dictionary is stored once.
+        let in_dictionary = column.dictionary_bytes(&pages);
         let mut stored_bytes = u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
         let mut row_bytes = (stored_bytes / rows.max(1)).max(in_dictionary).max(1);
         // Of what a page of texts may have many rows of.
         let mut other_bytes = in_dictionary;
         for column in &columns.kept {
-            let (mut pages, chunk) = column.pages(group)?;
+            let (pages, chunk) = column.pages(group)?;
             let stored = u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
-            let in_dictionary = column.dictionary_bytes(&mut pages, group)?;
+            let in_dictionary = column.dictionary_bytes(&pages);
             let kept_bytes = (stored / rows.max(1)).max(in_dictionary);
             stored_bytes = stored_bytes.saturating_add(stored);
             row_bytes = row_bytes.saturating_add(kept_bytes);

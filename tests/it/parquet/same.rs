@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{Layout, parquet};
 use crate::columnar::{check, check_fixtures, check_threads, dataset, lines, texts};
-use crate::common_dataset::{Dataset, assert_same_files, config, encoding, fifo, write};
+use crate::common_dataset::{Dataset, assert_same_files, config, encoding, fifo, text, write};
 use crate::compressed::bombs::peak;
 use crate::support::{Place, skipped};
 
@@ -94,22 +94,26 @@ fn memory_does_not_grow_with_the_text_of_a_dictionary() {
         return skipped("the memory of dictionaries", "no python3");
     }
     let place = Place::new();
-    let some = texts(18);
-    let peaks = [5_000, 120_000].map(|count| {
-        let rows: Vec<_> = (0..count).map(|row| some[row % 18].clone()).collect();
-        let layout = Layout {
-            encoding: None,
-            group_rows: count,
-            ..Layout::PLAIN
-        };
-        let bytes = parquet(&rows, layout);
-        assert!(bytes.len() < 1_500_000, "{}", bytes.len());
-        place.write("a.parquet", bytes);
-        // How far several threads are ahead of the writer varies.
-        peak(&place, &["a.parquet", "--threads", "1"])
-    });
-    let [little, much] = peaks;
-    assert!(much < little + (48 << 20), "{little} and {much} bytes");
+    // Many texts, and few of which each is long.
+    let long = Some(text("tinyshakespeare.txt")[..100_000].to_owned());
+    for (some, counts) in [(texts(18), [5_000, 120_000]), (vec![long], [40, 2_000])] {
+        let peaks = counts.map(|count| {
+            let rows = some.iter().cycle().take(count).map(Option::as_deref);
+            let rows: Vec<_> = rows.collect();
+            let layout = Layout {
+                encoding: None,
+                group_rows: count,
+                ..Layout::PLAIN
+            };
+            let bytes = parquet(&rows, layout);
+            assert!(bytes.len() < 1_500_000, "{}", bytes.len());
+            place.write("a.parquet", bytes);
+            // How far several threads are ahead of the writer varies.
+            peak(&place, &["a.parquet", "--threads", "1"])
+        });
+        let [little, much] = peaks;
+        assert!(much < little + (48 << 20), "{little} and {much} bytes");
+    }
 }
 
 #[test]
