@@ -126,10 +126,13 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<Line<'a>> {
         loop {
             let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
-            let length = memchr(b'\n', rest).unwrap_or(rest.len());
-            let line = rest[..length]
-                .strip_suffix(b"\r")
-                .unwrap_or(&rest[..length]);
+            let end = memchr(b'\n', rest);
+            let length = end.unwrap_or(rest.len());
+            // At the end of a text, a `\r` alone ends no line.
+            let line = match rest[..length].strip_suffix(b"\r") {
+                Some(line) if end.is_some() => line,
+                _ => &rest[..length],
+            };
             let item = Line {
                 start: self.at,
                 index: self.index,

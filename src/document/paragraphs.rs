@@ -98,6 +98,10 @@ mod tests {
         assert_eq!(texts(text.as_bytes(), true), expected);
         assert_eq!(texts(b"\xef\xbb\xbfa", true), [(3, 0, "a".to_owned())]);
         assert!(texts(b" \n\n", true).is_empty());
+        // No line ends here.
+        assert_eq!(texts(b"a\r", true), [(0, 0, "a\r".to_owned())]);
+        let (lines, _) = reading::tests::texts(Format::Lines, b"a\r\nb\r", true, "");
+        assert_eq!(lines, [(0, 0, "a".to_owned()), (3, 1, "b\r".to_owned())]);
     }
 
     proptest! {
