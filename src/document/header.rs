@@ -53,7 +53,7 @@ impl Format {
             Some(end) => Ok(Some(&start[..end])),
             None if start.len() == HEADER_BYTES => Err((
                 format!("its header is longer than {} MiB", HEADER_BYTES >> 20),
-                "close the quote in its first line, or choose `format` text",
+                "close the quote in it, give the columns shorter names, or choose `format` text",
             )
                 .into()),
             None => Ok(is_whole.then_some(start)),
@@ -78,12 +78,24 @@ impl Format {
             return Ok(());
         }
         let names = (row.names)(header)?;
-        let is_there = |field: &&str| names.iter().any(|name| **name == *field.as_bytes());
-        let missing = fields.names().find(|(field, _)| !is_there(field));
-        missing.map_or(Ok(()), |(field, setting)| {
-            let names = names.iter().map(|name| String::from_utf8_lossy(name));
-            Err(no_column(field, setting, &names.collect::<Vec<_>>()))
-        })
+        for (field, setting) in fields.names() {
+            match names
+                .iter()
+                .filter(|name| ***name == *field.as_bytes())
+                .count()
+            {
+                0 => {
+                    let names = names.iter().map(|name| String::from_utf8_lossy(name));
+                    return Err(no_column(field, setting, &names.collect::<Vec<_>>()));
+                }
+                1 => {}
+                _ => {
+                    let what = format!("has two columns '{field}'");
+                    return Err((what, "rename one of them").into());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -202,6 +202,13 @@ fn a_column_is_chosen_and_one_that_is_missing_is_refused() {
         let args = [&["tokenize", "--out", "b"], inputs].concat();
         place.run(args).failed(1, line);
     }
+    place.write("two.csv", "id,text,id\n1,one,2\n");
+    let line = "two.csv: has two columns 'id'; rename one of them";
+    place
+        .run(["tokenize", "two.csv", "--out", "b", "--id-field", "id"])
+        .failed(1, line);
+    let done = place.run(["tokenize", "two.csv", "--out", "two"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
     let args = [
         "tokenize",
         "-",
