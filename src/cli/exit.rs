@@ -38,6 +38,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         .split("\n\n")
         .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
         .take_while(|what| !what.starts_with("Usage:") && !what.starts_with("For more information"))
+        // For a negative number, clap says how to make an input of it.
+        .filter(|what| {
+            let value = what.strip_prefix("tip: to pass '-");
+            value.is_none_or(|value| !value.starts_with(|c: char| c.is_ascii_digit()))
+        })
         .collect();
     Report::new(format!("{}; see --help", what.join("; ")), 2).tell()
 }

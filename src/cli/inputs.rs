@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use shardmill::document::{FORMATS, Format, TextDocuments};
 use shardmill::{Corpus, CorpusOptions, Error};
 
@@ -45,10 +45,10 @@ pub(crate) struct SelectionArgs {
     pub(crate) separator: Option<String>,
     /// From directories and globs, read only files that match; may be repeated. A pattern without
     /// a slash matches names at any depth, one with a slash matches paths relative to INPUT
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = pattern_parser())]
     pub(crate) include: Vec<OsString>,
     /// Leave out files and directories that match; may be repeated. Patterns are as in --include
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", value_parser = pattern_parser())]
     pub(crate) exclude: Vec<OsString>,
 }
 
@@ -89,6 +89,13 @@ fn format_choice() -> impl TypedValueParser<Value = InputFormat> {
     PossibleValuesParser::new(names.collect::<Vec<_>>()).map(|typed| {
         let found = FORMATS.iter().find(|row| row.name == typed);
         InputFormat(found.map(|row| row.format))
+    })
+}
+
+fn pattern_parser() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|pattern| {
+        let is_there = !pattern.is_empty();
+        is_there.then_some(pattern).ok_or("it is empty")
     })
 }
 

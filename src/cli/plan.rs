@@ -19,8 +19,8 @@ use crate::cli::tokenize_options::{TokenizeOptions, choose_text_field, open_toke
 
 pub(crate) const HELP: &str = "\
 Tokens, documents, size and time are estimated from about 1 MiB of text at each of 48 places of the \
-corpus, with the 95 % confidence interval of the tokens. A corpus of at most 16 MiB is counted. A \
-compressed file is sampled at its start.
+corpus, with the 95 % confidence interval of the tokens. A corpus of at most 16 MiB is counted. Of \
+a compressed file, a row group of Parquet and a record batch of Arrow, only the start is sampled.
 
 Example:
   shardmill plan books/ --unit-size 64MiB";

@@ -34,7 +34,11 @@ const USAGE_ERRORS: &[(&[&str], &str)] = &[
     ),
     (
         &["tokenize", "a.txt", "--out", "x", "--threads", "-1"],
-        "unexpected argument '-1' found; tip: to pass '-1' as a value, use '-- -1'; see --help",
+        "unexpected argument '-1' found; see --help",
+    ),
+    (
+        &["tokenize", "a", "--out", "x", "--include", ""],
+        "invalid value '' for '--include <PATTERN>': it is empty; see --help",
     ),
     (
         &["tokenize", "a.txt", "--out", "x", "--threads", "0"],
