@@ -1,6 +1,7 @@
 //! Reads a stream, a compressed file, or any file next to a stream, a piece at a time.
 
 use std::io::{self, Read};
+use std::mem;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -118,7 +119,7 @@ impl Input {
                     let share = share / u128::from(decoded.max(1));
                     u64::try_from(share).unwrap_or(u64::MAX).max(*counted)
                 };
-                let before = std::mem::replace(counted, now);
+                let before = mem::replace(counted, now);
                 Stored::Compressed {
                     compression: data.compression(),
                     bytes: *counted - before,
@@ -348,10 +349,22 @@ impl SourceReader {
         Ok(())
     }
 
+    /// Takes the first `length` bytes that can be handed out, and copies them or those after them,
+    /// whichever are fewer.
+    fn take_bytes(&mut self, length: usize) -> Vec<u8> {
+        let end = self.taken + length;
+        if self.taken > 0 || self.buffer.len() > 2 * length {
+            let bytes = self.buffer[self.taken..end].to_vec();
+            self.taken = end;
+            return bytes;
+        }
+        let rest = self.buffer.split_off(end);
+        mem::replace(&mut self.buffer, rest)
+    }
+
     /// Hands out the first `length` bytes of the buffer.
     fn take(&mut self, length: usize) -> Piece {
-        let bytes = self.buffered()[..length].to_vec();
-        self.taken += length;
+        let bytes = self.take_bytes(length);
         let lines_before = self.lines;
         if !self.format.row().is_one_document
             && let Some(lines) = &mut self.lines
