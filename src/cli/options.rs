@@ -17,6 +17,7 @@ const NAMES: &[(&str, &str)] = &[
     ("corpus", "INPUT"),
     ("dim", "--dim"),
     ("dims", "--dims"),
+    ("documents", "--documents"),
     ("drop_last", "--drop-last"),
     ("end_of_text", "--eot-token"),
     ("eot", "--eot"),

@@ -148,8 +148,8 @@ pub(crate) fn choose_text_field(
         && found != field
     {
         summary(&format!(
-            "takes the documents from the field '{found}', because there is no '{field}'; --text-field \
-             chooses another"
+            "takes the documents from the field '{found}', which the first records have instead of '{field}'; \
+             --text-field chooses another"
         ));
         found.clone_into(field);
     }

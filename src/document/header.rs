@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use shardmill_core::show::shortened;
 
+use crate::document::jsonl::BYTE_ORDER_MARK;
 use crate::document::{Fields, Format};
 use crate::error::Problem;
 
@@ -53,7 +54,7 @@ impl Format {
             Some(end) => Ok(Some(&start[..end])),
             None if start.len() == HEADER_BYTES => Err((
                 format!("its header is longer than {} MiB", HEADER_BYTES >> 20),
-                "close the quote in it, give the columns shorter names, or choose `format` text",
+                "close its quotes, give the columns shorter names, or choose `format` text",
             )
                 .into()),
             None => Ok(is_whole.then_some(start)),
@@ -69,12 +70,12 @@ impl Format {
     }
 
     /// Refuses a source whose header is broken, or does not name a column for each of `fields`. A source
-    /// without any bytes has no header, and no documents.
+    /// without any bytes but a byte order mark has no header, and no documents.
     pub(crate) fn check_fields(self, header: &[u8], fields: &Fields) -> Result<(), Problem> {
         let Some(row) = &self.row().header else {
             return Ok(());
         };
-        if header.is_empty() {
+        if header.is_empty() || header == BYTE_ORDER_MARK {
             return Ok(());
         }
         let names = (row.names)(header)?;

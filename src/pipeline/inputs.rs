@@ -8,7 +8,7 @@ use shardmill_tokenizer::Tokenizer;
 
 use crate::corpus::Corpus;
 use crate::dataset::{MANIFEST, Manifest, Plan, PlannedSource, Unit, read_manifest};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::pipeline::found::source_hashes;
 use crate::pipeline::plan::check_cuts;
 use crate::pipeline::resume::{Ranges, range_hashes};
@@ -90,25 +90,25 @@ pub fn verify_inputs(path: &Path, corpus: &Corpus, stats: &Stats) -> Result<()> 
 fn compare_lists(path: &Path, manifest: &Manifest, corpus: &Corpus) -> Result<()> {
     for (index, (info, source)) in manifest.sources.iter().zip(corpus.sources()).enumerate() {
         let bytes = source.bytes().unwrap_or(0);
-        let what = if info.name != source.name() {
+        let what: Problem = if info.name != source.name() {
             format!(
                 "is source {index} of the inputs, where the dataset has '{}'",
                 info.name
             )
+            .into()
         } else if info.format != source.format() {
-            format!(
-                "is read as {}, and was read as {} for the dataset",
-                source.format().row().name,
-                info.format.row().name
-            )
+            let (now, then) = (source.format().row().name, info.format.row().name);
+            let what = format!("is read as {now}, and was read as {then} for the dataset");
+            (what, "choose `documents` and `format` as then").into()
         } else if info.compression != source.compression() {
-            "is compressed in another way than for the dataset".to_owned()
+            "is compressed in another way than for the dataset".into()
         } else if info.bytes != bytes {
             format!(
                 "has {}, and had {} when the dataset was made from it",
                 counted(bytes, "byte"),
                 count(info.bytes)
             )
+            .into()
         } else {
             continue;
         };

@@ -193,7 +193,7 @@ fn a_column_is_chosen_and_one_that_is_missing_is_refused() {
     place.write("a.csv", "id,content\n1,one\n2,two\n");
     let done = place.run(["tokenize", "a.csv", "--out", "a"]);
     assert_eq!(done.code, Some(0), "{done:?}");
-    let line = "takes the documents from the field 'content', because there is no 'text'";
+    let line = "takes the documents from the field 'content', which the first records have instead of 'text'";
     assert!(done.stderr.contains(line), "{done:?}");
     assert!(done.stderr.contains(" 2 documents "), "{done:?}");
     place.write("b.csv", "id;body\n1;one\n");
@@ -239,8 +239,16 @@ fn a_column_is_chosen_and_one_that_is_missing_is_refused() {
     }
     // No records, or nothing at all, is no error.
     place.write("empty.csv", "");
+    place.write("mark.csv", "\u{feff}");
     place.write("none.csv", "text\n");
-    let done = place.run(["tokenize", "empty.csv", "none.csv", "--out", "e"]);
+    let done = place.run([
+        "tokenize",
+        "empty.csv",
+        "mark.csv",
+        "none.csv",
+        "--out",
+        "e",
+    ]);
     assert_eq!(done.code, Some(0), "{done:?}");
     let manifest: Value = serde_json::from_slice(&place.read("e/manifest.json")).unwrap();
     assert_eq!(manifest["totals"]["documents"], 0);

@@ -158,7 +158,8 @@ fn documents_of_other_formats_are_as_before() {
     assert_eq!(manifest["totals"]["documents"], 3);
     let verified = place.run(["verify", "d", "--inputs", "in", "--documents", "lines"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
-    let other = "in/b.txt: is read as text, and was read as lines for the dataset";
+    let other = "in/b.txt: is read as text, and was read as lines for the dataset; choose --documents and \
+                 --input-format as then";
     place
         .run(["verify", "d", "--inputs", "in"])
         .failed(5, other);

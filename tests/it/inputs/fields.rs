@@ -13,7 +13,9 @@ fn check(place: &Place, inputs: &[&str], field: &str, said: bool) {
     let manifest = place.read(Path::new(&out).join("manifest.json"));
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest["settings"]["text_field"], field);
-    let line = format!("takes the documents from the field '{field}', because there is no 'text'");
+    let line = format!(
+        "takes the documents from the field '{field}', which the first records have instead of 'text'"
+    );
     assert_eq!(done.stderr.contains(&line), said, "{done:?}");
     let plan = place.run([&["plan"], inputs].concat());
     assert_eq!(plan.stderr.contains(&line), said, "{plan:?}");
