@@ -310,6 +310,7 @@ impl SourceReader {
         self.taken = 0;
         // After a long stretch without a cut, the buffer is larger than necessary.
         self.buffer.shrink_to(wanted);
+        self.buffer.reserve_exact(wanted - self.buffer.len());
         match &mut self.input {
             Input::AsIs(reader) => {
                 let mut missing = (wanted - self.buffer.len()) as u64;
