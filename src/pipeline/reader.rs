@@ -350,8 +350,8 @@ impl SourceReader {
         Ok(())
     }
 
-    /// Takes the first `length` bytes that can be handed out, and copies them or those after them,
-    /// whichever are fewer.
+    /// Takes the first `length` bytes that can be handed out. What follows them is copied instead, if it
+    /// is less.
     fn take_bytes(&mut self, length: usize) -> Vec<u8> {
         let end = self.taken + length;
         if self.taken > 0 || self.buffer.len() > 2 * length {
