@@ -350,11 +350,11 @@ impl SourceReader {
         Ok(())
     }
 
-    /// Takes the first `length` bytes that can be handed out. What follows them is copied instead, if it
-    /// is less.
+    /// Takes the first `length` bytes that can be handed out, in the memory of the buffer if they fill at
+    /// least half of it: then only what follows them is copied.
     fn take_bytes(&mut self, length: usize) -> Vec<u8> {
         let end = self.taken + length;
-        if self.taken > 0 || self.buffer.len() > 2 * length {
+        if self.taken > 0 || self.buffer.capacity() / 2 > length {
             let bytes = self.buffer[self.taken..end].to_vec();
             self.taken = end;
             return bytes;

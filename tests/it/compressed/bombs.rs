@@ -67,3 +67,18 @@ fn a_bomb_takes_no_more_memory_than_little_data() {
         );
     }
 }
+
+#[test]
+fn many_small_files_take_no_more_memory_than_few() {
+    if Command::new("python3").arg("-V").output().is_err() {
+        return crate::support::skipped("the memory of small files", "no python3");
+    }
+    let place = Place::new();
+    let [little, much] = [100, 8000].map(|files| {
+        for index in 0..files {
+            place.write(format!("in/{index}.txt.gz"), bomb(b"a few words ", 50));
+        }
+        peak(&place, &["in", "--threads", "2"])
+    });
+    assert!(much < little + (24 << 20), "{little} and {much} bytes");
+}
